@@ -22,14 +22,16 @@ from dialects.alpaca.hours import EXCHANGE
 from dialects.alpaca.orders import AlpacaDocument, ExampleId, id_of
 from dialects.alpaca.pages import label_of
 from store.arrays import Floats, Integers
-from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
+from store.protocol import Window
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.account_view import account_answer
 from trading.core.amounts import ZERO, price_of
+from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, ExecutionRow, TransactionRow
-from trading.reading.performance import Period, account_history, period_between
-from trading.reading.selectors import execution_documents
+from trading.reading.past_equity import equities_at
+from trading.reading.selectors import account_valued, execution_documents
 from trading.services.orders import order_in
 from web.documents import AnswerDocument, Instant, Uuid, about, like
 from web.requests.exceptions import InvalidParameter
@@ -65,18 +67,22 @@ _ACTIVITIES = (
     parameter("page_size", "How many.", type="integer", minimum=1, maximum=100, default=100),
     parameter("page_token", "The id of the last activity of the page before."),
 )
-_DAY, _MOST_POINTS = "1D", 20_000
+_DAY, _MOST_POINTS = "1D", 10_000
+# In minutes. Sessions begin and end at multiples of it.
+_LONGEST_BAR = 15
 # Steps in minutes. The equity of days is that at the end of each session.
 _STEPS = {"1Min": 1, "5Min": 5, "15Min": 15, "1H": 60, _DAY: 0}
 _UNIT_DAYS = {"D": 1, "W": 7, "M": 30, "A": 365}
 _HOURS = ("market_hours", "continuous")
 _HISTORY = (
-    parameter("period", "A number and D, W, M (30 days) or A (365 days).", default="1M"),
+    parameter("period", "A number and D, W, M (30 days) or A (365 days), or `all`.", default="1M"),
     parameter("timeframe", "The step. Default: by the period's length.", enum=[*_STEPS]),
-    parameter("start", "The period's begin, in place of `period`."),
-    parameter("end", "The period's end. Default: now."),
+    parameter("start", "The period's begin."),
+    parameter("end", "The period's end. Default: now, or `period` after `start`."),
     parameter("date_end", "The period's last date, in place of `end`."),
     parameter("intraday_reporting", "The hours of steps.", enum=[*_HOURS], default=_HOURS[0]),
+    parameter("pnl_reset", "per_day only with 1D.", enum=["no_reset", "per_day"], default="no_reset"),
+    parameter("extended_hours", "true only with 1D.", type="boolean", default=False),
 )
 
 
@@ -168,26 +174,51 @@ class AlpacaPastViewSet(AlpacaAccountView):
 
     def history(self, request: Request) -> Response:
         """Get the history of the equity."""
-        account = self.account()
-        period = self._period(account)
-        usual = "1Min" if period.days < 7 else "15Min" if period.days < 30 else _DAY
+        account, now_ns = self.account(), engine_status().now_ns
+        marks = account.equities.order_by("at_ns", "id").values_list("at_ns", flat=True)
+        first_ns = next(iter(marks[:1]), now_ns)
+        start, end = self._period(first_ns, now_ns)
+        days = (end - start) / DAY_NS
+        usual = "1Min" if days < 7 else "15Min" if days < 30 else _DAY
         timeframe = choice(self.query, "timeframe", _STEPS, usual)
-        hours = choice(self.query, "intraday_reporting", _HOURS, _HOURS[0])
-        instants = _instants(period, _STEPS[timeframe] * 60 * SECOND_NS, is_always=hours == "continuous")
-        return account_answer(_history(account, period, instants, timeframe), account.number)
+        is_always = choice(self.query, "intraday_reporting", _HOURS, _HOURS[0]) == _HOURS[1]
+        self._refuse_other_reports(is_of_days=timeframe == _DAY)
+        period = Window(max(start, first_ns), min(end, now_ns))
+        instants = _instants(period, _STEPS[timeframe] * MINUTE_NS, is_always=is_always)
+        is_until_now = period.start_ns <= now_ns <= end
+        return account_answer(
+            _history(account, instants, timeframe, is_until_now=is_until_now), account.number
+        )
 
-    def _period(self, account: Account) -> Period:
+    def _period(self, first_ns: int, now_ns: int) -> tuple[int, int]:
+        """Return the begin and the end that a call asks for. first_ns: the account's begin. Raises InvalidParameter."""
+        given = {"start", "end", "date_end", "period"}.intersection(self.query)
+        if len(given) > 2 or given >= {"end", "date_end"}:
+            message = "send at most two of start, end and period; date_end is in place of end"
+            raise InvalidParameter("conflicting_parameters", message)
         start, end, date_end = (self.instant(name) for name in ("start", "end", "date_end"))
         end = end if date_end is None else date_end + DAY_NS
+        text = self.query.get("period", "1M")
+        match = re.fullmatch(r"([1-9][0-9]{0,2})([DWMA])", text)
+        if match is None and text != "all":
+            message = "period must be all, or a number up to 999 and D, W, M or A, such as 1M"
+            raise InvalidParameter("invalid_duration", message)
+        length = None if match is None else int(match[1]) * _UNIT_DAYS[match[2]] * DAY_NS
         if start is None:
-            match = re.fullmatch(r"([1-9][0-9]{0,2})([DWMA])", self.query.get("period", "1M"))
-            if match is None:
-                raise InvalidParameter("invalid_duration", "period must be a number and D, W, M or A, as 1M")
-            until_ns = period_between(account, None, end).until_ns
-            start = until_ns - int(match[1]) * _UNIT_DAYS[match[2]] * DAY_NS
-        if end is not None and start >= end:
+            end = now_ns if end is None else end
+            return (first_ns if length is None else end - length), end
+        if end is None:
+            return start, start + length if length and "period" in given else max(start, now_ns)
+        if start >= end:
             raise InvalidParameter("invalid_range", "start must be before end")
-        return period_between(account, max(start, account.created_ns), end)
+        return start, end
+
+    def _refuse_other_reports(self, *, is_of_days: bool) -> None:
+        """Refuse what would change steps within days. Raises InvalidParameter."""
+        resets = choice(self.query, "pnl_reset", ("no_reset", "per_day"), "no_reset")
+        if not is_of_days and (resets != "no_reset" or self.flag("extended_hours")):
+            message = f"pnl_reset=per_day and extended_hours=true go with timeframe={_DAY} only"
+            raise InvalidParameter("invalid_parameter", message)
 
 
 def _number_of(token: str) -> int:
@@ -260,43 +291,42 @@ def _fills(account: Account, numbers: Sequence[int]) -> Iterator[tuple[int, tupl
         yield row.number, (Decimal(row.fee), given)
 
 
-def _instants(period: Period, step_ns: int, *, is_always: bool) -> Integers:
-    """Return the instants of a period at which the equity is told: ends of sessions (no step), or of steps.
-
-    The last instant of a period that lasts until now is now.
-    """
-    last_ns = period.until_ns - 1
-    begins, ends = np.array([period.since_ns // DAY_NS * DAY_NS]), np.array([period.until_ns])
+def _instants(period: Window, step_ns: int, *, is_always: bool) -> Integers:
+    """Return a period's begin, and its instants of which the equity is told: ends of sessions (no step), or of steps."""
+    if period.start_ns > period.end_ns:
+        return np.empty(0, np.int64)
+    begins, ends = np.array([period.start_ns // DAY_NS * DAY_NS]), np.array([period.end_ns])
     if not (is_always and step_ns):
-        schedule = exchange_calendar(EXCHANGE).on_dates(period.since_ns // DAY_NS, last_ns // DAY_NS)
+        schedule = exchange_calendar(EXCHANGE).on_dates(period.start_ns // DAY_NS, period.end_ns // DAY_NS)
         begins, ends = schedule.open_ns, schedule.close_ns
     if step_ns:
         if int((ends - begins).sum()) // step_ns > _MOST_POINTS:
             raise InvalidParameter("range_too_large", f"a history has at most {_MOST_POINTS:,} points")
         steps = [np.arange(begin, end + 1, step_ns) for begin, end in zip(begins, ends, strict=True)]
         ends = np.concatenate([np.empty(0, np.int64), *steps])
-    found = ends[(ends >= period.since_ns) & (ends < last_ns)]
-    return np.append(found, last_ns) if period.is_until_now else found
+    return np.append(period.start_ns, ends[(ends >= period.start_ns) & (ends < period.end_ns)])
 
 
-def _history(account: Account, period: Period, instants: Integers, timeframe: str) -> AlpacaPortfolioHistory:
-    """Return the equity at instants, as far as the account has one then."""
-    history = account_history(account, period)
-    at_ns, steps = np.array(history.at_ns, np.int64), np.array(history.steps).reshape(-1, 4)
-    # Fills have no equity.
-    is_point = ~np.isnan(steps[:, 0])
-    at_ns, steps = np.maximum.accumulate(at_ns[is_point]), steps[is_point]
-    places = np.searchsorted(at_ns, instants, side="right") - 1
-    instants, points = instants[places >= 0], np.concatenate([steps[:1], steps[places[places >= 0]]])
-    equity, start_equity = points[:, 0], points[:, 2]
-    growth = np.divide(equity, start_equity, out=np.ones(len(equity)), where=start_equity > 0)
-    profit = equity - equity[:1] - _paid_in(account, np.append(at_ns[:1], instants))
+def _history(
+    account: Account, instants: Integers, timeframe: str, *, is_until_now: bool
+) -> AlpacaPortfolioHistory:
+    """Return the equity at instants, of which the first one is the period's begin."""
+    bar_ns = min(_STEPS[timeframe] or _LONGEST_BAR, _LONGEST_BAR) * MINUTE_NS
+    points = equities_at(account, instants, bar_ns)
+    if is_until_now:
+        valued = account_valued(account)
+        equity = valued.state.equity if valued.equity is None else valued.equity
+        instants = np.append(instants, valued.now_ns)
+        points = np.append(points, [(float(equity), float(valued.state.start_equity))], axis=0)
+    equities, start_equities = points.T
+    growth = np.divide(equities, start_equities, out=np.ones(len(points)), where=start_equities > 0)
+    profit = equities - equities[:1] - _paid_in(account, instants)
     return AlpacaPortfolioHistory(
-        timestamp=(instants // SECOND_NS).tolist(),
-        equity=equity[1:].tolist(),
+        timestamp=(instants[1:] // SECOND_NS).tolist(),
+        equity=equities[1:].round(6).tolist(),
         profit_loss=profit[1:].round(6).tolist(),
         profit_loss_pct=(growth / growth[:1] - 1)[1:].round(9).tolist(),
-        base_value=float(equity[0]) if len(equity) else 0.0,
+        base_value=float(equities[0]) if len(equities) else 0.0,
         timeframe=timeframe,
     )
 

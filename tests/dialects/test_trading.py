@@ -265,13 +265,52 @@ class TestAccount:
         history = call("GET", f"/account/portfolio/history?{query}&timeframe=1D")
         assert history["equity"][-1] == history["base_value"] == 100_000
 
-    @pytest.mark.parametrize("query", ["period=0D", "start=2025-06-06&end=2025-06-05", "timeframe=2D"])
+    def test_a_step_has_the_equity_of_then(self, desk, call):
+        desk.buy(4)
+        for seconds, price in ((90, 101.0), (150, 103.0)):
+            desk.print(seconds, price)
+        query = "start=2025-06-05T14:01:00Z&intraday_reporting=continuous&pnl_reset=no_reset"
+        history = call("GET", f"/account/portfolio/history?{query}")
+        cash = float(desk.state.cash)
+        assert history["equity"] == pytest.approx([cash + 4 * price for price in (100, 101, 103)])
+        assert history["profit_loss"] == pytest.approx([0, 4, 12])
+        assert (history["timeframe"], history["base_value"]) == ("1Min", history["equity"][0])
+
+    @pytest.mark.parametrize(
+        ("query", "timeframe"),
+        [
+            ("", "1D"),
+            ("period=1M", "1D"),
+            ("period=1W", "15Min"),
+            ("period=6D", "1Min"),
+            ("period=all", "1Min"),
+        ],
+    )
+    def test_the_usual_timeframe_is_by_the_length_of_the_period(self, desk, call, query, timeframe):
+        assert call("GET", f"/account/portfolio/history?{query}")["timeframe"] == timeframe
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "period=0D",
+            "period=5",
+            "start=2025-06-06&end=2025-06-05",
+            "start=2025-06-05&end=2025-06-06&period=1D",
+            "end=2025-06-05&date_end=2025-06-05",
+            "timeframe=2D",
+            "timeframe=1H&pnl_reset=per_day",
+            "timeframe=1H&extended_hours=True",
+            "intraday_reporting=extended_hours",
+        ],
+    )
     def test_a_wrong_history_is_refused(self, desk, call, query):
         call("GET", f"/account/portfolio/history?{query}", status=400)
 
-    def test_the_history_of_an_empty_period_is_empty(self, desk, call):
-        past = "start=2024-01-02T00:00:00Z&end=2024-01-05T00:00:00Z"
-        assert call("GET", f"/account/portfolio/history?{past}")["equity"] == []
+    @pytest.mark.parametrize(
+        "query", ["start=2024-01-02&end=2024-01-05", "start=2199-01-01", "start=2199-01-01&end=2199-02-01"]
+    )
+    def test_the_history_before_the_account_or_after_now_is_empty(self, desk, call, query):
+        assert call("GET", f"/account/portfolio/history?{query}")["equity"] == []
 
 
 def test_assets_are_found_by_symbol_and_id(call):

@@ -1,0 +1,101 @@
+"""The equity of an account at instants of the past, by the positions and the stored prices of then."""
+
+import msgspec
+import numpy as np
+
+from store.arrays import Floats, Integers
+from store.datasets import BARS, TRADES
+from store.log_views.bar_grid import plain_grid
+from store.log_views.known_bars import bars_of_logs
+from store.log_views.log_view import view_of
+from store.protocol import Window
+from trading.core.account import AccountState, apply
+from trading.core.events import SplitApplied, decoded
+from trading.core.positions import Position
+from trading.journal import replayed
+from trading.market.symbols import market
+from trading.models import Account
+
+# Across more events a snapshot is sooner than the events.
+_NEAR_EVENTS = 1_000
+
+
+def equities_at(account: Account, instants: Integers, interval_ns: int) -> Floats:
+    """Return the equity, and `AccountState.start_equity`, at each instant: two columns.
+
+    A position has the close of its symbol's last bar that had ended, at first the mark of then; another currency has
+    the rate at the account's last event. Without a price the equity is that of the last mark. instants: ascending, none
+    before the account's first mark. interval_ns: the length of bars. Raises the errors of the store.
+    """
+    found = np.empty((len(instants), 2))
+    if not len(instants):
+        return found
+    numbers = _events_at(account, instants)
+    prices: dict[str, Floats] = {}
+    state = AccountState(id=account.name)
+    for number, first in zip(*np.unique(numbers, return_index=True), strict=True):
+        if state.number == 0 or number - state.number > _NEAR_EVENTS:
+            state = replayed(account, int(number))
+        events = account.events.filter(number__gt=state.number, number__lte=int(number)).order_by("number")
+        for body, at_ns in events.values_list("body", "at_ns"):
+            apply(state, decoded(body), at_ns=at_ns)
+        same = numbers == number
+        equity = np.full(np.count_nonzero(same), float(state.cash))
+        for position in state.positions.values():
+            symbol, now_ns = position.symbol, int(instants[first])
+            if symbol not in prices:
+                mark = market().mark(position, state.currency, now_ns=now_ns)
+                mark_price = np.nan if mark is None else float(mark.price)
+                later = _later_prices(
+                    account, symbol, mark_price, instants[first:], numbers[first:], interval_ns=interval_ns
+                )
+                prices[symbol] = np.append(np.full(first, np.nan), later)
+            equity += _worth(position, state.currency, prices[symbol][same], now_ns)
+        equity[np.isnan(equity)] = float(state.equity)
+        found[same] = np.column_stack([equity, np.full(len(equity), float(state.start_equity))])
+    return found
+
+
+def _events_at(account: Account, instants: Integers) -> Integers:
+    """Return the number of the account's last event up to each instant."""
+    marks = account.equities.filter(at_ns__lte=int(instants[0])).order_by("-at_ns", "-id")
+    first = marks.values_list("number", flat=True)[0]
+    events = account.events.filter(number__gte=first, at_ns__lte=int(instants[-1])).order_by("number")
+    numbers, at_ns = np.array(events.values_list("number", "at_ns"), np.int64).T
+    # An event that is earlier than the one before it counts at that one's instant.
+    found: Integers = numbers[np.searchsorted(np.maximum.accumulate(at_ns), instants, side="right") - 1]
+    return found
+
+
+def _later_prices(
+    account: Account, symbol: str, first: float, instants: Integers, numbers: Integers, *, interval_ns: int
+) -> Floats:
+    """Return the price of a symbol at each instant, per unit as the account counts units then. first: the first one."""
+    instrument = market().instrument(symbol)
+    trades, stored = (
+        view_of(market().store.log(each, symbol).at(market().head(each, symbol))) for each in (TRADES, BARS)
+    )
+    bars = bars_of_logs(trades, stored, plain_grid(interval_ns, instrument), instrument.policy).bars(
+        Window(
+            *(int(each) // interval_ns * interval_ns for each in (instants[0], instants[-1] + interval_ns))
+        )
+    )
+    ends_ns = np.append(instants[0], bars.time_ns + interval_ns)
+    places = np.searchsorted(ends_ns, instants, side="right") - 1
+    prices: Floats = np.append(first, bars.close)[places]
+    splits = account.events.filter(name="split_applied", number__gt=int(numbers[0]))
+    for number, body in splits.values_list("number", "body"):
+        split = msgspec.json.decode(body, type=SplitApplied)
+        if split.symbol == symbol:
+            prices[(numbers >= number) & (ends_ns[places] <= split.effective_ns)] /= float(split.ratio)
+    return prices
+
+
+def _worth(position: Position, currency: str, prices: Floats, now_ns: int) -> Floats:
+    """Return what a position adds to the equity at prices; NaN without a rate."""
+    terms = position.terms
+    rate = market().rate(terms.currency, currency, now_ns=now_ns)
+    worth = float(position.quantity * terms.multiplier) * prices
+    if terms.is_margined:
+        worth = worth - float(position.cost)
+    return worth * (np.nan if rate is None else float(rate[0]))
