@@ -72,8 +72,7 @@ check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, mi
 	@echo "Imports of the client"; cd clients/python && ../../.venv/bin/lint-imports
 	@echo "Deployment"; $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 	@echo "Migrations"; $(PY) manage.py makemigrations --check --dry-run
-	@echo "OpenAPI schemas"; for version in v1 v2; do $(PY) manage.py spectacular --validate --fail-on-warn --api-version $$version --file /dev/null || exit 1; done
-	@echo "OpenAPI snapshot"; $(PY) -m tests.openapi_snapshot --check
+	@echo "OpenAPI documents"; $(PY) -m tests.openapi_snapshot --check
 
 fmt: .venv/.installed-dev  ## format the code and mend what lint can mend
 	@$(PY) -m ruff check --fix --quiet . || true

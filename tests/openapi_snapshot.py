@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import django
+import drf_spectacular
+import jsonschema_rs
 import orjson
 import yaml
+from drf_spectacular.drainage import GENERATOR_STATS
 
 from marketdata_project.versions import VERSIONS
 from tests.openapi_differences import METHODS, differences
@@ -30,6 +33,7 @@ _HEADER = f"""# The contract of {{}}, without texts and examples. The error code
 # tests/marketdata_project/test_openapi_snapshot.py compares it with what is served. Written by: {COMMAND}
 """
 _LINE = re.compile(r"^- `([^`]+)`", re.MULTILINE)
+_RULES = Path(drf_spectacular.__file__).parent / "validation" / "openapi_3_1_schema.json"
 
 
 def snapshot(version: str) -> Path:
@@ -115,6 +119,13 @@ instead, then run {COMMAND}
 """
 
 
+def faults(document: dict[str, Any]) -> list[str]:
+    """Where a document is not OpenAPI 3.1, by the specification's own schema; what generating it warned of."""
+    errors = jsonschema_rs.validator_for(orjson.loads(_RULES.read_bytes())).iter_errors(document)
+    warnings = ["the generator warned; see above"] if GENERATOR_STATS else []
+    return warnings + [f"{'/'.join(map(str, each.instance_path))}: {each.message[:200]}" for each in errors]
+
+
 def main(arguments: list[str]) -> int:
     """Write the documents, or with `--check` say whether they would change; returns 1 where one may not be written."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.test")
@@ -123,9 +134,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _written(version: str, *, is_check: bool) -> int:
+    GENERATOR_STATS.reset()
     found, file = served(version), snapshot(version)
-    missing = uncovered(committed(version), found)
-    if missing:
+    if wrong := faults(found):
+        sys.stderr.write("\n".join([f"The document of {version} is not valid:", *wrong, ""]))
+        return 1
+    if missing := uncovered(committed(version), found):
         sys.stderr.write(refusal(version, missing))
         return 1
     text = text_of(found, version)
