@@ -53,6 +53,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         STORE_MEMORY_MIB="16",
         ANSWERS_MEMORY_MIB="4",
         DJANGO_SETTINGS_MODULE=failing_settings.__name__,
+        # Calls have their own keys.
+        UDF_KEY="nokeyyet",
     ) as installation:
         before = outside(folder)
         (web,) = installation.webs()

@@ -22,7 +22,7 @@ WITH_BODY = ("POST", "PUT", "PATCH")
 # How often a parameter is given that need not be.
 _OPTIONAL_SHARE = 0.3
 # Not to be given with others, or only with the answer to an earlier request.
-_NEVER_GIVEN = frozenset({"cursor", "last", "expiry"})
+_NEVER_GIVEN = frozenset({"cursor", "page_token", "last", "expiry"})
 
 
 Place = tuple[str | int, ...]
@@ -121,8 +121,8 @@ class Call:
         return replace(self, query=[(n, v) for n, v in self.query if n != name] + [(name, value)])
 
 
-def served_document(wire: Wire) -> dict[str, Any]:
-    reply = wire.ask("GET", SCHEMA)
+def served_document(wire: Wire, path: str = SCHEMA) -> dict[str, Any]:
+    reply = wire.ask("GET", path)
     assert reply.status == 200, reply.body
     document: dict[str, Any] = reply.json()
     return document

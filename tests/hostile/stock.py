@@ -83,6 +83,12 @@ VALUES_BY_PATH = {
     ("after", "commits"): "0",
     ("after", "copy"): "0",
     ("dataset", "copy"): "trades",
+    # Of `/udf`.
+    **{
+        (name, path): value
+        for path in ("history", "marks", "timescale_marks")
+        for name, value in {"resolution": "5", "from": "1735828200", "to": "1735831800"}.items()
+    },
 }
 # Parameters that are taken only beside another one with this value.
 DEPENDENT = {

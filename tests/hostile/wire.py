@@ -1,7 +1,7 @@
 """A client that sends exactly the bytes it is given, valid HTTP or not, and looks at every refusal that comes back."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from http.client import BadStatusLine, HTTPResponse
 
 import orjson
@@ -11,6 +11,9 @@ from tests.front.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 
 MEMBERS = {"type", "title", "status", "code", "message", "detail", "correlation_id", "errors"}
+# Of the errors of dialects, by the beginnings of their paths.
+ALPACA = {"code", "message", "reason", "correlation_id", "errors"}
+UDF = {"s", "errmsg", "reason", "correlation_id", "errors"}
 # What refusals of trading have besides.
 OF_TRADING = {"checks", "preview", "order_id", "items"}
 LONGEST_REFUSAL = 64 * 1024
@@ -90,8 +93,13 @@ class Wire:
         return Reply(response.status, headers, content)
 
 
-def checked(reply: Reply, asked: object, *, known_failures: tuple[int, ...] = ()) -> Reply:
-    """The answer, after a look at it: no failure of the server, and every refusal a whole problem without internals."""
+def checked(
+    reply: Reply, asked: object, *, known_failures: tuple[int, ...] = (), members: Set[str] = MEMBERS
+) -> Reply:
+    """The answer, after a look at it: no failure of the server, and every refusal a whole problem without internals.
+
+    members: what a refusal has.
+    """
     assert reply.status < 500 or reply.status in known_failures, (asked, reply.status, reply.body[:500])
     assert not [
         secret for secret in SECRETS if secret in reply.body or secret in repr(reply.headers).encode()
@@ -99,13 +107,16 @@ def checked(reply: Reply, asked: object, *, known_failures: tuple[int, ...] = ()
     if reply.status < 400 or is_of_oauth(reply):
         return reply
     said = (asked, reply.status, reply.headers, reply.body[:500])
-    assert reply.headers["content-type"] == "application/problem+json", said
-    problem = orjson.loads(reply.body)
-    assert set(problem) - OF_TRADING == MEMBERS, said
-    assert problem["status"] == reply.status, said
-    assert (problem["status"], problem["code"]) in DECLARED, said
+    problem, is_ours = orjson.loads(reply.body), members == MEMBERS
+    content_type = "application/problem+json" if is_ours else "application/json"
+    assert reply.headers["content-type"] == content_type, said
+    assert set(problem) - (OF_TRADING if is_ours else set()) == members, said
+    if is_ours:
+        assert (problem["status"], problem["detail"]) == (reply.status, problem["message"]), said
+    assert isinstance(problem.get("code"), int) == (members == ALPACA), said
+    assert (reply.status, code(reply)) in DECLARED, said
     assert problem["correlation_id"] == reply.headers["x-correlation-id"], said
-    assert problem["message"] == problem["detail"] != "", said
+    assert problem["errmsg" if "errmsg" in members else "message"], said
     assert len(problem["errors"]) <= 100, said
     assert len(reply.body) <= LONGEST_REFUSAL, said
     assert not [word for word in INTERNALS if word in reply.body and word not in _asked_bytes(asked)], said
@@ -125,7 +136,7 @@ def code(reply: Reply) -> str:
     if reply.status < 400:
         return ""
     said = orjson.loads(reply.body)
-    found: str = said["error"] if is_of_oauth(reply) else said["code"]
+    found: str = said["error"] if is_of_oauth(reply) else said.get("reason") or said["code"]
     return found
 
 
