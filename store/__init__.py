@@ -13,10 +13,10 @@ __all__ = ["open_store"]
 
 
 def open_store(where: Path | str) -> "Reader":
-    """Return a reader of the store in a folder, such as a server's DATA_DIR.
+    """Return a reader of a store, such as the one in a server's DATA_DIR.
 
-    where: a path, or a URL such as `csv:///srv/data`. Other processes may write to the store meanwhile. Raises
-    `NoSuchStore` unless there is a folder.
+    where: a path, or a URL such as `csv:///srv/data` or `clickhouse://host:9000,host:9000/database`. Other processes may
+    write to the store meanwhile. Raises `NoSuchStore` unless there is a folder, or the URL is one of servers.
     """
     # Only programs that open a store import the reader's modules.
     from store.reading.reader import Reader  # noqa: PLC0415

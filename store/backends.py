@@ -11,15 +11,21 @@ class NoSuchStore(ValueError):
     """The path is not a folder, or the URL is not one of a store. Give the DATA_DIR of a server that has run."""
 
 
-_BACKENDS = {"csv": ("store.csv", "CsvStore")}
+_BACKENDS = {"csv": ("store.csv", "CsvStore"), "clickhouse": ("store.clickhouse", "ClickHouseStore")}
 
 
 def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
-    """Return the store in a folder. where: its path, or a URL such as `csv:///srv/data`. create: make a new folder.
+    """Return the store in a folder, or of a URL.
 
-    Raises `NoSuchStore`.
+    where: a folder's path, or a URL such as `csv:///srv/data` or `clickhouse://host:9000,host:9000/database`. create: make
+    a new folder. Raises `NoSuchStore`.
     """
-    scheme, path = folder_of(where)
+    path, scheme = folder_of(where), urlsplit(str(where)).scheme
+    if path is None:
+        try:
+            return _made(scheme, str(where))
+        except ValueError as error:
+            raise NoSuchStore(str(error)) from error
     if create and not path.exists():
         try:
             path.mkdir(parents=True)
@@ -27,18 +33,26 @@ def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
             raise NoSuchStore(f"{path} cannot be made: {error.strerror}") from error
     if not path.is_dir():
         raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
+    return _made("csv", path)
+
+
+def _made(scheme: str, where: Path | str) -> MarketStore:
     module, name = _BACKENDS[scheme]
-    store: MarketStore = getattr(import_module(module), name)(path)
+    store: MarketStore = getattr(import_module(module), name)(where)
     return store
 
 
-def folder_of(where: Path | str) -> tuple[str, Path]:
-    """Return the scheme and the folder of a store's path or URL. Raises `NoSuchStore`."""
+def folder_of(where: Path | str) -> Path | None:
+    """Return the folder of a store's path or URL; None for a store of servers. Raises `NoSuchStore`."""
     if "://" not in str(where):
-        return "csv", Path(where)
+        return Path(where)
     parts = urlsplit(str(where))
     if parts.scheme not in _BACKENDS:
-        raise NoSuchStore(f"no store has URLs of {parts.scheme}://: give a folder, or csv:///folder")
+        raise NoSuchStore(
+            f"no store has URLs of {parts.scheme}://: give a folder, csv:///folder, or clickhouse://host/database"
+        )
+    if parts.scheme != "csv":
+        return None
     if parts.netloc or not parts.path or parts.query or parts.fragment:
         raise NoSuchStore(f"{where} is not the URL of a folder, such as csv:///srv/data")
-    return parts.scheme, Path(unquote(parts.path))
+    return Path(unquote(parts.path))

@@ -1,17 +1,21 @@
 """The stores that the conformance suite runs over: another implementation is one more line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from store.clickhouse import ClickHouseStore
 from store.csv import CsvStore
 from store.csv.files import arrow_file
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Receipt
 from tests.memory_store import MemoryStore
 from tests.store.builders import Clock
+from tests.system.clickhouse import clickhouse
+from tests.system.postgresql import postgresql
 
 
 class FoldedStore(CsvStore):
@@ -51,9 +55,30 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=list(STORES))
+IN_CLUSTER = pytest.param("cluster", marks=[pytest.mark.system, pytest.mark.xdist_group("cluster")])
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[str]:
+    """The URL of a store in two shards of ClickHouse and a PostgreSQL, which are started once."""
+    with postgresql() as postgres, clickhouse() as hosts:
+        yield f"clickhouse://{hosts}/conformance?{urlencode({'postgres': postgres})}"
+
+
+@pytest.fixture
+def cluster_store(cluster_url: str, clock: Clock) -> ClickHouseStore:
+    """A store in the cluster, without logs. Rows of earlier tests' logs stay where they are: no log has their numbers."""
+    store = ClickHouseStore(cluster_url, clock=clock)
+    store.catalogue.forget_all()
+    return store
+
+
+@pytest.fixture(params=[*STORES, IN_CLUSTER])
 def store(request: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MarketStore:
     """A store. Its derived files have checksums of a few bytes, so that a read spans many of them."""
+    if request.param not in STORES:
+        found: MarketStore = request.getfixturevalue("cluster_store")
+        return found
     monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 8)
     monkeypatch.setattr(arrow_file, "_SEARCHED_AT_ONCE", 1)
     return STORES[request.param](tmp_path / "store", clock)

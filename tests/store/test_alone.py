@@ -66,7 +66,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def required_by(libraries: set[str]) -> set[str]:
     """Return the libraries and what they require themselves, by their names as distributions."""
     found: set[str] = set()
-    pending = [canonical(name) for name in libraries]
+    pending = [canonical(name.partition("[")[0]) for name in libraries]
+    pending += [
+        f"{canonical(name)}-{extra[:-1]}"
+        for name, _, extra in (each.partition("[") for each in libraries)
+        if extra
+    ]
     while pending:
         name = pending.pop()
         if name not in found:
@@ -99,4 +104,4 @@ def test_everything_that_it_declares_is_imported():
     sources = [path.read_text() for name in PACKAGES for path in (settings.BASE_DIR / name).rglob("*.py")]
     pattern = re.compile(r"^ *(?:import|from) (\w+)|\bimport_module\(\"(\w+)", re.MULTILINE)
     imported = {name for text in sources for names in pattern.findall(text) for name in names}
-    assert {name.replace("-", "_") for name in LIBRARIES} - imported == set()
+    assert {name.partition("[")[0].replace("-", "_") for name in LIBRARIES} - imported == set()

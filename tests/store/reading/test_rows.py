@@ -131,7 +131,10 @@ def test_as_of_reads_earlier_commits_only(tmp_path: Path):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("clickhouse://host/db", "no store has URLs of clickhouse://"),
+        ("redis://host/db", "no store has URLs of redis://"),
+        ("clickhouse://host", "is not the URL of a store, such as clickhouse://host:9000"),
+        ("clickhouse:///db", "is not the URL of a store"),
+        ("clickhouse://host/db?x=1", "options are cluster and postgres"),
         ("csv://", "is not the URL of a folder"),
         ("csv://srv/data", "is not the URL of a folder"),
         ("csv:///srv/data?x=1", "is not the URL of a folder"),

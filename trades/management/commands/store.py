@@ -169,8 +169,10 @@ class Command(BaseCommand):
             raise CommandError(f"{ahead:,} logs are ahead of {format_timestamp(now_ns)}", returncode=1)
 
     def _copy(self, origin_path: str, to_path: str) -> None:
-        folders = [folder_of(each)[1].resolve() for each in (origin_path, to_path)]
-        if any(each.is_relative_to(other) for each, other in (folders, reversed(folders))):
+        folders = [
+            folder.resolve() for folder in map(folder_of, (origin_path, to_path)) if folder is not None
+        ]
+        if len(folders) == 2 and any(each.is_relative_to(other) for each, other in (folders, folders[::-1])):
             raise CommandError("one of the folders is in the other: choose a TO beside FROM")
         origin = store_at(origin_path)
         origin.take_over_declarations()  # those of an earlier version are in no log yet

@@ -1,0 +1,406 @@
+"""The commits of all logs, in PostgreSQL. A commit exists if and only if its record does."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers
+from store.clickhouse.row_tables import NewRows, SeenRows
+from store.clickhouse.servers import PostgreSql
+from store.declarations import Dataset
+from store.exceptions import OutcomeUnknown
+from store.protocol import (
+    ALL_TIME,
+    CLOCKS_APART_NS,
+    NO_COMMIT,
+    NOTHING_COMPLETE,
+    CommitId,
+    Completeness,
+    Superseded,
+    Window,
+)
+from store.rows.fills import NO_FILLS, LogFills
+from store.timestamps import DAY_NS
+from store.walk import CommitRecord
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS logs (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dataset text NOT NULL, symbol text NOT NULL,
+    number integer NOT NULL DEFAULT 0, hash text NOT NULL DEFAULT repeat('0', 64), committed_at bigint NOT NULL DEFAULT 0,
+    rows bigint NOT NULL DEFAULT 0, newest_ns bigint NOT NULL, complete_until bigint NOT NULL,
+    has_corrections boolean NOT NULL DEFAULT false, has_fills boolean NOT NULL DEFAULT false,
+    attempts bigint[] NOT NULL DEFAULT '{}',
+    UNIQUE (dataset, symbol));
+CREATE TABLE IF NOT EXISTS commits (
+    log integer, number integer, hash text NOT NULL, facts bytea NOT NULL, committed_at bigint NOT NULL, digest text NOT NULL,
+    key bytea, rows_before bigint NOT NULL, newest_ns bigint NOT NULL, complete_until bigint NOT NULL,
+    fill_start bigint, fill_end bigint, supersedes boolean NOT NULL, PRIMARY KEY (log, number));
+CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON commits (log, key) WHERE key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS commits_digest ON commits (log, digest);
+CREATE INDEX IF NOT EXISTS commits_time ON commits (log, committed_at);
+CREATE INDEX IF NOT EXISTS commits_fills ON commits (log, fill_start) WHERE fill_start IS NOT NULL OR supersedes;
+CREATE INDEX IF NOT EXISTS commits_rows ON commits (log, rows_before, number);
+CREATE TABLE IF NOT EXISTS parts (
+    log integer, number integer, day integer, is_rows boolean, rows bigint NOT NULL, first_ns bigint NOT NULL,
+    last_ns bigint NOT NULL, PRIMARY KEY (log, day, number, is_rows));
+CREATE INDEX IF NOT EXISTS parts_number ON parts (log, number);
+"""
+_STATE = (
+    "SELECT id, number, hash, committed_at, rows, newest_ns, complete_until, has_corrections, has_fills, attempts"
+    " FROM logs WHERE "
+)
+# An attempt's number has the time at which it was made in its upper bits.
+_ATTEMPT_BITS = 20
+
+
+class StoredLog(NamedTuple):
+    """A log as its newest commit left it.
+
+    id: the log's number in the tables. attempts: those that were begun and have no commit; see `SeenRows`.
+    """
+
+    id: int
+    head: CommitId = NO_COMMIT
+    committed_at: int = 0
+    rows: int = 0
+    completeness: Completeness = NOTHING_COMPLETE
+    has_corrections: bool = False
+    has_fills: bool = False
+    attempts: Sequence[int] = ()
+
+    def rows_until(self, dataset: Dataset, commit: int) -> SeenRows:
+        """Return the rows of the commits up to a number."""
+        return SeenRows(dataset, self.id, commit, self.attempts, self.has_corrections)
+
+
+class NewCommit(NamedTuple):
+    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date."""
+
+    record: CommitRecord
+    rows: pa.Table
+    lines: pa.Table
+
+
+def new_attempt() -> int:
+    """Return a number that no other attempt has."""
+    return (time.time_ns() // 1_000_000 << _ATTEMPT_BITS) | secrets.randbits(_ATTEMPT_BITS)
+
+
+def attempt_age_seconds(attempt: int) -> float:
+    """Return the seconds since an attempt was registered."""
+    return time.time() - (attempt >> _ATTEMPT_BITS) / 1000
+
+
+def _state_of(row: Sequence[Any]) -> StoredLog:
+    log, number, commit_hash, committed_at, rows, newest_ns, complete_until, corrected, filled, attempts = row
+    head, completeness = CommitId(number, commit_hash), Completeness(newest_ns, complete_until)
+    return StoredLog(log, head, committed_at, rows, completeness, corrected, filled, tuple(attempts))
+
+
+def _key_of(caller: str, key_hash: str | None) -> bytes | None:
+    if key_hash is None:
+        return None
+    return hashlib.sha256(f"{key_hash} {caller}".encode(errors="surrogatepass")).digest()
+
+
+class Catalogue:
+    """The tables of commits. Methods raise `StoreUnavailable`. Windows are not empty."""
+
+    def __init__(self, postgres: PostgreSql) -> None:
+        self._postgres = postgres
+
+    def state(self, dataset: Dataset, symbol: str) -> StoredLog | None:
+        """Return a log; None if it never existed."""
+        found = self._postgres.rows(_STATE + "dataset = %s AND symbol = %s", (dataset.name, symbol))
+        return _state_of(found[0]) if found else None
+
+    def made(self, dataset: Dataset, symbol: str) -> StoredLog:
+        """Return a log, made if it did not exist."""
+        state = self.state(dataset, symbol)
+        if state is None:
+            with self._postgres.connection() as connection:
+                connection.execute(
+                    "INSERT INTO logs (dataset, symbol, newest_ns, complete_until) VALUES (%s, %s, %s, %s)"
+                    " ON CONFLICT DO NOTHING",
+                    (dataset.name, symbol, ALL_TIME.start_ns, ALL_TIME.start_ns),
+                )
+            state = self.state(dataset, symbol)
+        assert state is not None  # noqa: S101 nothing deletes logs
+        return state
+
+    def heads(self, dataset: Dataset) -> dict[str, CommitId]:
+        """Return the newest commit of each log of a dataset that has one."""
+        found = self._postgres.rows(
+            "SELECT symbol, number, hash FROM logs WHERE dataset = %s AND number > 0", (dataset.name,)
+        )
+        return {symbol: CommitId(number, commit_hash) for symbol, number, commit_hash in found}
+
+    def forget_all(self) -> None:
+        """Delete all commits, so that the rows in ClickHouse are seen by nobody. For tests."""
+        with self._postgres.connection() as connection:
+            connection.execute("TRUNCATE logs, commits, parts")
+
+    def register(self, log: int, attempt: int) -> None:
+        """Register an attempt, so that its rows are not seen before its commit."""
+        with self._postgres.connection() as connection:
+            connection.execute(
+                "UPDATE logs SET attempts = attempts || %s::bigint WHERE id = %s", (attempt, log)
+            )
+
+    @contextmanager
+    def locked(self, log: int) -> Iterator[LockedLog]:
+        """Hold a log's lock, in one transaction. Without a new commit nothing is changed. Raises `StoreBusy`."""
+        with self._postgres.connection() as connection:
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, log))
+                found = connection.execute(_STATE + "id = %s", (log,))
+                state = _state_of(found.fetchall()[0])
+            locked = LockedLog(connection, state)
+            yield locked
+            if locked.is_open:
+                connection.execute("ROLLBACK")
+
+    def ids(self, log: int, numbers: Sequence[int]) -> list[CommitId]:
+        """Return the commits with these numbers, in order."""
+        found = self._postgres.rows(
+            "SELECT number, hash FROM commits WHERE log = %s AND number = ANY(%s) ORDER BY number",
+            (log, list(numbers)),
+        )
+        return [CommitId(*each) for each in found]
+
+    def committed_times(self, log: int, numbers: Integers) -> Integers:
+        """Return the times of commits, which must exist, in nanoseconds UTC."""
+        distinct, places = np.unique(numbers, return_inverse=True)
+        found = self._postgres.rows(
+            "SELECT committed_at FROM commits WHERE log = %s AND number = ANY(%s) ORDER BY number",
+            (log, distinct.tolist()),
+        )
+        return np.array([committed_at for (committed_at,) in found], np.int64)[places]
+
+    def number_as_of(self, log: int, instant_ns: int) -> int:
+        """Return the number of the newest commit at or before an instant; 0 if there is none."""
+        query = "SELECT coalesce(max(number), 0) FROM commits WHERE log = %s AND committed_at <= %s"
+        return int(self._postgres.rows(query, (log, instant_ns))[0][0])
+
+    def records(self, log: int, first: int, last: int) -> list[tuple[CommitRecord, int]]:
+        """Return the commits from a number to another, and for each the number of rows before it."""
+        found = self._postgres.rows(
+            "SELECT facts, hash, rows_before FROM commits WHERE log = %s AND number BETWEEN %s AND %s ORDER BY number",
+            (log, first, last),
+        )
+        return [(CommitRecord.of(bytes(facts), commit_hash), before) for facts, commit_hash, before in found]
+
+    def completeness(self, log: int, number: int) -> Completeness:
+        """Return the completeness after a commit."""
+        query = "SELECT newest_ns, complete_until FROM commits WHERE log = %s AND number = %s"
+        return Completeness(*self._postgres.rows(query, (log, number))[0])
+
+    def fills(self, log: int, window: Window, number: int) -> list[CommitRecord]:
+        """Return the commits up to a number with fills whose windows overlap a window, in order."""
+        found = self._postgres.rows(
+            "SELECT facts, hash FROM commits WHERE log = %s AND fill_start < %s AND fill_end > %s AND number <= %s"
+            " ORDER BY number",
+            (log, window.end_ns, window.start_ns, number),
+        )
+        return [CommitRecord.of(bytes(facts), commit_hash) for facts, commit_hash in found]
+
+    def superseded(self, log: int, window: Window) -> list[tuple[int, Superseded]]:
+        """Return what batches of the feed superseded in a window, each with its commit."""
+        found = self._postgres.rows("SELECT facts, hash FROM commits WHERE log = %s AND supersedes", (log,))
+        facts = [CommitRecord.of(bytes(text), commit_hash).facts for text, commit_hash in found]
+        return [
+            (each.number, passed) for each in facts for passed in each.superseded if passed.overlaps(window)
+        ]
+
+    def log_fills(self, state: StoredLog, window: Window) -> LogFills:
+        """Return the fills that a batch in a window may meet."""
+        commits = self.fills(state.id, window, state.head.number) if state.has_fills else []
+        if not commits:
+            return NO_FILLS
+        return LogFills([each.id.number for each in commits], self.superseded(state.id, window))
+
+    def touched_dates(self, log: int, window: Window, number: int) -> tuple[Integers, Integers]:
+        """Return the event dates of a window that commits up to a number touch, and the newest commit of each."""
+        found = self._postgres.rows(
+            "SELECT day, max(number) FROM parts WHERE log = %s AND day BETWEEN %s AND %s AND number <= %s"
+            " GROUP BY day ORDER BY day",
+            (log, *_days_of(window), number),
+        )
+        days, newest = zip(*found, strict=True) if found else ((), ())
+        return np.array(days, np.int64), np.array(newest, np.int64)
+
+    def days(self, log: int, window: Window, number: int) -> list[tuple[int, int, int, int]]:
+        """Return the event dates with rows in a window: day, number of rows, first and last event time; ascending."""
+        return self._postgres.rows(
+            "SELECT day, sum(rows)::bigint, min(first_ns), max(last_ns) FROM parts WHERE log = %s AND is_rows"
+            " AND day BETWEEN %s AND %s AND number <= %s AND first_ns < %s AND last_ns >= %s GROUP BY day ORDER BY day",
+            (log, *_days_of(window), number, window.end_ns, window.start_ns),
+        )
+
+    def bounds(self, log: int, first: int, last: int) -> Window | None:
+        """Return the window from the first to the last event time of some commits; None if they have no rows."""
+        query = (
+            "SELECT min(first_ns), max(last_ns) + 1 FROM parts WHERE log = %s AND number BETWEEN %s AND %s"
+        )
+        found = self._postgres.rows(query, (log, first, last))[0]
+        return None if found[0] is None else Window(*found)
+
+    def first_from(self, log: int, instant_ns: int, number: int) -> int | None:
+        """Return the first commit, up to a number, that stored a row at or after an instant."""
+        query = "SELECT min(number) FROM parts WHERE log = %s AND is_rows AND number <= %s AND last_ns >= %s"
+        found: int | None = self._postgres.rows(query, (log, number, instant_ns))[0][0]
+        return found
+
+    def origins(self, log: int, arrivals: Sequence[int]) -> list[tuple[CommitId, int]]:
+        """Return the commit that stored each row, and the row's ordinal in it."""
+        found = self._postgres.rows(
+            "SELECT number, hash, wanted - rows_before FROM unnest(%s::bigint[]) WITH ORDINALITY AS given (wanted, place),"
+            " LATERAL (SELECT number, hash, rows_before FROM commits WHERE log = %s AND rows_before <= wanted"
+            " ORDER BY rows_before DESC, number DESC LIMIT 1) AS found ORDER BY place",
+            (list(arrivals), log),
+        )
+        return [(CommitId(number, commit_hash), ordinal) for number, commit_hash, ordinal in found]
+
+
+# The first key of the locks of logs, apart from other programs' locks.
+_LOCKS = 0x6D6B7400
+
+
+class LockedLog:
+    """A log whose lock is held. state: with its newest commit."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], state: StoredLog) -> None:
+        self._connection = connection
+        self.state = state
+        self.is_open = True
+
+    def accepted(self, caller: str, key_hash: str) -> CommitRecord | None:
+        """Return the commit with an idempotency key."""
+        found = self._connection.execute(
+            "SELECT facts, hash FROM commits WHERE log = %s AND key = %s",
+            (self.state.id, _key_of(caller, key_hash)),
+        ).fetchone()
+        return None if found is None else CommitRecord.of(bytes(found[0]), found[1])
+
+    def knows_batch(self, digest: str) -> bool:
+        """Return whether a commit's batch has a digest."""
+        query = "SELECT 1 FROM commits WHERE log = %s AND digest = %s LIMIT 1"
+        return self._connection.execute(query, (self.state.id, digest)).fetchone() is not None
+
+    def new_rows(self, commits: Sequence[NewCommit]) -> list[NewRows]:
+        """Return the rows of the next commits, with their arrival numbers."""
+        arrival, found = self.state.rows, []
+        for commit in commits:
+            found.append(NewRows(commit.record.id.number, arrival, commit.rows, commit.lines))
+            arrival += commit.rows.num_rows
+        return found
+
+    def add(self, commits: Sequence[NewCommit], attempt: int, next_attempt: int) -> StoredLog:
+        """Store the records of the next commits, whose rows are stored, and end the transaction. Return the new state.
+
+        attempt: the one that inserted the rows. next_attempt: is registered for the process's next commit. Raises
+        `OutcomeUnknown` if PostgreSQL did not answer.
+        """
+        state, records, parts = self.state, list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        for commit in commits:
+            parts += _parts_of(state, commit)
+            state = _state_after(state, commit)
+            records.append(_record_of(self.state.id, commit, state))
+        attempts = [each for each in state.attempts if each != attempt] + [next_attempt]
+        state = state._replace(attempts=attempts)
+        try:
+            with self._connection.pipeline():
+                self._insert("commits", records)
+                self._insert("parts", parts)
+                self._connection.execute(_UPDATE, (*_values_of(state), attempt, next_attempt, state.id))
+                self._connection.execute("COMMIT")
+        except psycopg.OperationalError as error:
+            raise OutcomeUnknown("PostgreSQL did not confirm the commit; send the batch again") from error
+        self.is_open = False
+        return state
+
+    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if rows:
+            places = ", ".join(["%s"] * len(rows[0]))
+            self._connection.cursor().executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
+
+
+_UPDATE = (
+    "UPDATE logs SET number = %s, hash = %s, committed_at = %s, rows = %s, newest_ns = %s, complete_until = %s,"
+    " has_corrections = %s, has_fills = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s"
+)
+
+
+def _values_of(state: StoredLog) -> tuple[Any, ...]:
+    head, complete = state.head, state.completeness
+    values = (head.number, head.hash, state.committed_at, state.rows, complete.newest_ns)
+    return (*values, complete.complete_until_ns, state.has_corrections, state.has_fills)
+
+
+def _state_after(state: StoredLog, commit: NewCommit) -> StoredLog:
+    facts = commit.record.facts
+    newest_ns = ALL_TIME.start_ns
+    if commit.rows.num_rows:
+        newest_ns = min(int(commit.rows.column(0).to_numpy().max()), facts.committed_at + CLOCKS_APART_NS)
+    declared_ns = ALL_TIME.start_ns if facts.complete_until_ns is None else facts.complete_until_ns
+    return StoredLog(
+        state.id,
+        commit.record.id,
+        facts.committed_at,
+        state.rows + commit.rows.num_rows,
+        state.completeness.joined(newest_ns, declared_ns),
+        state.has_corrections or commit.lines.num_rows > 0,
+        state.has_fills or facts.fill is not None,
+        state.attempts,
+    )
+
+
+def _record_of(log: int, commit: NewCommit, state: StoredLog) -> tuple[Any, ...]:
+    """Return a row of `commits`. state: after the commit."""
+    facts, complete = commit.record.facts, state.completeness
+    fill = (None, None) if facts.fill is None else (facts.fill.window.start_ns, facts.fill.window.end_ns)
+    return (
+        log,
+        facts.number,
+        commit.record.id.hash,
+        commit.record.text,
+        facts.committed_at,
+        facts.digest,
+        _key_of(facts.caller, facts.key_hash),
+        state.rows - commit.rows.num_rows,
+        complete.newest_ns,
+        complete.complete_until_ns,
+        *fill,
+        bool(facts.superseded),
+    )
+
+
+def _parts_of(state: StoredLog, commit: NewCommit) -> list[tuple[Any, ...]]:
+    """Return the rows of `parts`: one for each event date of the rows, and of the corrections. state: before it."""
+    parts = list[tuple[Any, ...]]()
+    for is_rows, table in ((True, commit.rows), (False, commit.lines)):
+        if not table.num_rows:
+            continue
+        times = table.column(0).to_numpy()
+        days = times // DAY_NS
+        starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1)).tolist()
+        for start, end in zip(starts, [*starts[1:], len(days)], strict=True):
+            own = times[start:end]
+            numbers = (end - start, int(own.min()), int(own.max()))
+            parts.append((state.id, commit.record.id.number, int(days[start]), is_rows, *numbers))
+    return parts
+
+
+def _days_of(window: Window) -> tuple[int, int]:
+    return window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS

@@ -1,0 +1,180 @@
+"""A log of the cluster, and its snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers
+from store.clickhouse.catalogue import StoredLog
+from store.clickhouse.cluster_walk import ClusterWalk
+from store.clickhouse.row_tables import SeenRows, in_window
+from store.exceptions import UnknownSymbol
+from store.log import EmptySnapshot, Log, Snapshot
+from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
+from store.receiving import ReceivedCommit
+from store.rows.stored_rows import SYSTEM_NAMES, standing_at, stored_in_order, with_columns
+from store.timestamps import DAY_NS
+from store.walk import CommitPiece, LogEnd, LogPosition, Resync
+
+if TYPE_CHECKING:
+    from store.clickhouse.store import ClickHouseStore
+
+
+class ClusterLog(Log):
+    """A log of a store in ClickHouse and PostgreSQL."""
+
+    store: ClickHouseStore
+
+    def at(self, commit: CommitId | int | None = None) -> Snapshot:
+        if commit in (0, NO_COMMIT):
+            return EmptySnapshot(self)
+        state = self.read()
+        if commit is None:
+            return ClusterSnapshot(self, state.head)
+        if isinstance(commit, CommitId):
+            self.check(state, commit)
+            return ClusterSnapshot(self, commit)
+        return ClusterSnapshot(self, self.store.catalogue.ids(state.id, [commit])[0])
+
+    def as_of(self, instant_ns: int) -> Snapshot:
+        state = self.read()
+        if state.committed_at <= instant_ns:
+            return ClusterSnapshot(self, state.head)
+        return self.at(self.store.catalogue.number_as_of(state.id, instant_ns))
+
+    def committed_times(self, numbers: Integers) -> Integers:
+        return self.store.catalogue.committed_times(self.read().id, numbers)
+
+    def commits(self, after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
+        state = self.store.catalogue.state(self.dataset, self.symbol)
+        if after.commit == NO_COMMIT and (state is None or not state.head.number):
+            raise UnknownSymbol(self.symbol)
+        if state is None:
+            raise Resync(self.symbol, NO_COMMIT)
+        self.check(state, after.commit)
+        last = state.head.number if upto is None else min(upto, state.head.number)
+        return ClusterWalk(self, state).pieces(after, last)
+
+    def end(self) -> LogEnd:
+        state = self.store.catalogue.state(self.dataset, self.symbol)
+        return LogEnd() if state is None else LogEnd(state.head, state.committed_at, state.rows)
+
+    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+        self.store.writer.add((self.dataset, self.symbol), base, commits)
+
+    def read(self) -> StoredLog:
+        """Return the log as it is now. Raises `UnknownSymbol` if it has no commit."""
+        state = self.store.catalogue.state(self.dataset, self.symbol)
+        if state is None or not state.head.number:
+            raise UnknownSymbol(self.symbol)
+        return state
+
+    def check(self, state: StoredLog, commit: CommitId) -> None:
+        """Raise `Resync` unless the log has a commit."""
+        if commit not in (NO_COMMIT, state.head) and self.store.catalogue.ids(state.id, [commit.number]) != [
+            commit
+        ]:
+            raise Resync(self.symbol, state.head)
+
+
+class ClusterSnapshot(Snapshot):
+    """A log of the cluster as of a commit."""
+
+    log: ClusterLog
+
+    def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
+        versions = self._versions(window, None)
+        if versions.num_rows and versions.column("until").to_numpy().min() <= self.commit.number:
+            versions = versions.filter(pa.array(standing_at(versions, self.commit.number)))
+        return versions.drop_columns(SYSTEM_NAMES)
+
+    def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
+        return with_columns(self._versions(window, columns), columns)
+
+    def row_origin(self, *, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
+        return self.log.store.catalogue.origins(self._state().id, [arrival])[0]
+
+    def version(self, window: Window) -> CommitId:
+        state = self._state()
+        newest = int(self._touched(state, window)[1].max(initial=0))
+        if newest in (0, self.commit.number):
+            return self.commit if newest else NO_COMMIT
+        return self.log.store.catalogue.ids(state.id, [newest])[0]
+
+    def completeness(self) -> Completeness:
+        state = self._state()
+        if state.head == self.commit:
+            return state.completeness
+        return self.log.store.catalogue.completeness(state.id, self.commit.number)
+
+    def fills(self, window: Window) -> list[tuple[int, Fill]]:
+        state = self._state()
+        if not state.has_fills:
+            return []
+        facts = [each.facts for each in self.log.store.catalogue.fills(state.id, window, self.commit.number)]
+        return [(each.number, each.fill) for each in facts if each.fill is not None]
+
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
+        days = self.log.store.catalogue.days(self._state().id, window, self.commit.number)
+        read, total = np.empty(0, np.int64), 0
+        for place, (day, count, _, _) in enumerate(reversed(days) if from_end else days):
+            total += count
+            if total < rows and place + 1 < len(days):
+                continue
+            # Of the dates so far some rows may be cancelled; then further dates are read.
+            bounds = (
+                Window(day * DAY_NS, window.end_ns)
+                if from_end
+                else Window(window.start_ns, (day + 1) * DAY_NS)
+            )
+            read = self._standing_times(bounds.within(window))
+            if len(read) >= rows:
+                break
+        if len(read) < rows:
+            return window
+        if from_end:
+            return Window(int(read[-rows]), window.end_ns)
+        return Window(window.start_ns, int(read[rows - 1]) + 1)
+
+    def row_bound(self, window: Window) -> int:
+        state, stored = self._state(), self._stored()
+        count = self.log.store.tables.count
+        bound = -count(stored, window, "corrections", "_action = 'cancel'") if state.has_corrections else 0
+        for day, rows, first_ns, last_ns in self.log.store.catalogue.days(
+            state.id, window, self.commit.number
+        ):
+            if window.start_ns <= first_ns and last_ns < window.end_ns:
+                bound += rows
+            else:
+                bound += count(stored, Window(day * DAY_NS, (day + 1) * DAY_NS).within(window))
+        return bound
+
+    def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
+        return self._touched(self._state(), window)
+
+    def first_commit_from(self, instant_ns: int) -> int | None:
+        return self.log.store.catalogue.first_from(self._state().id, instant_ns, self.commit.number)
+
+    def _touched(self, state: StoredLog, window: Window) -> tuple[Integers, Integers]:
+        return self.log.store.catalogue.touched_dates(state.id, window, self.commit.number)
+
+    def _standing_times(self, window: Window) -> Integers:
+        versions = self._versions(window, ())
+        times: Integers = versions.column(0).to_numpy()
+        return times[standing_at(versions, self.commit.number)]
+
+    def _versions(self, window: Window, columns: Collection[str] | None) -> pa.Table:
+        return stored_in_order(self.log.store.tables.stored(self._stored(), in_window(window), columns))
+
+    def _stored(self) -> SeenRows:
+        return self._state().rows_until(self.log.dataset, self.commit.number)
+
+    def _state(self) -> StoredLog:
+        """Return the log as it is now. Raises `Resync` if it no longer has the snapshot's commit."""
+        state = self.log.read()
+        self.log.check(state, self.commit)
+        return state

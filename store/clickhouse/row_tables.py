@@ -1,0 +1,272 @@
+"""The tables of rows in ClickHouse: what they hold, how rows are inserted, and how they are read.
+
+Each dataset has two tables on every shard, of rows and of corrections, and over each a `Distributed` table. A row has the
+dataset's columns; `_nulls` has a bit for each column without a value. `_log` is the log's number in PostgreSQL, `_commit` and
+`_arrival` are as in stored rows. `_attempt` names the attempt to commit that inserted the row: what an attempt inserted
+before its commit failed must not be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers
+from store.bars.prints import NO_SEQUENCE, STANDS
+from store.clickhouse.servers import ClickHouse, StoreUrl
+from store.declarations import Column, ColumnKind, Dataset
+from store.protocol import Window
+from store.rows.row_hashes import id_hashes
+from store.rows.stored_rows import (
+    ARRIVAL,
+    COMMIT,
+    UNTIL,
+    action_name,
+    apply_corrections,
+    passed_values,
+)
+from store.timestamps import DAY_NS
+
+_TYPES = {
+    ColumnKind.TIME: "Int64",
+    ColumnKind.NUMBER: "Float64",
+    ColumnKind.INTEGER: "Int64",
+    ColumnKind.TEXT: "String",
+    ColumnKind.BOOLEAN: "UInt8",
+}
+_NUMPY = {"Int64": np.int64, "Float64": np.float64, "UInt8": np.uint8}
+_SYSTEM = {"_log": "Int32", "_commit": "Int32", "_attempt": "Int64", "_arrival": "Int64", "_nulls": "UInt32"}
+_OF_ROWS = {"_identity": "Int64"}
+_OF_CORRECTIONS = {"_ordinal": "Int32", "_action": "String"}
+
+
+class SeenRows(NamedTuple):
+    """What is read of a log: the rows of its commits up to a number. attempts: those whose rows are not to be seen."""
+
+    dataset: Dataset
+    log: int
+    commit: int
+    attempts: Sequence[int]
+    has_corrections: bool
+
+    @property
+    def condition(self) -> str:
+        """The rows' condition in SQL."""
+        unseen = f" AND _attempt NOT IN ({_listed(self.attempts)})" if self.attempts else ""
+        return f"_log = {self.log} AND _commit <= {self.commit}{unseen}"
+
+
+class NewRows(NamedTuple):
+    """The rows of one commit in order of arrival, and its corrections in the schema of `corrections_of` the dataset."""
+
+    commit: int
+    first_arrival: int
+    rows: pa.Table
+    lines: pa.Table
+
+
+def in_window(window: Window) -> str:
+    """Return the condition of a window's event times in SQL."""
+    return f"timestamp >= {window.start_ns} AND timestamp < {window.end_ns}"
+
+
+def among(column: str, values: Integers) -> str:
+    """Return the condition of a column's values in SQL."""
+    return f"{column} IN ({_listed(values.tolist())})"
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ",".join(map(str, values))
+
+
+class RowTables:
+    """The tables of a store. Methods raise `StoreUnavailable`."""
+
+    def __init__(self, url: StoreUrl, servers: ClickHouse) -> None:
+        self._url = url
+        self._servers = servers
+        self._made: set[str] = set()
+
+    def insert(self, dataset: Dataset, log: int, attempt: int, commits: Sequence[NewRows]) -> None:
+        """Insert the rows and corrections of commits; return when they are on their shards."""
+        self._make(dataset)
+        for table in (_rows_of(dataset, commits), _corrections_of(dataset, commits)):
+            count = len(table["_commit"])
+            if count:
+                table["_log"], table["_attempt"] = np.full(count, log, np.int32), np.full(count, attempt)
+                kind = "corrections" if "_action" in table else "rows"
+                self._servers.insert(f"{kind}_{dataset.name}", table)
+
+    def stored(
+        self, log: SeenRows, times: str, columns: Collection[str] | None = None, *, also: str = "1"
+    ) -> pa.Table:
+        """Return all versions of rows, in any order, with the columns of `stored_schema`.
+
+        times: a condition of event times, which a row and its corrections have in common. also: another condition of the
+        rows. columns: of the dataset's columns only event time, sequence and these; None means all.
+        """
+        rows = self.originals(log, f"{times} AND {also}", columns)
+        if not log.has_corrections or not rows.num_rows:
+            return rows
+        return apply_corrections(rows, self.corrections(log, times, columns))
+
+    def candidates(self, log: SeenRows, times: str) -> pa.Table:
+        """Return all versions of rows, then their `passed_values`. times: a condition of event times."""
+        rows = self.originals(log, times)
+        if not log.has_corrections or not rows.num_rows:
+            return rows
+        lines = self.corrections(log, times)
+        rows = apply_corrections(rows, lines)
+        return pa.concat_tables([rows, passed_values(rows, lines)])
+
+    def originals(self, log: SeenRows, where: str, columns: Collection[str] | None = None) -> pa.Table:
+        """Return rows as they were first stored, in any order. columns: as for `stored`."""
+        kept = _kept(log.dataset, columns)
+        found = self._read(log, "rows", where, ["_arrival", "_commit"], kept)
+        count = len(found[0])
+        arrays = [
+            *_arrow_columns(log.dataset, kept, found[2:]),
+            pa.array(found[0]),
+            pa.array(found[1]),
+            pa.array(np.full(count, STANDS, np.int32)),
+        ]
+        fields = [log.dataset.schema.field(each.name) for each in kept]
+        fields += [each.field for each in (ARRIVAL, COMMIT, UNTIL)]
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+    def corrections(self, log: SeenRows, where: str, columns: Collection[str] | None = None) -> pa.Table:
+        """Return corrections in the order in which they apply, with `arrival`, `commit` and the action."""
+        kept = _kept(log.dataset, columns)
+        found = self._read(log, "corrections", where, ["_arrival", "_commit", "_ordinal", "_action"], kept)
+        action = pa.field(action_name(log.dataset.schema.names), "string")
+        arrays = [
+            *_arrow_columns(log.dataset, kept, found[4:]),
+            pa.array(found[0]),
+            pa.array(found[1]),
+            pa.array(found[3], "string"),
+        ]
+        fields = [log.dataset.schema.field(each.name) for each in kept]
+        table = pa.Table.from_arrays(arrays, schema=pa.schema([*fields, ARRIVAL.field, COMMIT.field, action]))
+        return table.take(pa.array(np.lexsort((found[2], found[1]))))
+
+    def numbers(self, log: SeenRows, where: str, *names: str) -> list[Any]:
+        """Return columns of the rows as they were first stored, in any order."""
+        found = self._servers.columns(
+            f"SELECT {', '.join(names)} FROM rows_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
+        )
+        return found or [np.empty(0, np.int64) for _ in names]
+
+    def count(self, log: SeenRows, window: Window, kind: str = "rows", where: str = "1") -> int:
+        """Return the number of rows as they were first stored, or of `corrections`, in a window."""
+        (found,) = self._servers.columns(
+            f"SELECT count() FROM {kind}_{log.dataset.name}"  # noqa: S608
+            f" WHERE {log.condition} AND {in_window(window)} AND {where}"
+        ) or [np.zeros(1, np.int64)]
+        return int(found.sum())
+
+    def _read(
+        self, log: SeenRows, kind: str, where: str, system: Sequence[str], columns: Sequence[Column]
+    ) -> list[Any]:
+        """Return the system columns, `_nulls` and the dataset's columns of rows or corrections."""
+        names = [*system, "_nulls", *(column.name for column in columns)]
+        found = self._servers.columns(
+            f"SELECT {', '.join(names)} FROM {kind}_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
+        )
+        if found:
+            return found
+        types = {**_SYSTEM, **_OF_CORRECTIONS, **_types_of(log.dataset)}
+        dtypes = {"Int32": np.int32, "UInt32": np.uint32, **_NUMPY}
+        return [np.empty(0, dtypes.get(types[name], np.object_)) for name in names]
+
+    def _make(self, dataset: Dataset) -> None:
+        if dataset.name in self._made:
+            return
+        statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
+        for kind, own in (("rows", _OF_ROWS), ("corrections", _OF_CORRECTIONS)):
+            name, columns = (
+                f"{self._url.database}.{kind}_{dataset.name}",
+                {**_SYSTEM, **own, **_types_of(dataset)},
+            )
+            declared = ", ".join(f"{column} {kind_of}" for column, kind_of in columns.items())
+            order = ["_log", "timestamp", *(["sequence"] if "sequence" in columns else []), "_arrival"]
+            local = name.rpartition(".")[2] + "_local"
+            key = f"_log + intDiv(timestamp, {DAY_NS})"
+            cluster = f"Distributed({self._url.cluster}, {self._url.database}, {local}, {key})"
+            statements += [
+                f"CREATE TABLE IF NOT EXISTS {name}_local ({declared}) ENGINE = MergeTree ORDER BY ({', '.join(order)})",
+                f"CREATE TABLE IF NOT EXISTS {name} ({declared}) ENGINE = {cluster}",
+            ]
+        self._servers.run_everywhere(statements)
+        self._made.add(dataset.name)
+
+
+def _types_of(dataset: Dataset) -> dict[str, str]:
+    return {column.name: _TYPES[column.kind] for column in dataset.columns}
+
+
+def _kept(dataset: Dataset, columns: Collection[str] | None) -> list[Column]:
+    if columns is None:
+        return list(dataset.columns)
+    return [each for each in dataset.columns if each.name in {"timestamp", "sequence", *columns}]
+
+
+def _rows_of(dataset: Dataset, commits: Sequence[NewRows]) -> dict[str, Any]:
+    rows = pa.concat_tables([each.rows for each in commits]).combine_chunks()
+    counts = [each.rows.num_rows for each in commits]
+    arrivals = [np.arange(each.first_arrival, each.first_arrival + each.rows.num_rows) for each in commits]
+    return {
+        "_commit": np.repeat(np.array([each.commit for each in commits], np.int32), counts),
+        "_arrival": np.concatenate(arrivals).astype(np.int64),
+        "_identity": id_hashes(dataset, rows) if dataset.has_optional_ids else np.zeros(len(rows), np.int64),
+        **_numpy_columns(dataset, rows),
+    }
+
+
+def _corrections_of(dataset: Dataset, commits: Sequence[NewRows]) -> dict[str, Any]:
+    lines = pa.concat_tables([each.lines for each in commits]).combine_chunks()
+    counts = [each.lines.num_rows for each in commits]
+    return {
+        "_commit": np.repeat(np.array([each.commit for each in commits], np.int32), counts),
+        "_arrival": lines.column(ARRIVAL.name).to_numpy(),
+        "_ordinal": np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+        "_action": np.array(lines.column(action_name(dataset.schema.names)).to_pylist(), np.object_),
+        **_numpy_columns(dataset, lines),
+    }
+
+
+def _numpy_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
+    """Return the dataset's columns and `_nulls`. A missing value is 0, an empty text or `NO_SEQUENCE`."""
+    nulls, columns = np.zeros(rows.num_rows, np.uint32), dict[str, Any]()
+    for index, column in enumerate(dataset.columns):
+        values = rows.column(column.name)
+        if values.null_count:
+            nulls |= values.is_null().to_numpy().astype(np.uint32) << np.uint32(index)
+            missing: Any = "" if column.kind is ColumnKind.TEXT else NO_SEQUENCE
+            if column.kind is ColumnKind.BOOLEAN:
+                missing = False
+            elif column.kind is not ColumnKind.TEXT and column.name != "sequence":
+                missing = 0
+            values = values.fill_null(missing)
+        if column.kind is ColumnKind.TEXT:
+            columns[column.name] = np.array(values.to_pylist(), np.object_)
+        else:
+            columns[column.name] = values.to_numpy().astype(_NUMPY[_TYPES[column.kind]], copy=False)
+    return {"_nulls": nulls, **columns}
+
+
+def _arrow_columns(dataset: Dataset, kept: Sequence[Column], found: Sequence[Any]) -> list[pa.Array]:
+    """Return columns of the dataset. found: `_nulls`, then the columns, as they are stored."""
+    nulls, *columns = found
+    places = {column.name: index for index, column in enumerate(dataset.columns)}
+    arrays = []
+    for column, values in zip(kept, columns, strict=True):
+        mask = None
+        if not column.required:
+            mask = (nulls >> np.uint32(places[column.name])) & np.uint32(1) == 1
+        if column.kind is ColumnKind.BOOLEAN:
+            values = values.astype(np.bool_)  # noqa: PLW2901
+        arrays.append(pa.array(values, dataset.schema.field(column.name).type, mask=mask))
+    return arrays

@@ -1,0 +1,218 @@
+"""Connections to the two servers: PostgreSQL has the commits, ClickHouse the rows."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Generic, LiteralString, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import clickhouse_driver
+import psycopg
+from clickhouse_driver.errors import Error as ClickHouseError
+from psycopg import sql
+
+from store.exceptions import StoreBusy, StoreUnavailable
+
+T = TypeVar("T")
+CONNECT_SECONDS = 3
+ANSWER_SECONDS = 60
+LOCK_SECONDS = 3
+DEFAULT_PORT = 9000
+_KEPT = 16
+_SETTINGS = {
+    "use_numpy": True,
+    # Without it rows are acknowledged before they are on their shard.
+    "insert_distributed_sync": 1,
+    "max_query_size": 2**26,
+    "max_ast_elements": 2**24,
+    "max_expanded_ast_elements": 2**24,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """The parts of a store's URL, `clickhouse://host:port,host:port/database?cluster=market&postgres=URL`.
+
+    hosts: one of each shard. The database of ClickHouse and the schema of PostgreSQL have the same name. cluster: the name
+    of the shards in ClickHouse's configuration. postgres: the URL of the database with the commits; if it is empty, libpq's
+    environment variables apply.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    database: str
+    cluster: str
+    postgres: str
+
+    @classmethod
+    def parsed(cls, url: str, postgres: str = "") -> StoreUrl:
+        """Return the parts of a URL. Raises `ValueError`."""
+        parts = urlsplit(url)
+        options, database = dict(parse_qsl(parts.query)), unquote(parts.path.removeprefix("/"))
+        cluster = options.pop("cluster", "market")
+        postgres = options.pop("postgres", postgres)
+        names = f"{database}{cluster}"
+        hosts = tuple(_host(each) for each in parts.netloc.split(",") if each)
+        if not hosts or not database or not names.replace("_", "").isalnum() or options or parts.fragment:
+            raise ValueError(
+                f"{url} is not the URL of a store, such as clickhouse://host:9000,host:9000/database: names have letters,"
+                " digits and _, options are cluster and postgres"
+            )
+        return cls(hosts, database, cluster, postgres)
+
+
+def _host(text: str) -> tuple[str, int]:
+    name, _, port = text.partition(":")
+    return name, int(port or DEFAULT_PORT)
+
+
+class Pool(Generic[T]):
+    """Open connections of this process. One that failed is closed; those of the parent process are left alone."""
+
+    def __init__(self, connect: Callable[[], T], close: Callable[[T], None]) -> None:
+        self._connect = connect
+        self._close = close
+        self._idle: list[T] = []
+        self._left: list[T] = []
+        self._process = os.getpid()
+        weakref.finalize(self, _close_all, self._idle, close, self._process)
+
+    @contextmanager
+    def connection(self, *, new: bool = False) -> Iterator[T]:
+        """Yield a connection that no other thread uses. new: open one."""
+        if self._process != os.getpid():
+            self._left, self._idle, self._process = self._idle, [], os.getpid()
+            weakref.finalize(self, _close_all, self._idle, self._close, self._process)
+        used = None
+        if not new:
+            with suppress(IndexError):
+                used = self._idle.pop()
+        used = self._connect() if used is None else used
+        try:
+            yield used
+        except BaseException:
+            self._close(used)
+            raise
+        if len(self._idle) < _KEPT:
+            self._idle.append(used)
+        else:
+            self._close(used)
+
+
+def _close_all(idle: list[T], close: Callable[[T], None], process: int) -> None:
+    if process == os.getpid():
+        while idle:
+            close(idle.pop())
+
+
+class PostgreSql:
+    """The database with the commits. Methods raise `StoreUnavailable`, `StoreBusy`."""
+
+    def __init__(self, url: StoreUrl, tables: LiteralString) -> None:
+        """Create it. tables: statements that make the tables unless they exist."""
+        self._url = url
+        self._tables = tables
+        self._pool = Pool(self.connect, lambda connection: connection.close())
+        self._is_made = False
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return a new connection, whose statements commit by themselves."""
+        connection = psycopg.connect(self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        schema = sql.Identifier(self._url.database)
+        if not self._is_made:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(hashtext('market store'))")
+                connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+                connection.execute(sql.SQL("SET search_path TO {}").format(schema))
+                connection.execute(self._tables)
+            self._is_made = True
+        connection.execute(sql.SQL("SET search_path TO {}").format(schema))
+        connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        return connection
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        try:
+            with self.connection() as connection:
+                return connection.execute(query, values).fetchall()
+        except StoreBusy:
+            raise
+        except StoreUnavailable:  # the server may have been restarted since the connection was used last
+            with self.connection(new=True) as connection:
+                return connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def connection(self, *, new: bool = False) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Yield a connection."""
+        try:
+            with self._pool.connection(new=new) as connection:
+                yield connection
+        except psycopg.errors.LockNotAvailable as error:
+            raise StoreBusy("another process holds the log's lock: retry") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise StoreUnavailable(f"PostgreSQL, which has the commits, cannot be asked: {error}") from error
+
+
+class ClickHouse:
+    """The servers with the rows. Methods raise `StoreUnavailable`."""
+
+    def __init__(self, url: StoreUrl) -> None:
+        self._url = url
+        self._pool = Pool(lambda: self._client(url.hosts), lambda client: client.disconnect())
+
+    def columns(self, query: str) -> list[Any]:
+        """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
+        with self._asked() as client:
+            return list(client.execute(query, columnar=True))
+
+    def insert(self, table: str, columns: dict[str, Any]) -> None:
+        """Insert rows, and wait until they are on their shards. columns: numpy arrays by name."""
+        names = ", ".join(columns)
+        with self._asked() as client:
+            client.execute(f"INSERT INTO {table} ({names}) VALUES", [*columns.values()], columnar=True)
+
+    def run_everywhere(self, statements: Sequence[str]) -> None:
+        """Run statements on a host of each shard."""
+        for host in self._url.hosts:
+            with _named_errors(self._url):
+                client = self._client([host], database="default")
+                try:
+                    for statement in statements:
+                        client.execute(statement)
+                finally:
+                    client.disconnect()
+
+    @contextmanager
+    def _asked(self) -> Iterator[clickhouse_driver.Client]:
+        with _named_errors(self._url), self._pool.connection() as client:
+            yield client
+
+    def _client(
+        self, hosts: Sequence[tuple[str, int]], database: str | None = None
+    ) -> clickhouse_driver.Client:
+        (name, port), *others = hosts
+        return clickhouse_driver.Client(
+            name,
+            port,
+            database=database or self._url.database,
+            alt_hosts=",".join(f"{other}:{port}" for other, port in others) or None,
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            sync_request_timeout=CONNECT_SECONDS,
+            settings=_SETTINGS,
+        )
+
+
+@contextmanager
+def _named_errors(url: StoreUrl) -> Iterator[None]:
+    try:
+        yield
+    except (ClickHouseError, OSError, EOFError) as error:
+        hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
+        reason = str(error).partition("Stack trace")[0].strip()
+        raise StoreUnavailable(
+            f"ClickHouse ({hosts}), which has the rows, did not answer: {reason}"
+        ) from error

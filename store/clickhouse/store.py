@@ -1,0 +1,71 @@
+"""The store of several hosts: rows in ClickHouse, commits in PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
+
+from store.clickhouse.catalogue import TABLES, Catalogue
+from store.clickhouse.cluster_log import ClusterLog
+from store.clickhouse.row_tables import RowTables
+from store.clickhouse.servers import ClickHouse, PostgreSql, StoreUrl
+from store.clickhouse.writer import BatchHashes, ClusterWriter
+from store.datasets import DATASETS, DECLARED_INSTRUMENTS
+from store.declarations import Dataset
+from store.market_store import MarketStore
+from store.protocol import Amendment, Append, Receipt
+from store.walk import CommitHook, call_hooks
+
+
+class ClickHouseStore(MarketStore):
+    """A `MarketStore` in a ClickHouse cluster and a PostgreSQL database; any number of processes may use it at once.
+
+    It connects at the first use. Methods raise `StoreUnavailable` if a server does not answer.
+    """
+
+    def __init__(self, url: str, *, postgres: str = "", clock: Callable[[], int] = time.time_ns) -> None:
+        """Create it.
+
+        url: see `StoreUrl`. postgres: the URL of the database with the commits, if `url` does not have it. clock: gives
+        nanoseconds since 1970, UTC. Raises `ValueError` if a URL is none.
+        """
+        parsed = StoreUrl.parsed(url, postgres)
+        self.committed: list[CommitHook] = []
+        self.catalogue = Catalogue(PostgreSql(parsed, TABLES))
+        self.tables = RowTables(parsed, ClickHouse(parsed))
+        self.writer = ClusterWriter(self.catalogue, self.tables, clock)
+
+    def log(self, dataset: Dataset, symbol: str) -> ClusterLog:
+        return ClusterLog(self, dataset, symbol)
+
+    def append(self, batch: Append) -> Receipt:
+        return self.prepare_append(batch)()
+
+    def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
+        """See `MarketStore.prepare_append`."""
+        return partial(self._append, BatchHashes.of(batch))
+
+    def _append(self, prepared: BatchHashes) -> Receipt:
+        return call_hooks(self.committed, prepared.batch, self.writer.append(prepared))
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        return call_hooks(self.committed, amendment, self.writer.correct(amendment))
+
+    def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
+        """See `MarketStore.heads`. A token is the newest commit."""
+        heads = self.catalogue.heads(dataset)
+        names = heads if symbols is None else symbols
+        return {symbol: heads[symbol] for symbol in names if symbol in heads}
+
+    def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
+        """See `MarketStore.change_stamp`."""
+        names = [DECLARED_INSTRUMENTS, *logs]
+        return lambda: tuple(self.log(*name).end().head for name in names)
+
+    def catalogue_stamp(self) -> Hashable:
+        """See `MarketStore.catalogue_stamp`."""
+        return self.change_stamp(())(), *(len(self.catalogue.heads(each)) for each in DATASETS.values())
+
+    def symbols(self, dataset: Dataset) -> list[str]:
+        return sorted(self.catalogue.heads(dataset))

@@ -1,0 +1,305 @@
+"""Writes batches as commits: rows to ClickHouse, then the records to PostgreSQL, under the log's lock."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers, is_among
+from store.clickhouse.catalogue import Catalogue, LockedLog, NewCommit, StoredLog, new_attempt
+from store.clickhouse.row_tables import RowTables, SeenRows, among, in_window
+from store.commits import Facts, chained, digest_of, encode_facts
+from store.content_hash import ContentHash, TableHash
+from store.declarations import Dataset
+from store.exceptions import CommitConflict, RequestKeyReused, StoreUnavailable, UnknownSymbol
+from store.protocol import (
+    DUPLICATE_ROWS_KEPT,
+    Amendment,
+    Append,
+    CommitId,
+    Dedupe,
+    Receipt,
+    Superseded,
+    Window,
+)
+from store.receiving import ReceivedCommit
+from store.rows.corrections import RowHistory, changes, correction_lines
+from store.rows.decide import decide
+from store.rows.fills import LogFills
+from store.rows.row_hashes import NO_ID, searched_ids
+from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, no_rows
+from store.timestamps import DAY_NS
+from store.walk import CommitRecord
+
+LogKey = tuple[Dataset, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHashes:
+    """A batch of rows and what needs no lock.
+
+    rows: by event date. order: the indices of these rows in the batch. ids: the `searched_ids` of the batch's rows.
+    """
+
+    batch: Append
+    rows: pa.Table
+    order: Integers
+    ids: Integers | None
+    content: str
+    digest: str
+
+    @classmethod
+    def of(cls, batch: Append) -> BatchHashes:
+        """Compute a batch's hashes."""
+        days = batch.rows.column(0).to_numpy() // DAY_NS
+        order = np.argsort(days, kind="stable")
+        rows = pa.Table.from_batches([batch.rows])
+        if len(days) and days.min() != days.max():
+            rows = rows.take(pa.array(order))
+        content = _content(batch.dataset, rows, None)
+        own = TableHash(batch.dataset.own_columns)
+        names = {column.name for column in batch.dataset.own_columns}
+        others = [name for name in batch.dataset.schema.names if name not in names]
+        if (order[1:] < order[:-1]).any() or any(rows.column(each).null_count < len(rows) for each in others):
+            own.add(batch.rows)
+            return cls(batch, rows, order, _ids(batch), content, digest_of(batch, own.hexdigest()))
+        return cls(batch, rows, order, _ids(batch), content, digest_of(batch, content))
+
+
+def _ids(batch: Append) -> Integers | None:
+    return searched_ids(batch.dataset, batch.rows)
+
+
+def _content(dataset: Dataset, rows: pa.Table, lines: pa.Table | None) -> str:
+    content = ContentHash(dataset)
+    content.add_rows(rows)
+    if lines is not None and lines.num_rows:
+        content.add_corrections(lines)
+    return content.hexdigest()
+
+
+class _Additions(NamedTuple):
+    """What a request adds. duplicates: the indices of the batch's other rows, or of corrections applied before."""
+
+    rows: pa.Table
+    lines: pa.Table
+    content: str
+    duplicates: tuple[int, ...]
+    superseded: tuple[Superseded, ...] = ()
+    replaced: int = 0
+
+
+class ClusterWriter:
+    """Commits batches to the logs of a store. Threads of one process that write to one log take turns."""
+
+    def __init__(self, catalogue: Catalogue, tables: RowTables, clock: Callable[[], int]) -> None:
+        self._catalogue = catalogue
+        self._tables = tables
+        self._clock = clock
+        self._mutexes: dict[LogKey, threading.Lock] = defaultdict(threading.Lock)
+        self._attempts: dict[int, int] = {}
+
+    def append(self, prepared: BatchHashes) -> Receipt:
+        """Store a batch of rows; see `MarketStore.append`."""
+        batch = prepared.batch
+        key = (batch.dataset, batch.symbol)
+        with self._mutexes[key], self._catalogue.locked(self._catalogue.made(*key).id) as log:
+            if batch.after not in {None, log.state.head}:
+                raise CommitConflict
+            replayed = _replayed(log, batch, prepared.digest)
+            if replayed is not None:
+                return replayed
+            change = self._change(prepared, log)
+            declared_ns = batch.complete_until_ns
+            is_fact = batch.request_key is not None or batch.fill is not None
+            if declared_ns is not None:
+                is_fact |= declared_ns > log.state.completeness.complete_until_ns
+            return self._commit(log, batch, prepared.digest, change, is_fact=is_fact)
+
+    def correct(self, amendment: Amendment) -> Receipt:
+        """Apply a batch of corrections; see `MarketStore.correct`."""
+        dataset, key = amendment.dataset, (amendment.dataset, amendment.symbol)
+        state = self._catalogue.state(*key)
+        if state is None or not state.head.number:
+            raise UnknownSymbol(amendment.symbol)
+        with self._mutexes[key], self._catalogue.locked(state.id) as log:
+            digest = digest_of(amendment)
+            replayed = _replayed(log, amendment, digest)
+            if replayed is not None:
+                return replayed
+            applied = changes(amendment, self._histories(amendment, log.state))
+            indices = {each.index for each in applied}
+            others = tuple(each for each in range(len(amendment.corrections)) if each not in indices)
+            lines = _by_date(pa.Table.from_batches([correction_lines(dataset, applied)]))
+            rows = dataset.schema.empty_table()
+            change = _Additions(rows, lines, _content(dataset, rows, lines), others)
+            return self._commit(log, amendment, digest, change, is_fact=amendment.request_key is not None)
+
+    def add(self, key: LogKey, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+        """Store commits of another log; see `Log.add_commits`."""
+        with self._mutexes[key], self._catalogue.locked(self._catalogue.made(*key).id) as log:
+            if log.state.head != base:
+                raise StoreUnavailable(
+                    f"{key[1]} is not at commit {base.token} any more: something else writes to it"
+                )
+            self._store(key[0], log, [NewCommit(each.record, each.rows, each.lines) for each in commits])
+
+    def _change(self, prepared: BatchHashes, log: LockedLog) -> _Additions:
+        batch = prepared.batch
+        if batch.dedupe is Dedupe.BATCH and log.knows_batch(prepared.digest):
+            nothing = batch.dataset.schema.empty_table()
+            content = _content(batch.dataset, nothing, None)
+            return _Additions(nothing, _no_lines(batch.dataset), content, tuple(range(batch.rows.num_rows)))
+        decision = decide(
+            batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, log.state)
+        )
+        rows, lines, content = prepared.rows, _no_lines(batch.dataset), prepared.content
+        if not decision.is_new.all():
+            rows = rows.filter(pa.array(decision.is_new[prepared.order]))
+        if decision.corrections is not None:
+            lines = pa.Table.from_batches([decision.corrections])
+        if rows is not prepared.rows or lines.num_rows:
+            content = _content(batch.dataset, rows, lines)
+        return _Additions(rows, lines, content, decision.duplicates, decision.superseded, decision.replaced)
+
+    def _commit(
+        self, log: LockedLog, request: Append | Amendment, digest: str, change: _Additions, *, is_fact: bool
+    ) -> Receipt:
+        received = request.rows.num_rows if isinstance(request, Append) else len(request.corrections)
+        duplicates = change.duplicates[:DUPLICATE_ROWS_KEPT]
+        if not (change.rows.num_rows or change.lines.num_rows or is_fact):
+            return Receipt(received, 0, duplicates, log.state.head)
+        declared = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
+        facts = Facts(
+            number=log.state.head.number + 1,
+            committed_at=max(self._clock(), log.state.committed_at + 1),
+            caller=request.caller,
+            digest=digest,
+            received=received,
+            rows=change.rows.num_rows,
+            corrections=change.lines.num_rows,
+            content=change.content,
+            duplicate_rows=duplicates,
+            key_hash=request.key_hash,
+            complete_until_ns=declared[0],
+            fill=declared[1],
+            superseded=change.superseded,
+            replaced=change.replaced,
+        )
+        commit_hash = chained(log.state.head.hash, encode_facts(facts))
+        record = CommitRecord(CommitId(facts.number, commit_hash), facts)
+        self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines)])
+        return record.receipt
+
+    def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> StoredLog:
+        """Store commits: first what they stored, then their records."""
+        attempt = self._attempts.pop(log.state.id, None)
+        if attempt is None:
+            attempt = new_attempt()
+            self._catalogue.register(log.state.id, attempt)
+        # If this fails, the attempt stays registered, and what it inserted is not seen.
+        self._tables.insert(dataset, log.state.id, attempt, log.new_rows(commits))
+        following = new_attempt()
+        state = log.add(commits, attempt, following)
+        self._attempts[state.id] = following
+        return state
+
+    def _histories(self, amendment: Amendment, state: StoredLog) -> list[RowHistory]:
+        """Return the rows at the corrections' event times, in order of arrival."""
+        dataset = amendment.dataset
+        times = among("timestamp", np.unique([each.timestamp_ns for each in amendment.corrections]))
+        stored = state.rows_until(dataset, state.head.number)
+        names, action, histories = (
+            dataset.schema.names,
+            action_name(dataset.schema.names),
+            dict[int, RowHistory](),
+        )
+        for row in self._tables.originals(stored, times).sort_by(ARRIVAL.name).to_pylist():
+            histories[row[ARRIVAL.name]] = RowHistory(
+                row[ARRIVAL.name], [{name: row[name] for name in names}]
+            )
+        if state.has_corrections:
+            for row in self._tables.corrections(stored, times).to_pylist():
+                histories[row[ARRIVAL.name]].apply(row[action], {name: row[name] for name in names})
+        return list(histories.values())
+
+
+def _replayed(log: LockedLog, request: Append | Amendment, digest: str) -> Receipt | None:
+    """Return the receipt stored under the batch's idempotency key, or None. Raises `RequestKeyReused`."""
+    record = None if request.key_hash is None else log.accepted(request.caller, request.key_hash)
+    if record is None:
+        return None
+    if record.facts.digest != digest:
+        raise RequestKeyReused
+    return record.facts.receipt(record.id.hash, replayed=True)
+
+
+def _no_lines(dataset: Dataset) -> pa.Table:
+    return corrections_of(dataset).schema.empty_table()
+
+
+def _by_date(lines: pa.Table) -> pa.Table:
+    return lines.take(pa.array(np.argsort(lines.column(0).to_numpy() // DAY_NS, kind="stable")))
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredCandidates:
+    """The `CandidateSource` of a log whose lock is held."""
+
+    batch: Append
+    catalogue: Catalogue
+    tables: RowTables
+    state: StoredLog
+
+    def fills(self, window: Window) -> LogFills:
+        """See `CandidateSource.fills`."""
+        return self.catalogue.log_fills(self.state, window)
+
+    def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table | None:
+        """See `CandidateSource.candidates`."""
+        times = rows.column(0).to_numpy()
+        if not self.state.rows:
+            return None
+        window = Window(int(times.min()), int(times.max()) + 1).whole_dates()
+        days = self.catalogue.days(self.state.id, window, self.state.head.number)
+        found = [self._times_on(day, times, ids) for day in days]
+        found = [each for each in found if len(each)]
+        if not found:
+            return None
+        return self.tables.candidates(self._stored, among("timestamp", np.unique(np.concatenate(found))))
+
+    def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
+        """See `CandidateSource.rows_of`."""
+        if not commits:
+            return no_rows(self.batch.dataset)
+        also = among("_commit", np.array(commits))
+        return self.tables.stored(self._stored, in_window(window), also=also)
+
+    @property
+    def _stored(self) -> SeenRows:
+        return self.state.rows_until(self.batch.dataset, self.state.head.number)
+
+    def _times_on(self, day: tuple[int, int, int, int], times: Integers, ids: Integers | None) -> Integers:
+        """Return the event times of an event date's stored rows that rows of the batch may equal, and perhaps others."""
+        date, _, first_ns, last_ns = day
+        is_own = times // DAY_NS == date
+        found = [np.empty(0, np.int64)]
+        if ids is not None:
+            own = np.unique(ids[is_own & (ids != NO_ID)])
+            if len(own):
+                found.append(self._times_of_ids(date, own))
+            is_own &= ids == NO_ID
+        found.append(times[is_own & (times >= first_ns) & (times <= last_ns)])
+        return np.concatenate(found)
+
+    def _times_of_ids(self, date: int, ids: Integers) -> Integers:
+        day = in_window(Window(date * DAY_NS, (date + 1) * DAY_NS))
+        identities, times = self.tables.numbers(self._stored, day, "_identity", "timestamp")
+        found: Integers = times[is_among(identities, ids)]
+        return found

@@ -1,0 +1,58 @@
+"""Rows whose commit has no record are seen by nobody, and do no harm to the commit that gets their number."""
+
+import pytest
+
+from store.clickhouse.catalogue import LockedLog
+from store.copying import copy_log
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.exceptions import StoreUnavailable
+from store.protocol import Window
+from tests.store.builders import (
+    MINUTE,
+    NOON,
+    SYMBOL,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    fill_of,
+    stored,
+    trade,
+    trades_of,
+)
+from tests.store.walking import flat, walk
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cluster")]
+
+
+def fail(*_: object) -> None:
+    raise StoreUnavailable("PostgreSQL was stopped")
+
+
+def test_rows_without_a_record_are_not_seen_and_their_number_is_free(cluster_store, monkeypatch):
+    cluster_store.append(batch(trade(1, trade_id="a")))
+    monkeypatch.setattr(LockedLog, "add", fail)
+    with pytest.raises(StoreUnavailable):
+        cluster_store.append(batch(trade(2, trade_id="b"), trade(3, 7.0)))
+    monkeypatch.undo()
+    assert stored(cluster_store) == [trade(1, trade_id="a")]
+    receipt = cluster_store.append(batch(trade(2, 9.0, trade_id="b")))
+    assert (receipt.stored, receipt.commit.number) == (1, 2)
+    rows = [trade(1, trade_id="a"), trade(2, 9.0, trade_id="b")]
+    assert stored(cluster_store) == rows
+    assert [each[2] for each in flat(walk(cluster_store)) if isinstance(each, tuple)] == rows
+    assert trades_of(cluster_store).at().bars(Window(NOON, NOON + MINUTE), MINUTE).close.tolist() == [9.0]
+
+
+def test_a_log_keeps_its_hashes_on_the_way_into_the_cluster_and_back(cluster_store, tmp_path, clock):
+    origin, back = CsvStore(tmp_path / "origin", clock=clock), CsvStore(tmp_path / "back", clock=clock)
+    origin.append(batch(trade(1, trade_id="a", conditions="x;y"), trade(2, 5.0, sequence=3), request_key="k"))
+    origin.append(batch(trade(3), fill=fill_of(0, 9)))
+    origin.correct(amendment(cancel(2, price=5.0), correct(1, price=100.0, new={"volume": 8.0})))
+    origin.append(batch(trade(-5, 2.0), complete_until=4))
+    for source, target in ((origin, cluster_store), (cluster_store, back)):
+        copy_log(source.log(TRADES, SYMBOL), target.log(TRADES, SYMBOL))
+        assert trades_of(target).end() == trades_of(origin).end()
+        assert flat(walk(target)) == flat(walk(origin))
+        assert stored(target) == stored(origin)
