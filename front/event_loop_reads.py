@@ -88,18 +88,18 @@ class _Read:
             for name, value in answer.headers
             if (name, value) not in of_the_answer and not _OF_THE_CALL.fullmatch(name)
         }
-        self._added[COST_HEADER.lower().encode()] = b"%d" % self.cost
         self._sent: tuple[dict[str, str], bytes] | None = None
 
-    def is_paid(self, answer: FinishedAnswer, caller: Caller) -> bool:
-        """Return whether the first charge pays the whole answer. Django charges what the work costs beyond it."""
-        return answer.tokens <= self.cost <= burst_of(rate_of(caller, self.access))
+    def price(self, answer: FinishedAnswer) -> int:
+        """Return what the whole answer costs: its rule's tokens or, if it was more work, those of the work."""
+        return max(self.cost, answer.tokens)
 
     def lines(self, answer: FinishedAnswer) -> bytes:
         """Return the header lines that do not depend on the caller. They are written once for the same headers."""
         sent = self._sent
         if sent is None or sent[0] is not answer.headers:
             headers = {**dict(encoded_headers(self.repeatable.linked(answer.headers).items())), **self._added}
+            headers[COST_HEADER.lower().encode()] = b"%d" % self.price(answer)
             if answer.status not in WITHOUT_BODY:
                 headers[b"content-length"] = b"%d" % len(answer.body)
             sent = self._sent = answer.headers, header_lines(headers.items())
@@ -161,7 +161,8 @@ class EventLoopReads:
         answer = read.repeatable.call.from_memory(
             if_none_match=read.if_none_match, now_ns=time.time_ns(), poll=self._newest_iteration()
         )
-        if answer is None or not read.is_paid(answer, caller):
+        # Django charges what the bucket cannot pay at once.
+        if answer is None or (cost := read.price(answer)) > burst_of(rate_of(caller, read.access)):
             return False
 
         def charged(admission: Admission | None) -> None:
@@ -176,7 +177,7 @@ class EventLoopReads:
                 # The calls that came behind this one may have been answered after the loop's next poll began.
                 self._iteration = None
 
-        return admit_soon(caller, read.access, cost=read.cost, redis=self._redis, then=charged)
+        return admit_soon(caller, read.access, cost=cost, redis=self._redis, then=charged)
 
     def _key(self, peer: str, data: bytes) -> tuple[_Key, str | None]:
         """Return a request's key, and its X-Correlation-ID if that may be accepted. Of several none is."""

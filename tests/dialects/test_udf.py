@@ -13,7 +13,7 @@ from front import event_loop_reads
 from ratelimit.keys.api_keys import digest, prefix_of
 from ratelimit.models import ApiKey
 from tests.api_client import Api, make_key, trade, until_limited, usual_key
-from tests.front.repeated import Process, admit_at_once
+from tests.front.repeated import Process, admit_at_once, headers_of
 
 pytestmark = pytest.mark.usefixtures("db", "project_redis", "default_store")
 OURS = "/api/v1/market-data/equities/AAPL/ohlcv"
@@ -244,6 +244,21 @@ def test_a_repeated_call_is_answered_by_the_event_loop_and_recorded_with_the_key
     assert in_the_loop is not None
     assert by_django.body == in_the_loop.body
     assert callers == [f"key:{ApiKey.objects.get(digest=digest(key)).pk}"] * 2
+
+
+def test_the_event_loop_answers_more_bars_than_a_token_pays(api: Api, monkeypatch: pytest.MonkeyPatch):
+    first = seconds("2025-01-17T15:00")
+    rows = [
+        trade(symbol="MANY", timestamp=datetime.fromtimestamp(first + n, UTC).isoformat())
+        for n in range(1_500)
+    ]
+    assert api.ingest(*rows).status_code == 200
+    admit_at_once(monkeypatch)
+    target = f"/udf/history?symbol=MANY&resolution=1S&from={first}&to={first + 1_500}"
+    by_django, in_the_loop = Process().both(target, {})
+    assert in_the_loop is not None
+    assert by_django.body == in_the_loop.body
+    assert [headers_of(each)["x-cost"] for each in (by_django, in_the_loop)] == ["2", "2"]
 
 
 def test_marks_are_corporate_actions_at_the_times_of_bars(api: Api):
