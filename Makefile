@@ -51,7 +51,7 @@ test: .venv/.installed-dev  ## run the tests without the system suites
 # These wait more than they compute: four at once for two cores.
 test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
 	@echo "Testing real processes"
-	@$(PYTEST) -n 4 --dist loadgroup --durations 20 -m system
+	@$(PYTEST) -n 4 --dist loadgroup --no-loadscope-reorder --durations 20 -m system
 
 # Tests that measure seconds run last and one at a time, so that other tests do not slow them.
 soak: .venv/.installed-dev  ## run all tests with full counts

@@ -102,6 +102,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in of_soak]
 
 
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def pytest_longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--no-loadscope-reorder`, order the groups so that none that takes long runs alone at the end.
+
+    First come those of whole folders, which start installations, the largest first, and then the modules of few tests.
+    """
+    if config.getoption("loadscopereorder", True):
+        return
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        marker = item.get_closest_marker("xdist_group")
+        groups.setdefault(marker.args[0] if marker else "", []).append(item)
+
+    def rank(group: list[pytest.Item]) -> tuple[bool, int]:
+        starts = any(_is_in_system_folder(item.path) for item in group)
+        return (not starts, -len(group) if starts else len(group))
+
+    items[:] = [item for group in sorted(groups.values(), key=rank) for item in group]
+
+
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the thousands of collected tests, which live to the end."""
     gc.freeze()

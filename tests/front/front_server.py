@@ -25,12 +25,13 @@ SOCKET_PATH = b"/ws/v1/stream"
 
 
 def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> bool:
-    """Whether `condition` becomes true, be it late."""
-    deadline = time.monotonic() + seconds
+    """Whether `condition` becomes true, be it late. A condition that computes long is asked less often."""
+    deadline, worked = time.monotonic() + seconds, time.thread_time()
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.01)
+        time.sleep(max(0.01, 4 * (time.thread_time() - worked)))
+        worked = time.thread_time()
     return True
 
 

@@ -33,7 +33,7 @@ SYMBOLS = ("AAA", "BBB")
 DATES = 40
 ROWS = 5_000
 LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-KILLS, COMMITS = (20, 1_000) if SOAK else (2, 20)
+KILLS, COMMITS = (20, 1_000) if SOAK else (1, 20)
 A_DAY_LATER = {"LD_PRELOAD": str(LIBFAKETIME), "FAKETIME": "+1d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
@@ -130,14 +130,15 @@ def test_an_export_that_is_killed_again_and_again_has_the_same_bytes(tmp_path: P
             out = tmp_path / f"killed-{ended}"
     export(out)
     assert contents(out) == alone
-    if LIBFAKETIME.exists():
+    if LIBFAKETIME.exists() and (SOAK or form == "parquet"):
         export(tmp_path / "later", **A_DAY_LATER)
         assert contents(tmp_path / "later") == alone
 
 
 def test_a_job_survives_its_worker(tmp_path: Path) -> None:
+    environment = {"TRADING_ENGINE": "0", "DJANGO_SETTINGS_MODULE": "tests.system.more_jobs_settings"}
     with (
-        installed(tmp_path, TRADING_ENGINE="0", LOAD_SAMPLE="0") as installation,
+        installed(tmp_path, data_dir=None, **environment) as installation,
         connected(installation.port, installation.key) as client,
     ):
         store_trades(installation.store)

@@ -37,7 +37,8 @@ SECONDS = 20 * PROGRAM_SECONDS if SOAK else PROGRAM_SECONDS
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    with installed(tmp_path, data_dir=None, TRADING_ENGINE="0") as running:
+    environment = {"TRADING_ENGINE": "0", "DJANGO_SETTINGS_MODULE": "tests.system.more_jobs_settings"}
+    with installed(tmp_path, data_dir=None, **environment) as running:
         yield running
 
 

@@ -11,6 +11,7 @@ from ops.redis.connection import breaker
 from ratelimit.limits.limiter import Limiter, process_limiter
 from ratelimit.limits.shared_limits import SharedAnswer, SharedCharge
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
+from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.ratelimit.processes import asked_at_once
 
@@ -65,7 +66,7 @@ def no_redis(monkeypatch):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("rate", [10, 1000])
+@pytest.mark.parametrize("rate", [10, 1000 if SOAK else 200])
 def test_two_processes_share_one_bucket(redis_server, rate):
     """Of some attempts one: who stands still for a while lets a full bucket lose tokens, or comes when the other has taken all."""
     for _ in range(ATTEMPTS):

@@ -12,6 +12,7 @@ import pytest
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem
 from tests.calendars.published import WEEKS, Published, Week, ns
+from tests.chance import each_of
 from tests.installation import shared_installation
 from tests.stats.market_data.builders import ingest, tell
 
@@ -98,8 +99,7 @@ def expected(traded: Traded, length: int, hours: str) -> list[list[Any]]:
     ]
 
 
-@pytest.mark.parametrize("hours", ["all", "regular", "extended"])
-@pytest.mark.parametrize("resolution", LENGTHS)
+@pytest.mark.parametrize(("resolution", "hours"), each_of(LENGTHS, ["all", "regular", "extended"]))
 def test_bars_are_counted_from_the_open(traded: Traded, resolution: str, hours: str):
     found = traded.bars(resolution=resolution, hours=hours)
     assert [[bar["timestamp"], *(bar[name] for name in VALUES)] for bar in found] == expected(

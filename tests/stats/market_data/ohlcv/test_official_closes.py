@@ -1,7 +1,7 @@
 """The close that a dividend's factor is taken from: the official one, whatever bars are asked for."""
 
 from collections.abc import Iterator
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.api_client import answer
-from tests.chance import SOAK
+from tests.chance import SOAK, cases_of
 from tests.installation import shared_installation
 from tests.stats.market_data.builders import Market, ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS
@@ -26,7 +26,7 @@ OPEN_NS, LAST_NS, AUCTION_NS, LATE_NS = (
 BEFORE, EX_DATE = midnight_ns("2025-01-06"), midnight_ns("2025-01-07")
 QUERIES = [
     {"hours": hours, "session": session, "resolution": resolution}
-    for hours, session, resolution in product(
+    for hours, session, resolution in cases_of(
         ("all", "regular", "extended"), ("exchange", "utc"), ("1m", "7h", "1d", "3d", "1w", "3M")
     )
 ]
@@ -123,7 +123,7 @@ def test_a_late_print_that_changes_the_close_changes_tags_before_it(empty_market
 
 
 # AAPL was split in 2014 and 2020; IBM paid dividends alone.
-FIRST_DATES = {"aapl": "2012-08-01", "ibm": "2012-08-01" if SOAK else "2018-01-01"}
+FIRST_DATES = dict.fromkeys(["aapl", "ibm"], "2012-08-01" if SOAK else "2018-01-01")
 
 
 def real_days(symbol: str) -> pd.DataFrame:
