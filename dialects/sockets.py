@@ -6,18 +6,9 @@ from dialects.alpaca.market_stream import MarketStream
 from dialects.alpaca.trade_updates import TradeUpdates
 from stats.live.wires import MakeWire
 
-
-def _of_equities(_query: str) -> MarketStream:
-    return MarketStream("equities")
-
-
-def _of_crypto(_query: str) -> MarketStream:
-    return MarketStream("crypto")
-
-
 WIRES: Mapping[str, MakeWire] = {
     "/api/v2/stream": TradeUpdates,
-    "/api/v2/stream/iex": _of_equities,
-    "/api/v2/stream/sip": _of_equities,
-    "/api/v1beta3/crypto/us": _of_crypto,
+    "/api/v2/stream/iex": lambda _query: MarketStream("equities"),
+    "/api/v2/stream/sip": lambda _query: MarketStream("equities"),
+    "/api/v1beta3/crypto/us": lambda _query: MarketStream("crypto"),
 }

@@ -38,8 +38,7 @@ def _of_udf(problem: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_ours(problem: Mapping[str, Any]) -> dict[str, Any]:
-    members = {"reason": problem["code"], "correlation_id": problem["correlation_id"]}
-    return {**members, "errors": problem["errors"]}
+    return {"reason": problem["code"], **{name: problem[name] for name in ("correlation_id", "errors")}}
 
 
 # The versions of Alpaca's API: v2 of stocks and trading, v1beta1 of options, v1beta3 of crypto.

@@ -32,7 +32,7 @@ _CHANNELS = {
 }
 _MINUTES = {"bars": NEW_BAR, "updatedBars": UPDATED_BAR}
 _AUTH, _SUBSCRIBE, _UNSUBSCRIBE = "auth", "subscribe", "unsubscribe"
-# What an answer to a message of the client has, and nothing else.
+# The `id` of the client's messages and of the feed's answers. Other documents of the feed have none.
 ANSWER_ID = 1
 _WORDS = {
     400: "invalid syntax",
@@ -47,8 +47,12 @@ _WORDS = {
     410: "invalid subscribe action for this feed",
     500: "internal error",
 }
-# By our codes. All others are 400.
-_CODES = {
+# By our codes, some with the action of the client's last message. All others are 400.
+_CODES: Mapping[str | tuple[str, str], int] = {
+    ("not_authenticated", ""): 404,
+    ("not_authenticated", _AUTH): 402,
+    "not_authenticated": 401,
+    ("malformed_message", _AUTH): 403,
     "too_many_channels": 405,
     "rate_limited": 405,
     "too_many_live_connections": 406,
@@ -60,8 +64,6 @@ _CODES = {
     "server_error": 500,
     "restarting": 500,
 }
-# By the client's last message.
-_UNAUTHENTICATED = {"": 404, _AUTH: 402}
 
 
 class MarketStream:
@@ -69,10 +71,10 @@ class MarketStream:
 
     def __init__(self, market_class: str) -> None:
         self._class = market_class
-        # What the client is subscribed to: canonical symbols by Alpaca's lists; and what it will be after its message.
+        # The canonical symbols of the client's subscriptions by Alpaca's lists: now, and after its message.
         self._symbols: Mapping[str, frozenset[str]] = dict.fromkeys(_CHANNELS, frozenset())
         self._asked: Mapping[str, frozenset[str]] = self._symbols
-        # The last message's.
+        # Of the last message that was understood.
         self._action = ""
 
     def greeting(self, caller: Caller | None) -> bytes:
@@ -82,24 +84,23 @@ class MarketStream:
 
     def request(self, body: bytes, _caller: Caller | None) -> dict[str, Any]:
         """See `Wire`."""
+        self._action = ""
         try:
             document = msgspec.msgpack.decode(body, type=dict[str, str | list[str]])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UnknownOperation("a message is a map with action, and texts or lists of texts") from None
         action = document.pop("action", None)
-        self._action = action if isinstance(action, str) else ""
         if action == _AUTH:
-            return {
-                "op": "auth",
-                "key": _key_of(document.get("key"), document.get("secret")),
-                "id": ANSWER_ID,
-            }
-        if action not in (_SUBSCRIBE, _UNSUBSCRIBE):
+            key = _key_of(document.get("key"), document.get("secret"))
+            self._action = _AUTH
+            return {"op": "auth", "key": key, "id": ANSWER_ID}
+        if not isinstance(action, str) or action not in (_SUBSCRIBE, _UNSUBSCRIBE):
             raise UnknownOperation(f"action is {_AUTH}, {_SUBSCRIBE} or {_UNSUBSCRIBE}")
-        self._asked = self._after(self._action, document)
+        self._action = action
+        self._asked = self._after(action, document)
         channels = sorted(_channels_of(self._asked) ^ _channels_of(self._symbols))
         if not channels:
-            # Only which minute bars are wanted has changed, or nothing.
+            # The feed's channels stay the same.
             return {"op": "ping", "id": ANSWER_ID}
         return {"op": action, "channels": channels, "id": ANSWER_ID}
 
@@ -122,7 +123,8 @@ class MarketStream:
             return frame_of({"T": "success", "msg": "authenticated"})
         if operation in ("error", "closing"):
             self._leave(document.get("ch"))
-            code = self._code_of(document["code"])
+            reason = document["code"]
+            code = _CODES.get((reason, self._action)) or _CODES.get(reason, 400)
             return frame_of({"T": "error", "code": code, "msg": f"{_WORDS[code]}: {document['message']}"})
         if document.get("id") != ANSWER_ID:
             return b""
@@ -135,18 +137,11 @@ class MarketStream:
         return frame_of({"T": "subscription", **lists, "lulds": [], **of_trades})
 
     def _leave(self, channel: str | None) -> None:
-        """Note that the subscription to a channel has ended, because it cannot be read."""
+        """Forget the subscription to a channel that cannot be read."""
         self._symbols = {
             name: frozenset(each for each in symbols if f"{_CHANNELS[name]}:{each}" != channel)
             for name, symbols in self._symbols.items()
         }
-
-    def _code_of(self, reason: str) -> int:
-        if reason == "not_authenticated":
-            return _UNAUTHENTICATED.get(self._action, 401)
-        if reason == "malformed_message" and self._action == _AUTH:
-            return 403
-        return _CODES.get(reason, 400)
 
     def frame(self, message: Message) -> bytes:
         """See `Wire`."""

@@ -161,7 +161,7 @@ class LiveFeed:
                 "the live feed is not served over this host or to pages of this origin, or needs TLS",
                 "forbidden",
             )
-        make = self._wires.get(environ["PATH_INFO"].removesuffix("/"), OwnWire.asked)
+        make = self._wires.get(environ["PATH_INFO"].removesuffix("/"), OwnWire)
         return make(call_in(environ).query)
 
     async def _repeat(self, seconds: float, look: Callable[[], Awaitable[None]]) -> None:

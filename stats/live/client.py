@@ -118,8 +118,8 @@ class Client:
             with connection.loop_time.timed():
                 caller = None if self.identity is None else self.identity.caller
                 request = connection.wire.request(body, caller)
-        except (UnknownOperation, RequestError):
-            connection.end(MALFORMED_MESSAGE)
+        except (UnknownOperation, RequestError) as error:
+            connection.end(MALFORMED_MESSAGE._replace(message=str(error)))
             return
         except _REFUSALS as error:
             self._refuse(error, {})

@@ -13,7 +13,7 @@ class End(NamedTuple):
 
 
 RESTARTING = End(1012, "restarting", "the server stops or restarts; connect again", 503)
-MALFORMED_MESSAGE = End(4400, "malformed_message", "a message is a JSON object with a known op", 400)
+MALFORMED_MESSAGE = End(4400, "malformed_message", "the message is not valid", 400)
 NOT_AUTHENTICATED = End(4401, "not_authenticated", "the credential is missing, revoked or expired", 401)
 FORBIDDEN = End(4403, "forbidden", "the credential may not read the live feed", 403)
 IDLE = End(4408, "idle", "nothing came from the client for 30 seconds", 408)

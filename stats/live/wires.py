@@ -13,7 +13,6 @@ from stats.live.sockets import binary_frame, text_frame
 from web.requests.exceptions import InvalidParameter
 from web.requests.json_document import read_json
 
-JSON, MESSAGE_PACK = "json", "msgpack"
 _LARGEST_ID, _LONGEST_ID = 2**53, 64
 _MEMBERS = {
     "auth": {"key", "token"},
@@ -55,7 +54,12 @@ def _as_message_pack(message: Message) -> bytes:
     return binary_frame(msgspec.msgpack.encode(orjson.loads(message.payload)))
 
 
-_ENCODERS: Mapping[str, Encode] = {JSON: _as_json, MESSAGE_PACK: _as_message_pack}
+# By the query string of the handshake.
+_ENCODERS: Mapping[str, Encode] = {
+    "": _as_json,
+    "format=json": _as_json,
+    "format=msgpack": _as_message_pack,
+}
 
 # Makes the wire of a connection from the query string of its handshake. Raises InvalidParameter.
 MakeWire = Callable[[str], Wire]
@@ -64,19 +68,11 @@ MakeWire = Callable[[str], Wire]
 class OwnWire:
     """The wire of docs/live.md."""
 
-    def __init__(self, format_name: str = JSON) -> None:
-        """format_name: JSON or MESSAGE_PACK."""
-        self._encode = _ENCODERS[format_name]
-
-    @classmethod
-    def asked(cls, query: str) -> "OwnWire":
+    def __init__(self, query: str = "") -> None:
         """See `MakeWire`."""
-        name = query.removeprefix("format=") if query else JSON
-        if name not in _ENCODERS:
-            raise InvalidParameter(
-                "invalid_parameter", f"the query is format={' or format='.join(_ENCODERS)}"
-            )
-        return cls(name)
+        if query not in _ENCODERS:
+            raise InvalidParameter("invalid_parameter", "the query is format=json or format=msgpack")
+        self._encode = _ENCODERS[query]
 
     def greeting(self, _caller: Caller | None) -> bytes:
         """See `Wire`."""
@@ -102,7 +98,7 @@ class OwnWire:
         return message.frame(self._encode)
 
 
-def _is_id(known: object) -> bool:
-    if isinstance(known, int) and not isinstance(known, bool):
-        return abs(known) <= _LARGEST_ID
-    return known is None or (isinstance(known, str) and len(known) <= _LONGEST_ID)
+def _is_id(value: object) -> bool:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= _LARGEST_ID
+    return value is None or (isinstance(value, str) and len(value) <= _LONGEST_ID)

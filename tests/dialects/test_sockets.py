@@ -104,8 +104,11 @@ def test_errors_have_alpacas_codes(last: dict[str, Any], reason: str, code: int)
     ],
 )
 def test_what_is_no_message_is_refused(message: Any):
+    wire = MarketStream("equities")
     with pytest.raises(UnknownOperation):
-        MarketStream("equities").request(msgpack.packb(message), None)
+        wire.request(msgpack.packb(message), None)
+    (error,) = said(wire, {"op": "closing", "code": "malformed_message", "message": "why"})
+    assert error["code"] == 400
 
 
 def test_what_the_feed_lacks_is_refused():

@@ -290,3 +290,4 @@ def test_a_message_that_is_none_ends_the_connection(installation: Installation, 
         talk.socket.send(message)
         ended = talk.ended()
     assert (ended.code, ended.closing["code"]) == (4400, "malformed_message")
+    assert ended.closing["message"].startswith(("op is one of", "ping has the members", "the body"))
