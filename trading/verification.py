@@ -14,10 +14,11 @@ from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.events import OrderAccepted, OrderRejected, decoded
 from trading.journal import ROWS_OF_EVENTS, Journal
 from trading.models import OPEN, Account, ExecutionRow, OrderRow
+from trading.services.orders import order_in
 
 # After so many events the rows that follow from them are compared, and forgotten.
 _EVENTS_AT_ONCE = 1_000
-# A protective leg's instant moves with its parent's first fill, which rewrites no row of the leg.
+# A leg's instant moves with its parent's first fill, which in earlier versions rewrote no row of the leg.
 _NOT_KEPT = "matches_after_ns"
 
 
@@ -145,8 +146,9 @@ def _values(row: Model) -> dict[str, Any]:
     fields = [each for each in row._meta.concrete_fields if not each.primary_key]  # noqa: SLF001 Django's documented name
     values = {each.attname: each.to_python(getattr(row, each.attname)) for each in fields}
     if isinstance(row, OrderRow):
-        document = msgspec.json.decode(row.document)
-        values["document"] = {name: value for name, value in document.items() if name != _NOT_KEPT}
+        # Rows of earlier versions lack what an order has now by default.
+        order = msgspec.structs.asdict(order_in(row))
+        values["document"] = {name: value for name, value in order.items() if name != _NOT_KEPT}
     elif isinstance(row, ExecutionRow):
         del values["state"]
     return values

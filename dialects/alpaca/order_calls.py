@@ -26,7 +26,7 @@ from trading.api.order_inputs import (
     replacement_of,
 )
 from trading.api.row_views import ORDER_ID
-from trading.core.orders import MOST, Order, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import MOST, Contingency, Order, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.exceptions import ClientOrderIdReused
 from trading.models import Account, OrderRow
@@ -50,9 +50,13 @@ _DIRECT = replace(ORDER_CHANGE, scope="trading:direct")
 # As many digits as a double keeps.
 _NUMBER = re.compile(r"(?=.{1,16}\Z)[0-9]{1,15}(\.[0-9]+)?")
 # Whether an order of a class has take_profit, and stop_loss.
-_LEGS = {"bracket": {(True, True)}, "oto": {(True, False), (False, True)}}
+_LEGS = {
+    Contingency.BRACKET: {(True, True)},
+    Contingency.OTO: {(True, False), (False, True)},
+    Contingency.OCO: {(True, True)},
+}
 _STATUSES: Mapping[str, dict[str, bool]] = {"open": {"is_open": True}, "closed": {"is_open": False}, "all": {}}  # fmt: skip
-_NESTED = parameter("nested", "Whether the legs of a bracket are within its order.", type="boolean")
+_NESTED = parameter("nested", "Whether legs are within their order.", type="boolean")
 _LIST = (
     parameter("status", "Which orders.", enum=[*_STATUSES], default="open"),
     parameter("limit", "How many.", type="integer", minimum=1, maximum=500, default=50),
@@ -97,13 +101,13 @@ def _quantity(**options: Any) -> NumberOrText:
 
 
 class AlpacaTakeProfit(KnownFieldsSerializer):
-    """The leg of a bracket that takes its profit."""
+    """The leg that takes the profit."""
 
     limit_price = NumberOrText()
 
 
 class AlpacaStopLoss(KnownFieldsSerializer):
-    """The leg of a bracket that stops its loss."""
+    """The leg that stops the loss."""
 
     stop_price = NumberOrText()
     limit_price = UnofferedField("a stop-loss is a market order once it is triggered")
@@ -141,12 +145,19 @@ class AlpacaOrderInput(KnownFieldsSerializer):
         """Refuse fields that do not go together."""
         given = {name: value for name, value in attrs.items() if value is not None}
         profit, loss = given.pop("take_profit", {}), given.pop("stop_loss", {})
-        has_legs = bool(profit), bool(loss)
-        if has_legs not in _LEGS.get(given.pop("order_class", ""), {(False, False)}):
-            text = "a bracket has take_profit and stop_loss, an oto one of them, a simple order none"
+        has_legs, order_class = (bool(profit), bool(loss)), given.pop("order_class", "")
+        if has_legs not in _LEGS.get(order_class, {(False, False)}):
+            text = (
+                "a bracket and an oco have take_profit and stop_loss, an oto one of them, a simple order none"
+            )
             raise serializers.ValidationError({"order_class": text}, "unfit")
         given |= {"symbol": symbol_canonical(given["symbol"]), "quantity": given.pop("qty")}
         given |= {"take_profit": profit.get("limit_price"), "stop_loss": loss.get("stop_price")}
+        if order_class == Contingency.OCO:
+            limit = given.pop("take_profit")
+            if given.setdefault("limit_price", limit) != limit:
+                raise serializers.ValidationError({"limit_price": "must be take_profit's"}, "unfit")
+            given["reduce_only"] = True
         order = msgspec.convert(given, OrderTerms)
         raise_if_unfit(order)
         return {"order": order}
@@ -263,7 +274,7 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
         changes = self.body()
         account, caller = self.account_to_change()
         row, by = self._row(account, order), caller.identity
-        terms = replacement_of(order_in(row).terms, changes)
+        terms = replacement_of(order_in(row), changes)
         return self.change(
             lambda: _done(
                 account,

@@ -68,7 +68,7 @@ class AlpacaOrder(AlpacaDocument, kw_only=True):
     qty: Number
     filled_qty: Number
     filled_avg_price: str | None
-    order_class: Annotated[str, about("simple, bracket or oto.", "simple")]
+    order_class: Annotated[str, about("simple, bracket, oto or oco.", "simple")]
     order_type: Annotated[str, like("limit")]
     type: Annotated[str, like("limit")]
     side: Annotated[str, like("buy")]
@@ -76,14 +76,13 @@ class AlpacaOrder(AlpacaDocument, kw_only=True):
     limit_price: Annotated[str | None, like("189.98")]
     stop_price: str | None
     status: Annotated[str, like("new")]
-    legs: Annotated[list["AlpacaOrder"] | None, about("Of a bracket, if asked for nested.", None)]
+    legs: Annotated[list["AlpacaOrder"] | None, about("If asked for nested.", None)]
     extended_hours: bool = False
 
 
 def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
-    """Return Alpaca's document of an order. legs: those of its bracket that the document has within it."""
+    """Return Alpaca's document of an order. legs: those that the document has within it."""
     terms, instrument_class = order.terms, order.instrument.instrument_class
-    is_replaced = order.state is OrderState.PENDING_CANCEL and order.replaced_by is not None
     submitted = format_timestamp(order.submitted_ns)
     return AlpacaOrder.of_amounts(
         terms,
@@ -102,17 +101,17 @@ def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
         qty=terms.quantity,
         filled_qty=order.filled,
         filled_avg_price=order.average_price,
-        order_class=_order_class(order),
+        order_class=order.contingency or "simple",
         order_type=terms.type,
-        status="pending_replace" if is_replaced else _STATUSES[order.state],
+        status=_status(order),
         legs=[alpaca_order(leg) for leg in legs] or None,
     )
 
 
-def _order_class(order: Order) -> str:
-    if order.parent_id is not None or None not in (order.terms.take_profit, order.terms.stop_loss):
-        return "bracket"
-    return "oto" if order.terms.has_legs else "simple"
+def _status(order: Order) -> str:
+    if order.state is OrderState.PENDING_CANCEL and order.replaced_by is not None:
+        return "pending_replace"
+    return "held" if order.is_held and order.may_be_cancelled else _STATUSES[order.state]
 
 
 def id_of(kind: str, name: str) -> str:

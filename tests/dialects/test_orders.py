@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dialects.alpaca.orders import alpaca_order
-from trading.core.orders import Order, OrderState, OrderTerms, OrderType
+from trading.core.orders import Contingency, Order, OrderState, OrderTerms, OrderType
 from trading.core.terms import TRADABLE, Side
 
 ID = "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"
@@ -41,23 +41,13 @@ def test_an_order_that_is_being_replaced_is_no_cancelled_one():
     assert read(ours)["status"] == "pending_replace"
 
 
-@pytest.mark.parametrize(
-    ("terms", "order_class"),
-    [
-        ({}, "simple"),
-        ({"take_profit": Decimal(110)}, "oto"),
-        ({"take_profit": Decimal(110), "stop_loss": Decimal(90)}, "bracket"),
-    ],
-)
-def test_the_class_says_which_legs_it_has(terms: dict[str, Any], order_class: str):
-    assert read(order(**terms))["order_class"] == order_class
-
-
-def test_legs_are_within_their_order():
+def test_a_leg_is_held_until_its_parent_fills():
     leg = order(type=OrderType.STOP, stop_price=Decimal("90.10"))
-    leg.parent_id = ID
+    leg.parent_id, leg.contingency, leg.is_held = ID, Contingency.OTO, True
     (found,) = read(order(stop_loss=Decimal("90.1")), leg)["legs"]
-    assert (found["type"], found["stop_price"], found["order_class"]) == ("stop", "90.1", "bracket")
+    assert (found["status"], found["order_class"], found["stop_price"]) == ("held", "oto", "90.1")
+    leg.is_held = False
+    assert read(leg)["status"] == "new"
 
 
 def test_a_pair_has_a_slash():

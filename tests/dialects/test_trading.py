@@ -26,6 +26,12 @@ BRACKET = {
     "take_profit": {"limit_price": 110.0},
     "stop_loss": {"stop_price": 90.0},
 }
+OCO = {
+    **{name: BRACKET[name] for name in ("symbol", "type", "time_in_force", "take_profit", "stop_loss")},
+    "qty": 4.0,
+    "side": "sell",
+    "order_class": "oco",
+}
 
 
 @pytest.fixture
@@ -88,6 +94,43 @@ class TestOrders:
         assert [each["id"] for each in flat] == [each["id"] for each in (placed, *placed["legs"])]
         assert call("GET", f"/orders/{placed['id']}")["legs"] is None
         assert call("GET", f"/orders/{placed['id']}?nested=true") == placed
+
+    def test_an_oco_closes_a_position_by_one_of_two_orders(self, desk, call):
+        desk.buy(4)
+        placed = call("POST", "/orders", OCO)
+        (stop,) = placed["legs"]
+        assert (placed["order_class"], placed["type"], placed["limit_price"]) == ("oco", "limit", "110")
+        assert (stop["order_class"], stop["type"], stop["stop_price"]) == ("oco", "stop", "90")
+        moved = call("PATCH", f"/orders/{stop['id']}", {"stop_price": 95})
+        assert (moved["replaces"], moved["stop_price"], moved["order_class"]) == (stop["id"], "95", "oco")
+        call("PATCH", f"/orders/{placed['id']}", {"qty": 3}, status=422)
+        (nested,) = call("GET", "/orders?nested=true")
+        assert [(leg["id"], leg["status"]) for leg in nested["legs"]] == [
+            (stop["id"], "pending_replace"),
+            (moved["id"], "accepted"),
+        ]
+        desk.print(5, 95.0)
+        desk.print(6, 95.0)
+        assert [call("GET", f"/orders/{each}")["status"] for each in (moved["id"], placed["id"])] == [
+            "filled",
+            "canceled",
+        ]
+        assert not desk.state.positions
+
+    def test_a_cancel_of_one_of_an_oco_ends_both(self, desk, call):
+        desk.buy(4)
+        placed = call("POST", "/orders", OCO)
+        call("DELETE", f"/orders/{placed['legs'][0]['id']}", status=204)
+        desk.print(5, 100.0)
+        assert (desk.open_orders(), call("GET", f"/orders/{placed['id']}")["status"]) == (0, "canceled")
+
+    @pytest.mark.parametrize(
+        "change", [{"limit_price": 111.0}, {"type": "market"}, {"take_profit": {"limit_price": 89.0}}]
+    )
+    def test_an_oco_is_a_limit_and_a_stop_on_two_sides(self, desk, call, change):
+        desk.buy(4)
+        call("POST", "/orders", OCO | change, status=422)
+        assert desk.open_orders() == 0
 
     def test_a_list_has_the_orders_that_are_asked_for(self, desk, call):
         first, second = (call("POST", "/orders", ORDER | {"qty": qty}) for qty in (1, 2))

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
-from trading.core.orders import MOST, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import MOST, Contingency, Order, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import KnownFieldsSerializer
@@ -111,12 +111,17 @@ class ReplacementInput(KnownFieldsSerializer):
         return attrs
 
 
-def replacement_of(order: OrderTerms, changes: dict[str, Any]) -> OrderTerms:
+def replacement_of(order: Order, changes: dict[str, Any]) -> OrderTerms:
     """Return the terms of an order's replacement. Raises ValidationError if they do not go together."""
     changes = {"client_order_id": None, **changes}
+    if order.contingency is Contingency.OCO:
+        if fixed := changes.keys() - {"limit_price", "stop_price", "client_order_id"}:
+            raise serializers.ValidationError(dict.fromkeys(fixed, "cannot change in an oco"), "unfit")
+        # The other order stays.
+        changes["stop_loss"] = None
     if "time_in_force" in changes:
         changes["time_in_force"] = TimeInForce(changes["time_in_force"])
-    replacement = msgspec.structs.replace(order, **changes)
+    replacement = msgspec.structs.replace(order.terms, **changes)
     raise_if_unfit(replacement)
     return replacement
 
@@ -137,11 +142,15 @@ def _of_type(order: OrderTerms) -> Iterator[FieldError]:
             yield FieldError(field, "required", f"is missing; an order of the type {order.type} needs it")
         if not has and price is not None:
             yield FieldError(field, "unfit", f"is not for an order of the type {order.type}; leave it out")
-    if order.type.has_stop and order.time_in_force.is_immediate:
+    waits = order.type.has_stop or order.contingency is Contingency.OCO
+    if waits and order.time_in_force.is_immediate:
         yield FieldError("time_in_force", "unfit", "must be day or gtc for an order that waits for its stop")
-    if order.reduce_only and order.has_legs:
-        field = "take_profit" if order.take_profit is not None else "stop_loss"
-        yield FieldError(field, "unfit", "is not for an order that only reduces; leave it out")
+    if order.reduce_only and order.take_profit is not None:
+        yield FieldError("take_profit", "unfit", "is not for an order that only reduces; leave it out")
+    if order.reduce_only and order.stop_loss is not None and order.type is not OrderType.LIMIT:
+        yield FieldError(
+            "stop_loss", "unfit", "of an order that only reduces needs the type limit; leave it out"
+        )
 
 
 def _of_signs(order: OrderTerms) -> Iterator[FieldError]:
@@ -152,8 +161,8 @@ def _of_signs(order: OrderTerms) -> Iterator[FieldError]:
 
 
 def _of_bracket(order: OrderTerms) -> Iterator[FieldError]:
-    """A buy takes its profit above, and stops its loss below, the price at which it enters, as far as that is known."""
-    sign = order.side.sign
+    """What is bought takes its profit above, and stops its loss below, the price of the order, as far as that is known."""
+    sign = (order.side.opposite if order.contingency is Contingency.OCO else order.side).sign
     entry = order.limit_price if order.limit_price is not None else order.stop_price
     profit, loss = order.take_profit, order.stop_loss
     above, below = ("above", "below") if sign > 0 else ("below", "above")

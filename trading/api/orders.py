@@ -116,7 +116,7 @@ class OrdersViewSet(AccountRowsViewSet):
             account, order_id = row.account, row.uuid
             done = order_repeated(account=account, fields=changes, replaces=order_id)
             if done is None:
-                terms = replacement_of(order_in(row).terms, changes)
+                terms = replacement_of(order_in(row), changes)
                 done = order_replace(
                     account=account, order_id=order_id, order=terms, changes=changes, by=caller.identity
                 )

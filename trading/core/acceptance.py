@@ -12,9 +12,9 @@ from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import RiskConfig, latency_ns
 from trading.core.events import OrderAccepted, OrderRejected, Reference
 from trading.core.matching import Record
-from trading.core.orders import Leg, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import Contingency, Leg, Order, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
-from trading.core.risk import Proposal, RiskVerdict, propose, verdict
+from trading.core.risk import RiskVerdict, propose, verdict
 from trading.core.terms import Side, Terms
 
 # An immediate order that no print came for ends after so many seconds.
@@ -86,7 +86,7 @@ def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
     Legs of brackets do not count: they end with the position.
     """
     position = state.position(order.symbol, order.strategy)
-    if order.reduce_only or order.has_legs or position is None:
+    if order.reduce_only or order.contingency is not None or position is None:
         return order
     working = sum(
         (
@@ -119,13 +119,17 @@ def accept(
     *,
     now_ns: int,
     by: str,
-    replaces: str | None = None,
+    replaces: Order | None = None,
 ) -> str:
-    """Record an order that passed its checks, and the legs of its bracket. Return its id."""
+    """Record an order that passed its checks, and its legs. Return its id.
+
+    replaces: the order in whose place it comes. If it is one of an oco, the other one of the oco stays.
+    """
     order_id = next_order_id(state)
     proposal, matches_after_ns = found.proposal, view.bars_from_ns
     if matches_after_ns is None:
         matches_after_ns = now_ns + latency_ns(state.config)
+    oco = replaces if replaces is not None and replaces.contingency is Contingency.OCO else None
     event = OrderAccepted(
         order_id=order_id,
         order=proposal.order,
@@ -142,11 +146,14 @@ def accept(
         collar=proposal.collar,
         is_taking=proposal.is_taking,
         commits=dict(view.heads),
-        replaces=replaces,
+        leg_of=None if oco is None else oco.covered_by,
+        leg=None if oco is None else oco.leg or Leg.TAKE_PROFIT,
+        contingency=proposal.order.contingency if oco is None else oco.contingency,
+        replaces=None if replaces is None else replaces.id,
         by=by,
     )
     record(event)
-    for leg, terms in _legs(proposal):
+    for leg, terms in leg_terms(proposal.order):
         record(
             msgspec.structs.replace(
                 event, order_id=next_order_id(state), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
@@ -211,11 +218,11 @@ def order_id_of(account: str, number: int) -> str:
     return str(uuid5(_ORDER_IDS, f"{account} {number}"))
 
 
-def _legs(proposal: Proposal) -> list[tuple[Leg, OrderTerms]]:
-    order = proposal.order
+def leg_terms(order: OrderTerms) -> list[tuple[Leg, OrderTerms]]:
+    """Return the terms of an order's legs."""
     base = OrderTerms(
         symbol=order.symbol,
-        side=order.side.opposite,
+        side=order.side if order.contingency is Contingency.OCO else order.side.opposite,
         quantity=order.quantity,
         time_in_force=TimeInForce.GTC,
         reduce_only=True,

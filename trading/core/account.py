@@ -24,7 +24,7 @@ from trading.core.ledger import (
     fill_entries,
     paid,
 )
-from trading.core.orders import Leg, Order, OrderState
+from trading.core.orders import Contingency, Leg, Order, OrderState
 from trading.core.positions import ClosedTrade, Execution, Position
 from trading.core.terms import AccountKind, Side, Terms, shared
 
@@ -64,8 +64,8 @@ class AccountState(msgspec.Struct, kw_only=True):
 
     number: of that event. traded: the number of the last event that changed what orders may fill, positions or cash.
     cash: in `currency`. balances: of the ledger, by `account currency symbol`. positions: by `position_key`; flat ones are
-    left out. orders: those that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's
-    parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity,
+    left out. orders: those that can still fill, by id. status: stopped, running or stopping. covered: what a parent
+    filled less what its legs filled, by the parent's id; of an oco its quantity less what both filled. equity: of the last mark. high_water, day_equity,
     start_equity: the largest equity, that at the day's start, and that of the beginning; a transfer scales all of
     them, so that it moves no percentage. day: the UTC date of `day_equity`. halts: those that a person has not
     released, oldest first. accepted_ns: the instants of the last minute's accepted opening orders. queued: positions
@@ -133,17 +133,17 @@ class AccountState(msgspec.Struct, kw_only=True):
         return [order for order in self.orders.values() if order.terms.symbol == symbol]
 
     def legs_of(self, parent_id: str) -> list[Order]:
-        """Return the legs of a bracket that can still fill."""
+        """Return the legs of an order that can still fill."""
         return [order for order in self.orders.values() if order.parent_id == parent_id]
 
     def fillable(self, order: Order) -> Decimal:
         """Return how much of an order may fill now.
 
-        Of a leg it is what its parent filled, of a reducing order what is held.
+        Of a leg it is what its parent filled, of an oco what the other one left, of a reducing order what is held.
         """
         left = order.remaining
-        if order.parent_id is not None:
-            left = min(left, self.covered.get(order.parent_id, ZERO))
+        if order.covered_by is not None:
+            left = min(left, self.covered.get(order.covered_by, ZERO))
         if order.terms.reduce_only:
             held = self.position(order.terms.symbol, order.terms.strategy)
             left = min(left, ZERO if held is None else -held.quantity * order.terms.side.sign)
@@ -278,12 +278,16 @@ def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> E
         fee=event.fee,
         parent_id=event.leg_of,
         leg=None if event.leg is None else Leg(event.leg),
+        contingency=event.contingency,
+        is_held=event.leg_of is not None and event.contingency in {Contingency.OTO, Contingency.BRACKET},
         replaces=event.replaces,
         by=event.by,
         first_event=state.number,
     )
     order.move(OrderState.ACCEPTED, at_ns)
     state.orders[order.id] = order
+    if order.covered_by == order.id:
+        state.covered[order.id] = event.order.quantity
     changed = [order]
     if event.replaces is not None and event.replaces in state.orders:
         state.orders[event.replaces].replaced_by = order.id
@@ -369,10 +373,11 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
     order.filled += event.quantity
     order.filled_value += money(event.quantity, event.price, order.instrument.multiplier)
     order.fees += event.fee
-    _cover(state, order, event, at_ns)
+    released = _cover(state, order, event, at_ns)
     if order.remaining:
         if order.state is not OrderState.PENDING_CANCEL:
             order.move(OrderState.PARTIALLY_FILLED, at_ns)
+        effects.orders += released
     else:
         order.move(OrderState.FILLED, at_ns)
         effects.orders += _remove(state, order)
@@ -380,41 +385,49 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
     return effects
 
 
-def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int) -> None:
-    """Count a fill of a bracket: the parent's covers its legs, and a leg's reduces both legs at once.
+def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int) -> list[Order]:
+    """Count a fill of an order with legs, or of a leg, and return the legs that it releases.
 
-    Legs are matched after the latency, but in the same bar: its prices after the entry are the position's.
+    A parent's fill covers its legs; a leg's, and one of an oco, reduces both orders at once. Legs are matched after the
+    latency, but in the same bar: its prices after the entry are the position's.
     """
-    if order.parent_id is not None:
-        state.covered[order.parent_id] -= fill.quantity
-    elif order.terms.has_legs:
-        if order.id not in state.covered:
-            is_bar = isinstance(fill.print, events.BarPrint)
-            from_ns = fill.print.ref.timestamp_ns if is_bar else at_ns + latency_ns(state.config)
-            for leg in state.legs_of(order.id):
-                leg.matches_after_ns = from_ns
-        state.covered[order.id] = state.covered.get(order.id, ZERO) + fill.quantity
+    if order.covered_by is not None:
+        state.covered[order.covered_by] -= fill.quantity
+        return []
+    if order.terms.contingency is None:
+        return []
+    released = [] if order.id in state.covered else state.legs_of(order.id)
+    state.covered[order.id] = state.covered.get(order.id, ZERO) + fill.quantity
+    is_bar = isinstance(fill.print, events.BarPrint)
+    for leg in released:
+        leg.is_held = False
+        leg.matches_after_ns = fill.print.ref.timestamp_ns if is_bar else at_ns + latency_ns(state.config)
+    return released
 
 
 def _remove(state: AccountState, order: Order) -> list[Order]:
     """Take an order that has ended out of the state, and return the orders that this changes.
 
-    The legs of a bracket are then of what the parent filled. The quantity of a replacement includes what the replaced
-    order filled, as in FIX, and so does that of its own replacement.
+    The legs of a bracket are then of what the parent filled, and the other one of an oco is over. The quantity of a
+    replacement includes what the replaced order filled, as in FIX, and so does that of its own replacement.
     """
     del state.orders[order.id]
     changed = []
-    for leg in state.legs_of(order.id):
-        if order.filled:
+    parent, legs = order.parent_id or order.id, state.legs_of(order.id)
+    if order.contingency is Contingency.OCO and order.replaced_by not in state.orders:
+        state.covered[parent] = ZERO
+    elif order.filled:
+        for leg in legs:
             leg.terms = msgspec.structs.replace(leg.terms, quantity=order.filled)
-            changed.append(leg)
-    parent = order.parent_id or order.id
+        changed += legs
     if parent not in state.orders and not state.legs_of(parent):
         state.covered.pop(parent, None)
     successor = state.orders.get(order.replaced_by or "")
     while successor is not None:
         left = max(successor.remaining - order.filled, ZERO)
         successor.terms = msgspec.structs.replace(successor.terms, quantity=left)
+        if successor.covered_by == successor.id:
+            state.covered[successor.id] = max(state.covered[successor.id] - order.filled, ZERO)
         changed.append(successor)
         successor = state.orders.get(successor.replaced_by or "")
     return changed

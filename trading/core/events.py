@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from trading.core.configuration import RiskConfig, Zone
-from trading.core.orders import OrderTerms
+from trading.core.orders import Contingency, OrderTerms
 from trading.core.terms import AccountKind, Terms
 
 # The names of the engine's clocks.
@@ -155,8 +155,8 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
 
     submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc.
     reference, checks, risk_version: what it was judged by. worth, margin, fee: see `Order`. commits: the heads of the
-    logs that it is matched with, by dataset. leg_of, leg: of a leg of a bracket. replaces: the order in whose place it
-    comes.
+    logs that it is matched with, by dataset. leg_of, leg: of a leg. contingency: see `Order`. replaces: the order in whose
+    place it comes.
     """
 
     order_id: str
@@ -176,6 +176,7 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     commits: dict[str, str] = {}
     leg_of: str | None = None
     leg: str | None = None
+    contingency: Contingency | None = None
     replaces: str | None = None
     by: str = ""
 

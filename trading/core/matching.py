@@ -23,7 +23,7 @@ from trading.core.events import (
     Print,
     RowRef,
 )
-from trading.core.orders import Order, OrderState, OrderType, TimeInForce
+from trading.core.orders import Contingency, Order, OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
 
 Record = Callable[[Event], object]
@@ -205,12 +205,13 @@ def _taking_price(order: Order, market: Decimal) -> Decimal | None:
 
 
 def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
-    """End legs of brackets that are over, and reducing orders without a position."""
+    """End brackets and ocos that are over, and reducing orders without a position."""
     for order in state.orders_of(symbol):
-        is_waiting = order.parent_id in state.orders
+        is_oco = order.contingency is Contingency.OCO
+        is_waiting = order.parent_id in state.orders and not is_oco
         if order.terms.reduce_only and not is_waiting and not state.fillable(order):
-            is_over = order.parent_id is not None and not state.covered.get(order.parent_id)
-            reason = "bracket" if is_over else "position_closed"
+            is_over = order.covered_by is not None and state.covered.get(order.covered_by, ZERO) <= 0
+            reason = ("oco" if is_oco else "bracket") if is_over else "position_closed"
             record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason=reason))
 
 

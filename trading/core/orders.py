@@ -82,6 +82,18 @@ MOVES: dict[OrderState, frozenset[OrderState]] = {
 }
 
 
+class Contingency(StrEnum):
+    """How an order and its legs depend on one another.
+
+    oto: a leg works once the order fills. bracket: two legs do, and a fill of one reduces the other. oco: the order and
+    its leg close a position. Both work at once, a fill of one reduces the other, and both end together.
+    """
+
+    OTO = "oto"
+    BRACKET = "bracket"
+    OCO = "oco"
+
+
 class IllegalMove(ValueError):
     """The order cannot move to this state. Look up its state."""
 
@@ -90,8 +102,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a client asks for.
 
     quantity: in units or contracts, above zero. limit_price, stop_price: in the instrument's currency, where the type
-    has them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of a bracket's legs,
-    which work once the order fills. strategy: positions and trades of different strategies are kept apart.
+    has them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of its legs. strategy: positions and trades of different strategies are kept apart.
     """
 
     symbol: str
@@ -108,13 +119,17 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     strategy: str = ""
 
     @property
-    def has_legs(self) -> bool:
-        """Whether it is the parent of a bracket."""
-        return self.take_profit is not None or self.stop_loss is not None
+    def contingency(self) -> Contingency | None:
+        """How it depends on its legs; None without legs."""
+        if self.take_profit is None and self.stop_loss is None:
+            return None
+        if self.reduce_only:
+            return Contingency.OCO
+        return Contingency.OTO if None in (self.take_profit, self.stop_loss) else Contingency.BRACKET
 
 
 class Leg(StrEnum):
-    """Which leg of a bracket an order is."""
+    """Which leg an order is."""
 
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
@@ -128,8 +143,8 @@ class Order(msgspec.Struct, kw_only=True):
     ends; None for gtc. collar: the worst price of a market order or stop; None for one that only reduces. is_taking:
     whether it fills at the print's price and not at its limit, because it was marketable. worth: the value of a unit
     at limit or collar, in the account's currency. margin: the money that must be paid in for a unit. fee: what was
-    expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg of
-    a bracket. replaces, replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of
+    expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
+    contingency: of a leg and of its parent. is_held: whether it is a leg whose parent has filled nothing. replaces, replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of
     the event that accepted it.
     """
 
@@ -151,6 +166,8 @@ class Order(msgspec.Struct, kw_only=True):
     fees: Decimal = ZERO
     parent_id: str | None = None
     leg: Leg | None = None
+    contingency: Contingency | None = None
+    is_held: bool = False
     replaces: str | None = None
     replaced_by: str | None = None
     reason: str | None = None
@@ -172,6 +189,12 @@ class Order(msgspec.Struct, kw_only=True):
     def may_be_cancelled(self) -> bool:
         """Whether a cancel may be asked for, and was not."""
         return OrderState.PENDING_CANCEL in MOVES[self.state]
+
+    @property
+    def covered_by(self) -> str | None:
+        """The parent whose `AccountState.covered` limits what it may fill: a leg's, and of an oco itself; None without one."""
+        is_parent = self.contingency is Contingency.OCO and self.parent_id is None
+        return self.id if is_parent else self.parent_id
 
     @property
     def remaining(self) -> Decimal:

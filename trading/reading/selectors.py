@@ -15,7 +15,7 @@ from trading.core.acceptance import order_id_of
 from trading.core.account import AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, percent
 from trading.core.events import Executed, Reference
-from trading.core.orders import Order
+from trading.core.orders import Contingency, Order
 from trading.core.positions import Position
 from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
 from trading.documents.accounts import (
@@ -194,18 +194,18 @@ def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
 
 
 def legs_of(account: Account, orders: Iterable[Order]) -> dict[str, list[Order]]:
-    """Return the legs of those of an account's orders that are parents of brackets, by the parent's id."""
-    # The events after the parent's accepted its legs.
-    ids = {
-        order_id_of(account.name, order.first_event + after): order.id
-        for order in orders
-        if order.terms.has_legs
-        for after in (1, 2)
-    }
+    """Return the legs of those of an account's orders that have legs, by the parent's id."""
+    parents = {order.id: order for order in orders if order.terms.contingency}
+    # The events after the parent's accepted its legs. Those of an oco may have been replaced since.
+    ids = [
+        order_id_of(account.name, each.first_event + after) for each in parents.values() for after in (1, 2)
+    ]
+    ocos = {each.terms.symbol for each in parents.values() if each.contingency is Contingency.OCO}
+    replaced = account.orders.filter(is_open=True, symbol__in=ocos)
+    rows = OrderRow.objects.filter(uuid__in=ids).union(replaced)
     legs: dict[str, list[Order]] = {}
-    for row in OrderRow.objects.filter(uuid__in=ids).order_by("pk"):
-        leg = order_in(row)
-        if leg.parent_id == ids[leg.id]:
+    for leg in map(order_in, rows.order_by("pk")):
+        if leg.parent_id in parents:
             legs.setdefault(leg.parent_id, []).append(leg)
     return legs
 

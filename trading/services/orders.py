@@ -13,7 +13,7 @@ from trading.core.acceptance import accept, accept_closing, closing_order
 from trading.core.account import AccountState
 from trading.core.due import request_cancels
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected, decoded
-from trading.core.orders import Order, OrderState, OrderTerms
+from trading.core.orders import Contingency, Order, OrderState, OrderTerms
 from trading.core.positions import Position
 from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, UnknownPosition
 from trading.journal import Journal, open_journal, state_of
@@ -161,11 +161,12 @@ def order_replace(
         if repeated is not None:
             return repeated
         old = open_order(journal, account, order_id)
-        if old.state is OrderState.PENDING_CANCEL or old.parent_id is not None:
+        is_leg = old.parent_id is not None and old.contingency is not Contingency.OCO
+        if old.state is OrderState.PENDING_CANCEL or is_leg:
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")
         found = order_judge(journal.state, order, view, now_ns=now_ns)
         raise_if_refused(found)
-        new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old.id)
+        new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old)
         journal.record(CancelRequested(order_ids=(old.id,), reason="replaced", by=by), at_ns=now_ns)
         return Submitted(journal.state.orders[new_id], journal.state.number)
 

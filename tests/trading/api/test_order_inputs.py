@@ -89,7 +89,10 @@ def test_a_number_is_its_shortest_text(number):
         ({**LIMIT, "side": "sell", "stop_loss": 99}, "stop_loss", "wrong_side"),
         ({**STOP, "take_profit": 99}, "take_profit", "wrong_side"),
         ({**MARKET, "take_profit": 90, "stop_loss": 95}, "stop_loss", "wrong_side"),
-        ({**LIMIT, "reduce_only": True, "stop_loss": 90}, "stop_loss", "unfit"),
+        ({**LIMIT, "reduce_only": True, "take_profit": 110}, "take_profit", "unfit"),
+        ({**MARKET, "reduce_only": True, "stop_loss": 90}, "stop_loss", "unfit"),
+        ({**LIMIT, "reduce_only": True, "stop_loss": 90}, "stop_loss", "wrong_side"),
+        ({**LIMIT, "reduce_only": True, "stop_loss": 110, "time_in_force": "ioc"}, "time_in_force", "unfit"),
         ([], "", "invalid_type"),
     ],
 )

@@ -5,20 +5,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 from typing import Any
-from uuid import UUID
 
 from msgspec.structs import replace
 
 from trading.core import due
+from trading.core.acceptance import MarketView, accept, end_of
 from trading.core.account import AccountState, Effects, apply
-from trading.core.configuration import RiskConfig, latency_ns
+from trading.core.configuration import RiskConfig
 from trading.core.events import (
     AccountOpened,
     BarPrint,
     CancelRequested,
     Event,
     Executed,
-    OrderAccepted,
     OrderEnded,
     Print,
     Reference,
@@ -28,7 +27,7 @@ from trading.core.events import (
     Transferred,
 )
 from trading.core.matching import Rate, match_bar, match_print
-from trading.core.orders import Leg, Order, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import Order, OrderTerms, OrderType, TimeInForce
 from trading.core.risk import Proposal, RiskVerdict, propose, verdict
 from trading.core.terms import TRADABLE, AccountKind, Fee, Side, Slippage, Terms
 
@@ -83,26 +82,22 @@ class Paper:
         marks = {**self.marks, order.symbol: self.reference(order.symbol, price)}
         return verdict(self.state, self.propose(order, price), marks, now_ns=self.now_ns)
 
-    def accept(self, order: OrderTerms, price: object = 100, **fields: Any) -> str:
-        """Accept an order unchecked, with the legs of its bracket, and return its id."""
-        proposal, order_id = self.propose(order, price), str(UUID(int=next(self._ids)))
-        immediate_ns = self.now_ns + latency_ns(self.state.config) + SECOND_NS
-        event = OrderAccepted(
-            order_id=order_id, order=order, terms=self.terms, submitted_ns=self.now_ns,
-            matches_after_ns=self.now_ns + latency_ns(self.state.config), reference=proposal.reference,
-            checks=(), risk_version=1, worth=proposal.worth, margin=proposal.margin, fee=proposal.fee,
-            collar=proposal.collar, is_taking=proposal.is_taking,
-            expires_ns=immediate_ns if order.time_in_force.is_immediate else None,
-        )  # fmt: skip
-        self.record(replace(event, **fields))
-        for leg, terms in _legs(order):
-            self.record(
-                replace(
-                    event, order_id=str(UUID(int=next(self._ids))), order=terms, leg_of=order_id, leg=leg,
-                    worth=Decimal(0), margin=Decimal(0), fee=Decimal(0), expires_ns=None, collar=None, is_taking=False,
-                )
-            )  # fmt: skip
-        return order_id
+    def accept(
+        self,
+        order: OrderTerms,
+        price: object = 100,
+        *,
+        expires_ns: int | None = None,
+        matches_after_ns: int | None = None,
+        replaces: str | None = None,
+    ) -> str:
+        """Accept an order unchecked, with its legs, and return its id."""
+        found, old = RiskVerdict(self.propose(order, price), ()), self.state.orders.get(replaces or "")
+        expires_ns = expires_ns or end_of(
+            order, self.state.config, now_ns=self.now_ns, session_end_ns=lambda: None
+        )
+        view = MarketView(self.terms, found.proposal.reference, {}, {}, expires_ns, matches_after_ns)
+        return accept(self.state, self.record, found, view, now_ns=self.now_ns, by="", replaces=old)
 
     def replace(self, order_id: str, order: OrderTerms) -> str:
         """Accept an order in the place of another."""
@@ -181,14 +176,6 @@ def order_of(signed: object, symbol: str = "AAPL", **fields: Any) -> OrderTerms:
         limit_price=None if limit is None else dec(limit), stop_price=None if stop is None else dec(stop),
         **{"time_in_force": TimeInForce.GTC, **fields},
     )  # fmt: skip
-
-
-def _legs(order: OrderTerms) -> Iterable[tuple[Leg, OrderTerms]]:
-    signed = -order.quantity * order.side.sign
-    if order.take_profit is not None:
-        yield Leg.TAKE_PROFIT, order_of(signed, order.symbol, limit=order.take_profit, reduce_only=True)
-    if order.stop_loss is not None:
-        yield Leg.STOP_LOSS, order_of(signed, order.symbol, stop=order.stop_loss, reduce_only=True)
 
 
 def executions(events: Iterable[Event]) -> list[Executed]:

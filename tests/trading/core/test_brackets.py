@@ -165,6 +165,68 @@ def test_legs_of_a_replaced_parent_keep_what_it_filled() -> None:
     assert (paper.held(), paper.state.orders) == (0, {})
 
 
+def _oco(paper: Paper, quantity: int = 100) -> tuple[str, str]:
+    """Hold this many, and leave them at 110 or at 90."""
+    paper.buy_and_hold(quantity)
+    order = paper.accept(order_of(-quantity, limit=110, stop_loss=90, reduce_only=True))
+    (stop,) = paper.legs(order)
+    return order, stop
+
+
+@pytest.mark.parametrize("price", [111, 90])
+def test_a_fill_of_one_of_an_oco_ends_the_other(price: int) -> None:
+    paper = Paper()
+    _oco(paper)
+    paper.print(price)
+    paper.print(price)
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+    assert paper.ends() == [("cancelled", "oco")]
+
+
+def test_a_part_that_one_of_an_oco_fills_is_taken_from_the_other() -> None:
+    paper = Paper()
+    order, stop = _oco(paper)
+    paper.buy_and_hold(50)
+    assert fills(paper.print(111, 300)) == [(30, 110)]
+    assert _fillable(paper, order, stop) == [70, 70]
+    paper.print(90)
+    assert fills(paper.print(90, 10_000)) == [(70, 90)]
+    assert (paper.held(), paper.state.orders) == (50, {})
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_cancel_of_one_of_an_oco_ends_the_other(which: int) -> None:
+    paper = Paper()
+    paper.cancel(_oco(paper)[which])
+    paper.wait()
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (100, {}, {})
+    assert paper.ends() == [("cancelled", "client"), ("cancelled", "oco")]
+
+
+def test_the_end_of_a_day_ends_an_oco() -> None:
+    paper = Paper()
+    paper.buy_and_hold(10)
+    order = order_of(-10, limit=110, stop_loss=90, reduce_only=True)
+    paper.accept(order, expires_ns=paper.now_ns + SECOND_NS)
+    paper.wait()
+    paper.wait(10 * SECOND_NS)
+    assert paper.ends() == [("expired", "session"), ("cancelled", "oco")]
+
+
+def test_each_of_an_oco_is_replaced_while_the_other_stays() -> None:
+    paper = Paper()
+    order, stop = _oco(paper)
+    stop = paper.replace(stop, order_of(-100, stop=95, reduce_only=True))
+    order = paper.replace(order, order_of(-100, limit=120, reduce_only=True))
+    assert paper.print(111) == []
+    assert (paper.ends(), set(paper.state.orders)) == ([("replaced", "replaced")] * 2, {order, stop})
+    assert fills(paper.print(121, 300)) == [(30, 120)]
+    assert _fillable(paper, order, stop) == [70, 70]
+    paper.print(95)
+    assert fills(paper.print(95)) == [(70, 95)]
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+
+
 # Of an order at these prices: ratio, then its limit, stop and worth.
 @pytest.mark.parametrize(
     ("order", "ratio", "limit", "stop"),

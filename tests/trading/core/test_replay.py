@@ -20,6 +20,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec import structs
 
 from tests.chance import SOAK, chosen_seed
 from tests.trading.core.folded import REF, check_ledger
@@ -39,7 +40,7 @@ from trading.core.events import (
     decoded,
     encoded,
 )
-from trading.core.orders import Order, OrderState, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import Contingency, Order, OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.risk import propose, verdict
 from trading.core.terms import TRADABLE, AccountKind, Terms
 
@@ -62,6 +63,7 @@ class CheckedPaper(Paper):
     done: Counter[str] = field(default_factory=Counter)
     served: Counter[str] = field(default_factory=Counter)
     parents: dict[str, str] = field(default_factory=dict)
+    quantities: dict[str, Decimal] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
     def record(self, event: Event) -> Effects:
@@ -69,6 +71,8 @@ class CheckedPaper(Paper):
             self._check_execution(event, self.state.orders[event.order_id])
         if isinstance(event, OrderAccepted) and event.leg_of is not None:
             self.parents[event.order_id] = event.leg_of
+        elif isinstance(event, OrderAccepted) and event.order.contingency is Contingency.OCO:
+            self.quantities[event.order_id] = event.order.quantity
         before = self.units()
         effects = super().record(event)
         if not isinstance(event, OrderAccepted | SplitApplied):
@@ -134,10 +138,15 @@ class CheckedPaper(Paper):
         of_legs: Counter[str] = Counter()
         for leg, parent in self.parents.items():
             of_legs[parent] += self.done[leg]
-        assert all(of_legs[parent] <= self.done[parent] for parent in of_legs)
-        assert all(
-            0 <= covered == self.done[each] - of_legs[each] for each, covered in self.state.covered.items()
-        )
+        ocos = self.quantities.keys()
+        assert all(of_legs[parent] <= self.done[parent] for parent in of_legs.keys() - ocos)
+        assert all(self.done[each] + of_legs[each] <= self.quantities[each] for each in ocos)
+        for each, covered in self.state.covered.items():
+            if each in ocos:
+                # It is over once one of its orders has ended.
+                assert covered in {self.quantities[each] - self.done[each] - of_legs[each], 0}
+            else:
+                assert 0 <= covered == self.done[each] - of_legs[each]
 
 
 _SYMBOLS = st.sampled_from(sorted(TERMS))
@@ -198,9 +207,10 @@ class TradingMachine(RuleBasedStateMachine):
         limit = self.price(symbol, order["limit"]) if type_.has_limit else None
         stop = self.price(symbol, order["stop"]) if type_.has_stop else None
         fields = dict(order["fields"])
+        if order["has_legs"]:
+            fields |= {"stop_loss": self.price(symbol, Decimal(-3) * sign)}
         if order["has_legs"] and not fields["reduce_only"]:
             fields |= {"take_profit": self.price(symbol, Decimal(3) * sign)}
-            fields |= {"stop_loss": self.price(symbol, Decimal(-3) * sign)}
         return order_of(sign * quantity, symbol, limit=limit, stop=stop, **fields)
 
     @rule(symbol=_SYMBOLS, order=st.fixed_dictionaries(_ORDERS), is_in_place=st.booleans())
@@ -212,8 +222,9 @@ class TradingMachine(RuleBasedStateMachine):
         if not found.is_passed:
             return
         old = self._replaceable(terms) if is_in_place else None
-        fields = {} if old is None else {"replaces": old.id}
-        paper.accept(terms, self.prices[symbol], **fields)
+        if old is not None and old.contingency is Contingency.OCO:
+            terms = structs.replace(old.terms, limit_price=terms.limit_price, stop_loss=None)
+        paper.accept(terms, self.prices[symbol], replaces=None if old is None else old.id)
         if old is not None:
             paper.cancel(old.id, "replaced")
 
@@ -223,6 +234,7 @@ class TradingMachine(RuleBasedStateMachine):
             for order in self.paper.state.orders_of(terms.symbol)
             if order.parent_id is None and order.state is not OrderState.PENDING_CANCEL
             and order.terms.side is terms.side and order.terms.reduce_only is terms.reduce_only
+            and (order.contingency is Contingency.OCO) is (terms.contingency is Contingency.OCO)
         ]  # fmt: skip
         return found[0] if found else None
 
@@ -273,6 +285,8 @@ class TradingMachine(RuleBasedStateMachine):
         for order_id in paper.done:
             if paper.parents.get(order_id, order_id) in families:
                 paper.done[order_id] *= ratio  # type: ignore[assignment]
+        for order_id in families & paper.quantities.keys():
+            paper.quantities[order_id] *= ratio
         paper.record(SplitApplied(symbol=symbol, ratio=ratio, effective_ns=paper.now_ns, action=REF))
         self.prices[symbol] = self.price(symbol, (1 / ratio - 1) * 100)
 
