@@ -1,10 +1,8 @@
 """`/healthz`, `/readyz` and `/metrics`: endpoints for load balancers, the supervisor and Prometheus."""
 
-import os
 import shutil
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +26,7 @@ from ops.metrics.metric_types import Metric
 from ops.metrics.process_files import totals
 from ops.serve.status import STALE_SECONDS, Heartbeat
 from ratelimit.fresh_cache import FreshCache
+from trades.stores import market_store
 from web.requests import addresses
 
 # Bytes. With less free space a batch of some thousand rows cannot be stored.
@@ -70,16 +69,8 @@ def _database_problems() -> list[str]:
 
 
 def _store_problems() -> list[str]:
-    declared: dict[str, Any] = settings.MARKET_STORES["default"]
-    options: dict[str, Any] = declared.get("OPTIONS", {})
-    if "path" not in options:  # the store is not a folder
-        return []
-    path = Path(options["path"])
-    if not path.is_dir():
-        return ["store: its folder does not exist"]
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        return ["store: its folder cannot be read and written"]
-    return []
+    problem = market_store().problem()
+    return [f"store: {problem}"] if problem else []
 
 
 def _space_problems() -> list[str]:

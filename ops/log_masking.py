@@ -16,7 +16,7 @@ from ops.masking import MASK, masked_text
 # Characters of the shortest secret that is masked. Shorter secrets would occur in ordinary words.
 _SHORTEST = 6
 _SECRETS = ("SECRET_KEY", "SIGNING_SECRET", "AUDIT_KEY")
-_URLS = ("DATABASE_URL", "REDIS_URL")
+_URLS = ("DATABASE_URL", "REDIS_URL", "MARKET_STORE")
 
 # The query string of a URL.
 _QUERY = re.compile(r"\?[^\s'\"<>]+")

@@ -168,6 +168,10 @@ class MarketStore(ABC):
                     return True
         return False
 
+    def problem(self) -> str:
+        """Return why nothing can be read or written now; an empty text if all parts of the store answer."""
+        return ""
+
     @abstractmethod
     def catalogue_stamp(self) -> Hashable:
         """Return a value that changes with each declaration and each symbol's first commit. It is cheap."""

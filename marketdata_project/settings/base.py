@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
@@ -232,11 +232,14 @@ CACHES = {"default": _REDIS, "answers": _REDIS}
 
 # Without the variable, the store's caches have their own default sizes.
 _STORE_MEMORY = {"memory_mib": integer("STORE_MEMORY_MIB", 0)} if "STORE_MEMORY_MIB" in env else {}
+# The URL of a store of several hosts. Without one the market data are files in DATA_DIR.
+MARKET_STORE = secret("MARKET_STORE")
+if MARKET_STORE and "postgres=" not in MARKET_STORE and DATABASE_URL.startswith("postgres"):
+    MARKET_STORE += f"{'&' if '?' in MARKET_STORE else '?'}{urlencode({'postgres': DATABASE_URL})}"
 MARKET_STORES = {
-    "default": {
-        "BACKEND": "store.csv.CsvStore",
-        "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY},
-    },
+    "default": {"BACKEND": "store.backends.store_at", "OPTIONS": {"where": MARKET_STORE}}
+    if MARKET_STORE
+    else {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY}},
 }
 # The maximum size of the finished answers in a process's memory.
 ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", DEFAULT_BYTES // 2**20)

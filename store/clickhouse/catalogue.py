@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -55,10 +56,14 @@ CREATE TABLE IF NOT EXISTS parts (
     last_ns bigint NOT NULL, PRIMARY KEY (log, day, number, is_rows));
 CREATE INDEX IF NOT EXISTS parts_number ON parts (log, number);
 """
+# The channel of notifications, before the schema's name.
+CHANNEL = "commits of"
+_LARGEST_PAYLOAD = 7_900
 _STATE = (
     "SELECT id, number, hash, committed_at, rows, newest_ns, complete_until, has_corrections, has_fills, attempts"
     " FROM logs WHERE "
 )
+_ALL = _STATE.replace(" FROM", ", dataset, symbol FROM").replace(" WHERE ", "")
 # An attempt's number has the time at which it was made in its upper bits.
 _ATTEMPT_BITS = 20
 
@@ -101,7 +106,8 @@ def attempt_age_seconds(attempt: int) -> float:
     return time.time() - (attempt >> _ATTEMPT_BITS) / 1000
 
 
-def _state_of(row: Sequence[Any]) -> StoredLog:
+def state_of(row: Sequence[Any]) -> StoredLog:
+    """Return a log from the columns of `_STATE`."""
     log, number, commit_hash, committed_at, rows, newest_ns, complete_until, corrected, filled, attempts = row
     head, completeness = CommitId(number, commit_hash), Completeness(newest_ns, complete_until)
     return StoredLog(log, head, committed_at, rows, completeness, corrected, filled, tuple(attempts))
@@ -122,7 +128,7 @@ class Catalogue:
     def state(self, dataset: Dataset, symbol: str) -> StoredLog | None:
         """Return a log; None if it never existed."""
         found = self._postgres.rows(_STATE + "dataset = %s AND symbol = %s", (dataset.name, symbol))
-        return _state_of(found[0]) if found else None
+        return state_of(found[0]) if found else None
 
     def made(self, dataset: Dataset, symbol: str) -> StoredLog:
         """Return a log, made if it did not exist."""
@@ -138,12 +144,14 @@ class Catalogue:
         assert state is not None  # noqa: S101 nothing deletes logs
         return state
 
-    def heads(self, dataset: Dataset) -> dict[str, CommitId]:
-        """Return the newest commit of each log of a dataset that has one."""
-        found = self._postgres.rows(
-            "SELECT symbol, number, hash FROM logs WHERE dataset = %s AND number > 0", (dataset.name,)
-        )
-        return {symbol: CommitId(number, commit_hash) for symbol, number, commit_hash in found}
+    def logs(self, dataset: Dataset) -> dict[str, StoredLog]:
+        """Return the logs of a dataset, also those without a commit."""
+        return {symbol: state for name, symbol, state in self.all_logs() if name == dataset.name}
+
+    def all_logs(self) -> Iterator[tuple[str, str, StoredLog]]:
+        """Yield all logs: dataset, symbol, state."""
+        for *state, dataset, symbol in self._postgres.rows(_ALL):
+            yield dataset, symbol, state_of(state)
 
     def forget_all(self) -> None:
         """Delete all commits, so that the rows in ClickHouse are seen by nobody. For tests."""
@@ -158,15 +166,15 @@ class Catalogue:
             )
 
     @contextmanager
-    def locked(self, log: int) -> Iterator[LockedLog]:
+    def locked(self, dataset: Dataset, symbol: str, log: int) -> Iterator[LockedLog]:
         """Hold a log's lock, in one transaction. Without a new commit nothing is changed. Raises `StoreBusy`."""
         with self._postgres.connection() as connection:
             with connection.pipeline():
                 connection.execute("BEGIN")
                 connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, log))
                 found = connection.execute(_STATE + "id = %s", (log,))
-                state = _state_of(found.fetchall()[0])
-            locked = LockedLog(connection, state)
+                state = state_of(found.fetchall()[0])
+            locked = LockedLog(connection, (dataset.name, symbol), state)
             yield locked
             if locked.is_open:
                 connection.execute("ROLLBACK")
@@ -278,10 +286,13 @@ _LOCKS = 0x6D6B7400
 
 
 class LockedLog:
-    """A log whose lock is held. state: with its newest commit."""
+    """A log whose lock is held. name: dataset and symbol. state: with its newest commit."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], state: StoredLog) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[tuple[Any, ...]], name: tuple[str, str], state: StoredLog
+    ) -> None:
         self._connection = connection
+        self.name = name
         self.state = state
         self.is_open = True
 
@@ -324,11 +335,18 @@ class LockedLog:
                 self._insert("commits", records)
                 self._insert("parts", parts)
                 self._connection.execute(_UPDATE, (*_values_of(state), attempt, next_attempt, state.id))
+                self._connection.execute(_NOTIFY, (CHANNEL, self._payload(state)))
                 self._connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             raise OutcomeUnknown("PostgreSQL did not confirm the commit; send the batch again") from error
         self.is_open = False
         return state
+
+    def _payload(self, state: StoredLog) -> str:
+        """Return what other processes are told: the log's name, and its state if that is not too long."""
+        values = [state.id, *_values_of(state), list(state.attempts)]
+        text = json.dumps([*self.name, *values])
+        return text if len(text) <= _LARGEST_PAYLOAD else json.dumps(self.name)
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
@@ -336,6 +354,7 @@ class LockedLog:
             self._connection.cursor().executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
 
 
+_NOTIFY = "SELECT pg_notify(%s || ' ' || current_schema, %s)"
 _UPDATE = (
     "UPDATE logs SET number = %s, hash = %s, committed_at = %s, rows = %s, newest_ns = %s, complete_until = %s,"
     " has_corrections = %s, has_fills = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s"

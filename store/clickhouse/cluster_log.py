@@ -50,7 +50,7 @@ class ClusterLog(Log):
         return self.store.catalogue.committed_times(self.read().id, numbers)
 
     def commits(self, after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
-        state = self.store.catalogue.state(self.dataset, self.symbol)
+        state = self.store.newest.state(self.dataset, self.symbol)
         if after.commit == NO_COMMIT and (state is None or not state.head.number):
             raise UnknownSymbol(self.symbol)
         if state is None:
@@ -60,7 +60,7 @@ class ClusterLog(Log):
         return ClusterWalk(self, state).pieces(after, last)
 
     def end(self) -> LogEnd:
-        state = self.store.catalogue.state(self.dataset, self.symbol)
+        state = self.store.newest.state(self.dataset, self.symbol)
         return LogEnd() if state is None else LogEnd(state.head, state.committed_at, state.rows)
 
     def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
@@ -68,7 +68,7 @@ class ClusterLog(Log):
 
     def read(self) -> StoredLog:
         """Return the log as it is now. Raises `UnknownSymbol` if it has no commit."""
-        state = self.store.catalogue.state(self.dataset, self.symbol)
+        state = self.store.newest.state(self.dataset, self.symbol)
         if state is None or not state.head.number:
             raise UnknownSymbol(self.symbol)
         return state

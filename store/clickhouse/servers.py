@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import select
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from psycopg import sql
 
 from store.exceptions import StoreBusy, StoreUnavailable
 
+_logger = logging.getLogger(__name__)
 T = TypeVar("T")
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 60
@@ -35,9 +38,9 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """The parts of a store's URL, `clickhouse://host:port,host:port/database?cluster=market&postgres=URL`.
+    """The parts of a store's URL, `clickhouse://user:password@host:port,host:port/database?cluster=market&postgres=URL`.
 
-    hosts: one of each shard. The database of ClickHouse and the schema of PostgreSQL have the same name. cluster: the name
+    login: the user and the password, by default those of ClickHouse. hosts: one of each shard. The database of ClickHouse and the schema of PostgreSQL have the same name. cluster: the name
     of the shards in ClickHouse's configuration. postgres: the URL of the database with the commits; if it is empty, libpq's
     environment variables apply.
     """
@@ -46,6 +49,7 @@ class StoreUrl:
     database: str
     cluster: str
     postgres: str
+    login: tuple[str, str] = ("default", "")
 
     @classmethod
     def parsed(cls, url: str, postgres: str = "") -> StoreUrl:
@@ -55,13 +59,15 @@ class StoreUrl:
         cluster = options.pop("cluster", "market")
         postgres = options.pop("postgres", postgres)
         names = f"{database}{cluster}"
-        hosts = tuple(_host(each) for each in parts.netloc.split(",") if each)
+        named, _, places = parts.netloc.rpartition("@")
+        hosts = tuple(_host(each) for each in places.split(",") if each)
         if not hosts or not database or not names.replace("_", "").isalnum() or options or parts.fragment:
             raise ValueError(
                 f"{url} is not the URL of a store, such as clickhouse://host:9000,host:9000/database: names have letters,"
                 " digits and _, options are cluster and postgres"
             )
-        return cls(hosts, database, cluster, postgres)
+        user, _, password = map(unquote, (named or "default").partition(":"))
+        return cls(hosts, database, cluster, postgres, (user, password))
 
 
 def _host(text: str) -> tuple[str, int]:
@@ -72,25 +78,29 @@ def _host(text: str) -> tuple[str, int]:
 class Pool(Generic[T]):
     """Open connections of this process. One that failed is closed; those of the parent process are left alone."""
 
-    def __init__(self, connect: Callable[[], T], close: Callable[[T], None]) -> None:
+    def __init__(
+        self, connect: Callable[[], T], close: Callable[[T], None], is_usable: Callable[[T], bool]
+    ) -> None:
+        """Create it. is_usable: returns whether the server still has an idle connection, as far as is known."""
         self._connect = connect
+        self._is_usable = is_usable
         self._close = close
         self._idle: list[T] = []
         self._left: list[T] = []
         self._process = os.getpid()
         weakref.finalize(self, _close_all, self._idle, close, self._process)
 
+    def close(self) -> None:
+        """Close the idle connections."""
+        _close_all(self._idle, self._close, self._process)
+
     @contextmanager
-    def connection(self, *, new: bool = False) -> Iterator[T]:
-        """Yield a connection that no other thread uses. new: open one."""
+    def connection(self) -> Iterator[T]:
+        """Yield a connection that no other thread uses."""
         if self._process != os.getpid():
             self._left, self._idle, self._process = self._idle, [], os.getpid()
             weakref.finalize(self, _close_all, self._idle, self._close, self._process)
-        used = None
-        if not new:
-            with suppress(IndexError):
-                used = self._idle.pop()
-        used = self._connect() if used is None else used
+        used = self._usable() or self._connect()
         try:
             yield used
         except BaseException:
@@ -100,6 +110,15 @@ class Pool(Generic[T]):
             self._idle.append(used)
         else:
             self._close(used)
+
+    def _usable(self) -> T | None:
+        with suppress(IndexError):
+            while True:
+                idle = self._idle.pop()
+                if self._is_usable(idle):
+                    return idle
+                self._close(idle)
+        return None
 
 
 def _close_all(idle: list[T], close: Callable[[T], None], process: int) -> None:
@@ -114,14 +133,16 @@ class PostgreSql:
     def __init__(self, url: StoreUrl, tables: LiteralString) -> None:
         """Create it. tables: statements that make the tables unless they exist."""
         self._url = url
+        self.schema = url.database
         self._tables = tables
-        self._pool = Pool(self.connect, lambda connection: connection.close())
+        self._pool = Pool(self.connect, lambda connection: connection.close(), _is_silent)
+        self.close = self._pool.close
         self._is_made = False
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Return a new connection, whose statements commit by themselves."""
         connection = psycopg.connect(self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS)
-        schema = sql.Identifier(self._url.database)
+        schema = sql.Identifier(self.schema)
         if not self._is_made:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(hashtext('market store'))")
@@ -133,27 +154,33 @@ class PostgreSql:
         connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
         return connection
 
+    def check(self) -> None:
+        """Raise `StoreUnavailable` unless the server answers."""
+        self.rows("SELECT 1")
+
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        try:
-            with self.connection() as connection:
-                return connection.execute(query, values).fetchall()
-        except StoreBusy:
-            raise
-        except StoreUnavailable:  # the server may have been restarted since the connection was used last
-            with self.connection(new=True) as connection:
-                return connection.execute(query, values).fetchall()
+        with self.connection() as connection:
+            return connection.execute(query, values).fetchall()
 
     @contextmanager
-    def connection(self, *, new: bool = False) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """Yield a connection."""
         try:
-            with self._pool.connection(new=new) as connection:
+            with self._pool.connection() as connection:
                 yield connection
         except psycopg.errors.LockNotAvailable as error:
             raise StoreBusy("another process holds the log's lock: retry") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise StoreUnavailable(f"PostgreSQL, which has the commits, cannot be asked: {error}") from error
+            _logger.warning("PostgreSQL, which has the commits, does not answer: %s", error)
+            raise StoreUnavailable("PostgreSQL, which has the commits, does not answer") from error
+
+
+def _is_silent(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Return whether a server has sent nothing to an idle connection: it tells when it closes one."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 class ClickHouse:
@@ -161,7 +188,12 @@ class ClickHouse:
 
     def __init__(self, url: StoreUrl) -> None:
         self._url = url
-        self._pool = Pool(lambda: self._client(url.hosts), lambda client: client.disconnect())
+        self._pool = Pool(lambda: self._client(url.hosts), lambda client: client.disconnect(), lambda _: True)
+        self.close = self._pool.close
+
+    def check(self) -> None:
+        """Raise `StoreUnavailable` unless every shard answers."""
+        self.columns(f"SELECT count() FROM cluster('{self._url.cluster}', system, one)")  # noqa: S608
 
     def columns(self, query: str) -> list[Any]:
         """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
@@ -198,6 +230,8 @@ class ClickHouse:
             name,
             port,
             database=database or self._url.database,
+            user=self._url.login[0],
+            password=self._url.login[1],
             alt_hosts=",".join(f"{other}:{port}" for other, port in others) or None,
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
@@ -212,7 +246,5 @@ def _named_errors(url: StoreUrl) -> Iterator[None]:
         yield
     except (ClickHouseError, OSError, EOFError) as error:
         hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
-        reason = str(error).partition("Stack trace")[0].strip()
-        raise StoreUnavailable(
-            f"ClickHouse ({hosts}), which has the rows, did not answer: {reason}"
-        ) from error
+        _logger.warning("ClickHouse (%s) does not answer: %s", hosts, str(error).partition("Stack trace")[0])
+        raise StoreUnavailable("ClickHouse, which has the rows, does not answer on every shard") from error

@@ -8,11 +8,13 @@ from functools import partial
 
 from store.clickhouse.catalogue import TABLES, Catalogue
 from store.clickhouse.cluster_log import ClusterLog
+from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables
 from store.clickhouse.servers import ClickHouse, PostgreSql, StoreUrl
 from store.clickhouse.writer import BatchHashes, ClusterWriter
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS
 from store.declarations import Dataset
+from store.exceptions import StoreUnavailable
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Receipt
 from store.walk import CommitHook, call_hooks
@@ -32,9 +34,18 @@ class ClickHouseStore(MarketStore):
         """
         parsed = StoreUrl.parsed(url, postgres)
         self.committed: list[CommitHook] = []
-        self.catalogue = Catalogue(PostgreSql(parsed, TABLES))
-        self.tables = RowTables(parsed, ClickHouse(parsed))
-        self.writer = ClusterWriter(self.catalogue, self.tables, clock)
+        commits, rows = PostgreSql(parsed, TABLES), ClickHouse(parsed)
+        self.catalogue = Catalogue(commits)
+        self.newest = NewestCommits(commits, self.catalogue)
+        self.tables = RowTables(parsed, rows)
+        self.writer = ClusterWriter(self.catalogue, self.newest, self.tables, clock)
+        self._servers = commits, rows
+
+    def close(self) -> None:
+        """Close the connections that are not in use, and stop listening for commits."""
+        self.newest.close()
+        for server in self._servers:
+            server.close()
 
     def log(self, dataset: Dataset, symbol: str) -> ClusterLog:
         return ClusterLog(self, dataset, symbol)
@@ -54,18 +65,34 @@ class ClickHouseStore(MarketStore):
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the newest commit."""
-        heads = self.catalogue.heads(dataset)
-        names = heads if symbols is None else symbols
-        return {symbol: heads[symbol] for symbol in names if symbol in heads}
+        logs = self.newest.logs(dataset)
+        names = logs if symbols is None else symbols
+        return {symbol: logs[symbol].head for symbol in names if symbol in logs}
 
     def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
-        """See `MarketStore.change_stamp`."""
+        """See `MarketStore.change_stamp`. It asks no server: without current memory each result is another one."""
         names = [DECLARED_INSTRUMENTS, *logs]
-        return lambda: tuple(self.log(*name).end().head for name in names)
+
+        def stamp() -> Hashable:
+            if not self.newest.is_current:
+                return object()
+            states = (self.newest.state(*name) for name in names)
+            return tuple(None if state is None else state.head for state in states)
+
+        return stamp
+
+    def problem(self) -> str:
+        try:
+            for server in self._servers:
+                server.check()
+        except StoreUnavailable as error:
+            return str(error)
+        return ""
 
     def catalogue_stamp(self) -> Hashable:
         """See `MarketStore.catalogue_stamp`."""
-        return self.change_stamp(())(), *(len(self.catalogue.heads(each)) for each in DATASETS.values())
+        counts = (len(self.newest.logs(each)) for each in DATASETS.values())
+        return self.log(*DECLARED_INSTRUMENTS).end().head, *counts
 
     def symbols(self, dataset: Dataset) -> list[str]:
-        return sorted(self.catalogue.heads(dataset))
+        return sorted(self.newest.logs(dataset))

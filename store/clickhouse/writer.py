@@ -13,6 +13,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, is_among
 from store.clickhouse.catalogue import Catalogue, LockedLog, NewCommit, StoredLog, new_attempt
+from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables, SeenRows, among, in_window
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.content_hash import ContentHash, TableHash
@@ -98,8 +99,11 @@ class _Additions(NamedTuple):
 class ClusterWriter:
     """Commits batches to the logs of a store. Threads of one process that write to one log take turns."""
 
-    def __init__(self, catalogue: Catalogue, tables: RowTables, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, newest: NewestCommits, tables: RowTables, clock: Callable[[], int]
+    ) -> None:
         self._catalogue = catalogue
+        self._newest = newest
         self._tables = tables
         self._clock = clock
         self._mutexes: dict[LogKey, threading.Lock] = defaultdict(threading.Lock)
@@ -109,7 +113,7 @@ class ClusterWriter:
         """Store a batch of rows; see `MarketStore.append`."""
         batch = prepared.batch
         key = (batch.dataset, batch.symbol)
-        with self._mutexes[key], self._catalogue.locked(self._catalogue.made(*key).id) as log:
+        with self._mutexes[key], self._catalogue.locked(*key, self._made(key)) as log:
             if batch.after not in {None, log.state.head}:
                 raise CommitConflict
             replayed = _replayed(log, batch, prepared.digest)
@@ -125,10 +129,10 @@ class ClusterWriter:
     def correct(self, amendment: Amendment) -> Receipt:
         """Apply a batch of corrections; see `MarketStore.correct`."""
         dataset, key = amendment.dataset, (amendment.dataset, amendment.symbol)
-        state = self._catalogue.state(*key)
+        state = self._newest.state(*key)
         if state is None or not state.head.number:
             raise UnknownSymbol(amendment.symbol)
-        with self._mutexes[key], self._catalogue.locked(state.id) as log:
+        with self._mutexes[key], self._catalogue.locked(*key, state.id) as log:
             digest = digest_of(amendment)
             replayed = _replayed(log, amendment, digest)
             if replayed is not None:
@@ -143,7 +147,7 @@ class ClusterWriter:
 
     def add(self, key: LogKey, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
         """Store commits of another log; see `Log.add_commits`."""
-        with self._mutexes[key], self._catalogue.locked(self._catalogue.made(*key).id) as log:
+        with self._mutexes[key], self._catalogue.locked(*key, self._made(key)) as log:
             if log.state.head != base:
                 raise StoreUnavailable(
                     f"{key[1]} is not at commit {base.token} any more: something else writes to it"
@@ -197,7 +201,7 @@ class ClusterWriter:
         self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines)])
         return record.receipt
 
-    def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> StoredLog:
+    def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> None:
         """Store commits: first what they stored, then their records."""
         attempt = self._attempts.pop(log.state.id, None)
         if attempt is None:
@@ -208,7 +212,12 @@ class ClusterWriter:
         following = new_attempt()
         state = log.add(commits, attempt, following)
         self._attempts[state.id] = following
-        return state
+        self._newest.note(*log.name, state)
+
+    def _made(self, key: LogKey) -> int:
+        """Return a log's number; it is made if it did not exist."""
+        state = self._newest.state(*key)
+        return self._catalogue.made(*key).id if state is None else state.id
 
     def _histories(self, amendment: Amendment, state: StoredLog) -> list[RowHistory]:
         """Return the rows at the corrections' event times, in order of arrival."""

@@ -177,6 +177,15 @@ class CsvStore(MarketStore):
         with unavailable_on_error:
             return earlier_declarations(self._earlier_file)
 
+    def problem(self) -> str:
+        if not self._path.is_dir():
+            return "its folder does not exist"
+        return (
+            ""
+            if os.access(self._path, os.R_OK | os.W_OK | os.X_OK)
+            else "its folder cannot be read and written"
+        )
+
     def catalogue_stamp(self) -> Hashable:
         with unavailable_on_error:
             return self._declared(), *(self._folders[name].stamp() for name in DATASETS)

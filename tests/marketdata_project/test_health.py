@@ -13,6 +13,7 @@ from marketdata_project import monitoring
 from marketdata_project.monitoring import healthz, readyz
 from ops.serve.status import Heartbeat
 from ratelimit.fresh_cache import FreshCache
+from tests.store_settings import stores_at
 
 
 class Redis:
@@ -36,7 +37,7 @@ def seconds():
 def installation(settings, tmp_path, monkeypatch, db, seconds):
     settings.RUN_DIR = tmp_path / "run"
     settings.AUDIT_DIR = tmp_path / "audit"
-    settings.MARKET_STORES = {"default": {"BACKEND": "", "OPTIONS": {"path": tmp_path}}}
+    settings.MARKET_STORES = stores_at(tmp_path)
     Heartbeat(settings.RUN_DIR).beat()
     monkeypatch.setattr(monitoring, "get_redis_connection", lambda _alias: Redis())
     monkeypatch.setattr(monitoring, "readiness", FreshCache(clock=lambda: next(seconds)))
@@ -69,7 +70,7 @@ def test_readyz_is_degraded_while_redis_is_away(rf, monkeypatch):
 def test_readyz_looks_once_for_all_who_ask_within_a_second(rf, installation, settings, monkeypatch):
     monkeypatch.setattr(monitoring, "readiness", FreshCache(clock=lambda: 0.0))
     assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK
-    settings.MARKET_STORES["default"]["OPTIONS"]["path"] = installation / "gone"
+    settings.MARKET_STORES = stores_at(installation / "gone")
     assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK
     monkeypatch.setattr(monitoring, "readiness", FreshCache())
     assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.SERVICE_UNAVAILABLE
@@ -100,7 +101,7 @@ def test_readyz_is_unavailable_without_the_database(rf, monkeypatch):
 
 
 def test_readyz_is_unavailable_without_the_store(rf, installation, settings):
-    settings.MARKET_STORES["default"]["OPTIONS"]["path"] = installation / "gone"
+    settings.MARKET_STORES = stores_at(installation / "gone")
     expected = {"status": "unavailable", "reasons": ["store: its folder does not exist"]}
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.SERVICE_UNAVAILABLE, expected)
 

@@ -66,11 +66,12 @@ def cluster_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def cluster_store(cluster_url: str, clock: Clock) -> ClickHouseStore:
+def cluster_store(cluster_url: str, clock: Clock) -> Iterator[ClickHouseStore]:
     """A store in the cluster, without logs. Rows of earlier tests' logs stay where they are: no log has their numbers."""
     store = ClickHouseStore(cluster_url, clock=clock)
     store.catalogue.forget_all()
-    return store
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=[*STORES, IN_CLUSTER])

@@ -46,7 +46,7 @@ def combinations_of(values: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def results_of(
-    runs: Sequence[BacktestInputs], place: str | None, data_dir: Path, progress: Callable[[float], object]
+    runs: Sequence[BacktestInputs], place: str | None, where: Path | str, progress: Callable[[float], object]
 ) -> Iterator[dict[str, Any]]:
     """Run backtests in as many processes as there are cores, and yield their results as JSON has them, in their order.
 
@@ -55,7 +55,7 @@ def results_of(
     """
     workers = min(len(runs), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
-        futures = [pool.submit(_result, each, place, data_dir) for each in runs]
+        futures = [pool.submit(_result, each, place, where) for each in runs]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -76,14 +76,14 @@ def _begin_worker() -> None:
 
 
 @cache
-def _reader(data_dir: Path) -> Reader:
-    return open_store(data_dir)
+def _reader(where: Path | str) -> Reader:
+    return open_store(where)
 
 
-def _result(inputs: BacktestInputs, place: str | None, data_dir: Path) -> bytes:
+def _result(inputs: BacktestInputs, place: str | None, where: Path | str) -> bytes:
     if place is not None:
         strategy_given(place)
-    document = outcome_of(inputs, _reader(data_dir), most_rows=0).document
+    document = outcome_of(inputs, _reader(where), most_rows=0).document
     document.performance.drawdown_curve = []
     return document_bytes(document)
 

@@ -24,7 +24,7 @@ Refusal = tuple[str, str]
 
 def stored_rows() -> Reader:
     """Return a reader of this installation's rows. Raises the errors of the store."""
-    return open_store(settings.DATA_DIR)
+    return open_store(settings.MARKET_STORE or settings.DATA_DIR)
 
 
 def first_day_ns(market: Market, symbols: Sequence[str], as_of_ns: int | None = None) -> int | None:

@@ -27,7 +27,7 @@ def test_postgresql_is_named(use):
 
 
 def test_clickhouse_is_named():
-    with pytest.raises(StoreUnavailable, match=r"ClickHouse \(127\.0\.0\.1:1\), which has the rows"):
+    with pytest.raises(StoreUnavailable, match="ClickHouse, which has the rows"):
         ClickHouse(StoreUrl.parsed(NOBODY)).columns("SELECT 1")
 
 
@@ -37,6 +37,11 @@ def test_a_reader_of_it_is_opened_without_asking_a_server():
         reader.symbols()
 
 
+def test_what_does_not_answer_is_a_problem():
+    assert ClickHouseStore(NOBODY).problem().startswith("PostgreSQL")
+
+
 def test_the_parts_of_a_url():
     url = StoreUrl.parsed("clickhouse://a,b:9001/m_1?cluster=c", "postgres://x")
     assert url == StoreUrl((("a", 9000), ("b", 9001)), "m_1", "c", "postgres://x")
+    assert StoreUrl.parsed("clickhouse://me:p%40ss@a/m").login == ("me", "p@ss")

@@ -227,7 +227,7 @@ def _grid_rows(
     if not runs:
         raise CommandError(str(inputs[0]))
     place = None if STRATEGY_NAME.fullmatch(strategy) else strategy
-    results = results_of(runs, place, Path(settings.DATA_DIR), progress)
+    results = results_of(runs, place, settings.MARKET_STORE or settings.DATA_DIR, progress)
     return [
         GridRow(own, None, each) if isinstance(each, str) else GridRow(own, next(results))
         for own, each in zip(combinations, inputs, strict=True)

@@ -1,0 +1,83 @@
+"""The newest commits are in each process's memory, and soon those of other processes, too."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from store.clickhouse import ClickHouseStore
+from store.clickhouse.servers import PostgreSql
+from store.datasets import TRADES
+from store.exceptions import StoreUnavailable
+from store.protocol import CommitId
+from tests.front.front_server import eventually
+from tests.store.builders import SYMBOL, batch, stored, trade, trades_of
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cluster")]
+
+
+@pytest.fixture
+def other(cluster_url: str, cluster_store: ClickHouseStore) -> Iterator[ClickHouseStore]:
+    """The store as another process has it."""
+    store = ClickHouseStore(cluster_url)
+    assert eventually(lambda: store.newest.is_current)
+    yield store
+    store.close()
+
+
+def test_a_commit_of_another_process_changes_heads_and_stamps(cluster_store, other):
+    stamp = other.change_stamp([(TRADES, SYMBOL)])
+    before = stamp()
+    assert stamp() == before
+    head = cluster_store.append(batch(trade(1))).commit
+    assert eventually(lambda: stamp() != before)
+    assert other.heads(TRADES) == {SYMBOL: head}
+    assert stored(other) == [trade(1)]
+
+
+def test_a_store_whose_servers_answer_has_no_problem(other):
+    assert not other.problem()
+
+
+def test_own_commits_are_seen_at_once(other):
+    for number in range(1, 9):
+        head = other.append(batch(trade(number))).commit
+        assert other.heads(TRADES, [SYMBOL]) == {SYMBOL: head}
+        assert trades_of(other).head == head
+
+
+def test_heads_and_stamps_ask_no_server(cluster_store, other, monkeypatch):
+    head = cluster_store.append(batch(trade(1))).commit
+    assert eventually(lambda: other.heads(TRADES) == {SYMBOL: head})
+    stamp = other.change_stamp([(TRADES, SYMBOL)])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("it was asked")
+
+    monkeypatch.setattr(PostgreSql, "rows", refuse)
+    assert other.heads(TRADES, [SYMBOL]) == {SYMBOL: head}
+    assert stamp() == stamp()
+
+
+def test_after_a_lost_connection_memory_is_read_again(cluster_store, other):
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    other.append(batch(trade(0)))
+    cluster_store.append(batch(trade(3)))
+    other._servers[0].rows(end)
+    heads = list[CommitId]()
+
+    def is_written() -> bool:
+        with suppress(StoreUnavailable):  # of what was under way
+            heads.append(cluster_store.append(batch(trade(1))).commit)
+        return bool(heads)
+
+    assert eventually(is_written)
+    assert eventually(lambda: other.heads(TRADES) == {SYMBOL: heads[0]})
+
+
+def test_memory_that_is_too_old_is_not_trusted(cluster_store, other):
+    stamp = other.change_stamp([(TRADES, SYMBOL)])
+    other.newest.close()
+    assert stamp() != stamp()
+    head = cluster_store.append(batch(trade(1))).commit
+    assert other.heads(TRADES) == {SYMBOL: head}
