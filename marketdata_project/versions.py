@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from web.requests.parameters import single_parameters
 from web.requests.wsgi_variables import REPEATABLE_ANSWER
 
 # The fewest months from a deprecation to its sunset.
@@ -123,8 +124,9 @@ def instead_of(path: str) -> str | None:
 
 
 @require_safe
-def versions(_request: HttpRequest) -> JsonResponse:
+def versions(request: HttpRequest) -> JsonResponse:
     """Answer with the versions, and the deprecated and removed paths."""
+    single_parameters(request.GET, ())
     tables = {
         "versions": [asdict(each) for each in VERSIONS],
         "deprecations": [asdict(each) for each in DEPRECATIONS],

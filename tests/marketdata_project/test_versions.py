@@ -141,6 +141,7 @@ def test_the_timeline_is_published():
         each.path: f"{each.sunset}" for each in DEPRECATIONS
     }
     assert {each["path"]: each["instead"] for each in found["removed"]} == REMOVED
+    assert problem(Api(None).get("/api/versions", {"of": "v1"})) == (400, "unknown_parameter")
 
 
 def no_scope() -> Api:
