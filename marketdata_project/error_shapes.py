@@ -29,7 +29,10 @@ _ALPACA_CODES = {
 def _of_alpaca(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Alpaca's codes begin with the status."""
     code = _ALPACA_CODES.get(problem["code"], problem["status"] * 100_000)
-    return {"code": code, "message": problem["message"], **_of_ours(problem)}
+    message = problem["message"]
+    if problem["code"] in {"invalid_cursor", "resync"}:
+        message = message.replace("cursor", "page_token")
+    return {"code": code, "message": message, **_of_ours(problem)}
 
 
 def _of_udf(problem: Mapping[str, Any]) -> dict[str, Any]:

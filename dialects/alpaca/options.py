@@ -113,7 +113,8 @@ class AlpacaChain(AlpacaAnswer):
         wanted = {symbol: index for symbol, index in index_of.items() if symbol in symbols}
         if not wanted:
             return
-        columns = out_columns(OPTION_QUOTES, has_integer_volume=False)
+        is_whole = all(market_store().instrument(symbol).has_integer_volume for symbol in wanted)
+        columns = out_columns(OPTION_QUOTES, has_integer_volume=is_whole)
         quotes = QUOTES.table(tick_table(rows.take([*wanted.values()]), columns), zone=ZONES["options"])
         yield from zip(
             wanted, map(Raw, row_objects(quotes, TimeForm.RFC3339, "\n").splitlines()), strict=True

@@ -48,7 +48,7 @@ from web.requests.parameters import choice
 # An order that is checked and placed by one call.
 _DIRECT = replace(ORDER_CHANGE, scope="trading:direct")
 # As many digits as a double keeps.
-_NUMBER = re.compile(r"(?=.{1,16}\Z)[0-9]{1,15}(\.[0-9]+)?")
+_NUMBER = re.compile(r"(?=.{1,16}\Z)-?[0-9]{1,15}(\.[0-9]+)?")
 # Whether an order of a class has take_profit, and stop_loss.
 _LEGS = {
     Contingency.BRACKET: {(True, True)},

@@ -58,20 +58,17 @@ _ADJUSTMENTS = {
 class TimeframeField(serializers.Field[Resolution, str, str, Any]):
     """A length of bars: a number and `Min`, `Hour`, `Day`, `Week` or `Month`, or their first letters (`T` for minutes)."""
 
+    code = "unknown_resolution"
     default_error_messages = {
-        "unknown_resolution": "must be a number and Min, Hour, Day, Week or Month, as 5Min"
+        code: "must be 1Min to 99Min, 1Hour to 23Hour, 1Day to 31Day, 1Week to 52Week or 1Month to 12Month"
     }
 
     def to_internal_value(self, data: str) -> Resolution:
         match = _TIMEFRAME.fullmatch(data)
         try:
-            return (
-                Resolution.of_bars(f"{match[1]}{_UNITS[match[2]]}")
-                if match
-                else self.fail("unknown_resolution")
-            )
+            return Resolution.of_bars(f"{match[1]}{_UNITS[match[2]]}" if match else "")
         except ValueError:
-            self.fail("unknown_resolution")
+            self.fail(self.code)
 
 
 class LastInstantField(BoundField):
@@ -103,10 +100,19 @@ def word(name: str, words: tuple[str, ...], text: str) -> QueryParameter:
 FEED = word("feed", ("sip", "iex"), "Both mean all that is stored; other feeds are refused.")
 OPTION_FEED = word("feed", ("opra", "indicative"), "Both mean all that is stored.")
 CURRENCY = word("currency", ("USD",), "The currency of prices.")
-PAGE_TOKEN = parameter("page_token", CursorField, "`next_page_token` of a page.")
+PAGE_TOKEN = parameter(
+    "page_token",
+    CursorField,
+    "`next_page_token` of a page.",
+    error_messages={"invalid_cursor": "is of no page"},
+)
 _PAGED: Parameters = (
     replace(PARAMETERS["start"], options={"help_text": "First instant. Default: the beginning of today."}),
-    parameter("end", LastInstantField, "Last instant, included. Default: now."),
+    parameter(
+        "end",
+        LastInstantField,
+        "Last instant, or of daily and longer bars last date; included. Default: now.",
+    ),
     "limit",
     PAGE_TOKEN,
     "sort",
@@ -162,7 +168,7 @@ def parse_alpaca_query(pages: AlpacaPages, symbol: str | None, query_string: str
     values = query_values(pages.serializer(several=symbol is None), query_string)
     symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
     resolution = values.get("timeframe")
-    start, end = (values[name].instant_ns if name in values else None for name in ("start", "end"))
+    zone = ZoneInfo(ZONES[pages.market_class])
     return MarketDataQuery.of(
         pages.rows.dataset,
         symbols.names,
@@ -177,28 +183,28 @@ def parse_alpaca_query(pages: AlpacaPages, symbol: str | None, query_string: str
         adjustment=_ADJUSTMENTS[values.get("adjustment", "raw")],
         has_maximum_range=False,
         skips_unknown=symbol is None,
-        **_range(start, end, resolution, ZoneInfo(ZONES[pages.market_class])),
+        **_range(values.get("start"), values.get("end"), resolution, zone),
     )
 
 
 def _range(
-    start_ns: int | None, end_ns: int | None, resolution: Resolution | None, zone: ZoneInfo
+    start: Bound | None, end: Bound | None, resolution: Resolution | None, zone: ZoneInfo
 ) -> dict[str, Any]:
-    """Return the range of a query for the rows whose time is in `[start_ns, end_ns)`: of bars the time is their start."""
-    if resolution is None:
-        return {"start_ns": start_ns, "end_ns": end_ns}
-    is_dated = (resolution.is_period, resolution.is_period)
-    if resolution.is_period:
-        first = (
-            None if start_ns is None else _period_from(-(-_local_ns(start_ns, zone) // DAY_NS), resolution)
-        )
-        after = (
-            None if end_ns is None else _period_from(_local_ns(end_ns - 1, zone) // DAY_NS + 1, resolution)
-        )
-        return {"start_ns": first, "end_ns": after, "whole_dates": is_dated}
-    length_ns = resolution.length_ns
-    first = None if start_ns is None else -(-start_ns // length_ns) * length_ns
-    return {"start_ns": first, "end_ns": end_ns, "whole_dates": is_dated}
+    """Return the range of a query for the rows whose time is in a range: of bars the time is their start.
+
+    A date as the end of daily and longer bars is that trading date.
+    """
+    start_ns, end_ns = start and start.instant_ns, end and end.instant_ns
+    if resolution is None or not resolution.is_period:
+        length_ns = 1 if resolution is None else resolution.length_ns
+        return {"start_ns": start_ns and -(-start_ns // length_ns) * length_ns, "end_ns": end_ns}
+    if start_ns is not None:
+        start_ns = _period_from(-(-_local_ns(start_ns, zone) // DAY_NS), resolution)
+    if end is not None:
+        last_ns = end.instant_ns - 1
+        last_day = (last_ns if end.is_date else _local_ns(last_ns, zone)) // DAY_NS
+        end_ns = _period_from(last_day + 1, resolution)
+    return {"start_ns": start_ns, "end_ns": end_ns, "whole_dates": (True, True)}
 
 
 def _local_ns(instant_ns: int, zone: ZoneInfo) -> int:

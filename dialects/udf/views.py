@@ -38,7 +38,7 @@ from web.endpoints import Access
 from web.lists.filters import matching_rows
 from web.lists.pages import PAGE_LIMIT_RULE, page_limit
 from web.requests.exceptions import InvalidParameter
-from web.requests.parameters import single_parameters
+from web.requests.parameters import choice, single_parameters
 
 # TradingView's types, by our class.
 _TYPES = {"equity": "stock", "future": "futures", "option": "option", "crypto": "crypto", "fx": "forex"}
@@ -85,20 +85,19 @@ class UdfViewSet(ViewSet):
 
     def symbols(self, request: Request) -> Response:
         """What a chart needs to know of a symbol."""
-        return Response(_information(_instrument(_given(request, "symbol")["symbol"]), time.time_ns()))
+        return Response(
+            _information(_instrument(_given(request, "symbol", is_needed=True)["symbol"]), time.time_ns())
+        )
 
     def search(self, request: Request) -> Response:
         """The instruments that have all the words, those whose symbol begins with them first."""
-        given = _given(request, query="", type="", exchange="", limit="30")
-        limit, words = page_limit(given["limit"]), given["query"].rpartition(":")[2]
+        given = _given(request, "query", "type", "exchange", "limit")
+        limit, words = page_limit(given.get("limit", "30")), given.get("query", "").rpartition(":")[2]
         if limit is None:
             raise InvalidParameter("invalid_limit", f"limit {PAGE_LIMIT_RULE}")
+        instrument_class = _CLASSES.get(choice(given, "type", _CLASSES, ""), "")
         catalogue_refresh()
-        filters = {
-            "search": words,
-            "exchange": given["exchange"],
-            "class": _CLASSES.get(given["type"], given["type"]),
-        }
+        filters = {"search": words, "exchange": given.get("exchange", ""), "class": instrument_class}
         found = matching_rows(
             InstrumentFilter(
                 {name: each for name, each in filters.items() if each}, InstrumentEntry.objects.all()
@@ -121,21 +120,21 @@ class UdfViewSet(ViewSet):
 
     def quotes(self, request: Request) -> Response:
         """The newest prices of symbols."""
-        names = _given(request, "symbols")["symbols"].split(",")
+        names = _given(request, "symbols", is_needed=True)["symbols"].split(",")
         if len(names) > SYMBOLS_LIMIT:
             raise InvalidParameter("too_many_symbols", f"symbols names at most {SYMBOLS_LIMIT} symbols")
         return Response({"s": "ok", "d": [_quote(name) for name in names]})
 
 
-def _given(request: Request, *needed: str, **defaults: str) -> dict[str, str]:
-    """Return the parameters' values. Raises `InvalidParameter`."""
+def _given(request: Request, *names: str, is_needed: bool = False) -> dict[str, str]:
+    """Return the parameters' values that are not empty. Raises `InvalidParameter`."""
     query = request.GET.copy()
     for name in [name for name in query if name in IGNORED or not any(query.getlist(name))]:
         del query[name]
-    given = single_parameters(query, (*needed, *defaults))
-    for name in set(needed) - set(given):
-        raise InvalidParameter("missing_parameter", f"{name} is required")
-    return defaults | given
+    given = single_parameters(query, names)
+    if is_needed and not given:
+        raise InvalidParameter("missing_parameter", f"{names[0]} is required")
+    return given
 
 
 def _instrument(name: str) -> Instrument:
@@ -241,11 +240,11 @@ def _quote(name: str) -> dict[str, Any]:
         report[each] or {} for each in ("trade", "quote", "daily_bar", "previous_daily_bar")
     )
     last, previous = trade.get("price") or day.get("close"), before.get("close")
-    change = last - previous if last and previous else None
+    change = round(last - previous, _MOST_DECIMALS) if last and previous else None
     values = {
         "lp": last,
         "ch": change,
-        "chp": change and 100 * change / previous,
+        "chp": change and round(100 * change / previous, _FEWEST_DECIMALS),
         "ask": best.get("ask"),
         "bid": best.get("bid"),
         "prev_close_price": previous,

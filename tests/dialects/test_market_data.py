@@ -131,6 +131,19 @@ def test_a_day_begins_at_midnight_in_new_york(api: Api, timeframe: str, days: li
     assert [bar["t"] for bar in bars["AAPL"]] == [text(begin) for begin in begins[skipped:]]
 
 
+@pytest.mark.parametrize(
+    ("timeframe", "start", "end", "count"),
+    [("1Day", "2025-01-02", "2025-01-02", 1), ("1Day", "2025-01-01", "2025-01-01", 0), ("1Week", "2024-12-30", "2025-02-09", 1),
+     ("1Week", "2024-12-30", "2025-02-10", 2), ("1Month", "2025-01-01", "2025-02-01", 2), ("1Day", "2025-02-10", "2025-02-10T04:59:59Z", 0),
+     ("1Hour", "2025-01-02", "2025-01-02", 0), ("1Hour", "2025-01-02", "2025-01-03", 6)],
+)  # fmt: skip
+def test_a_date_as_the_end_of_days_is_in_the_range(
+    api: Api, timeframe: str, start: str, end: str, count: int
+):
+    bars = joined(api, BARS, symbols="AAPL", timeframe=timeframe, start=start, end=end)
+    assert len(bars.get("AAPL", [])) == count
+
+
 def test_trades_and_quotes_have_letters_of_exchanges_and_no_nulls(api: Api):
     query = {"symbols": "AAPL", "start": text(FIRST), "end": text(FIRST + timedelta(minutes=7))}
     first, second = joined(api, "/api/v2/stocks/trades", **query)["AAPL"]
@@ -221,13 +234,14 @@ def test_a_path_with_a_symbol_has_a_list(api: Api):
         ({"timeframe": "1Min", "feed": "otc"}, 400), ({"timeframe": "1Min", "currency": "EUR"}, 400),
         ({"timeframe": "1Min", "adjustment": "dividend"}, 400), ({"timeframe": "1Min", "limit": "10001"}, 400),
         ({"timeframe": "1Min", "start": "2025-01-02", "end": "2025-01-01"}, 400),
-        ({"timeframe": "1Min", "page_token": "x"}, 400), ({"timeframe": "1Min", "interval": "1min"}, 400),
+        ({"timeframe": "1Min", "page_token": "x"}, 400), ({"timeframe": "24Hour"}, 422), ({"timeframe": "1Min", "interval": "1min"}, 400),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_with_an_alpaca_error(api: Api, query: dict[str, str], status: int):
     response = api.get(BARS, {"symbols": "AAPL", **query})
     found = response.json()
     assert (response.status_code, found["code"]) == (status, status * 100_000), found
+    assert "cursor" not in found["message"]
 
 
 def test_a_repeated_page_is_held(api: Api):

@@ -179,11 +179,13 @@ class TestOrders:
             ),
             ({"position_intent": "sell_to_close"}, "position_intent"),
             ({"qty": "2e3"}, "qty"),
+            ({"qty": "-1"}, "qty"),
         ],
     )
     def test_what_the_engine_lacks_is_refused(self, desk, call, change, path):
         refused = call("POST", "/orders", ORDER | change, status=422)
         assert [each["path"] for each in refused["errors"]] == [path]
+        assert ("must be at least" in refused["message"]) == (change == {"qty": "-1"})
         assert desk.open_orders() == 0
 
     def test_what_risk_refuses_has_alpacas_code(self, call):

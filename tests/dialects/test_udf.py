@@ -287,6 +287,13 @@ def test_quotes_have_the_newest_prices(api: Api):
     assert (values["lp"], values["prev_close_price"], values["ch"]) == (103.0, 101.75, 1.25)
 
 
+def test_changes_of_quotes_have_few_decimals(api: Api):
+    for day, price in (("2025-01-16", 187.06), ("2025-01-17", 189.96)):
+        api.ingest(trade(symbol="ODD", timestamp=f"{day}T15:00:00Z", price=price))
+    (quote,) = udf("quotes", symbols="ODD")["d"]
+    assert (quote["v"]["ch"], quote["v"]["chp"]) == (2.9, 1.55)
+
+
 def test_an_option_has_its_end_and_quotes(api: Api):
     symbol = "AAPL250117C00150000"
     quote = {"timestamp": "2025-01-16T15:00:00Z", "symbol": symbol, "bid": 5.1, "ask": 5.2}
@@ -308,6 +315,7 @@ def test_an_option_has_its_end_and_quotes(api: Api):
         ("history", {"symbol": "AAPL", "resolution": "1"}, 400, "missing_parameter"),
         ("symbols", {"symbol": "NOPE"}, 404, "unknown_symbol"),
         ("symbols", {"symbol": ""}, 400, "missing_parameter"),
+        ("search", {"type": "x"}, 400, "invalid_parameter"),
         ("nothing", {}, 404, "not_found"),
     ],
 )

@@ -33,7 +33,9 @@ def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str
 
 def choice(values: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
     """Return a parameter's value; `default` if it is absent. Raises InvalidParameter if it is not in `choices`."""
-    value = values.get(name, default)
+    value = values.get(name)
+    if value is None:
+        return default
     if value not in choices:
         message = f"{name} is one of {', '.join(choices)}, not {value[:LONGEST_SHOWN]!r}"
         raise InvalidParameter("invalid_parameter", message)
