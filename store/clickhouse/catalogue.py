@@ -17,6 +17,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.clickhouse.row_tables import NewRows, SeenRows
 from store.clickhouse.servers import PostgreSql
+from store.clickhouse.shard_bars import NO_BITS, BitRange, bits_of
 from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown
 from store.protocol import (
@@ -40,6 +41,8 @@ CREATE TABLE IF NOT EXISTS logs (
     number integer NOT NULL DEFAULT 0, hash text NOT NULL DEFAULT repeat('0', 64), committed_at bigint NOT NULL DEFAULT 0,
     rows bigint NOT NULL DEFAULT 0, newest_ns bigint NOT NULL, complete_until bigint NOT NULL,
     has_corrections boolean NOT NULL DEFAULT false, has_fills boolean NOT NULL DEFAULT false,
+    has_sequences boolean NOT NULL DEFAULT false, has_conditions boolean NOT NULL DEFAULT false,
+    bits smallint[] NOT NULL DEFAULT '{0, 0, 0, 0}',
     attempts bigint[] NOT NULL DEFAULT '{}',
     UNIQUE (dataset, symbol));
 CREATE TABLE IF NOT EXISTS commits (
@@ -60,7 +63,8 @@ CREATE INDEX IF NOT EXISTS parts_number ON parts (log, number);
 CHANNEL = "commits of"
 _LARGEST_PAYLOAD = 7_900
 _STATE = (
-    "SELECT id, number, hash, committed_at, rows, newest_ns, complete_until, has_corrections, has_fills, attempts"
+    "SELECT id, number, hash, committed_at, rows, newest_ns, complete_until, has_corrections, has_fills,"
+    " has_sequences, has_conditions, bits, attempts"
     " FROM logs WHERE "
 )
 _ALL = _STATE.replace(" FROM", ", dataset, symbol FROM").replace(" WHERE ", "")
@@ -71,7 +75,8 @@ _ATTEMPT_BITS = 20
 class StoredLog(NamedTuple):
     """A log as its newest commit left it.
 
-    id: the log's number in the tables. attempts: those that were begun and have no commit; see `SeenRows`.
+    id: the log's number in the tables. has_…: whether any row, or commit, ever had one. volumes, notionals: the bits of those of
+    all trades. attempts: those that were begun and have no commit; see `SeenRows`.
     """
 
     id: int
@@ -81,6 +86,10 @@ class StoredLog(NamedTuple):
     completeness: Completeness = NOTHING_COMPLETE
     has_corrections: bool = False
     has_fills: bool = False
+    has_sequences: bool = False
+    has_conditions: bool = False
+    volumes: BitRange = NO_BITS
+    notionals: BitRange = NO_BITS
     attempts: Sequence[int] = ()
 
     def rows_until(self, dataset: Dataset, commit: int) -> SeenRows:
@@ -108,9 +117,24 @@ def attempt_age_seconds(attempt: int) -> float:
 
 def state_of(row: Sequence[Any]) -> StoredLog:
     """Return a log from the columns of `_STATE`."""
-    log, number, commit_hash, committed_at, rows, newest_ns, complete_until, corrected, filled, attempts = row
+    log, number, commit_hash, committed_at, rows, newest_ns, complete_until, *flags, bits, attempts = row
+    corrected, filled, ranked, conditioned = flags
     head, completeness = CommitId(number, commit_hash), Completeness(newest_ns, complete_until)
-    return StoredLog(log, head, committed_at, rows, completeness, corrected, filled, tuple(attempts))
+    volumes, notionals = BitRange(*bits[:2]), BitRange(*bits[2:])
+    return StoredLog(
+        log,
+        head,
+        committed_at,
+        rows,
+        completeness,
+        corrected,
+        filled,
+        ranked,
+        conditioned,
+        volumes,
+        notionals,
+        tuple(attempts),
+    )
 
 
 def _key_of(caller: str, key_hash: str | None) -> bytes | None:
@@ -164,6 +188,12 @@ class Catalogue:
             connection.execute(
                 "UPDATE logs SET attempts = attempts || %s::bigint WHERE id = %s", (attempt, log)
             )
+
+    def forget(self, log: int, attempts: Sequence[int]) -> None:
+        """Forget attempts that have no rows."""
+        query = "UPDATE logs SET attempts = ARRAY(SELECT unnest(attempts) EXCEPT SELECT unnest(%s::bigint[])) WHERE id = %s"
+        with self._postgres.connection() as connection:
+            connection.execute(query, (list(attempts), log))
 
     @contextmanager
     def locked(self, dataset: Dataset, symbol: str, log: int) -> Iterator[LockedLog]:
@@ -357,14 +387,15 @@ class LockedLog:
 _NOTIFY = "SELECT pg_notify(%s || ' ' || current_schema, %s)"
 _UPDATE = (
     "UPDATE logs SET number = %s, hash = %s, committed_at = %s, rows = %s, newest_ns = %s, complete_until = %s,"
-    " has_corrections = %s, has_fills = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s"
+    " has_corrections = %s, has_fills = %s, has_sequences = %s, has_conditions = %s, bits = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s"
 )
 
 
 def _values_of(state: StoredLog) -> tuple[Any, ...]:
     head, complete = state.head, state.completeness
     values = (head.number, head.hash, state.committed_at, state.rows, complete.newest_ns)
-    return (*values, complete.complete_until_ns, state.has_corrections, state.has_fills)
+    flags = (state.has_corrections, state.has_fills, state.has_sequences, state.has_conditions)
+    return (*values, complete.complete_until_ns, *flags, [*state.volumes, *state.notionals])
 
 
 def _state_after(state: StoredLog, commit: NewCommit) -> StoredLog:
@@ -373,16 +404,26 @@ def _state_after(state: StoredLog, commit: NewCommit) -> StoredLog:
     if commit.rows.num_rows:
         newest_ns = min(int(commit.rows.column(0).to_numpy().max()), facts.committed_at + CLOCKS_APART_NS)
     declared_ns = ALL_TIME.start_ns if facts.complete_until_ns is None else facts.complete_until_ns
-    return StoredLog(
-        state.id,
-        commit.record.id,
-        facts.committed_at,
-        state.rows + commit.rows.num_rows,
-        state.completeness.joined(newest_ns, declared_ns),
-        state.has_corrections or commit.lines.num_rows > 0,
-        state.has_fills or facts.fill is not None,
-        state.attempts,
+    volumes, notionals = state.volumes, state.notionals
+    if commit.rows.num_rows and {"price", "volume"} <= set(commit.rows.column_names):
+        own = bits_of(commit.rows)
+        volumes, notionals = volumes.joined(own[0]), notionals.joined(own[1])
+    return state._replace(
+        head=commit.record.id,
+        committed_at=facts.committed_at,
+        rows=state.rows + commit.rows.num_rows,
+        completeness=state.completeness.joined(newest_ns, declared_ns),
+        has_corrections=state.has_corrections or commit.lines.num_rows > 0,
+        has_fills=state.has_fills or facts.fill is not None,
+        has_sequences=state.has_sequences or _has_values(commit.rows, "sequence"),
+        has_conditions=state.has_conditions or _has_values(commit.rows, "conditions"),
+        volumes=volumes,
+        notionals=notionals,
     )
+
+
+def _has_values(rows: pa.Table, name: str) -> bool:
+    return name in rows.column_names and rows.column(name).null_count < rows.num_rows
 
 
 def _record_of(log: int, commit: NewCommit, state: StoredLog) -> tuple[Any, ...]:

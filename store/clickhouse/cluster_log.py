@@ -9,9 +9,13 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.aggregates import Aggregates, merge
+from store.bars.session_bars import aggregate_rows
 from store.clickhouse.catalogue import StoredLog
 from store.clickhouse.cluster_walk import ClusterWalk
-from store.clickhouse.row_tables import SeenRows, in_window
+from store.clickhouse.row_tables import SeenRows, among, in_window
+from store.clickhouse.shard_bars import ShardQuery, level_of
 from store.exceptions import UnknownSymbol
 from store.log import EmptySnapshot, Log, Snapshot
 from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
@@ -19,9 +23,15 @@ from store.receiving import ReceivedCommit
 from store.rows.stored_rows import SYSTEM_NAMES, standing_at, stored_in_order, with_columns
 from store.timestamps import DAY_NS
 from store.walk import CommitPiece, LogEnd, LogPosition, Resync
+from store.window_list import WindowList
 
 if TYPE_CHECKING:
     from store.clickhouse.store import ClickHouseStore
+
+# More windows than these are read as one.
+_MOST_WINDOWS = 64
+# If more intervals than these must be made of rows, all are.
+_MOST_AGAIN = 2_000
 
 
 class ClusterLog(Log):
@@ -156,6 +166,33 @@ class ClusterSnapshot(Snapshot):
     def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
         return self._touched(self._state(), window)
 
+    def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
+        state, bounds = self._state(), windows.bounds
+        level_ns = level_of(interval_ns)
+        is_plain = policy.counts_every_print or not (policy.is_session or state.has_conditions)
+        if level_ns is None or not is_plain or not 0 <= bounds.start_ns < bounds.end_ns:
+            return super().aggregates(windows, interval_ns, policy)
+        stored, where = self._stored_of(state), _within(windows)
+        query = ShardQuery(
+            stored, where, level_ns, state.rows, state.volumes, state.notionals, state.has_sequences
+        )
+        found = query.run(self.log.store.tables)
+        if found is None:
+            return super().aggregates(windows, interval_ns, policy)
+        made, again = found
+        if state.has_corrections:
+            corrected = self.log.store.tables.corrected_times(stored, where) // level_ns * level_ns
+            made, again = made[~np.isin(made.time, corrected)], np.union1d(again, corrected)
+        if len(again) > _MOST_AGAIN:
+            return super().aggregates(windows, interval_ns, policy)
+        parts = [made]
+        if len(again):
+            times = f"({where}) AND {among(f'intDiv(timestamp, {level_ns})', again // level_ns)}"
+            rows = stored_in_order(self.log.store.tables.stored(stored, times))
+            parts.append(aggregate_rows(rows, level_ns, policy))
+        merged = merge(parts, interval_ns)
+        return merged[windows.indices(merged.time)]
+
     def first_commit_from(self, instant_ns: int) -> int | None:
         return self.log.store.catalogue.first_from(self._state().id, instant_ns, self.commit.number)
 
@@ -171,10 +208,21 @@ class ClusterSnapshot(Snapshot):
         return stored_in_order(self.log.store.tables.stored(self._stored(), in_window(window), columns))
 
     def _stored(self) -> SeenRows:
-        return self._state().rows_until(self.log.dataset, self.commit.number)
+        return self._stored_of(self._state())
+
+    def _stored_of(self, state: StoredLog) -> SeenRows:
+        return state.rows_until(self.log.dataset, self.commit.number)
 
     def _state(self) -> StoredLog:
         """Return the log as it is now. Raises `Resync` if it no longer has the snapshot's commit."""
         state = self.log.read()
         self.log.check(state, self.commit)
         return state
+
+
+def _within(windows: WindowList) -> str:
+    """Return the condition of the event times of windows in SQL, and perhaps of others between them."""
+    if len(windows) > _MOST_WINDOWS:
+        return in_window(windows.bounds)
+    each = zip(windows.start_ns.tolist(), windows.end_ns.tolist(), strict=True)
+    return " OR ".join(f"({in_window(Window(*window))})" for window in each)

@@ -159,6 +159,31 @@ class RowTables:
         )
         return found or [np.empty(0, np.int64) for _ in names]
 
+    def aggregates(self, log: SeenRows, where: str, names: Sequence[str], group: str) -> list[Any]:
+        """Return one row for each group of rows as they were first stored. No group may be on two shards."""
+        query = f"SELECT {', '.join(names)} FROM rows_{log.dataset.name} WHERE {log.condition} AND ({where}) GROUP BY {group}"  # noqa: S608
+        return self._servers.columns(query, {"distributed_group_by_no_merge": 1}) or [np.empty(0)] * len(
+            names
+        )
+
+    def corrected_times(self, log: SeenRows, where: str) -> Integers:
+        """Return the event times of corrected rows; a time may occur repeatedly."""
+        query = f"SELECT timestamp FROM corrections_{log.dataset.name} WHERE {log.condition} AND ({where})"  # noqa: S608
+        found: Integers = (self._servers.columns(query) or [np.empty(0, np.int64)])[0]
+        return found
+
+    def remove(self, dataset: Dataset, log: int, attempts: Sequence[int]) -> bool:
+        """Begin to remove what attempts inserted. Return whether there was nothing any more."""
+        condition = f"_log = {log} AND _attempt IN ({_listed(attempts)})"
+        names = [f"{kind}_{dataset.name}" for kind in ("rows", "corrections")]
+        counts = [self._servers.columns(f"SELECT count() FROM {name} WHERE {condition}") for name in names]  # noqa: S608
+        if not sum(int(count[0].sum()) for count in counts if count):
+            return True
+        self._servers.run_everywhere(
+            [f"ALTER TABLE {self._url.database}.{name}_local DELETE WHERE {condition}" for name in names]
+        )
+        return False
+
     def count(self, log: SeenRows, window: Window, kind: str = "rows", where: str = "1") -> int:
         """Return the number of rows as they were first stored, or of `corrections`, in a window."""
         (found,) = self._servers.columns(

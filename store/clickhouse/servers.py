@@ -195,10 +195,10 @@ class ClickHouse:
         """Raise `StoreUnavailable` unless every shard answers."""
         self.columns(f"SELECT count() FROM cluster('{self._url.cluster}', system, one)")  # noqa: S608
 
-    def columns(self, query: str) -> list[Any]:
+    def columns(self, query: str, settings: dict[str, int] | None = None) -> list[Any]:
         """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
         with self._asked() as client:
-            return list(client.execute(query, columnar=True))
+            return list(client.execute(query, columnar=True, settings=settings))
 
     def insert(self, table: str, columns: dict[str, Any]) -> None:
         """Insert rows, and wait until they are on their shards. columns: numpy arrays by name."""

@@ -12,7 +12,14 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, is_among
-from store.clickhouse.catalogue import Catalogue, LockedLog, NewCommit, StoredLog, new_attempt
+from store.clickhouse.catalogue import (
+    Catalogue,
+    LockedLog,
+    NewCommit,
+    StoredLog,
+    attempt_age_seconds,
+    new_attempt,
+)
 from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables, SeenRows, among, in_window
 from store.commits import Facts, chained, digest_of, encode_facts
@@ -38,6 +45,9 @@ from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, no_rows
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord
 
+# An attempt that is older failed. A process gives up its own one at half this age; and a server of ClickHouse ends a connection
+# on which nothing was sent for an hour, so that no insert of a stopped process comes later.
+_OLD_SECONDS = 24 * 3_600
 LogKey = tuple[Dataset, str]
 
 
@@ -204,15 +214,22 @@ class ClusterWriter:
     def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> None:
         """Store commits: first what they stored, then their records."""
         attempt = self._attempts.pop(log.state.id, None)
-        if attempt is None:
+        if attempt is None or attempt_age_seconds(attempt) > _OLD_SECONDS / 2:
             attempt = new_attempt()
             self._catalogue.register(log.state.id, attempt)
+            self._remove_abandoned(dataset, log.state)
         # If this fails, the attempt stays registered, and what it inserted is not seen.
         self._tables.insert(dataset, log.state.id, attempt, log.new_rows(commits))
         following = new_attempt()
         state = log.add(commits, attempt, following)
         self._attempts[state.id] = following
         self._newest.note(*log.name, state)
+
+    def _remove_abandoned(self, dataset: Dataset, state: StoredLog) -> None:
+        """Remove what attempts inserted that nobody can go on with; forget them once nothing of them is left."""
+        old = [each for each in state.attempts if attempt_age_seconds(each) > _OLD_SECONDS]
+        if old and self._tables.remove(dataset, state.id, old):
+            self._catalogue.forget(state.id, old)
 
     def _made(self, key: LogKey) -> int:
         """Return a log's number; it is made if it did not exist."""

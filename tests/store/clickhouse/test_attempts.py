@@ -1,13 +1,18 @@
 """Rows whose commit has no record are seen by nobody, and do no harm to the commit that gets their number."""
 
+import time
+from functools import partial
+
 import pytest
 
+from store.clickhouse import ClickHouseStore, writer
 from store.clickhouse.catalogue import LockedLog
 from store.copying import copy_log
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.protocol import Window
+from tests.front.front_server import eventually
 from tests.store.builders import (
     MINUTE,
     NOON,
@@ -56,3 +61,28 @@ def test_a_log_keeps_its_hashes_on_the_way_into_the_cluster_and_back(cluster_sto
         assert trades_of(target).end() == trades_of(origin).end()
         assert flat(walk(target)) == flat(walk(origin))
         assert stored(target) == stored(origin)
+
+
+def test_what_a_failed_attempt_inserted_is_removed_later(cluster_store, cluster_url, monkeypatch):
+    def has(rows: int) -> bool:
+        query = f"SELECT count() FROM rows_trades WHERE _log = {log}"
+        (found,) = cluster_store.tables._servers.columns(query)
+        return int(found[0]) == rows
+
+    cluster_store.append(batch(trade(1)))
+    log = cluster_store.newest.state(TRADES, SYMBOL).id
+    long_ago = (time.time_ns() // 1_000_000 - 25 * 3_600_000) << 20
+    monkeypatch.setattr(LockedLog, "add", fail)
+    cluster_store.writer._attempts.clear()
+    monkeypatch.setattr(writer, "new_attempt", lambda: long_ago)
+    with pytest.raises(StoreUnavailable):
+        cluster_store.append(batch(trade(2), trade(3)))
+    monkeypatch.undo()
+    assert has(3)
+    for number in (4, 5):
+        other = ClickHouseStore(cluster_url)
+        other.append(batch(trade(number)))
+        other.close()
+        assert eventually(partial(has, number - 2))
+    assert long_ago not in cluster_store.catalogue.state(TRADES, SYMBOL).attempts
+    assert len(stored(cluster_store)) == 3
