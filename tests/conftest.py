@@ -106,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--no-loadscope-reorder`, order the groups so that none that takes long runs alone at the end.
 
-    First come those of whole folders, which start installations, the largest first, and then the modules of few tests.
+    First come those that share a server, the largest before, then the modules of few tests.
     """
     if config.getoption("loadscopereorder", True):
         return
@@ -115,11 +115,12 @@ def pytest_longest_first(config: pytest.Config, items: list[pytest.Item]) -> Non
         marker = item.get_closest_marker("xdist_group")
         groups.setdefault(marker.args[0] if marker else "", []).append(item)
 
-    def rank(group: list[pytest.Item]) -> tuple[bool, int]:
-        starts = any(_is_in_system_folder(item.path) for item in group)
-        return (not starts, -len(group) if starts else len(group))
+    def rank(name: str) -> tuple[bool, int]:
+        group = groups[name]
+        shares = not name.endswith(".py") or _is_in_system_folder(group[0].path)
+        return (not shares, -len(group) if shares else len(group))
 
-    items[:] = [item for group in sorted(groups.values(), key=rank) for item in group]
+    items[:] = [item for name in sorted(groups, key=rank) for item in groups[name]]
 
 
 def pytest_collection_finish() -> None:

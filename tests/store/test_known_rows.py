@@ -55,7 +55,9 @@ def test_the_last_row_is_that_known_at_the_instant(
     chance = random.Random(seed)
     oracle = history(store, clock, chance)
     view = replace(view_of(store.log(TRADES, SYMBOL).at()), settle=Settle((SETTLE,)))
-    instants = sorted(chance.randrange(WINDOW.start_ns, WINDOW.end_ns + 3 * HOUR) for _ in range(40))
+    instants = sorted(
+        chance.randrange(WINDOW.start_ns, WINDOW.end_ns + 3 * HOUR) for _ in range(40 if SOAK else 15)
+    )
 
     def is_odd(rows: pa.Table) -> Mask:
         mask: Mask = rows.column("price").to_numpy() % 2 == 1

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("installation")
 
 CLIENTS = 200
 RATE = 100
-SECONDS = 10.0 if SOAK else 4.0
+SECONDS = 10.0 if SOAK else 2.5
 FROZEN_SECONDS = 0.5
 ATTEMPTS = 7
 

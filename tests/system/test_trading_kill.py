@@ -35,6 +35,7 @@ ACCOUNTS = [f"A{number}" for number in range(4)]
 WEB, ENGINE, JOBS = "marketdata web", "marketdata engine", "marketdata jobs"
 VICTIMS = [WEB, ENGINE, "redis-server", JOBS, "everything"]
 ROUNDS = 8 if SOAK else 1
+PAUSE_SECONDS = 0.02 if SOAK else 0.1
 
 
 def kill(installation: Installation, victim: str) -> None:
@@ -75,7 +76,7 @@ def trade(trader: Trader, market: Market, seed: int, ending: threading.Event) ->
         if chance.random() < 0.5:
             order |= {"type": "limit", "limit_price": chance.randint(96, 104)}
         trader.trade({**order, "client_order_id": f"{trader.account}-{number}"}, chance)
-        time.sleep(0.02)
+        time.sleep(PAUSE_SECONDS)
 
 
 def test_each_order_and_execution_is_there_once(traded: Installation, seed: int, told: Told) -> None:
