@@ -147,8 +147,10 @@ def test_a_server_that_is_away_is_said_to_be(tmp_path):
         closed.bind(("127.0.0.1", 0))
         with before(closed.getsockname()[1], tmp_path) as nginx:
             reply = nginx.ask("GET", "/readyz")
+            of_alpaca = nginx.ask("GET", "/api/v1beta3/crypto/us/bars")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["code"] == "server_unavailable"
+    assert (of_alpaca.status, of_alpaca.json()["code"]) == (503, 50_300_000)
     assert reply.json()["correlation_id"] == reply.headers["x-correlation-id"]
 
 
