@@ -219,12 +219,14 @@ def test_what_nginx_refuses_has_the_body_of_the_servers_own_refusal(echoed, requ
 def test_every_problem_of_nginx_is_one_of_the_apis():
     """Those that take half a minute, or a certificate, are not tried: they have the form and words of the others."""
     template = TEMPLATE.read_text().replace("\\'", "'")
-    pages = set(re.findall(r"error_page [^/]*/\.proxy/(\w+)\.", template))
-    rows = re.findall(r"^    ~/\(?([\w|]+)\)?\\\. +'(\d+) (\w+) \[(.+)\] (.+)';$", template, re.MULTILINE)
-    assert {page for names, *_ in rows for page in names.split("|")} == pages
-    for _, status, code, title, _ in rows:
+    pages = re.findall(r"error_page ([\d ]+)(?:=(\d+))? +/\.proxy/", template)
+    rows = re.findall(r"^    (\d+) '(\w+) \[(.+)\] (.+)';$", template, re.MULTILINE)
+    assert {status for status, *_ in rows} == {
+        each for answered, instead in pages for each in (instead or answered).split()
+    }
+    for status, code, title, _ in rows:
         assert (int(status), code) in DECLARED
         assert title == TITLES[int(status)]
-    messages = {code: message for _, _, code, _, message in rows}
+    messages = {code: message for _, code, _, message in rows}
     for refusal in (MALFORMED, TARGET_TOO_LONG, TOO_MANY_CONNECTIONS, BODY_TOO_SLOW, APPLICATION_FAILED):
         assert messages[refusal.code] == refusal.message
