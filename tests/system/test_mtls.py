@@ -277,7 +277,7 @@ def test_what_the_proxy_refuses_is_a_problem(nginx, installation):
     assert code_of(nginx.ask("GET", f"{BARS}&x={'x' * 20_000}")) == "target_too_long"
     assert code_of(raw(nginx, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")) == "malformed_request"
     assert code_of(raw(nginx, b"nonsense nonsense\r\n\r\n")) == "malformed_request"
-    assert nginx.ask("GET", "/.proxy/too_large").status == 404
+    assert nginx.ask("GET", "/.proxy/refusal.problem").status == 404
     assert [code_of(nginx.ask("GET", path)) for path in ("/metrics", "/metrics/")] == ["not_found"] * 2
     assert [nginx.ask("GET", path).status for path in ("/%6detrics", "//metrics", "/x/../metrics")] == [
         404

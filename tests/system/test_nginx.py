@@ -185,7 +185,7 @@ REFUSED: dict[str, tuple[bytes, bool, Refusal | Problem]] = {
     "a large body": (
         b"POST @" + HOST + b"Content-Length: 33554433\r\n\r\n", True, problem_of(BodyTooLarge(32 * 2**20)),
     ),
-    "what is nginx's own": (b"GET /.proxy/too_large" + HOST + b"\r\n", True, Problem("not_found", "there is nothing here")),
+    "what is nginx's own": (b"GET /.proxy/refusal.problem" + HOST + b"\r\n", True, Problem("not_found", "there is nothing here")),
     "a long target, plainly": (b"GET @?" + b"a" * 33_000 + HOST + b"\r\n", False, TARGET_TOO_LONG),
     "a large body, plainly": (
         b"POST @" + HOST + b"Content-Length: 33554433\r\n\r\n", False, problem_of(BodyTooLarge(32 * 2**20)),
