@@ -15,6 +15,7 @@ from dialects.alpaca.options import AlpacaChainViewSet
 from dialects.alpaca.order_calls import AlpacaOrdersViewSet
 from dialects.alpaca.pages import AlpacaPagesViewSet
 from dialects.alpaca.positions import AlpacaPositionsViewSet
+from dialects.alpaca.watchlists import AlpacaWatchlistsViewSet
 from dialects.udf.history import UdfHistoryViewSet
 from dialects.udf.views import UdfViewSet
 
@@ -51,7 +52,8 @@ def _options() -> Iterator[URLPattern]:
 
 def _trading() -> Iterator[URLPattern]:
     accounts, past, orders = AlpacaAccountsViewSet, AlpacaPastViewSet, AlpacaOrdersViewSet
-    positions, assets = AlpacaPositionsViewSet, AlpacaAssetsViewSet
+    positions, assets, watchlists = AlpacaPositionsViewSet, AlpacaAssetsViewSet, AlpacaWatchlistsViewSet
+    watchlist = {"get": "retrieve", "put": "update", "post": "add", "delete": "destroy"}
     order = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
     for route, name, view, actions in (
         ("account", "account", accounts, {"get": "retrieve"}),
@@ -66,6 +68,14 @@ def _trading() -> Iterator[URLPattern]:
         (rf"positions/{_SYMBOL}", "position", positions, {"get": "retrieve", "delete": "close"}),
         ("assets", "assets", assets, {"get": "list"}),
         (rf"assets/{_SYMBOL}", "asset", assets, {"get": "retrieve"}),
+        ("watchlists", "watchlists", watchlists, {"get": "list", "post": "create"}),
+        (r"watchlists/(?P<watchlist>[^/]+)", "watchlist", watchlists, watchlist),
+        (
+            rf"watchlists/(?P<watchlist>[^/]+)/{_SYMBOL}",
+            "watchlist-asset",
+            watchlists,
+            {"delete": "remove"},
+        ),
     ):
         yield _path(f"v2/{route}", view.as_view(cast("Any", actions)), name)
 

@@ -192,7 +192,7 @@ ERROR_CODES = (
     ),
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING,
         **_meanings(trading.NoSuchAccount, trading.UnknownOrder, trading.UnknownExecution,
-            trading.UnknownModel),
+            trading.UnknownModel, trading.UnknownWatchlist),
     ),
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING_CHANGES,
         **_meanings(trading.UnknownPosition, trading.UnknownPreview),

@@ -23,6 +23,7 @@ _ALPACA_CODES = {
     "risk_refused": 40_310_000,
     "unknown_order": 40_410_000,
     "unknown_position": 40_410_000,
+    "unknown_watchlist": 40_410_000,
 }
 
 

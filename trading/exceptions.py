@@ -138,6 +138,13 @@ class UnknownModel(TradingError, code="unknown_model"):
         super().__init__(f"the account has no model {name[:64]}")
 
 
+class UnknownWatchlist(TradingError, code="unknown_watchlist"):
+    """The account has no watchlist with this id."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the account has no watchlist {name[:64]}")
+
+
 class ModelInUse(TradingError, code="model_in_use"):
     """The model is assigned to the account. Assign another model, or null, first."""
 

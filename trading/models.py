@@ -5,6 +5,7 @@ are texts, because SQLite would make floats of them. Instants are nanoseconds UT
 """
 
 from decimal import Decimal
+from uuid import uuid4
 
 from django.db import models
 
@@ -238,6 +239,23 @@ class TargetModel(models.Model):
     def target_weights(self) -> dict[str, Decimal]:
         """The target weights by canonical symbol."""
         return {symbol: Decimal(text) for symbol, text in self.weights.items()}
+
+
+class Watchlist(models.Model):
+    """A list of symbols of an account. symbols: canonical, each once, in the client's order."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="watchlists")
+    uuid = models.UUIDField(unique=True, default=uuid4)
+    name = models.CharField(max_length=64)
+    symbols = models.JSONField(default=list)
+    created_ns = models.BigIntegerField()
+    changed_ns = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="trading_watchlist_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.name}"
 
 
 class Preview(models.Model):

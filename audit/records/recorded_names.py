@@ -12,7 +12,7 @@ RECORDED_NAMES = frozenset(
     heartbeat_seconds horizon hours hysteresis id interval intraday_reporting join kind knowledge lag last latency_ms legs limit
     limit_price max_age max_gross_exposure max_risk_level max_symbol_exposure method minimum_trade model monthly_quota
     multiplier name nested networks notional offset on_conflict order_class orders orders_per_minute overlap_seconds owner
-    page_size page_token parameters partial participation path percentage period policy position_intent prefix preview
+    page_size page_token parameters partial participation path percentage period pnl_reset policy position_intent prefix preview
     preview_id preview_tolerance qty quantity quiet rate reason reduce_only release_halt requires_signature resolution right
     risk_level roll roll_before root_symbol rule scopes search seen sensitivity session settle settlement side signed_only since
     sort stale_after_seconds start state status status_class stop_loss stop_price strategy strike strike_price_gte

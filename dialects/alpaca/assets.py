@@ -1,7 +1,6 @@
 """Alpaca's assets: the equities and pairs of crypto that are declared or have data."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 from rest_framework.renderers import JSONRenderer
@@ -10,13 +9,14 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from dialects.alpaca.accounts import parameter
-from dialects.alpaca.orders import ASSET_CLASSES, ExampleId, id_of, named_symbol
+from dialects.alpaca.orders import ASSET_CLASSES, AlpacaDocument, ExampleId, id_of, named_symbol
 from dialects.alpaca.pages import label_of
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from trades.instruments.services import instrument_get, instruments_all
+from trading.core.amounts import price_of
 from trading.core.terms import TRADABLE
-from web.documents import AnswerDocument, about, like
+from web.documents import about, like
 from web.endpoints import Access
 from web.requests.parameters import choice
 from web.views import DeclaredView
@@ -24,9 +24,15 @@ from web.views import DeclaredView
 # Alpaca's names of exchanges by MIC (ISO 10383).
 _EXCHANGES = {"XNYS": "NYSE", "XNAS": "NASDAQ", "ARCX": "ARCA", "XASE": "AMEX", "BATS": "BATS"}
 _CLASSES = ("us_equity", "crypto")
+# The parameters of a list, by the fields of an asset.
+_FILTERS = {
+    "status": ("status", ["active", "inactive"]),
+    "class": ("asset_class", [*_CLASSES]),
+    "exchange": ("exchange", [*_EXCHANGES.values(), "CRYPTO", "OTC"]),
+}
 
 
-class _AssetFields(AnswerDocument):
+class _AssetFields(AlpacaDocument):
     id: ExampleId
     exchange: Annotated[str, about("Empty if Alpaca has no name of it.", "NASDAQ")]
     symbol: Annotated[str, like("AAPL")]
@@ -43,11 +49,14 @@ class _AssetFields(AnswerDocument):
 
 
 # `class` is a keyword in Python.
-AlpacaAsset = msgspec.defstruct(
-    "AlpacaAsset",
-    [("class", Annotated[str, like("us_equity")])],
-    bases=(_AssetFields,),
-    namespace={"__doc__": "An asset."},
+AlpacaAsset = cast(
+    "type[_AssetFields]",
+    msgspec.defstruct(
+        "AlpacaAsset",
+        [("class", Annotated[str, like("us_equity")])],
+        bases=(_AssetFields,),
+        namespace={"__doc__": "An asset."},
+    ),
 )
 
 
@@ -58,42 +67,43 @@ class AlpacaAssetsViewSet(DeclaredView, ViewSet):
     answers = {"list": list[AlpacaAsset], "retrieve": AlpacaAsset}  # type: ignore[valid-type]
     renderer_classes = [JSONRenderer]
     parameters = {
-        "list": (
-            parameter("status", "All assets are active.", enum=["active", "inactive"]),
-            parameter("asset_class", "The class.", enum=[*_CLASSES]),
-        )
+        "list": [parameter(name, "With this value.", enum=values) for name, values in _FILTERS.values()]
     }
 
     def list(self, request: Request) -> Response:
-        """List assets."""
-        wanted = choice(self.query, "asset_class", _CLASSES, "")
-        is_any = choice(self.query, "status", ("active", "inactive"), "active") == "active"
-        found = [each for each in _assets() if wanted in ("", ASSET_CLASSES[each.instrument_class])]
-        return Response(msgspec.to_builtins([_document(each) for each in found if is_any]))
+        """List assets. All are active. Crypto without a pair of currencies in its symbol is left out."""
+        wanted = {field: choice(self.query, name, values, "") for field, (name, values) in _FILTERS.items()}
+        found = map(asset_of, filter(_is_listed, instruments_all()))
+        kept = [
+            each
+            for each in found
+            if all(value in ("", getattr(each, name)) for name, value in wanted.items())
+        ]
+        return Response(msgspec.to_builtins(kept))
 
     def retrieve(self, request: Request, symbol: str) -> Response:
         """Get an asset by its symbol or id."""
-        name = named_symbol(symbol, (each.symbol for each in _assets()))
+        name = named_symbol(symbol, (each.symbol for each in instruments_all()))
         found = None if name is None else instrument_get(symbol=name)
         if found is None or found.instrument_class not in ASSET_CLASSES:
             raise UnknownSymbol(symbol)
-        return Response(msgspec.to_builtins(_document(found)))
+        return Response(msgspec.to_builtins(asset_of(found)))
 
 
-def _assets() -> Iterator[Instrument]:
-    for each in instruments_all():
-        if ASSET_CLASSES.get(each.instrument_class) in _CLASSES:
-            yield each
+def _is_listed(instrument: Instrument) -> bool:
+    # ccxt stops at crypto without a pair.
+    is_pair = "-" in instrument.symbol or instrument.instrument_class != "crypto"
+    return is_pair and ASSET_CLASSES.get(instrument.instrument_class) in _CLASSES
 
 
-def _document(instrument: Instrument) -> msgspec.Struct:
-    """Return the document of an instrument. Its terms are those of its class."""
-    instrument_class = instrument.instrument_class
+def asset_of(instrument: Instrument) -> _AssetFields:
+    """Return an instrument of one of `ASSET_CLASSES` as an asset. Its terms are those of its class."""
+    instrument_class, tick_size = instrument.instrument_class, instrument.tick_size
     terms = TRADABLE.get(instrument_class)
     shortable = terms is not None and terms.shortable
-    lot = None if terms is None else format(terms.lot, "f")
-    tick = instrument.tick_size or (None if terms is None else terms.tick)
-    return AlpacaAsset(
+    lot = None if terms is None else terms.lot
+    return AlpacaAsset.of_amounts(
+        None,
         **{"class": ASSET_CLASSES[instrument_class]},
         id=id_of("asset", instrument.symbol),
         exchange=exchange_of(instrument),
@@ -107,7 +117,7 @@ def _document(instrument: Instrument) -> msgspec.Struct:
         fractionable=not instrument.has_integer_volume,
         min_order_size=lot,
         min_trade_increment=lot,
-        price_increment=None if tick is None else format(tick, "f").rstrip("0"),
+        price_increment=(terms and terms.tick) if tick_size is None else price_of(tick_size),
     )
 
 

@@ -8,13 +8,17 @@ import orjson
 import pytest
 
 import tests.trading.core as trading_core
+from store.instruments import Instrument
 from tests.api_client import Api, make_key
 from tests.trading.calls import COIN, CallDesk, amount
+from tests.trading.desks import coin
+from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.events import decoded
 from trading.core.terms import AccountKind
 from trading.journal import open_journal, state_of
 from trading.models import Account, OrderRow
+from trading.services import watchlists
 from trading.services.accounts import account_create
 
 SCOPES = ("market:read", "trading:read", "trading:write", "trading:direct")
@@ -358,11 +362,92 @@ class TestAccount:
         assert call("GET", f"/account/portfolio/history?{query}")["equity"] == []
 
 
-def test_assets_are_found_by_symbol_and_id(call):
-    (asset,) = call("GET", "/assets?asset_class=crypto&status=active")
-    assert (asset["symbol"], asset["class"], asset["tradable"]) == (COIN, "crypto", True)
-    for name in (COIN, asset["id"]):
-        assert call("GET", f"/assets/{name}") == asset
-    assert call("GET", "/assets?asset_class=us_equity") == []
-    for name in ("OTHER", "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"):
-        assert call("GET", f"/assets/{name}", status=404)["code"] == 40_400_000
+class TestAssets:
+    def test_an_asset_is_found_by_symbol_and_id(self, call):
+        asset = call("GET", f"/assets/{COIN}")
+        assert (asset["symbol"], asset["class"], asset["tradable"]) == (COIN, "crypto", True)
+        assert call("GET", f"/assets/{asset['id']}") == asset
+        for name in ("OTHER", "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"):
+            assert call("GET", f"/assets/{name}", status=404)["code"] == 40_400_000
+
+    @pytest.mark.parametrize(
+        ("query", "symbols"),
+        [
+            ("", ["BTC/USD", "SHARE"]),
+            ("?asset_class=us_equity&status=active", ["SHARE"]),
+            ("?asset_class=crypto", ["BTC/USD"]),
+            ("?exchange=NASDAQ", ["SHARE"]),
+            ("?exchange=CRYPTO", ["BTC/USD"]),
+            ("?exchange=NYSE", []),
+            ("?status=inactive", []),
+        ],
+    )
+    def test_a_list_has_what_is_asked_for(self, call, query, symbols):
+        """COIN is no pair, with which clients could do nothing."""
+        coin("BTC-USD")
+        market_store().set_instrument(Instrument("SHARE", exchange="XNAS", currency="USD"))
+        assert [each["symbol"] for each in call("GET", f"/assets{query}")] == symbols
+
+    @pytest.mark.parametrize("query", ["asset_class=us_option", "asset_class=", "exchange=X", "attributes=a"])
+    def test_a_wrong_filter_is_refused(self, call, query):
+        assert ", ," not in call("GET", f"/assets?{query}", status=400)["message"]
+
+
+class TestWatchlists:
+    def test_a_watchlist_is_made_changed_and_deleted(self, desk, call):
+        coin("OTHER")
+        made = call("POST", "/watchlists", {"name": "one", "symbols": ["OTHER", COIN, "other"]})
+        assert [each["symbol"] for each in made["assets"]] == ["OTHER", COIN]
+        path = f"/watchlists/{made['id']}"
+        assert call("GET", path) == made
+        assert call("GET", "/watchlists") == [
+            {name: value for name, value in made.items() if name != "assets"}
+        ]
+        assert [each["symbol"] for each in call("DELETE", f"{path}/OTHER")["assets"]] == [COIN]
+        assert call("DELETE", f"{path}/OTHER", status=404)["reason"] == "unknown_symbol"
+        added = call("POST", path, {"symbol": "OTHER"})
+        assert [each["symbol"] for each in added["assets"]] == [COIN, "OTHER"]
+        renamed = call("PUT", path, {"name": "two"})
+        assert (renamed["name"], renamed["assets"]) == ("two", added["assets"])
+        assert call("PUT", path, {"symbols": []})["assets"] == []
+        assert call("DELETE", path, status=204) is None
+        assert call("GET", path, status=404)["code"] == 40_410_000
+
+    def test_a_watchlist_is_of_one_account(self, desk, call):
+        made = call("POST", "/watchlists", {"name": "one", "symbols": []})
+        account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())
+        other = Caller(accounts=("OTHER",))
+        assert other("GET", "/watchlists") == []
+        for method in ("GET", "DELETE"):
+            assert other(method, f"/watchlists/{made['id']}", status=404)["reason"] == "unknown_watchlist"
+        Caller("trading:read")("DELETE", f"/watchlists/{made['id']}", status=403)
+        assert call("GET", f"/watchlists/{made['id']}") == made
+
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({"name": "one", "symbols": []}, "name"),
+            ({"name": "", "symbols": []}, "name"),
+            ({"name": "x" * 65, "symbols": []}, "name"),
+            ({"symbols": []}, "name"),
+            ({"name": "two", "symbols": ["NONE"]}, "symbols[0]"),
+            ({"name": "two", "symbols": ["FUT"]}, "symbols[0]"),
+            ({"name": "two", "symbols": [COIN] * 201}, "symbols"),
+            ({"name": "two", "other": 1}, "other"),
+        ],
+    )
+    def test_a_wrong_watchlist_is_refused(self, desk, call, body, path):
+        market_store().set_instrument(Instrument("FUT", instrument_class="future", multiplier=1.0))
+        call("POST", "/watchlists", {"name": "one", "symbols": [COIN]})
+        refused = call("POST", "/watchlists", body, status=422)
+        assert [each["path"] for each in refused["errors"]] == [path]
+        assert len(call("GET", "/watchlists")) == 1
+
+    def test_watchlists_are_bounded(self, desk, call, monkeypatch):
+        monkeypatch.setattr(watchlists, "MOST_WATCHLISTS", 1)
+        monkeypatch.setattr(watchlists, "MOST_SYMBOLS", 1)
+        made = call("POST", "/watchlists", {"name": "one", "symbols": [COIN]})
+        coin("OTHER")
+        call("POST", f"/watchlists/{made['id']}", {"symbol": "OTHER"}, status=422)
+        call("POST", "/watchlists", {"name": "two", "symbols": []}, status=422)
+        assert call("GET", f"/watchlists/{made['id']}") == made

@@ -17,7 +17,7 @@ from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.models import Account, EventRow, Preview, TargetModel
+from trading.models import Account, EventRow, Preview, TargetModel, Watchlist
 from trading.services.accounts import preferences_change
 from trading.services.target_models import model_set
 
@@ -71,6 +71,31 @@ CALLS = {
     ("config-risk", "PUT"): ("/api/v1/config/risk", LIMITS, 200, "audit_unavailable"),
     ("alpaca-orders", "POST"): ("/api/v2/orders", THEIR_ORDER, 200, "audit_unavailable"),
     ("alpaca-order", "PATCH"): ("/api/v2/orders/{order}", {"limit_price": "98"}, 200, "audit_unavailable"),
+    ("alpaca-watchlists", "POST"): (
+        "/api/v2/watchlists",
+        {"name": "new", "symbols": []},
+        200,
+        "audit_unavailable",
+    ),
+    ("alpaca-watchlist", "PUT"): (
+        "/api/v2/watchlists/{watchlist}",
+        {"name": "new"},
+        200,
+        "audit_unavailable",
+    ),
+    ("alpaca-watchlist", "POST"): (
+        "/api/v2/watchlists/{watchlist}",
+        {"symbol": COIN},
+        200,
+        "audit_unavailable",
+    ),
+    ("alpaca-watchlist", "DELETE"): ("/api/v2/watchlists/{watchlist}", None, 204, "audit_unavailable"),
+    ("alpaca-watchlist-asset", "DELETE"): (
+        f"/api/v2/watchlists/{{watchlist}}/{COIN}",
+        None,
+        200,
+        "audit_unavailable",
+    ),
     # Its change is in the market store, where it stays.
     ("instrument", "PUT"): ("/api/v1/instruments/AAPL", {"name": "Apple"}, 200, "outcome_unknown"),
 }
@@ -80,7 +105,8 @@ def state():
     """What audit-first calls change in the database."""
     keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "expires_at"))
     versions = list(TargetModel.objects.values_list("name", "version"))
-    return keys, versions, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
+    lists = list(Watchlist.objects.values_list("name", "symbols"))
+    return keys, versions, lists, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
 
 
 @pytest.fixture
@@ -91,7 +117,9 @@ def call(api):
     for name in ("core", "spare"):
         model_set(account=desk.account, name=name, weights={COIN: amount("0.5")}, tag=None)
     preferences_change(account=desk.account, changes={"model": "core"})
+    watched = desk.account.watchlists.create(name="old", symbols=[COIN], created_ns=0, changed_ns=0)
     names = {
+        "{watchlist}": str(watched.uuid),
         KEY: str(key_id),
         "{order}": desk.order(
             COIN, Side.BUY, 1, time_in_force=TimeInForce.GTC, type=OrderType.LIMIT, limit_price=99

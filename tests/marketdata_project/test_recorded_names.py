@@ -29,6 +29,9 @@ AUDIT_FIRST = {
     "config-risk": ("risk_configure",),
     "alpaca-orders": ("alpaca_order_submit",),
     "alpaca-order": ("alpaca_order_replace",),
+    "alpaca-watchlists": ("alpaca_watchlist_create",),
+    "alpaca-watchlist": ("alpaca_watchlist_set", "alpaca_watchlist_add"),
+    "alpaca-watchlist-asset": (),
 }
 # The query of a URL may be a secret.
 NOT_RECORDED = {"token", "callback_url"}

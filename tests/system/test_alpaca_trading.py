@@ -42,13 +42,6 @@ REFUSED: dict[str, tuple[tuple[Any, ...], int]] = {
         ),
         405,
     ),
-    "get_watchlists": ((), 404),
-    "get_watchlist_by_id": ((ID,), 404),
-    "create_watchlist": ((ask.CreateWatchlistRequest(name="a", symbols=[SYMBOL]),), 404),
-    "update_watchlist_by_id": ((ID, ask.UpdateWatchlistRequest(name="b")), 404),
-    "add_asset_to_watchlist_by_id": ((ID, SYMBOL), 404),
-    "delete_watchlist_by_id": ((ID,), 404),
-    "remove_asset_from_watchlist_by_id": ((ID, SYMBOL), 404),
     "get_corporate_announcements": (
         (
             ask.GetCorporateAnnouncementsRequest(
@@ -188,14 +181,29 @@ def test_orders_positions_and_the_account(
     verify(traded)
 
 
-def test_assets_and_hours(client: Any, ours: Callable[[str], Any]) -> None:
+def test_assets_and_hours(traded: Installation, client: Any, ours: Callable[[str], Any]) -> None:
     asset = client.get_asset(SYMBOL)
-    assert asset in client.get_all_assets(ask.GetAssetsRequest(asset_class="crypto"))
+    pair = Market(traded, "APCA-USD")
+    pair.print((100, 1_000))
+    listed = client.get_all_assets(ask.GetAssetsRequest(asset_class="crypto", exchange="CRYPTO"))
+    assert "APCA/USD" in {each.symbol for each in listed}
     assert client.get_asset(asset.id) == asset
     assert client.get_clock().is_open is ours("/clock?exchange=XNYS")["is_open"]
     days = client.get_calendar(ask.GetCalendarRequest(start=date(2025, 11, 26), end=date(2025, 11, 28)))
     assert [f"{day.open:%H:%M} {day.close:%H:%M}" for day in days] == ["09:30 16:00", "09:30 13:00"]
     assert client.get_account_configurations().no_shorting is False
+
+
+def test_watchlists(client: Any) -> None:
+    made = client.create_watchlist(ask.CreateWatchlistRequest(name="a", symbols=[SYMBOL]))
+    assert [each.symbol for each in made.assets] == [SYMBOL]
+    assert not client.remove_asset_from_watchlist_by_id(made.id, SYMBOL).assets
+    assert client.add_asset_to_watchlist_by_id(made.id, SYMBOL).assets == made.assets
+    renamed = client.update_watchlist_by_id(made.id, ask.UpdateWatchlistRequest(name="b"))
+    assert client.get_watchlist_by_id(made.id) == renamed
+    assert [each.name for each in client.get_watchlists()] == ["b"]
+    client.delete_watchlist_by_id(made.id)
+    assert client.get_watchlists() == []
 
 
 @pytest.mark.filterwarnings("ignore:get_corporate_announcement:DeprecationWarning")

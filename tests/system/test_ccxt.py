@@ -2,23 +2,21 @@
 
 import importlib.util
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 
-from tests.system.installation import installed
+from tests.system.installation import Installation
 from tests.system.traders import Market, accounts_open, trader_key
 
 ACCOUNT, SYMBOL, PAIR = "CCXT", "CCX-USD", "CCX/USD"
+pytestmark = pytest.mark.xdist_group("trading")
 PRINTS = ((100.5, 0.25), (101.0, 1.5), (99.75, 2.0))
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Any]:
-    """An installation of its own: ccxt takes every crypto instrument for a pair."""
+def exchange(traded: Installation) -> Any:
     spec = importlib.util.spec_from_file_location(
         "example", settings.BASE_DIR / "docs/examples/ccxt_client.py"
     )
@@ -26,11 +24,12 @@ def exchange(tmp_path: Path) -> Iterator[Any]:
     assert spec.loader is not None
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    with installed(tmp_path) as installation:
-        market = Market(installation, SYMBOL)
-        market.print(*PRINTS)
-        accounts_open(installation, market, [ACCOUNT])
-        yield example.exchange_at(f"http://127.0.0.1:{installation.port}", trader_key(installation, ACCOUNT))
+    # It is no pair: ccxt would stop at it.
+    Market(traded, "CCXCOIN")
+    market = Market(traded, SYMBOL)
+    market.print(*PRINTS)
+    accounts_open(traded, market, [ACCOUNT])
+    return example.exchange_at(f"http://127.0.0.1:{traded.port}", trader_key(traded, ACCOUNT))
 
 
 def test_ccxt_reads_bars_and_trades_on_paper(exchange: Any) -> None:

@@ -28,6 +28,7 @@ SAMPLES = {
     "account": "main",
     "model": "core",
     "order": "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11",
+    "watchlist": "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11",
     "execution": "6c1d9a54-8f0e-4b1f-8a51-2f4f0d3e9b22",
     "activity_type": "FILL",
 }
