@@ -22,14 +22,19 @@ _ALPACA_CODES = {
     "client_order_id_reused": 40_010_001,
     "risk_refused": 40_310_000,
     "unknown_order": 40_410_000,
+    "trading_halted": 40_310_000,
+    "trading_stopped": 40_310_000,
     "unknown_position": 40_410_000,
     "unknown_watchlist": 40_410_000,
 }
+# Its statuses where they are others than ours.
+_ALPACA_STATUSES = {"order_not_open": 422, "risk_refused": 403, "trading_halted": 403, "trading_stopped": 403}
 
 
 def _of_alpaca(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Alpaca's codes begin with the status."""
-    code = _ALPACA_CODES.get(problem["code"], problem["status"] * 100_000)
+    status = _ALPACA_STATUSES.get(problem["code"], problem["status"])
+    code = _ALPACA_CODES.get(problem["code"], status * 100_000)
     message = problem["message"]
     if problem["code"] in {"invalid_cursor", "resync"}:
         message = message.replace("cursor", "page_token")
@@ -63,6 +68,11 @@ def shape_of(path: str) -> Shape | None:
     return next((shape for prefix, shape in _SHAPES.items() if f"{path}/".startswith(prefix)), None)
 
 
+def error_status(status: int, code: str, path: str) -> int:
+    """Return the status of an error at a decoded path. status: elsewhere."""
+    return _ALPACA_STATUSES.get(code, status) if shape_of(path) is _of_alpaca else status
+
+
 def error_body(problem: Mapping[str, Any], path: str) -> tuple[str, bytes]:
     """Return the content type and the body of a problem (RFC 9457) at a decoded path."""
     shape = shape_of(path)
@@ -81,5 +91,6 @@ class ErrorShapeMiddleware:
         response = self._get_response(request)
         if response.headers.get("Content-Type") == CONTENT_TYPE and shape_of(request.path_info):
             problem = orjson.loads(response.content)
+            response.status_code = error_status(response.status_code, problem["code"], request.path_info)
             response.headers["Content-Type"], response.content = error_body(problem, request.path_info)
         return response

@@ -7,7 +7,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
-from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, shape_of
+from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, error_status, shape_of
 from marketdata_project.versions import Version, version_of
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
 from store.datasets import CORRECTED
@@ -255,15 +255,17 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
             of_trading = _OF_TRADING if access is not None and access.scope in TRADING_SCOPES else set()
             of_method = _OF_METHOD.get(method, set())
             for status in sorted(_OF_ALL | of_method | of_operation | of_path | of_tree | of_trading):
-                codes = _codes(status, method, access)
+                codes = _codes(status, method, access, path)
                 if codes:
                     operation["responses"].setdefault(str(status), _response(status, codes, media_type))
     return result
 
 
-def _codes(status: int, method: str, access: Access | None) -> list[str]:
+def _codes(status: int, method: str, access: Access | None, path: str) -> list[str]:
     return [
-        error.code for error in ERROR_CODES if error.status == status and is_given_by(error, access, method)
+        error.code
+        for error in ERROR_CODES
+        if error_status(error.status, error.code, path) == status and is_given_by(error, access, method)
     ]
 
 

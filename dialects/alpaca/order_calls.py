@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dialects.alpaca.accounts import AlpacaAccountView, parameter
-from dialects.alpaca.orders import AlpacaOrder, ExampleId, alpaca_order
+from dialects.alpaca.orders import DERIVED, AlpacaOrder, ExampleId, alpaca_order, named_symbol
 from trades.batches.serializers import SymbolField
-from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.instruments.services import instruments_all, requested_symbol, symbol_canonical
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, CLOSE, ORDER_CHANGE
 from trading.api.account_view import Done, account_answer
 from trading.api.order_inputs import (
@@ -40,6 +40,7 @@ from trading.services.orders import (
     orders_cancel,
 )
 from web.documents import AnswerDocument, about
+from web.idempotency.answers import IDEMPOTENCY_KEY
 from web.requests.exceptions import InvalidParameter
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Word
@@ -47,6 +48,8 @@ from web.requests.parameters import choice
 
 # An order that is checked and placed by one call.
 _DIRECT = replace(ORDER_CHANGE, scope="trading:direct")
+# Of a UUID's text.
+_ID_LENGTH = 36
 # As many digits as a double keeps.
 _NUMBER = re.compile(r"(?=.{1,16}\Z)-?[0-9]{1,15}(\.[0-9]+)?")
 # Whether an order of a class has take_profit, and stop_loss.
@@ -79,6 +82,17 @@ class NumberOrText(Amount):
     def to_internal_value(self, data: Any) -> Decimal:
         is_number = isinstance(data, str) and _NUMBER.fullmatch(data)
         return super().to_internal_value(float(data) if is_number else data)
+
+
+class AssetField(SymbolField):
+    """A symbol, or an asset's id."""
+
+    def to_internal_value(self, data: Any) -> str:
+        found = None
+        if isinstance(data, str) and len(data) == _ID_LENGTH:
+            found = named_symbol(data, (each.symbol for each in instruments_all()))
+        symbol: str = super().to_internal_value(found or data)
+        return symbol
 
 
 @extend_schema_field({"type": "boolean"})
@@ -123,7 +137,7 @@ class AlpacaOrderInput(KnownFieldsSerializer):
         }
     }  # fmt: skip
 
-    symbol = SymbolField(help_text="The instrument, by its symbol or an alias.")
+    symbol = AssetField(help_text="The instrument, by its symbol, an alias, or its asset's id.")
     qty = _quantity(help_text="In units; a multiple of the instrument's lot.")
     side = Word([*Side])
     type = Word([*OrderType])
@@ -212,7 +226,13 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
         "cancel_all": CLOSE,
     }
     common_parameters = (ORDER_ID,)
-    parameters = {"list": _LIST, "retrieve": (_NESTED,), "of_client": (_CLIENT_ID,)}
+    parameters = {
+        "list": _LIST,
+        "retrieve": (_NESTED,),
+        "of_client": (_CLIENT_ID,),
+        "create": (IDEMPOTENCY_KEY,),
+        "partial_update": (IDEMPOTENCY_KEY,),
+    }
 
     def list(self, request: Request) -> Response:
         """List orders."""
@@ -258,15 +278,17 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
         if name is None:
             raise InvalidParameter("missing_parameter", "client_order_id is missing")
         found = account.orders.filter(client_order_id=name) if name.isprintable() else account.orders.none()
-        row = found.first() or self._row(account, name)
+        row = found.first() or self._row(account, name.removeprefix(DERIVED))
         return account_answer(_nested(account, order_in(row)), account.number)
 
     def create(self, request: Request) -> Response:
         """Place an order, checked and accepted by one call. A `client_order_id` is taken once."""
         order: OrderTerms = self.body()["order"]
         account, caller = self.account_to_change()
-        return self.change(
-            lambda: _done(account, order_submit(account=account, order=order, by=caller.identity))
+        return self.change_once(
+            f"alpaca_order_submit:{account.name}",
+            lambda: _done(account, order_submit(account=account, order=order, by=caller.identity)),
+            status=HTTPStatus.OK,
         )
 
     def partial_update(self, request: Request, order: str) -> Response:
@@ -275,11 +297,13 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
         account, caller = self.account_to_change()
         row, by = self._row(account, order), caller.identity
         terms = replacement_of(order_in(row), changes)
-        return self.change(
+        return self.change_once(
+            f"alpaca_order_replace:{row.uuid}",
             lambda: _done(
                 account,
                 order_replace(account=account, order_id=row.uuid, order=terms, changes=changes, by=by),
-            )
+            ),
+            status=HTTPStatus.OK,
         )
 
     def destroy(self, request: Request, order: str) -> Response:

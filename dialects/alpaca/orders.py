@@ -28,6 +28,9 @@ _TIMES = {
     "replaced_at": OrderState.REPLACED,
 }
 
+# Before an order's id, where it stands for the client's: with a space, so that it is never an id that a client gave.
+DERIVED = "order "
+
 ExampleId = Annotated[Uuid, like("0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11")]
 Number = Annotated[str, like("100")]
 _Submitted = Annotated[Instant, like("2025-01-02T14:30:00Z")]
@@ -50,7 +53,7 @@ class AlpacaOrder(AlpacaDocument, kw_only=True):
     """An order."""
 
     id: ExampleId
-    client_order_id: Annotated[str, about("That of the client; without one, the order's id.", "m-1")]
+    client_order_id: Annotated[str, about("The client's; without one it is made of `id`.", "m-1")]
     created_at: _Submitted
     updated_at: _Submitted
     submitted_at: _Submitted
@@ -78,6 +81,7 @@ class AlpacaOrder(AlpacaDocument, kw_only=True):
     status: Annotated[str, like("new")]
     legs: Annotated[list["AlpacaOrder"] | None, about("If asked for nested.", None)]
     extended_hours: bool = False
+    event: Annotated[int, about("The account's event that accepted it. Alpaca has none.", 5)]
 
 
 def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
@@ -88,7 +92,7 @@ def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
         terms,
         **{name: instant_or_null(order.states.get(state)) for name, state in _TIMES.items()},
         id=order.id,
-        client_order_id=terms.client_order_id or order.id,
+        client_order_id=terms.client_order_id or f"{DERIVED}{order.id}",
         created_at=submitted,
         updated_at=format_timestamp(max(order.states.values())),
         submitted_at=submitted,
@@ -105,6 +109,7 @@ def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
         order_type=terms.type,
         status=_status(order),
         legs=[alpaca_order(leg) for leg in legs] or None,
+        event=order.first_event,
     )
 
 

@@ -55,7 +55,7 @@ class AlpacaPosition(AlpacaDocument, kw_only=True):
     asset_marginable: Annotated[bool, like(True)]
     avg_entry_price: Annotated[str, like("189.98")]
     qty: Number
-    qty_available: Annotated[str, about("Less what working orders close, but for legs of brackets.", "100")]
+    qty_available: Annotated[str, about("Less what working orders close.", "100")]
     side: Annotated[str, like("long")]
     market_value: Annotated[str | None, like("19098")]
     cost_basis: Annotated[str, like("18998")]
@@ -178,11 +178,12 @@ def _document(state: AccountState, held: Sequence[Position], mark: Reference | N
     value = None if mark is None else sum((each.value(mark.price) for each in held), ZERO)
     gain = None if value is None else value - cost
     sign = 1 if quantity >= 0 else -1
-    closing = (
-        order.remaining
+    # The two legs of a bracket, and those of an oco, close the same units.
+    closing = {
+        order.parent_id or order.id: state.fillable(order)
         for order in state.orders_of(symbol)
-        if order.terms.side.sign == -sign and order.parent_id is None
-    )
+        if order.terms.side.sign == -sign
+    }
     return AlpacaPosition.of_amounts(
         terms,
         asset_id=id_of("asset", symbol),
@@ -192,7 +193,7 @@ def _document(state: AccountState, held: Sequence[Position], mark: Reference | N
         asset_marginable=terms.initial_margin < 1,
         avg_entry_price=unit_price(cost, exact(quantity, terms.multiplier)) if quantity else ZERO,
         qty=quantity,
-        qty_available=max(abs(quantity) - sum(closing, ZERO), ZERO) * sign,
+        qty_available=max(abs(quantity) - sum(closing.values(), ZERO), ZERO) * sign,
         side="long" if sign > 0 else "short",
         market_value=value,
         cost_basis=cost,

@@ -32,7 +32,7 @@ def test_each_state_is_one_of_alpacas(state: OrderState):
     ended = {name for name in ("filled", "canceled", "expired", "failed", "replaced")
              if document[f"{name}_at"]}  # fmt: skip
     assert len(ended) == state.is_final
-    assert document["id"] == document["client_order_id"] == ID
+    assert (document["id"], document["client_order_id"]) == (ID, f"order {ID}")
 
 
 def test_an_order_that_is_being_replaced_is_no_cancelled_one():

@@ -53,9 +53,11 @@ class Caller:
     def __init__(self, *scopes: str, accounts: tuple[str, ...] = ("ACC",)) -> None:
         self.api = Api(make_key(scopes=scopes or SCOPES, accounts=list(accounts)))
 
-    def __call__(self, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+    def __call__(
+        self, method: str, path: str, body: object = None, *, status: int = 200, **headers: str
+    ) -> Any:
         content = b"" if body is None else orjson.dumps(body)
-        response = self.api.call(method, f"/api/v2{path}", content)
+        response = self.api.call(method, f"/api/v2{path}", content, **headers)
         assert response.status_code == status, response.content
         return orjson.loads(response.content) if response.content else None
 
@@ -88,6 +90,46 @@ class TestOrders:
             refused = call("POST", "/orders", again, status=422)
             assert (refused["code"], refused["reason"]) == (40_010_001, "client_order_id_reused")
         assert desk.open_orders() == 1
+
+    def test_an_idempotency_key_gives_the_first_answer(self, desk, call):
+        order, key = ORDER | {"client_order_id": "m-1"}, {"idempotency_key": "k"}
+        first = call("POST", "/orders", order, **key)
+        assert call("POST", "/orders", order, **key) == first
+        assert call("POST", "/orders", ORDER, status=422, **key)["reason"] == "idempotency_key_reused"
+        assert call("POST", "/orders", order, status=422)["reason"] == "client_order_id_reused"
+        path, change = f"/orders/{first['id']}", {"limit_price": 98}
+        assert call("PATCH", path, change, **key) == call("PATCH", path, change, **key)
+        assert desk.open_orders() == 1
+
+    def test_an_order_without_a_clients_id_is_found_by_the_id_that_it_shows(self, call):
+        first = call("POST", "/orders", ORDER)
+        second = call("POST", "/orders", ORDER | {"client_order_id": first["id"]})
+        for each in (first, second):
+            name = each["client_order_id"].replace(" ", "%20")
+            assert call("GET", f"/orders:by_client_order_id?client_order_id={name}") == each
+
+    def test_a_symbol_may_be_an_assets_id(self, call):
+        placed = call("POST", "/orders", ORDER)
+        assert call("POST", "/orders", ORDER | {"symbol": placed["asset_id"]})["symbol"] == placed["symbol"]
+        refused = call("POST", "/orders", ORDER | {"symbol": placed["id"]}, status=422)
+        assert refused["errors"][0]["path"] == "symbol"
+
+    def test_an_order_that_has_ended_is_422(self, desk, call):
+        path = f"/orders/{call('POST', '/orders', ORDER)['id']}"
+        call("DELETE", path, status=204)
+        desk.print(5, 105.0)
+        for method, body in (("DELETE", None), ("PATCH", {"qty": 3})):
+            refused = call(method, path, body, status=422)
+            assert (refused["code"], refused["reason"]) == (42_200_000, "order_not_open")
+
+    def test_a_walk_by_time_has_each_order_once(self, call):
+        expected = [call("POST", "/orders", BRACKET) for _ in range(2)]
+        found, until = [], "2199-01-01"
+        while page := call("GET", f"/orders?limit=2&until={until}"):
+            found += page
+            until = page[-1]["submitted_at"]
+        ids = [each["id"] for parent in expected for each in (parent, *parent["legs"])]
+        assert [each["id"] for each in reversed(found)] == ids
 
     def test_a_bracket_has_its_legs_if_they_are_asked_for(self, call):
         placed = call("POST", "/orders", BRACKET)
@@ -149,7 +191,7 @@ class TestOrders:
             "?status=closed": [first],
             "?status=all": [second, first],
             "?status=all&direction=asc&limit=1": [first],
-            f"?status=all&after={at}": [],
+            f"?status=all&after={at}": [second],
             f"?status=all&until={at}": [],
             "?status=all&after=2025-06-05&until=2025-06-06": [second, first],
         }.items():
@@ -193,7 +235,7 @@ class TestOrders:
         assert desk.open_orders() == 0
 
     def test_what_risk_refuses_has_alpacas_code(self, call):
-        refused = call("POST", "/orders", ORDER | {"qty": 10**9}, status=422)
+        refused = call("POST", "/orders", ORDER | {"qty": 10**9}, status=403)
         assert (refused["code"], refused["reason"]) == (40_310_000, "risk_refused")
 
     def test_placing_needs_its_own_scope(self, desk):
@@ -227,6 +269,12 @@ class TestPositions:
         assert float(call("GET", f"/positions/{COIN}")["qty_available"]) == left
         desk.print(2, 100.0)
         assert sum(position.quantity for position in desk.state.positions.values()) == left
+
+    def test_what_closing_orders_need_is_not_available(self, desk, call):
+        desk.buy(4)
+        call("POST", "/orders", OCO | {"qty": 3})
+        call("POST", "/orders", ORDER)
+        assert call("GET", f"/positions/{COIN}")["qty_available"] == "1"
 
     @pytest.mark.parametrize(
         "query",

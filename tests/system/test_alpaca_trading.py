@@ -159,6 +159,12 @@ def test_orders_positions_and_the_account(
     (position,), (same,) = client.get_all_positions(), ours(f"/accounts/{ACCOUNT}/positions")["positions"]
     assert (float(position.qty), float(position.avg_entry_price)) == (same["quantity"], same["average_price"])
     assert client.get_open_position(position.asset_id) == client.get_open_position(SYMBOL)
+    oco = client.submit_order(ask.LimitOrderRequest(**GTC, qty=4, side="sell", order_class="oco", **legs))
+    (stop,) = oco.legs
+    moved = client.replace_order_by_id(stop.id, ask.ReplaceOrderRequest(stop_price=85))
+    assert eventually(lambda: client.get_order_by_id(stop.id).status == "replaced")
+    client.cancel_order_by_id(moved.id)
+    assert eventually(lambda: client.get_order_by_id(oco.id).status == "canceled")
     half = client.close_position(SYMBOL, ask.ClosePositionRequest(percentage="50"))
     assert float(half.qty) == 2
     assert printed(market, lambda: float(client.get_open_position(SYMBOL).qty) == 2)

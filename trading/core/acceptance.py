@@ -19,6 +19,7 @@ from trading.core.terms import Side, Terms
 
 # An immediate order that no print came for ends after so many seconds.
 IMMEDIATE_SECONDS = 1
+_MICROSECOND_NS = 1_000
 _ORDER_IDS = UUID("7a4c3f0e-52a1-5d39-9c57-1e0f7d6b2a90")
 
 
@@ -134,7 +135,7 @@ def accept(
         order_id=order_id,
         order=proposal.order,
         terms=proposal.terms,
-        submitted_ns=now_ns,
+        submitted_ns=_submitted_ns(state, now_ns),
         matches_after_ns=matches_after_ns,
         reference=proposal.reference,
         checks=found.checks,
@@ -156,11 +157,17 @@ def accept(
     for leg, terms in leg_terms(proposal.order):
         record(
             msgspec.structs.replace(
-                event, order_id=next_order_id(state), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
+                event, order_id=next_order_id(state), submitted_ns=_submitted_ns(state, now_ns), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
                 collar=None, is_taking=False, checks=(), leg_of=order_id, leg=leg, replaces=None,
             )
         )  # fmt: skip
     return order_id
+
+
+def _submitted_ns(state: AccountState, now_ns: int) -> int:
+    """Return when an order comes: a microsecond after the last at least, because clients page by this time."""
+    last = next(reversed(state.orders.values()), None)
+    return now_ns if last is None else max(now_ns, last.submitted_ns + _MICROSECOND_NS)
 
 
 def reject(

@@ -207,10 +207,9 @@ class TradingMachine(RuleBasedStateMachine):
         limit = self.price(symbol, order["limit"]) if type_.has_limit else None
         stop = self.price(symbol, order["stop"]) if type_.has_stop else None
         fields = dict(order["fields"])
-        if order["has_legs"]:
-            fields |= {"stop_loss": self.price(symbol, Decimal(-3) * sign)}
         if order["has_legs"] and not fields["reduce_only"]:
             fields |= {"take_profit": self.price(symbol, Decimal(3) * sign)}
+            fields |= {"stop_loss": self.price(symbol, Decimal(-3) * sign)}
         return order_of(sign * quantity, symbol, limit=limit, stop=stop, **fields)
 
     @rule(symbol=_SYMBOLS, order=st.fixed_dictionaries(_ORDERS), is_in_place=st.booleans())
@@ -222,8 +221,6 @@ class TradingMachine(RuleBasedStateMachine):
         if not found.is_passed:
             return
         old = self._replaceable(terms) if is_in_place else None
-        if old is not None and old.contingency is Contingency.OCO:
-            terms = structs.replace(old.terms, limit_price=terms.limit_price, stop_loss=None)
         paper.accept(terms, self.prices[symbol], replaces=None if old is None else old.id)
         if old is not None:
             paper.cancel(old.id, "replaced")
@@ -234,7 +231,7 @@ class TradingMachine(RuleBasedStateMachine):
             for order in self.paper.state.orders_of(terms.symbol)
             if order.parent_id is None and order.state is not OrderState.PENDING_CANCEL
             and order.terms.side is terms.side and order.terms.reduce_only is terms.reduce_only
-            and (order.contingency is Contingency.OCO) is (terms.contingency is Contingency.OCO)
+            and order.contingency is not Contingency.OCO
         ]  # fmt: skip
         return found[0] if found else None
 
@@ -266,21 +263,40 @@ class TradingMachine(RuleBasedStateMachine):
             self.paper.cancel(orders[place].id)
 
     @precondition(lambda self: self.paper.state.positions)
-    @rule()
-    def close(self) -> None:
+    @rule(is_oco=st.booleans())
+    def close(self, is_oco: bool) -> None:
         """A close passes in every state."""
         position = next(iter(self.paper.state.positions.values()))
-        order = order_of(-position.quantity, position.symbol, reduce_only=True, strategy=position.strategy)
+        symbol, sign = position.symbol, 1 if position.quantity > 0 else -1
+        limit, stop = (self.price(symbol, Decimal(each) * sign) for each in (3, -3))
+        prices = {"limit": limit, "stop_loss": stop} if is_oco else {}
+        order = order_of(-position.quantity, symbol, reduce_only=True, strategy=position.strategy, **prices)
         self.paper.terms = position.terms
         assert self.paper.judge(order, self.prices[position.symbol]).is_passed
         self.paper.accept(order, self.prices[position.symbol])
+
+    @rule(move=_MOVES)
+    def replace_one_of_an_oco(self, move: Decimal) -> None:
+        ocos = [
+            each
+            for each in self.paper.state.orders.values()
+            if each.contingency is Contingency.OCO and each.may_be_cancelled and not each.is_triggered
+        ]
+        if ocos:
+            old = ocos[0 if move > 0 else -1]
+            terms = old.terms
+            name = "stop_price" if terms.type.has_stop else "limit_price"
+            self.paper.terms = TERMS[terms.symbol]
+            price = self.price(terms.symbol, move)
+            self.paper.replace(old.id, structs.replace(terms, stop_loss=None, **{name: price}))
 
     @rule(symbol=_SYMBOLS, ratio=st.sampled_from([Decimal(2), Decimal(3), Decimal("0.5")]))
     def split(self, symbol: str, ratio: Decimal) -> None:
         paper = self.paper
         if not paper.state.orders_of(symbol) or self.prices[symbol] / ratio < 2 * _SMALLEST:
             return
-        paper.now_ns += 1
+        # Orders that come at once are microseconds apart.
+        paper.now_ns += MS_NS
         families = {order.parent_id or order.id for order in paper.state.orders_of(symbol)}
         for order_id in paper.done:
             if paper.parents.get(order_id, order_id) in families:
@@ -331,7 +347,8 @@ def _random_step(machine: TradingMachine, chance: Random) -> None:
         case "c" if state.orders:
             machine.cancel(chance.randint(0, 5))
         case "r" if state.positions:
-            machine.close()
+            machine.close(chance.random() < 0.7)
+            machine.replace_one_of_an_oco(moves[0])
         case "w":
             machine.wait(chance.choice((1, 60, 5_000)))
             machine.mark()
