@@ -98,7 +98,7 @@ class RowTables:
             if count:
                 table["_log"], table["_attempt"] = np.full(count, log, np.int32), np.full(count, attempt)
                 kind = "corrections" if "_action" in table else "rows"
-                self._servers.insert(f"{kind}_{dataset.name}", table)
+                self._servers.insert(f"{self._url.database}.{kind}_{dataset.name}", table)
 
     def stored(
         self, log: SeenRows, times: str, columns: Collection[str] | None = None, *, also: str = "1"
@@ -155,39 +155,37 @@ class RowTables:
     def numbers(self, log: SeenRows, where: str, *names: str) -> list[Any]:
         """Return columns of the rows as they were first stored, in any order."""
         found = self._servers.columns(
-            f"SELECT {', '.join(names)} FROM rows_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
+            f"SELECT {', '.join(names)} FROM {self._url.database}.rows_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
         )
         return found or [np.empty(0, np.int64) for _ in names]
 
     def aggregates(self, log: SeenRows, where: str, names: Sequence[str], group: str) -> list[Any]:
         """Return one row for each group of rows as they were first stored. No group may be on two shards."""
-        query = f"SELECT {', '.join(names)} FROM rows_{log.dataset.name} WHERE {log.condition} AND ({where}) GROUP BY {group}"  # noqa: S608
+        query = f"SELECT {', '.join(names)} FROM {self._url.database}.rows_{log.dataset.name} WHERE {log.condition} AND ({where}) GROUP BY {group}"  # noqa: S608
         return self._servers.columns(query, {"distributed_group_by_no_merge": 1}) or [np.empty(0)] * len(
             names
         )
 
     def corrected_times(self, log: SeenRows, where: str) -> Integers:
         """Return the event times of corrected rows; a time may occur repeatedly."""
-        query = f"SELECT timestamp FROM corrections_{log.dataset.name} WHERE {log.condition} AND ({where})"  # noqa: S608
+        query = f"SELECT timestamp FROM {self._url.database}.corrections_{log.dataset.name} WHERE {log.condition} AND ({where})"  # noqa: S608
         found: Integers = (self._servers.columns(query) or [np.empty(0, np.int64)])[0]
         return found
 
     def remove(self, dataset: Dataset, log: int, attempts: Sequence[int]) -> bool:
         """Begin to remove what attempts inserted. Return whether there was nothing any more."""
         condition = f"_log = {log} AND _attempt IN ({_listed(attempts)})"
-        names = [f"{kind}_{dataset.name}" for kind in ("rows", "corrections")]
+        names = [f"{self._url.database}.{kind}_{dataset.name}" for kind in ("rows", "corrections")]
         counts = [self._servers.columns(f"SELECT count() FROM {name} WHERE {condition}") for name in names]  # noqa: S608
         if not sum(int(count[0].sum()) for count in counts if count):
             return True
-        self._servers.run_everywhere(
-            [f"ALTER TABLE {self._url.database}.{name}_local DELETE WHERE {condition}" for name in names]
-        )
+        self._servers.run_everywhere([f"ALTER TABLE {name}_local DELETE WHERE {condition}" for name in names])
         return False
 
     def count(self, log: SeenRows, window: Window, kind: str = "rows", where: str = "1") -> int:
         """Return the number of rows as they were first stored, or of `corrections`, in a window."""
         (found,) = self._servers.columns(
-            f"SELECT count() FROM {kind}_{log.dataset.name}"  # noqa: S608
+            f"SELECT count() FROM {self._url.database}.{kind}_{log.dataset.name}"  # noqa: S608
             f" WHERE {log.condition} AND {in_window(window)} AND {where}"
         ) or [np.zeros(1, np.int64)]
         return int(found.sum())
@@ -198,7 +196,7 @@ class RowTables:
         """Return the system columns, `_nulls` and the dataset's columns of rows or corrections."""
         names = [*system, "_nulls", *(column.name for column in columns)]
         found = self._servers.columns(
-            f"SELECT {', '.join(names)} FROM {kind}_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
+            f"SELECT {', '.join(names)} FROM {self._url.database}.{kind}_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
         )
         if found:
             return found

@@ -210,7 +210,7 @@ class ClickHouse:
         """Run statements on a host of each shard."""
         for host in self._url.hosts:
             with _named_errors(self._url):
-                client = self._client([host], database="default")
+                client = self._client([host])
                 try:
                     for statement in statements:
                         client.execute(statement)
@@ -222,14 +222,11 @@ class ClickHouse:
         with _named_errors(self._url), self._pool.connection() as client:
             yield client
 
-    def _client(
-        self, hosts: Sequence[tuple[str, int]], database: str | None = None
-    ) -> clickhouse_driver.Client:
+    def _client(self, hosts: Sequence[tuple[str, int]]) -> clickhouse_driver.Client:
         (name, port), *others = hosts
         return clickhouse_driver.Client(
             name,
             port,
-            database=database or self._url.database,
             user=self._url.login[0],
             password=self._url.login[1],
             alt_hosts=",".join(f"{other}:{port}" for other, port in others) or None,

@@ -65,7 +65,7 @@ def test_a_log_keeps_its_hashes_on_the_way_into_the_cluster_and_back(cluster_sto
 
 def test_what_a_failed_attempt_inserted_is_removed_later(cluster_store, cluster_url, monkeypatch):
     def has(rows: int) -> bool:
-        query = f"SELECT count() FROM rows_trades WHERE _log = {log}"
+        query = f"SELECT count() FROM conformance.rows_trades WHERE _log = {log}"
         (found,) = cluster_store.tables._servers.columns(query)
         return int(found[0]) == rows
 
