@@ -7,7 +7,7 @@ Such an answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), an
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -32,15 +32,12 @@ class Deprecation:
     def headers(self, *, link: str = "") -> dict[str, str]:
         """Return the headers of an answer. link: the value of `Link` that the answer has without them."""
         successor = f'<{self.successor}>; rel="successor-version"'
+        since, sunset = (datetime.combine(day, time(), UTC) for day in (self.since, self.sunset))
         return {
-            "Deprecation": f"@{_midnight(self.since).timestamp():.0f}",
-            "Sunset": format_datetime(_midnight(self.sunset), usegmt=True),
+            "Deprecation": f"@{since.timestamp():.0f}",
+            "Sunset": format_datetime(sunset, usegmt=True),
             "Link": f"{link}, {successor}" if link else successor,
         }
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +71,9 @@ def version_of(name: str) -> Version:
 
 # Without a version, for programs that were written before there were versions.
 _UNVERSIONED = (
-    "status",
-    "portfolio",
-    "risk",
-    "risk/override",
-    "performance",
-    "trades",
-    "signals",
-    "config",
-    "config/risk",
-    "trading/start",
-    "trading/stop",
-    "trade/preview",
-    "trade/execute",
-)
+    "status", "portfolio", "risk", "risk/override", "performance", "trades", "signals", "config", "config/risk",
+    "trading/start", "trading/stop", "trade/preview", "trade/execute",
+)  # fmt: skip
 DEPRECATIONS = tuple(
     Deprecation(f"/api/{name}", f"/api/v1/{name}", since=date(2026, 12, 1), sunset=date(2028, 12, 1))
     for name in _UNVERSIONED

@@ -31,28 +31,16 @@ _CHANNELS = {
     "statuses": "status",
 }
 _MINUTES = {"bars": NEW_BAR, "updatedBars": UPDATED_BAR}
-_AUTH, _SUBSCRIBE, _UNSUBSCRIBE = "auth", "subscribe", "unsubscribe"
 # The `id` of the client's messages and of the feed's answers. Other documents of the feed have none.
 ANSWER_ID = 1
-_WORDS = {
-    400: "invalid syntax",
-    401: "not authenticated",
-    402: "auth failed",
-    403: "already authenticated",
-    404: "auth timeout",
-    405: "symbol limit exceeded",
-    406: "connection limit exceeded",
-    407: "slow client",
-    409: "insufficient subscription",
-    410: "invalid subscribe action for this feed",
-    500: "internal error",
-}
+# At these words alpaca-py ends; after other errors it connects again.
+_FINAL_WORDS = {409: "insufficient subscription: "}
 # By our codes, some with the action of the client's last message. All others are 400.
 _CODES: Mapping[str | tuple[str, str], int] = {
     ("not_authenticated", ""): 404,
-    ("not_authenticated", _AUTH): 402,
+    ("not_authenticated", "auth"): 402,
     "not_authenticated": 401,
-    ("malformed_message", _AUTH): 403,
+    ("malformed_message", "auth"): 403,
     "too_many_channels": 405,
     "rate_limited": 405,
     "too_many_live_connections": 406,
@@ -69,7 +57,7 @@ _CODES: Mapping[str | tuple[str, str], int] = {
 class MarketStream:
     """The `Wire` of Alpaca's market data. market_class: the path of the class whose symbols it has."""
 
-    def __init__(self, market_class: str) -> None:
+    def __init__(self, market_class: str, _query: str = "") -> None:
         self._class = market_class
         # The canonical symbols of the client's subscriptions by Alpaca's lists: now, and after its message.
         self._symbols: Mapping[str, frozenset[str]] = dict.fromkeys(_CHANNELS, frozenset())
@@ -89,20 +77,18 @@ class MarketStream:
             document = msgspec.msgpack.decode(body, type=dict[str, str | list[str]])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UnknownOperation("a message is a map with action, and texts or lists of texts") from None
-        action = document.pop("action", None)
-        if action == _AUTH:
-            key = _key_of(document.get("key"), document.get("secret"))
-            self._action = _AUTH
-            return {"op": "auth", "key": key, "id": ANSWER_ID}
-        if not isinstance(action, str) or action not in (_SUBSCRIBE, _UNSUBSCRIBE):
-            raise UnknownOperation(f"action is {_AUTH}, {_SUBSCRIBE} or {_UNSUBSCRIBE}")
-        self._action = action
-        self._asked = self._after(action, document)
-        channels = sorted(_channels_of(self._asked) ^ _channels_of(self._symbols))
-        if not channels:
-            # The feed's channels stay the same.
-            return {"op": "ping", "id": ANSWER_ID}
-        return {"op": action, "channels": channels, "id": ANSWER_ID}
+        match document:
+            case {"action": "auth", "key": str(key_id), "secret": str(secret)}:
+                self._action = "auth"
+                return {"op": "auth", "key": joined_key(key_id, secret), "id": ANSWER_ID}
+            case {"action": ("subscribe" | "unsubscribe") as action, **lists}:
+                self._action = action
+                self._asked = self._after(action, lists)
+                channels = sorted(_channels_of(self._asked) ^ _channels_of(self._symbols))
+                # Without new channels the feed has nothing to do.
+                changed = {"op": action, "channels": channels} if channels else {"op": "ping"}
+                return {**changed, "id": ANSWER_ID}
+        raise UnknownOperation("action is auth, with key and secret, both texts, or subscribe or unsubscribe")
 
     def _after(self, action: str, lists: Mapping[str, str | list[str]]) -> Mapping[str, frozenset[str]]:
         """Return what the client will be subscribed to."""
@@ -113,7 +99,7 @@ class MarketStream:
             if not isinstance(symbols, list):
                 raise UnknownOperation(f"{name} is a list of symbols")
             canonical = {each if each == ALL_SYMBOLS else requested_symbol(each) for each in symbols}
-            asked[name] = asked[name] | canonical if action == _SUBSCRIBE else asked[name] - canonical
+            asked[name] = asked[name] | canonical if action == "subscribe" else asked[name] - canonical
         return asked
 
     def document_frame(self, document: Mapping[str, Any]) -> bytes:
@@ -125,7 +111,8 @@ class MarketStream:
             self._leave(document.get("ch"))
             reason = document["code"]
             code = _CODES.get((reason, self._action)) or _CODES.get(reason, 400)
-            return frame_of({"T": "error", "code": code, "msg": f"{_WORDS[code]}: {document['message']}"})
+            message = _FINAL_WORDS.get(code, "") + document["message"]
+            return frame_of({"T": "error", "code": code, "msg": message})
         if document.get("id") != ANSWER_ID:
             return b""
         self._symbols = self._asked
@@ -146,20 +133,11 @@ class MarketStream:
     def frame(self, message: Message) -> bytes:
         """See `Wire`."""
         kind, _, symbol = message.channel.partition(":")
-        wanted = (
-            {letter for name, letter in _MINUTES.items() if symbol in self._symbols[name]}
-            if kind == MINUTE_BARS
-            else ()
-        )
-        return message.frame(StreamRows(self._class, frozenset(wanted)))
+        minutes = _MINUTES if kind == MINUTE_BARS else {}
+        letters = (letter for name, letter in minutes.items() if symbol in self._symbols[name])
+        return message.frame(StreamRows(self._class, frozenset(letters)))
 
 
 def _channels_of(lists: Mapping[str, frozenset[str]]) -> set[str]:
     """Return the names of our channels."""
     return {f"{_CHANNELS[name]}:{symbol}" for name, symbols in lists.items() for symbol in symbols}
-
-
-def _key_of(key_id: object, secret: object) -> str:
-    if not isinstance(key_id, str) or not isinstance(secret, str):
-        raise UnknownOperation("auth has key and secret, both texts")
-    return joined_key(key_id, secret)

@@ -23,9 +23,8 @@ MINUTE_NS = 60 * SECOND_NS
 NEW_BAR, UPDATED_BAR = "b", "u"
 # The client needs a letter for the exchange of a correction. This letter stands for no exchange.
 _NO_EXCHANGE = "E"
-_STATUSES = {"halted": ("H", "Trading Halt"), "resumed": ("T", "Trading Resumption")}
+_HALT_CODES = {"halted": ("H", "Trading Halt"), "resumed": ("T", "Trading Resumption")}
 _TIMESTAMP = -1
-_LONGEST_SECONDS = 2**34
 
 Row = Mapping[str, Any]
 
@@ -60,7 +59,7 @@ class StreamRows:
         elif "kind" in document:
             made = _corrections(rows) if kind == "trades" else iter(())
         else:
-            made = ({**_ROWS[kind](row), "t": _time(row)} for row in rows)
+            made = ({**_ROWS[kind](row), "t": timestamp(_instant_ns(row))} for row in rows)
         named = {"S": label_of(symbol, self.market_class)}
         maps = [{**named, **each} for each in made]
         return frame_of(*maps) if maps else b""
@@ -74,10 +73,8 @@ class StreamRows:
 
 
 def timestamp(instant_ns: int) -> msgspec.msgpack.Ext:
-    """Return MessagePack's Timestamp of an instant."""
+    """Return MessagePack's Timestamp of an instant: its 96 bits have each instant exactly."""
     seconds, rest = divmod(instant_ns, SECOND_NS)
-    if 0 <= seconds < _LONGEST_SECONDS:
-        return msgspec.msgpack.Ext(_TIMESTAMP, (rest << 34 | seconds).to_bytes(8, "big"))
     return msgspec.msgpack.Ext(_TIMESTAMP, rest.to_bytes(4, "big") + seconds.to_bytes(8, "big", signed=True))
 
 
@@ -86,10 +83,6 @@ def _instant_ns(row: Row) -> int:
     text: str = row["timestamp"]
     seconds = int(datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
     return seconds * SECOND_NS + int(text[20:-1].ljust(9, "0"))
-
-
-def _time(row: Row) -> msgspec.msgpack.Ext:
-    return timestamp(_instant_ns(row))
 
 
 def _daily(rows: Sequence[Row], zone: ZoneInfo) -> Iterator[Row]:
@@ -124,7 +117,7 @@ def _quote(row: Row) -> dict[str, Any]:
 
 
 def _status(row: Row) -> dict[str, Any]:
-    code, text = _STATUSES[row["status"]]
+    code, text = _HALT_CODES[row["status"]]
     return {"T": "s", "sc": code, "sm": text, "rc": row["reason"] or "", "rm": "", "z": ""}
 
 
@@ -135,7 +128,7 @@ def _corrections(rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         before = _trade(row["before"])
         letter = before["x"] if before["x"] in EXCHANGES_BY_LETTER else _NO_EXCHANGE
-        common = {"x": letter, "z": "", "t": _time(row["before"])}
+        common = {"x": letter, "z": "", "t": timestamp(_instant_ns(row["before"]))}
         if row["after"] is None:
             yield {"T": "x", **{name: before[name] for name in "ips"}, "a": "C", **common}
         else:

@@ -61,7 +61,7 @@ def test_a_refused_message_changes_no_subscription():
     subscribed(wire, trades=["BTC/USD"])
     asked(wire, action="subscribe", trades=["ETH/USD"])
     (error,) = said(wire, {"op": "error", "code": "too_many_channels", "message": "full"})
-    assert (error["T"], error["code"], error["msg"]) == ("error", 405, "symbol limit exceeded: full")
+    assert (error["T"], error["code"], error["msg"]) == ("error", 405, "full")
     request = asked(wire, action="subscribe", trades=["BTC/USD"])
     assert request["op"] == "ping"
     (state,) = said(wire, {"op": "pong", "id": request["id"]})
@@ -80,7 +80,6 @@ def test_a_refused_message_changes_no_subscription():
         ({"action": "subscribe", "trades": ["A"]}, "malformed_message", 400),
         ({}, "slow_consumer", 407),
         ({}, "too_many_live_connections", 406),
-        ({}, "missing_scope", 409),
         ({"action": "subscribe", "bars": ["*"]}, "unknown_channel", 410),
     ],
 )
@@ -90,6 +89,11 @@ def test_errors_have_alpacas_codes(last: dict[str, Any], reason: str, code: int)
         asked(wire, **last)
     (error,) = said(wire, {"op": "closing", "code": reason, "message": "why"})
     assert error["code"] == code
+
+
+def test_alpacas_client_ends_without_a_permission():
+    (error,) = said(MarketStream("equities"), {"op": "closing", "code": "missing_scope", "message": "why"})
+    assert (error["code"], error["msg"]) == (409, "insufficient subscription: why")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +128,8 @@ def test_messages_of_our_own_feed_are_not_told():
 
 @pytest.mark.parametrize("instant_ns", [0, 1_735_828_200_123_456_789, -1, 2**34 * 10**9, -(10**18)])
 def test_times_are_exact(instant_ns: int):
-    found = msgpack.unpackb(msgpack.packb(msgpack.Timestamp.from_unix_nano(instant_ns)))
-    assert found.to_unix_nano() == instant_ns
     made = timestamp(instant_ns)
-    assert msgpack.Timestamp.from_bytes(bytes(made.data)) == found
+    assert msgpack.Timestamp.from_bytes(bytes(made.data)).to_unix_nano() == instant_ns
     assert made.code == -1
 
 

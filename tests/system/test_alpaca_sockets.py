@@ -158,7 +158,7 @@ def test_market_data_comes_as_alpaca_sends_it(
 
 def test_a_wrong_key_is_refused(shared: Installation, log: pytest.LogCaptureFixture):
     stream = stocks(shared, Heard(), secret="0" * 43)
-    with running(log, stream, said="auth failed"):
+    with running(log, stream, said="error during websocket communication"):
         pass
 
 
