@@ -5,15 +5,16 @@ from typing import Any, cast
 
 from django.urls import URLPattern, re_path
 
-from dialects.alpaca.account_past import AlpacaPastViewSet
 from dialects.alpaca.accounts import AlpacaAccountsViewSet
 from dialects.alpaca.actions import AlpacaActionsViewSet
+from dialects.alpaca.activities import AlpacaActivitiesViewSet
 from dialects.alpaca.assets import AlpacaAssetsViewSet
 from dialects.alpaca.hours import AlpacaHoursViewSet
 from dialects.alpaca.newest import AlpacaNewestViewSet
 from dialects.alpaca.options import AlpacaChainViewSet
 from dialects.alpaca.order_calls import AlpacaOrdersViewSet
 from dialects.alpaca.pages import AlpacaPagesViewSet
+from dialects.alpaca.portfolio_history import AlpacaPortfolioHistoryViewSet
 from dialects.alpaca.positions import AlpacaPositionsViewSet
 from dialects.alpaca.watchlists import AlpacaWatchlistsViewSet
 from dialects.udf.history import UdfHistoryViewSet
@@ -51,16 +52,21 @@ def _options() -> Iterator[URLPattern]:
 
 
 def _trading() -> Iterator[URLPattern]:
-    accounts, past, orders = AlpacaAccountsViewSet, AlpacaPastViewSet, AlpacaOrdersViewSet
+    accounts, activities, orders = AlpacaAccountsViewSet, AlpacaActivitiesViewSet, AlpacaOrdersViewSet
     positions, assets, watchlists = AlpacaPositionsViewSet, AlpacaAssetsViewSet, AlpacaWatchlistsViewSet
     watchlist = {"get": "retrieve", "put": "update", "post": "add", "delete": "destroy"}
     order = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
     for route, name, view, actions in (
         ("account", "account", accounts, {"get": "retrieve"}),
         ("account/configurations", "configurations", accounts, {"get": "configuration"}),
-        ("account/portfolio/history", "portfolio-history", past, {"get": "history"}),
-        ("account/activities", "activities", past, {"get": "activities"}),
-        (r"account/activities/(?P<activity_type>[^/]+)", "activities-of-type", past, {"get": "activities"}),
+        (
+            "account/portfolio/history",
+            "portfolio-history",
+            AlpacaPortfolioHistoryViewSet,
+            {"get": "retrieve"},
+        ),
+        ("account/activities", "activities", activities, {"get": "list"}),
+        (r"account/activities/(?P<activity_type>[^/]+)", "activities-of-type", activities, {"get": "list"}),
         ("orders", "orders", orders, {"get": "list", "post": "create", "delete": "cancel_all"}),
         ("orders:by_client_order_id", "order-of-client", orders, {"get": "of_client"}),
         (r"orders/(?P<order>[^/]+)", "order", orders, order),
