@@ -38,8 +38,8 @@ class AlpacaWatchlist(AnswerDocument, kw_only=True):
     assets: Annotated[list[AlpacaAsset] | UnsetType, about("Not in lists of watchlists.")] = UNSET  # type: ignore[valid-type]
 
 
-class AssetField(SymbolField):
-    """The symbol of an asset. It becomes the canonical symbol."""
+class WatchedSymbolField(SymbolField):
+    """The symbol of an asset, which becomes canonical."""
 
     def to_internal_value(self, data: Any) -> str:
         symbol = known_symbol(super().to_internal_value(data))
@@ -53,7 +53,7 @@ class AlpacaWatchlistChange(KnownFieldsSerializer):
 
     name = Text(max_length=64, required=False, help_text="No other watchlist of the account has it.")
     symbols = serializers.ListField(
-        child=AssetField(), max_length=MOST_SYMBOLS, required=False, help_text="In their order."
+        child=WatchedSymbolField(), max_length=MOST_SYMBOLS, required=False, help_text="In their order."
     )
 
 
@@ -68,7 +68,7 @@ class AlpacaWatchlistInput(AlpacaWatchlistChange):
 class AlpacaWatchlistAsset(KnownFieldsSerializer):
     """An asset to add."""
 
-    symbol = AssetField()
+    symbol = WatchedSymbolField()
 
 
 class AlpacaWatchlistsViewSet(AlpacaAccountView):
