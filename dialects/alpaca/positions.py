@@ -22,21 +22,25 @@ from dialects.alpaca.orders import (
     named_symbol,
 )
 from dialects.alpaca.pages import label_of
+from ratelimit.limits.services import charge_debt
 from trades.stores import market_store
 from trading.api.access import ACCOUNT_READ, CLOSE
 from trading.api.account_view import account_answer
 from trading.core.account import AccountState
 from trading.core.amounts import HUNDRED, ZERO, exact, lots_below, plain, ratio, unit_price
 from trading.core.events import Reference
+from trading.core.orders import Order
 from trading.core.positions import Position
 from trading.exceptions import UnknownPosition
 from trading.journal import state_of
-from trading.models import Account
 from trading.reading.selectors import account_valued
-from trading.services.orders import Submitted, orders_cancel, position_close
+from trading.services.orders import positions_close
 from web.documents import AnswerDocument, about, like
+from web.problem_body import PROBLEM_OF
 from web.requests.exceptions import InvalidParameter
+from web.requests.json_fields import JsonObject
 
+_POSITIONS_PER_TOKEN = 10
 _SYMBOL = OpenApiParameter("symbol", str, OpenApiParameter.PATH, description="The symbol, or the asset's id.")
 _PARTS = (
     parameter("qty", "How much of it, in units."),
@@ -108,23 +112,34 @@ class AlpacaPositionsViewSet(AlpacaAccountView):
         account = self.account()
         held = _held(state_of(account), symbol)
         part = _part(held, self.query)
-        done = [self._close(account, each, part) for each in held]
-        return account_answer(alpaca_order(done[0].order), done[-1].number)
+        done = positions_close(account=account, positions=held, by=self.caller.identity, part=part)
+        order = done.first(held[0].symbol).order
+        return account_answer(alpaca_order(order), done.number)
 
     def close_all(self, request: Request) -> Response:
-        """Close all positions."""
-        account = self.account()
-        if self.flag("cancel_orders"):
-            orders_cancel(account=account, by=self.caller.identity)
-        held = [each for several in _by_symbol(state_of(account)).values() for each in several]
-        orders = [alpaca_order(self._close(account, each).order) for each in held]
-        account.refresh_from_db(fields=["number"])
-        documents = [AlpacaClosing(each.symbol, each.id, each) for each in orders]
-        return account_answer(documents, account.number, status=HTTPStatus.MULTI_STATUS)
+        """Close all positions, in one transaction. A position with an order that closes it keeps that order.
 
-    def _close(self, account: Account, position: Position, part: Decimal | None = None) -> Submitted:
-        symbol, strategy, by = position.symbol, position.strategy, self.caller.identity
-        return position_close(account=account, symbol=symbol, strategy=strategy, by=by, part=part)
+        A position that cannot be closed has another `status`, and in `body` the error's `code` and `message`.
+        """
+        account = self.account()
+        cancels = self.flag("cancel_orders")
+        held = [each for several in _by_symbol(state_of(account)).values() for each in several]
+        by = self.caller.identity
+        # Never refused halfway: what the bucket lacks, the next calls wait for.
+        charge_debt(self.caller, CLOSE, tokens=len(held) // _POSITIONS_PER_TOKEN)
+        done = positions_close(account=account, positions=held, by=by, cancels_others=cancels)
+        documents = [_closing(position, outcome) for position, outcome in done.outcomes]
+        return account_answer(documents, done.number, status=HTTPStatus.MULTI_STATUS)
+
+
+def _closing(position: Position, outcome: Order | Exception) -> JsonObject:
+    if isinstance(outcome, Order):
+        order = alpaca_order(outcome)
+        return AlpacaClosing(order.symbol, order.id, order).as_json()
+    problem = PROBLEM_OF.get()(outcome).body()
+    error = {"code": problem["status"] * 100_000, "message": problem["message"]}
+    symbol = label_of(position.symbol, position.terms.instrument_class)
+    return {"symbol": symbol, "order_id": None, "body": error, "status": problem["status"]}
 
 
 def _part(held: Sequence[Position], query: Mapping[str, str]) -> Decimal | None:

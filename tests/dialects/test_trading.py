@@ -3,23 +3,28 @@
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
 
 import tests.trading.core as trading_core
+from store.exceptions import DataDamaged
 from store.instruments import Instrument
 from tests.api_client import Api, make_key
 from tests.trading.calls import COIN, CallDesk, amount
-from tests.trading.desks import coin
+from tests.trading.desks import coin, prints
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.events import decoded
-from trading.core.terms import AccountKind
+from trading.core.orders import TimeInForce
+from trading.core.terms import AccountKind, Side
 from trading.journal import open_journal, state_of
+from trading.market.views import position_closing_view
 from trading.models import Account, OrderRow
 from trading.services import watchlists
 from trading.services.accounts import account_create
+from web.endpoints import CLOSING
 
 SCOPES = ("market:read", "trading:read", "trading:write", "trading:direct")
 ORDER: dict[str, Any] = {"symbol": COIN, "qty": 2.0, "side": "buy", "type": "limit", "limit_price": 99.0,
@@ -45,6 +50,20 @@ def desk(api: Api) -> CallDesk:
 
 def token(found: list[Any]) -> str:
     return f"&page_token={found[-1]['id']}" if found else ""
+
+
+def hold(desk: CallDesk, *symbols: str) -> None:
+    """Hold coins."""
+    for symbol in symbols:
+        prints(coin(symbol), (0, 100.0, 50))
+        desk.order(symbol, Side.BUY, 1, time_in_force=TimeInForce.GTC)
+        fill(desk, symbol)
+
+
+def fill(desk: CallDesk, symbol: str) -> None:
+    """Let the orders of a coin be filled."""
+    prints(symbol, (desk.events, 100.0, 50))
+    desk.print(desk.events, 100.0)
 
 
 class Caller:
@@ -293,6 +312,48 @@ class TestPositions:
         desk.print(2, 100.0)
         assert not desk.state.positions
         assert not desk.state.orders
+
+    def test_closing_all_again_keeps_the_orders_that_close(self, desk, call):
+        desk.buy(4)
+        first = call("DELETE", "/positions?cancel_orders=true", status=207)
+        call("POST", "/orders", ORDER)
+        events = desk.events
+        assert call("DELETE", "/positions?cancel_orders=true", status=207) == first
+        assert desk.names()[events:] == ["cancel_requested"]
+
+    def test_all_are_closed_in_one_transaction_but_for_those_that_cannot_be(self, desk, call, monkeypatch):
+        hold(desk, "DAMAGED", "GONE", "HELD", "KEPT")
+        closing = call("DELETE", "/positions/GONE")
+        kept = call("DELETE", "/positions/KEPT")
+
+        def view(market, position, *given, **named):
+            if position.symbol == "DAMAGED":
+                raise DataDamaged("a commit is damaged")
+            if position.symbol == "GONE":
+                fill(desk, "GONE")
+            return position_closing_view(market, position, *given, **named)
+
+        monkeypatch.setattr("trading.services.orders.position_closing_view", view)
+        journals = Mock(wraps=open_journal)
+        monkeypatch.setattr("trading.services.orders.open_journal", journals)
+        damaged, held, again = call("DELETE", "/positions", status=207)
+        journals.assert_called_once_with("ACC")
+        assert call("GET", f"/orders/{closing['id']}")["status"] == "filled"
+        assert (damaged["symbol"], damaged["status"], damaged["body"]["code"]) == ("DAMAGED", 503, 50_300_000)
+        assert damaged["order_id"] is None
+        assert (held["symbol"], held["status"], held["body"]["status"]) == ("HELD", 200, "accepted")
+        assert (again["status"], again["order_id"]) == (200, kept["id"])
+
+    def test_closing_all_costs_a_token_for_ten_positions(self, desk, call, monkeypatch):
+        hold(desk, "HELD", "KEPT")
+        monkeypatch.setattr("dialects.alpaca.positions._POSITIONS_PER_TOKEN", 1)
+        charged = []
+        monkeypatch.setattr(
+            "dialects.alpaca.positions.charge_debt",
+            lambda _, access, *, tokens: charged.append((access.kind, tokens)),
+        )
+        call("DELETE", "/positions", status=207)
+        assert charged == [(CLOSING, 2)]
 
 
 class TestAccount:

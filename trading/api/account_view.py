@@ -54,7 +54,7 @@ class Done(NamedTuple):
 
 
 def account_answer(
-    document: JsonObject | AnswerDocument | Sequence[AnswerDocument] | None,
+    document: JsonObject | AnswerDocument | Sequence[JsonObject | AnswerDocument] | None,
     event: int,
     *,
     status: int = HTTPStatus.OK,

@@ -1,6 +1,6 @@
 """Services of orders: submit, cancel, replace, close."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -9,13 +9,14 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import asdict
 
-from trading.core.acceptance import accept, accept_closing, closing_order
+from store.exceptions import StorageError
+from trading.core.acceptance import MarketView, accept, accept_closing, closing_order
 from trading.core.account import AccountState
 from trading.core.due import request_cancels
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected, decoded
 from trading.core.orders import Contingency, Order, OrderState, OrderTerms
 from trading.core.positions import Position
-from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, UnknownPosition
+from trading.exceptions import ClientOrderIdReused, OrderNotOpen, TradingError, UnknownOrder, UnknownPosition
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.market.symbols import market
@@ -171,33 +172,83 @@ def order_replace(
         return Submitted(journal.state.orders[new_id], journal.state.number)
 
 
-def position_close(
-    *, account: Account, symbol: str, strategy: str, by: str, part: Decimal | None = None
-) -> Submitted:
-    """Accept a market order that closes a position. It needs no engine: it is the first thing that the engine does.
+@dataclass(frozen=True, slots=True)
+class Closings:
+    """By position, the order that closes it or why it has none. number: of the account's last event."""
 
-    part: the quantity to close; None for the whole. Asking again for the whole gives the same order while it can still
-    close the whole. Raises UnknownPosition.
+    outcomes: Sequence[tuple[Position, Order | Exception]]
+    number: int
+
+    def first(self, symbol: str) -> Submitted:
+        """Return the first order. Raises why there is none: UnknownPosition if no position of the symbol is left."""
+        _, outcome = self.outcomes[0] if self.outcomes else (None, _not_held(symbol))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return Submitted(outcome, self.number)
+
+
+def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> Submitted:
+    """Do as `positions_close` for one position. Raises UnknownPosition."""
+    position = state_of(account).position(symbol, strategy)
+    if position is None:
+        raise _not_held(symbol)
+    return positions_close(account=account, positions=[position], by=by).first(symbol)
+
+
+def positions_close(
+    *,
+    account: Account,
+    positions: Iterable[Position],
+    by: str,
+    part: Decimal | None = None,
+    cancels_others: bool = False,
+) -> Closings:
+    """Accept market orders that close positions, in one transaction. It needs no engine: it is the first thing that the engine does.
+
+    A position that is gone is left out. One with a working order that closes the whole of it keeps that order.
+    part: the quantity to close; None for the whole. cancels_others: whether all other orders are cancelled.
     """
     now_ns = engine_status().now_ns
-    before = state_of(account)
-    position = _position_in(before, symbol, strategy)
-    view = position_closing_view(market(), position, before.currency, now_ns=now_ns)
+    currency = state_of(account).currency
+    views = [(each, _closing_view(each, currency, now_ns)) for each in positions]
     with open_journal(account.name) as journal:
-        position = _position_in(journal.state, symbol, strategy)
-        closing = closing_order(position)
-        for order in journal.state.orders_of(symbol) if part is None else ():
-            left = msgspec.structs.replace(order.terms, quantity=order.remaining)
-            if left == closing and order.may_be_cancelled:
-                return Submitted(order, journal.state.number, is_repeated=True)
-        order_id = accept_closing(
-            journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by, part=part
-        )
-        return Submitted(journal.state.orders[order_id], journal.state.number)
+        state, record = journal.state, journal.at(now_ns)
+        held = [
+            (position, view, _closing_of(state, position) if part is None else None)
+            for before, view in views
+            if (position := state.position(before.symbol, before.strategy)) is not None
+        ]
+        if cancels_others:
+            kept = {closing.id for _, _, closing in held if closing is not None}
+            others = [order for order in state.orders.values() if order.id not in kept]
+            request_cancels(others, record, reason="client", by=by)
+        outcomes: list[tuple[Position, Order | Exception]] = []
+        for position, view, closing in held:
+            outcome = closing or view
+            if isinstance(outcome, MarketView):
+                order_id = accept_closing(state, record, position, outcome, now_ns=now_ns, by=by, part=part)
+                outcome = state.orders[order_id]
+            outcomes.append((position, outcome))
+        return Closings(outcomes, state.number)
 
 
-def _position_in(state: AccountState, symbol: str, strategy: str) -> Position:
-    position = state.position(symbol, strategy)
-    if position is None:
-        raise UnknownPosition(f"the account holds no {symbol}")
-    return position
+def _closing_view(position: Position, currency: str, now_ns: int) -> MarketView | Exception:
+    """Return what is needed to close a position, or why the store does not have it."""
+    try:
+        return position_closing_view(market(), position, currency, now_ns=now_ns)
+    except (StorageError, TradingError) as error:
+        return error
+
+
+def _closing_of(state: AccountState, position: Position) -> Order | None:
+    """Return a position's working market order that still closes the whole of it."""
+    whole = closing_order(position)
+    for order in state.orders_of(position.symbol):
+        left = msgspec.structs.replace(order.terms, quantity=order.remaining)
+        if left == whole and order.may_be_cancelled:
+            return order
+    return None
+
+
+def _not_held(symbol: str) -> UnknownPosition:
+    return UnknownPosition(f"the account holds no {symbol}")
