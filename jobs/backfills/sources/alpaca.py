@@ -1,5 +1,6 @@
 """Alpaca's market data API, or an installation that speaks it (`/api/v2`), read page by page."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -30,7 +31,8 @@ class Alpaca:
     """Trades and quotes of equities and crypto, by the URL before `/v2` and `/v1beta3`.
 
     key: the id and the secret with a colon between, or a whole key of an installation. is_complete: whether rows that
-    it lacks do not exist. limits: see `ops.outbound.destination.Limits`. offer: see `Offer`.
+    it lacks do not exist. limits: see `ops.outbound.destination.Limits`; `total` and `max_bytes` are also of all pages
+    together, and of the rows in them. offer: see `Offer`.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class Alpaca:
         self._offer = Offer(**(offer or {}))
         key_id, _, secret = key.partition(":")
         headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret or "none"} if key else {}
-        self._destination = Destination(name, url, headers=headers, limits=Limits(**(limits or {})))
+        self._limits = Limits(**(limits or {}))
+        self._destination = Destination(name, url, headers=headers, limits=self._limits)
 
     def offers(self, request: SourceRequest) -> bool:
         """See `Source`."""
@@ -59,12 +62,16 @@ class Alpaca:
         path = _path(request)
         if path is None:
             raise NotOffered(self.name, f"Alpaca has no {request.dataset.name} of this class")
-        commit = ""
+        commit, size = "", 0
         try:
             with RowSpool(request.dataset.schema) as spool:
                 for rows, headers in self._pages(path, request):
                     commit = commit or headers.get("X-Commit", "")
-                    spool.write(_batch(request, rows))
+                    batch = _batch(request, rows)
+                    size += batch.nbytes
+                    if size > self._limits.max_bytes:
+                        raise SourceFailed(self.name, f"it has more than {self._limits.max_bytes:,} bytes")
+                    spool.write(batch)
                 table = spool.table()
         except OutboundError as error:
             text = str(error).removeprefix(f"{self.name}: ")
@@ -77,17 +84,24 @@ class Alpaca:
         return Fetched(self.name, table, commit, (request.window,) if self._is_complete else ())
 
     def _pages(self, path: str, request: SourceRequest) -> Iterator[tuple[list[Row], Mapping[str, str]]]:
-        """Yield the rows of each page, and its headers. Alpaca's end is included. Raises `OutboundError`s."""
+        """Yield the rows of each page, and its headers. Alpaca's end is included.
+
+        Raises `OutboundError`s, and SourceFailed if the pages do not end.
+        """
         symbol = _symbol(request)
         first, last = request.window.start_ns, request.window.end_ns - 1
         params = {"symbols": symbol, "start": format_timestamp(first), "end": format_timestamp(last)}
         params |= {"limit": str(_PAGE_ROWS), "sort": "asc"}
+        deadline, tokens = time.monotonic() + self._limits.total, set()
         while True:
             page, headers = self._destination.get_json(path, params=params)
             yield page[_NAMES[request.dataset]].get(symbol, []), headers
             token = page["next_page_token"]
-            if token in {None, "", params.get("page_token")}:
+            if not token:
                 return
+            if token in tokens or time.monotonic() > deadline:
+                raise SourceFailed(self.name, "its pages do not end")
+            tokens.add(token)
             params["page_token"] = token
 
 

@@ -106,10 +106,22 @@ def test_another_answer_gives_no_rows(body: bytes):
         alpaca(server.url).fetch(request_for())
 
 
-def test_a_token_that_comes_again_ends_the_walk():
-    with served(page([print_at(0)], "again")) as server:
-        assert alpaca(server.url).fetch(request_for()).rows.num_rows == 2
-        assert len(server.calls) == 2
+def test_a_token_that_comes_again_gives_no_rows():
+    with served(in_turn([page([print_at(n)], f"token{n % 2}") for n in range(9)])) as server:
+        with pytest.raises(SourceFailed, match="pages do not end"):
+            alpaca(server.url).fetch(request_for())
+        assert len(server.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [({"rate": 10, "total": 1}, "do not end"), ({"max_bytes": 500}, "more than 500 bytes")],
+)
+def test_the_limits_are_of_all_pages(limits: dict[str, float], refused: str):
+    with served(in_turn([page([print_at(n)], f"token{n}") for n in range(60)])) as server:
+        with pytest.raises(SourceFailed, match=refused):
+            alpaca(server.url, limits=QUICK | limits).fetch(request_for())
+        assert 1 < len(server.calls) < 60
 
 
 def test_without_rows_another_source_is_asked_unless_it_is_complete():
