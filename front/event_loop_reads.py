@@ -62,6 +62,7 @@ class _Read:
         "_sent",
         "access",
         "call",
+        "charged_address",
         "cost",
         "if_none_match",
         "key_digest",
@@ -78,6 +79,7 @@ class _Read:
         self.if_none_match = call.headers.get("if-none-match")
         # Without the headers, which contain the key.
         self.call = call._replace(headers={})
+        self.charged_address = call.address if ANSWERING_KEY in environ else None
         self.route: str = environ[ROUTE]
         self.access = charged.access
         self.cost = cost_of(charged.access.cost, call.query, repeatable.format)
@@ -177,7 +179,9 @@ class EventLoopReads:
                 # The calls that came behind this one may have been answered after the loop's next poll began.
                 self._iteration = None
 
-        return admit_soon(caller, read.access, cost=cost, redis=self._redis, then=charged)
+        return admit_soon(
+            caller, read.access, cost=cost, redis=self._redis, then=charged, address=read.charged_address
+        )
 
     def _key(self, peer: str, data: bytes) -> tuple[_Key, str | None]:
         """Return a request's key, and its X-Correlation-ID if that may be accepted. Of several none is."""

@@ -6,10 +6,12 @@ from django.conf import settings
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
+from ratelimit.authorize import check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CredentialAuthentication, SessionAuthentication, drf_errors
 from ratelimit.credentials.identify import caller_of_stored_key
 from ratelimit.keys.selectors import key_cache
+from ratelimit.limits.services import admit_address
 from web.requests.received import call_in
 from web.requests.wsgi_variables import ANSWERING_KEY
 
@@ -25,7 +27,10 @@ class UdfAuthentication(CredentialAuthentication):
 
 
 def _answering(request: Request) -> tuple[Caller, None] | None:
-    """Return the caller of the key that answers, as if the call had the key; None if there is no such key."""
+    """Return the caller of the key that answers, as if the call had the key; None if there is no such key.
+
+    Each call takes a token of its address, too, so that no address has all of the key's. Raises LimitReached.
+    """
     meta = request._request.META  # noqa: SLF001 DRF's own way to the request
     with drf_errors():
         named = key_cache.find(settings.UDF_KEY.removeprefix("md_"), by="prefix")
@@ -33,6 +38,8 @@ def _answering(request: Request) -> tuple[Caller, None] | None:
         key = named and key_cache.find(named.digest)
         if key is None:
             return None
-        caller = caller_of_stored_key(key, address=call_in(meta).address, now=datetime.now(UTC))
+        address = call_in(meta).address
+        check_limits(admit_address(address))
+        caller = caller_of_stored_key(key, address=address, now=datetime.now(UTC))
     meta[ANSWERING_KEY] = key.digest
     return caller, None

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -46,10 +46,22 @@ def admit_soon(
     cost: int,
     redis: LoopConnection,
     then: Callable[[Admission | None], object],
+    address: str | None = None,
 ) -> bool:
-    """Charge like `admit`, from an event loop and without waiting; see `Limiter.admit_soon`."""
-    charge, quotas = _charges(caller, access, cost)
-    return process_limiter().admit_soon(charge, quotas, redis=redis, then=then)
+    """Charge like `admit`, from an event loop and without waiting; see `Limiter.admit_soon`.
+
+    address: first charged like `admit_address`.
+    """
+    charge = partial(process_limiter().admit_soon, redis=redis)
+    charge_caller = partial(charge, *_charges(caller, access, cost), then=then)
+    if address is None:
+        return charge_caller()
+
+    def address_charged(admission: Admission | None) -> None:
+        if admission is None or not charge_caller():
+            then(None)
+
+    return charge(_address_charge(address), (), then=address_charged)
 
 
 def charge_debt(caller: Caller, access: Access, *, tokens: int) -> Admission:
@@ -124,9 +136,11 @@ def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
 
 def admit_address(address: str) -> Admission:
     """Charge one token for a request of an anonymous client to its address (IPv6: its /64)."""
-    return process_limiter().admit(
-        Charge(f"address:{addresses.identity_of(address)}", ADDRESS_BUCKET, _bucket(settings.ADDRESS_RATE))
-    )
+    return process_limiter().admit(_address_charge(address))
+
+
+def _address_charge(address: str) -> Charge:
+    return Charge(f"address:{addresses.identity_of(address)}", ADDRESS_BUCKET, _bucket(settings.ADDRESS_RATE))
 
 
 def admit_login(identity: str, rate: int) -> Admission:

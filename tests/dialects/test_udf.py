@@ -231,6 +231,12 @@ def test_a_call_without_a_credential_has_the_limits_of_the_key(api: Api, setting
     assert Client().get("/udf/config").json()["reason"] == "not_authenticated"
 
 
+def test_an_address_without_a_credential_has_at_most_its_own_limit(api: Api, settings: Any):
+    settings.ADDRESS_RATE = 1
+    until_limited(lambda: Client().get("/udf/config"))
+    assert Client(REMOTE_ADDR="127.0.0.2").get("/udf/config").status_code == 200
+
+
 def test_a_repeated_call_is_answered_by_the_event_loop_and_recorded_with_the_key(
     api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch
 ):
