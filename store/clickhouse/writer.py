@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, is_among
+from store.arrays import Integers
 from store.clickhouse.catalogue import (
     Catalogue,
     LockedLog,
@@ -28,6 +29,7 @@ from store.declarations import Dataset
 from store.exceptions import CommitConflict, RequestKeyReused, StoreUnavailable, UnknownSymbol
 from store.protocol import (
     DUPLICATE_ROWS_KEPT,
+    NO_COMMIT,
     Amendment,
     Append,
     CommitId,
@@ -40,6 +42,7 @@ from store.receiving import ReceivedCommit
 from store.rows.corrections import RowHistory, changes, correction_lines
 from store.rows.decide import decide
 from store.rows.fills import LogFills
+from store.rows.id_times import IdTimes
 from store.rows.row_hashes import NO_ID, searched_ids
 from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, no_rows
 from store.timestamps import DAY_NS
@@ -48,6 +51,7 @@ from store.walk import CommitRecord
 # An attempt that is older failed. A process gives up its own one at half this age; and a server of ClickHouse ends a connection
 # on which nothing was sent for an hour, so that no insert of a stopped process comes later.
 _OLD_SECONDS = 24 * 3_600
+_IDS_BYTES, _DATE_BYTES = 64 * 2**20, 1_024
 LogKey = tuple[Dataset, str]
 
 
@@ -118,6 +122,7 @@ class ClusterWriter:
         self._clock = clock
         self._mutexes: dict[LogKey, threading.Lock] = defaultdict(threading.Lock)
         self._attempts: dict[int, int] = {}
+        self._ids = RecentIdTimes(catalogue, tables)
 
     def append(self, prepared: BatchHashes) -> Receipt:
         """Store a batch of rows; see `MarketStore.append`."""
@@ -171,7 +176,7 @@ class ClusterWriter:
             content = _content(batch.dataset, nothing, None)
             return _Additions(nothing, _no_lines(batch.dataset), content, tuple(range(batch.rows.num_rows)))
         decision = decide(
-            batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, log.state)
+            batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, self._ids, log.state)
         )
         rows, lines, content = prepared.rows, _no_lines(batch.dataset), prepared.content
         if not decision.is_new.all():
@@ -281,6 +286,7 @@ class _StoredCandidates:
     batch: Append
     catalogue: Catalogue
     tables: RowTables
+    ids: RecentIdTimes
     state: StoredLog
 
     def fills(self, window: Window) -> LogFills:
@@ -319,13 +325,40 @@ class _StoredCandidates:
         if ids is not None:
             own = np.unique(ids[is_own & (ids != NO_ID)])
             if len(own):
-                found.append(self._times_of_ids(date, own))
+                found += self.ids.times(self._stored, date, self.state.head, own)
             is_own &= ids == NO_ID
         found.append(times[is_own & (times >= first_ns) & (times <= last_ns)])
         return np.concatenate(found)
 
-    def _times_of_ids(self, date: int, ids: Integers) -> Integers:
-        day = in_window(Window(date * DAY_NS, (date + 1) * DAY_NS))
-        identities, times = self.tables.numbers(self._stored, day, "_identity", "timestamp")
-        found: Integers = times[is_among(identities, ids)]
+
+class RecentIdTimes:
+    """LRU cache of the event times of rows by the hashes of their ids, for each log and event date.
+
+    What a log's newer commits stored is read at the next search. A log is searched by one thread at a time.
+    """
+
+    def __init__(self, catalogue: Catalogue, tables: RowTables) -> None:
+        self._catalogue = catalogue
+        self._tables = tables
+        self._dates: LRUCache[tuple[int, int], tuple[CommitId, IdTimes]] = LRUCache(
+            _IDS_BYTES, getsizeof=lambda date: min(_DATE_BYTES + date[1].nbytes, _IDS_BYTES)
+        )
+        self._mutex = threading.Lock()
+
+    def times(self, stored: SeenRows, day: int, head: CommitId, ids: Integers) -> list[Integers]:
+        """Return the event times of a date's rows with these `id_hashes`. head: of the log. ids: ascending."""
+        with self._mutex:
+            covered, index = self._dates.pop((stored.log, day), (NO_COMMIT, IdTimes()))
+        if (
+            covered.number
+            and covered != head
+            and self._catalogue.ids(stored.log, [covered.number]) != [covered]
+        ):
+            covered, index = NO_COMMIT, IdTimes()  # the log was restored
+        if covered != head:
+            where = f"{in_window(Window(day * DAY_NS, (day + 1) * DAY_NS))} AND _commit > {covered.number}"
+            index.add(head.number, *self._tables.numbers(stored, where, "_identity", "timestamp"))
+        found = index.times(ids)
+        with self._mutex:
+            self._dates[stored.log, day] = head, index
         return found

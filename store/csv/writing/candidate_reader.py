@@ -17,9 +17,9 @@ from store.csv.files.part_reader import read_corrections, read_parts, read_rows,
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader, ReadState
 from store.csv.writing.batch import Chunk
-from store.csv.writing.id_times import IdTimes
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Window
+from store.rows.id_times import IdTimes
 from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import apply_corrections, first_versions, no_rows, passed_values, stored_schema
 from store.timestamps import DAY_NS

@@ -12,8 +12,8 @@ from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart, r
 from store.csv.files.file_names import file_for
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
-from store.csv.writing.id_times import IdTimes
 from store.protocol import DUPLICATE_ROWS_KEPT, Superseded
+from store.rows.id_times import IdTimes
 from store.walk import CommitRecord
 
 

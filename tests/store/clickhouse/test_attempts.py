@@ -50,6 +50,15 @@ def test_rows_without_a_record_are_not_seen_and_their_number_is_free(cluster_sto
     assert trades_of(cluster_store).at().bars(Window(NOON, NOON + MINUTE), MINUTE).close.tolist() == [9.0]
 
 
+def test_ids_that_another_process_stored_are_found(cluster_store, cluster_url, clock):
+    other = ClickHouseStore(cluster_url, clock=clock)
+    for number in range(4):
+        store = (cluster_store, other)[number % 2]
+        assert store.append(batch(trade(number, trade_id=f"{number}"))).stored == 1
+    assert cluster_store.append(batch(*(trade(n, trade_id=f"{n}") for n in range(5)))).stored == 1
+    other.close()
+
+
 def test_a_log_keeps_its_hashes_on_the_way_into_the_cluster_and_back(cluster_store, tmp_path, clock):
     origin, back = CsvStore(tmp_path / "origin", clock=clock), CsvStore(tmp_path / "back", clock=clock)
     origin.append(batch(trade(1, trade_id="a", conditions="x;y"), trade(2, 5.0, sequence=3), request_key="k"))

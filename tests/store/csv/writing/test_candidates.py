@@ -9,11 +9,12 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.derived import tail
-from store.csv.writing import candidate_reader, id_times
+from store.csv.writing import candidate_reader
 from store.csv.writing.candidate_reader import RecentIds
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.protocol import Amendment, Append, Dedupe
+from store.rows import id_times
 from tests.chance import SOAK
 from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
