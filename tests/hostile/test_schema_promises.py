@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("hostile")
 POSITIVE, NEGATIVE = (22, 8) if SOAK else (8, 3)
 CASES = 2_000
 # How many operations are tried in a short run, and in how many of them every constraint is broken once.
-SOME, FEW = 5, 1
+SOME, FEW = 3, 1
 
 
 def chosen(operations: list[Operation], rng: random.Random, count: int) -> list[Operation]:
@@ -51,7 +51,7 @@ def test_at_least_half_of_each_operations_cases_are_answered_2xx_and_no_promise_
         "8 schemathesis, drawn cases",
         f"{found.cases} cases of {len(shares)} operations, {found.all_successes():.0%} answered 2xx, at least {shares[least]:.0%} of each",
     )
-    assert found.cases >= (CASES if SOAK else 40)
+    assert found.cases >= (CASES if SOAK else 24)
     assert found.all_successes() >= 0.5
     # Eleven cases of an operation are too few to tell its share from chance.
     assert shares[least] >= (0.5 if SOAK else 0.2), (least, found.statuses[least])

@@ -82,7 +82,7 @@ def test_bars_equal_bars_made_quote_by_quote(store, few, settle_ns: int | None, 
     log = random_log(store, seed)
     interval, rows = 60 * MINUTE, log.rows(ALL_TIME).to_pylist()
     grid = plain_grid(interval, Instrument("ACME"))
-    for start in range(NOON, NOON + 4 * DAY, (9 if SOAK else 27) * interval):
+    for start in range(NOON, NOON + 4 * DAY, (9 if SOAK else 40) * interval):
         window = Window(start, start + 9 * interval)
         for name in EXCHANGES:
             own = [row for row in rows if name in {None, row["exchange"]}]  # None is all as one stream
