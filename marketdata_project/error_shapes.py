@@ -13,11 +13,11 @@ SHAPED_CONTENT_TYPE = "application/json"
 Shape = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
-def _unversioned(problem: Mapping[str, Any]) -> dict[str, Any]:
-    return {"error": problem["message"], "code": problem["status"], **_of_ours(problem)}
+def _unversioned_body(problem: Mapping[str, Any]) -> dict[str, Any]:
+    return {"error": problem["message"], "code": problem["status"], **_added_members(problem)}
 
 
-# Codes of Alpaca's that its clients look for. All others are the status with zeros behind it.
+# Alpaca's own codes; by some of them ccxt chooses its exceptions. All others are the status with zeros behind it.
 _ALPACA_CODES = {
     "client_order_id_reused": 40_010_001,
     "risk_refused": 40_310_000,
@@ -31,46 +31,46 @@ _ALPACA_CODES = {
 _ALPACA_STATUSES = {"order_not_open": 422, "risk_refused": 403, "trading_halted": 403, "trading_stopped": 403}
 
 
-def _of_alpaca(problem: Mapping[str, Any]) -> dict[str, Any]:
+def _alpaca_body(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Alpaca's codes begin with the status."""
     status = _ALPACA_STATUSES.get(problem["code"], problem["status"])
     code = _ALPACA_CODES.get(problem["code"], status * 100_000)
     message = problem["message"]
     if problem["code"] in {"invalid_cursor", "resync"}:
         message = message.replace("cursor", "page_token")
-    return {"code": code, "message": message, **_of_ours(problem)}
+    return {"code": code, "message": message, **_added_members(problem)}
 
 
-def _of_udf(problem: Mapping[str, Any]) -> dict[str, Any]:
+def _udf_body(problem: Mapping[str, Any]) -> dict[str, Any]:
     """TradingView's adapter reads the body, whatever the status."""
-    return {"s": "error", "errmsg": problem["message"], **_of_ours(problem)}
+    return {"s": "error", "errmsg": problem["message"], **_added_members(problem)}
 
 
-def _of_ours(problem: Mapping[str, Any]) -> dict[str, Any]:
+def _added_members(problem: Mapping[str, Any]) -> dict[str, Any]:
     return {"reason": problem["code"], **{name: problem[name] for name in ("correlation_id", "errors")}}
 
 
 # The versions of Alpaca's API: v2 of stocks and trading, v1beta1 of options, v1beta3 of crypto.
 _SHAPES: dict[str, Shape] = {
-    "/api/v2/": _of_alpaca,
-    "/api/v1beta1/": _of_alpaca,
-    "/api/v1beta3/": _of_alpaca,
-    "/udf/": _of_udf,
+    "/api/v2/": _alpaca_body,
+    "/api/v1beta1/": _alpaca_body,
+    "/api/v1beta3/": _alpaca_body,
+    "/udf/": _udf_body,
 }
 
 
 def shape_of(path: str) -> Shape | None:
     """Return the shape of errors at a decoded path; None for RFC 9457's."""
     if is_unversioned(path):
-        return _unversioned
+        return _unversioned_body
     if path.removesuffix("/") == "/api/v1/corporate-actions":
-        return _of_alpaca
+        return _alpaca_body
     return next((shape for prefix, shape in _SHAPES.items() if f"{path}/".startswith(prefix)), None)
 
 
 def error_status(status: int, code: str, path: str) -> int:
     """Return the status of an error at a decoded path. status: elsewhere."""
-    return _ALPACA_STATUSES.get(code, status) if shape_of(path) is _of_alpaca else status
+    return _ALPACA_STATUSES.get(code, status) if shape_of(path) is _alpaca_body else status
 
 
 def error_body(problem: Mapping[str, Any], path: str) -> tuple[str, bytes]:

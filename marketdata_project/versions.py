@@ -17,7 +17,7 @@ from web.requests.parameters import single_parameters
 from web.requests.wsgi_variables import REPEATABLE_ANSWER
 
 # The fewest months from a deprecation to its sunset.
-LEAST_MONTHS = 18
+FEWEST_MONTHS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ REMOVED = {
 }
 
 
-def instead_of(path: str) -> str | None:
+def replacement_of_removed(path: str) -> str | None:
     """Return what to use instead of a removed path, which is decoded; None for all other paths."""
     path = path.removesuffix("/")
     return next((instead for pattern, instead in REMOVED.items() if re.fullmatch(pattern, path)), None)

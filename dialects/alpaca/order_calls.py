@@ -144,7 +144,7 @@ class AlpacaOrderInput(KnownFieldsSerializer):
     time_in_force = Word([*TimeInForce])
     limit_price = NumberOrText(required=False, allow_null=True)
     stop_price = NumberOrText(required=False, allow_null=True)
-    client_order_id = client_order_id_field()
+    client_order_id = client_order_id_field("A second order with it is refused.")
     order_class = Word(["simple", *_LEGS], required=False, allow_blank=True, allow_null=True)
     take_profit = AlpacaTakeProfit(required=False, allow_null=True)
     stop_loss = AlpacaStopLoss(required=False, allow_null=True)
@@ -186,7 +186,7 @@ class AlpacaReplacementInput(KnownFieldsSerializer):
     time_in_force = Word([*TimeInForce], required=False)
     limit_price = NumberOrText(required=False)
     stop_price = NumberOrText(required=False)
-    client_order_id = client_order_id_field()
+    client_order_id = client_order_id_field("A second order with it is refused.")
     trail = UnofferedField("trailing stops")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from web.requests.json_document import read_json
 
 UPDATES = "trade_updates"
 # Events after which an order has another status. All other changes are called "restated".
-_OF_STATUS = (OrderAccepted, OrderWorking, OrderRejected, CancelRequested, OrderEnded)
+_STATUS_EVENTS = (OrderAccepted, OrderWorking, OrderRejected, CancelRequested, OrderEnded)
 
 
 class TradeUpdates:
@@ -110,7 +110,7 @@ def _updates(row: EventRow) -> Iterator[dict[str, Any]]:
             amounts = {"price": plain(event.price), "qty": plain(event.quantity)}
             yield {"event": name, "execution_id": event.execution_id, **amounts, **update}
         else:
-            yield {"event": document["status"] if isinstance(event, _OF_STATUS) else "restated", **update}
+            yield {"event": document["status"] if isinstance(event, _STATUS_EVENTS) else "restated", **update}
 
 
 def _account_of(caller: Caller) -> str:

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from marketdata_project.versions import DEPRECATIONS, LEAST_MONTHS, REMOVED, VERSIONS
+from marketdata_project.versions import DEPRECATIONS, FEWEST_MONTHS, REMOVED, VERSIONS
 
 TEXT = (settings.BASE_DIR / "docs" / "versions.md").read_text()
 
@@ -25,4 +25,4 @@ def test_the_tables_are_the_data():
 
 
 def test_the_page_promises_the_least_time():
-    assert f"at least {LEAST_MONTHS} months" in TEXT
+    assert f"at least {FEWEST_MONTHS} months" in TEXT

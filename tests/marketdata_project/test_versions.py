@@ -17,12 +17,12 @@ from marketdata_project import versions
 from marketdata_project.schema_view import schema_document
 from marketdata_project.versions import (
     DEPRECATIONS,
-    LEAST_MONTHS,
+    FEWEST_MONTHS,
     REMOVED,
     VERSIONS,
     Deprecation,
     deprecation_of,
-    instead_of,
+    replacement_of_removed,
 )
 from tests.api_client import Api, make_key, problem, until_limited
 from tests.front.front_server import ask, echo, running
@@ -42,7 +42,7 @@ def test_a_deprecated_path_is_its_successors_view(each: Deprecation):
 @pytest.mark.parametrize("each", [*ALL, v3_site.V1_DEPRECATION], ids=lambda each: each.path)
 def test_what_is_deprecated_stays_for_18_months(each: Deprecation):
     months = (each.sunset.year - each.since.year) * 12 + each.sunset.month - each.since.month
-    assert months >= LEAST_MONTHS
+    assert months >= FEWEST_MONTHS
     assert each.sunset.day >= min(each.since.day, monthrange(each.sunset.year, each.sunset.month)[1])
 
 
@@ -67,9 +67,9 @@ def test_a_removed_path_is_gone_whatever_the_method_and_without_credentials(
 
 
 def test_a_path_beside_a_removed_one_is_not_gone():
-    assert instead_of("/api/v1/risk/what-if") is not None
+    assert replacement_of_removed("/api/v1/risk/what-if") is not None
     for path in ("/api/v2/risk/what-if", "/api/v1/risk/what-if/x", "/api/v1/risk", "/x/api/v1/risk/what-if"):
-        assert instead_of(path) is None
+        assert replacement_of_removed(path) is None
 
 
 deprecated_urls = pytest.mark.urls(deprecated_site.__name__)

@@ -39,14 +39,17 @@ def _price(text: str) -> Amount:
     return Amount(low=-MOST, high=MOST, required=False, allow_null=True, help_text=text)
 
 
-def client_order_id_field() -> Pattern:
+def client_order_id_field(
+    repeated: str = "A second call with it, and the same terms, gives the first one's order.",
+) -> Pattern:
+    """Return the field. repeated: what a second call with the same id does."""
     return Pattern(
         "[!-~]+",
         "1-128 visible ASCII characters",
         max_length=128,
         required=False,
         allow_null=True,
-        help_text="The client's own id. A second call with it, and the same terms, gives the first one's order.",
+        help_text=f"The client's own id. {repeated}",
     )
 
 
