@@ -51,7 +51,7 @@ from store.walk import CommitRecord
 # An attempt that is older failed. A process gives up its own one at half this age; and a server of ClickHouse ends a connection
 # on which nothing was sent for an hour, so that no insert of a stopped process comes later.
 _OLD_SECONDS = 24 * 3_600
-_IDS_BYTES, _DATE_BYTES = 64 * 2**20, 1_024
+IDS_BYTES, _DATE_BYTES = 64 * 2**20, 1_024
 LogKey = tuple[Dataset, str]
 
 
@@ -341,7 +341,7 @@ class RecentIdTimes:
         self._catalogue = catalogue
         self._tables = tables
         self._dates: LRUCache[tuple[int, int], tuple[CommitId, IdTimes]] = LRUCache(
-            _IDS_BYTES, getsizeof=lambda date: min(_DATE_BYTES + date[1].nbytes, _IDS_BYTES)
+            IDS_BYTES, getsizeof=lambda date: min(_DATE_BYTES + date[1].nbytes, IDS_BYTES)
         )
         self._mutex = threading.Lock()
 
