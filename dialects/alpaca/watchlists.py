@@ -51,6 +51,8 @@ class WatchedSymbolField(SymbolField):
 class AlpacaWatchlistChange(KnownFieldsSerializer):
     """Another name, or other symbols, of a watchlist."""
 
+    examples: ClassVar = {"Another name": {"name": "growth"}}
+
     name = Text(max_length=64, required=False, help_text="No other watchlist of the account has it.")
     symbols = serializers.ListField(
         child=WatchedSymbolField(), max_length=MOST_SYMBOLS, required=False, help_text="In their order."
@@ -67,6 +69,8 @@ class AlpacaWatchlistInput(AlpacaWatchlistChange):
 
 class AlpacaWatchlistAsset(KnownFieldsSerializer):
     """An asset to add."""
+
+    examples: ClassVar = {"A share": {"symbol": "AAPL"}}
 
     symbol = WatchedSymbolField()
 
