@@ -41,7 +41,7 @@ from stats.live.hub import Arguments, Result, RunInThread
 from stats.live.tokens import Token, parse_event_number, parse_tokens
 from web.correlation import ENVIRON_NAME
 from web.problem_body import PROBLEM_OF
-from web.requests.exceptions import RequestError
+from web.requests.exceptions import MalformedDocument, RequestError
 from web.requests.received import ReceivedCall, call_in
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Client:
             with connection.loop_time.timed():
                 caller = None if self.identity is None else self.identity.caller
                 request = connection.wire.request(body, caller)
-        except (UnknownOperation, RequestError) as error:
+        except (UnknownOperation, MalformedDocument) as error:
             connection.end(MALFORMED_MESSAGE._replace(message=str(error)))
             return
         except _REFUSALS as error:

@@ -1,6 +1,8 @@
 """What Alpaca's streams understand and answer, message by message, without a server."""
 
+import asyncio
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import msgpack  # type: ignore[import-untyped]
 import orjson
@@ -11,6 +13,7 @@ from dialects.alpaca.market_stream import MarketStream
 from dialects.alpaca.stream_rows import StreamRows, timestamp
 from dialects.alpaca.trade_updates import TradeUpdates
 from ratelimit.callers import Caller
+from stats.live.client import Client
 from stats.live.exceptions import UnknownChannel, UnknownOperation
 from stats.live.frames import Message
 from store.market_store import MarketStore
@@ -54,6 +57,16 @@ def test_only_what_is_new_is_asked_of_the_feed():
     assert (request["op"], request["channels"]) == ("unsubscribe", ["trades:AAPL"])
     (state,) = said(wire, {"op": "unsubscribed", "id": request["id"]})
     assert (state["trades"], state["corrections"]) == (["MSFT"], ["MSFT"])
+
+
+def test_a_symbol_that_cannot_be_one_is_refused_and_the_connection_stays():
+    client = object.__new__(Client)
+    client.identity, client.connection = Mock(caller=CALLER), MagicMock(wire=MarketStream("equities"))
+    asyncio.run(client._take(msgpack.packb({"action": "subscribe", "trades": ["@X"]})))
+    client.connection.end.assert_not_called()
+    (error,), _ = client.connection.send.call_args
+    assert error["op"] == "error"
+    assert said(MarketStream("equities"), error)[0]["code"] == 400
 
 
 def test_a_refused_message_changes_no_subscription():
