@@ -13,42 +13,35 @@ from dialects.alpaca.hours import AlpacaHoursViewSet
 from dialects.alpaca.newest import AlpacaNewestViewSet
 from dialects.alpaca.options import AlpacaChainViewSet
 from dialects.alpaca.order_calls import AlpacaOrdersViewSet
-from dialects.alpaca.pages import AlpacaPagesViewSet
+from dialects.alpaca.pages import AlpacaPagesViewSet, AlpacaRowsViewSet
 from dialects.alpaca.portfolio_history import AlpacaPortfolioHistoryViewSet
 from dialects.alpaca.positions import AlpacaPositionsViewSet
 from dialects.alpaca.watchlists import AlpacaWatchlistsViewSet
 from dialects.udf.history import UdfHistoryViewSet
-from dialects.udf.views import UdfViewSet
+from dialects.udf.views import UDF_ACTIONS, UdfViewSet
 
 _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
 _ROWS = ("bars", "trades", "quotes")
+# Of each class: the base of its paths, the paths of the newest rows, and what it has pages of, and newest rows.
+_CLASSES = (
+    ("equities", "v2/stocks", "{}/latest", _ROWS, _ROWS),
+    ("crypto", "v1beta3/crypto/us", "latest/{}", _ROWS, _ROWS),
+    ("options", "v1beta1/options", "{}/latest", ("bars", "trades"), ("trades", "quotes")),
+)
 
 
-def _stocks() -> Iterator[URLPattern]:
+def _market_data() -> Iterator[URLPattern]:
+    for market_class, base, latest, pages, newest in _CLASSES:
+        for rows in pages:
+            yield _rows(AlpacaPagesViewSet, market_class, rows, f"{base}/{rows}")
+        for rows in newest:
+            yield _rows(AlpacaNewestViewSet, market_class, rows, f"{base}/{latest.format(rows)}")
+        yield _rows(AlpacaNewestViewSet, market_class, "snapshots", f"{base}/snapshots")
     for rows in _ROWS:
-        yield _pages("equities", rows, rf"v2/stocks/{rows}")
-        yield _pages("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}")
-        yield _newest("equities", rows, rf"v2/stocks/{rows}/latest")
-        yield _newest("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}/latest")
-    yield _newest("equities", "snapshots", r"v2/stocks/snapshots")
-    yield _newest("equities", "snapshots", rf"v2/stocks/{_SYMBOL}/snapshot")
-
-
-def _crypto() -> Iterator[URLPattern]:
-    for rows in _ROWS:
-        yield _pages("crypto", rows, rf"v1beta3/crypto/us/{rows}")
-        yield _newest("crypto", rows, rf"v1beta3/crypto/us/latest/{rows}")
-    yield _newest("crypto", "snapshots", r"v1beta3/crypto/us/snapshots")
-
-
-def _options() -> Iterator[URLPattern]:
-    for rows in ("bars", "trades"):
-        yield _pages("options", rows, rf"v1beta1/options/{rows}")
-    for rows in ("trades", "quotes"):
-        yield _newest("options", rows, rf"v1beta1/options/{rows}/latest")
-    yield _newest("options", "snapshots", r"v1beta1/options/snapshots")
-    chain = AlpacaChainViewSet.as_view({"get": "retrieve"})
-    yield _path(r"v1beta1/options/snapshots/(?P<symbol>[^/]+)", chain, "options-chain")
+        yield _rows(AlpacaPagesViewSet, "equities", rows, f"v2/stocks/{_SYMBOL}/{rows}")
+        yield _rows(AlpacaNewestViewSet, "equities", rows, f"v2/stocks/{_SYMBOL}/{rows}/latest")
+    yield _rows(AlpacaNewestViewSet, "equities", "snapshots", f"v2/stocks/{_SYMBOL}/snapshot")
+    yield _rows(AlpacaChainViewSet, "options", "chain", r"v1beta1/options/snapshots/(?P<symbol>[^/]+)")
 
 
 def _trading() -> Iterator[URLPattern]:
@@ -86,20 +79,13 @@ def _trading() -> Iterator[URLPattern]:
         yield _path(f"v2/{route}", view.as_view(cast("Any", actions)), name)
 
 
-def _pages(market_class: str, rows: str, route: str) -> URLPattern:
-    is_single = _SYMBOL in route
-    view = AlpacaPagesViewSet.as_view(
-        {"get": "retrieve"}, subject=f"{market_class}-{rows}", is_single=is_single
-    )
-    return _path(route, view, f"{market_class}-{rows}{'-single' if is_single else ''}")
-
-
-def _newest(market_class: str, subject: str, route: str) -> URLPattern:
-    is_single = _SYMBOL in route
-    view = AlpacaNewestViewSet.as_view(
+def _rows(view: type[AlpacaRowsViewSet], market_class: str, subject: str, route: str) -> URLPattern:
+    is_single = "symbol" in route
+    route_view = view.as_view(
         {"get": "retrieve"}, market_class=market_class, subject=subject, is_single=is_single
     )
-    return _path(route, view, f"{market_class}-latest-{subject}{'-single' if is_single else ''}")
+    name = f"{market_class}-{'latest-' if view is AlpacaNewestViewSet else ''}{subject}"
+    return _path(route, route_view, f"{name}-single" if is_single and subject != "chain" else name)
 
 
 def _path(route: str, view: Any, name: str) -> URLPattern:
@@ -107,24 +93,21 @@ def _path(route: str, view: Any, name: str) -> URLPattern:
     return pattern
 
 
+_hours = AlpacaHoursViewSet.as_view
 below_api = [
-    *_stocks(),
-    *_crypto(),
-    *_options(),
-    _path("v1/corporate-actions", AlpacaActionsViewSet.as_view({"get": "list"}), "corporate-actions"),
+    *_market_data(),
+    _path("v1/corporate-actions", AlpacaActionsViewSet.as_view({"get": "retrieve"}), "corporate-actions"),
     *_trading(),
-    _path("v2/clock", AlpacaHoursViewSet.as_view({"get": "clock"}), "clock"),
-    *(
-        _path(
-            f"{prefix}/meta/exchanges", AlpacaHoursViewSet.as_view({"get": "exchanges"}), f"{name}-exchanges"
-        )
-        for prefix, name in (("v2/stocks", "equities"), ("v1beta1/options", "options"))
-    ),
-    _path("v2/calendar", AlpacaHoursViewSet.as_view({"get": "calendar"}), "calendar"),
+    _path("v2/clock", _hours({"get": "clock"}), "clock"),
+    _path("v2/stocks/meta/exchanges", _hours({"get": "exchanges"}), "equities-exchanges"),
+    _path("v1beta1/options/meta/exchanges", _hours({"get": "exchanges"}), "options-exchanges"),
+    _path("v2/calendar", _hours({"get": "calendar"}), "calendar"),
 ]
 
-_UDF = ("config", "time", "symbols", "search", "marks", "timescale_marks", "quotes")
 below_udf = [
     re_path(r"^history/?\Z", UdfHistoryViewSet.as_view({"get": "retrieve"}), name="udf-history"),
-    *(re_path(rf"^{name}/?\Z", UdfViewSet.as_view({"get": name}), name=f"udf-{name}") for name in _UDF),
+    *(
+        re_path(rf"^{name}/?\Z", UdfViewSet.as_view({"get": name}), name=f"udf-{name}")
+        for name in UDF_ACTIONS
+    ),
 ]

@@ -8,15 +8,18 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
-from django.http.response import HttpResponseBase
-from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
 
-from dialects.alpaca.pages import PAGE_TOKEN, AlpacaAnswer, LastInstantField, parameter
+from dialects.alpaca.pages import (
+    PAGE_TOKEN,
+    AlpacaAnswer,
+    AlpacaRowsViewSet,
+    LastInstantField,
+    parameter,
+    query_of_walk,
+)
 from stats.delivery.answers import TakeSnapshot
-from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
-from stats.market_data.query import MARKET_CLASSES, MARKET_DATASETS, MarketDataQuery
+from stats.market_data.query import MARKET_DATASETS, MarketDataQuery
 from stats.market_data.query_parameters import RowQuerySerializer
 from stats.parameters import BoundField, FieldNamesField, query_values
 from store.timestamps import DAY_NS
@@ -56,14 +59,13 @@ def action_of(row: Mapping[str, Any], symbol: str) -> tuple[str, dict[str, Any]]
             return "forward_split", {**common, "cusip": ""}
         return "reverse_split", {**common, "old_cusip": "", "new_cusip": ""}
     if kind in {"dividend", "special_dividend"}:
-        flags = {"special": kind == "special_dividend", "foreign": False}
-        return "cash_dividend", {
-            **common,
-            "cusip": "",
+        paid = {
             "rate": row["amount"],
             "currency": row["currency"],
-            **flags,
+            "special": kind != "dividend",
+            "foreign": False,
         }
+        return "cash_dividend", {**common, "cusip": "", **paid}
     return None
 
 
@@ -88,30 +90,7 @@ class AlpacaActions(AlpacaAnswer):
         return {"corporate_actions": found, "next_page_token": self.page.neighbours(page)["next_cursor"]}
 
 
-def _parsed(query_string: str) -> tuple[MarketDataQuery, tuple[str, ...]]:
-    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
-    values = query_values(_SERIALIZER, query_string)
-    types = values.get("types", TYPES)
-    if not set(types) <= set(TYPES):
-        raise InvalidParameter("invalid_parameter", f"types: only {', '.join(TYPES)} are known here")
-    query = MarketDataQuery.of(
-        MARKET_DATASETS["corporate-actions"],
-        values["symbols"].names,
-        market_class=MARKET_CLASSES["equities"],
-        universe=values["symbols"].universe,
-        limit=values.get("limit"),
-        several=True,
-        cursor=values.get("page_token"),
-        is_descending=values.get("sort") == "desc",
-        start_ns=values["start"].instant_ns // DAY_NS * DAY_NS if "start" in values else None,
-        end_ns=-(-values["end"].instant_ns // DAY_NS) * DAY_NS if "end" in values else None,
-        has_maximum_range=False,
-        skips_unknown=True,
-    )
-    return query, types
-
-
-def _actions_snapshot(query: MarketDataQuery, types: tuple[str, ...], *, now_ns: int) -> AlpacaActions:
+def _snapshot(query: MarketDataQuery, types: tuple[str, ...], *, now_ns: int) -> AlpacaActions:
     today_ns = now_ns // DAY_NS * DAY_NS
     start_ns = today_ns if query.start_ns is None else query.start_ns
     end_ns = today_ns + DAY_NS if query.end_ns is None else query.end_ns
@@ -119,23 +98,30 @@ def _actions_snapshot(query: MarketDataQuery, types: tuple[str, ...], *, now_ns:
         raise InvalidParameter("invalid_range", "start must not be after end")
     until_ns = today_ns + DAY_NS if None in (query.start_ns, query.end_ns) else None
     query = replace(query, start_ns=start_ns, end_ns=end_ns)
-    page = page_snapshot(query, now_ns=now_ns)
-    return AlpacaActions(query, page, types, until_ns=until_ns)
+    return AlpacaActions(query, page_snapshot(query, now_ns=now_ns), types, until_ns=until_ns)
 
 
-class AlpacaActionsViewSet(AnswerViewSet):
+class AlpacaActionsViewSet(AlpacaRowsViewSet):
     """Corporate actions."""
 
-    access = {"list": Access("market:read", cost="page")}
+    access = {"retrieve": Access("market:read", cost="page")}
     # Not of the document of v1, below whose prefix its clients expect it.
-    schema = None
-    renderer_classes = [JSONRenderer]
-
-    def list(self, request: Request) -> HttpResponseBase:
-        """The corporate actions of symbols."""
-        return self.respond(request, request.META["QUERY_STRING"])
+    schema = None  # type: ignore[assignment]
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
         """See `AnswerViewSet.parse_call`."""
-        return partial(_actions_snapshot, *_parsed(query_string))
+        values = query_values(_SERIALIZER, query_string)
+        types = values.get("types", TYPES)
+        if not set(types) <= set(TYPES):
+            raise InvalidParameter("invalid_parameter", f"types: only {', '.join(TYPES)} are known here")
+        start, end = (values[name].instant_ns if name in values else None for name in ("start", "end"))
+        query = query_of_walk(
+            MARKET_DATASETS["corporate-actions"],
+            "equities",
+            None,
+            values,
+            start_ns=start and start // DAY_NS * DAY_NS,
+            end_ns=end and -(-end // DAY_NS) * DAY_NS,
+        )
+        return partial(_snapshot, query, types)

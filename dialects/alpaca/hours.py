@@ -22,7 +22,7 @@ from web.views import DeclaredView
 
 EXCHANGE = "XNYS"
 # The first and the last date of Alpaca's calendar, both included.
-_FIRST, _LAST = "1970-01-01", "2029-12-31"
+_BOUNDS = {"start": "1970-01-01", "end": "2029-12-31"}
 
 
 class AlpacaClock(AnswerDocument):
@@ -44,15 +44,16 @@ class AlpacaCalendarDate(AnswerDocument):
     session_close: Annotated[str, like("2000")]
 
 
-def _date(name: str, default: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, description=f"A date, included. Default: {default}.")
-
-
 class AlpacaHoursViewSet(DeclaredView, ViewSet):
     """The exchange's hours, and the exchanges."""
 
     access = {name: Access("market:read") for name in ("clock", "calendar", "exchanges")}
-    parameters = {"calendar": (_date("start", _FIRST), _date("end", _LAST))}
+    parameters = {
+        "calendar": tuple(
+            OpenApiParameter(name, str, description=f"A date, included. Default: {default}.")
+            for name, default in _BOUNDS.items()
+        )
+    }
     answers = {"clock": AlpacaClock, "calendar": list[AlpacaCalendarDate]}
 
     def clock(self, request: Request) -> Response:
@@ -62,10 +63,10 @@ class AlpacaHoursViewSet(DeclaredView, ViewSet):
 
     def calendar(self, request: Request) -> Response:
         """The trading dates in a range."""
-        first, last = (self._day(name, default) for name, default in (("start", _FIRST), ("end", _LAST)))
+        first, last = map(self._day, _BOUNDS)
         if first > last:
             raise InvalidParameter(
-                "invalid_range", f"start must not be after end, which is {_LAST} by default"
+                "invalid_range", f"start is after end, which is {_BOUNDS['end']} by default"
             )
         return Response([each.as_json() for each in calendar_dates(first, last)])
 
@@ -77,10 +78,9 @@ class AlpacaHoursViewSet(DeclaredView, ViewSet):
         """The MIC of each letter that stands for an exchange."""
         return Response({letter: mic for mic, letter in EXCHANGE_LETTERS.items()})
 
-    def _day(self, name: str, default: str) -> int:
-        text = self.query.get(name, default)
+    def _day(self, name: str) -> int:
         try:
-            return parse_timestamp(text) // DAY_NS
+            return parse_timestamp(self.query.get(name, _BOUNDS[name])) // DAY_NS
         except InvalidTimestamp as error:
             raise InvalidParameter(error.code, f"{name}: {error}") from None
 

@@ -21,7 +21,6 @@ from trades.conditions.tapes import EXCHANGE_LETTERS
 BAR_NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap"}
 QUOTE_NAMES = {"ap": "ask", "as": "ask_size", "bp": "bid", "bs": "bid_size"}
 _TRADE_NUMBER = "^[0-9]{1,18}$"
-_TIME = OutColumn("t", ColumnRole.TIME)
 
 Columns = Mapping[str, Any]
 """Our columns by name, as Arrow arrays."""
@@ -39,14 +38,12 @@ class AlpacaRows:
     def table(self, table: Table, *, zone: str) -> Table:
         """Return rows in Alpaca's form. zone: of the days by which bars are dated."""
         ours = dict(zip(table.data.column_names, table.arrays(), strict=True))
-        whole = {column.name for column in table.columns if column.is_integer}
-        is_whole = bool(whole & {"volume", "bid_size"})
+        is_whole = any(each.is_integer and each.name in {"volume", "bid_size"} for each in table.columns)
         columns = tuple(
-            OutColumn(each.name, each.role, is_whole) if each.role is ColumnRole.VOLUME else each
+            OutColumn(each.name, each.role, is_whole and each.role is ColumnRole.VOLUME)
             for each in self.columns
         )
-        times = {"t": _times(ours, zone)}
-        return Table.of(columns, {**self.made(ours), **times})
+        return Table.of(columns, {**self.made(ours), "t": _times(ours, zone)})
 
 
 def _times(ours: Columns, zone: str) -> Any:
@@ -55,14 +52,6 @@ def _times(ours: Columns, zone: str) -> Any:
         return ours["timestamp"]
     midnights = pa.array(ours["date"].to_numpy() * DAY_NS, pa.timestamp("ns"))
     return pc.assume_timezone(midnights, zone).cast(pa.int64())
-
-
-def _numbers(*names: str) -> tuple[OutColumn, ...]:
-    return tuple(OutColumn(name, ColumnRole.NUMBER) for name in names)
-
-
-def _bar_values(ours: Columns) -> Mapping[str, Any]:
-    return {**{letter: ours[name] for letter, name in BAR_NAMES.items()}, "n": ours["trade_count"]}
 
 
 def _trade_values(ours: Columns) -> Mapping[str, Any]:
@@ -78,17 +67,15 @@ def trade_number(trade_id: str | None) -> int | None:
 
 
 def _quote_values(ours: Columns) -> Mapping[str, Any]:
+    count = len(ours["bid"])
     # A quote that is of all exchanges has none.
-    exchanges = (
-        _exchanges(ours["exchange"]) if "exchange" in ours else pa.nulls(len(ours["bid"]), pa.string())
-    )
+    exchanges = _exchanges(ours["exchange"]) if "exchange" in ours else pa.nulls(count, pa.string())
     # Its clients need numbers: a side without a quote has 0.
-    values = {
+    sides = {
         letter: np.nan_to_num(ours[name].to_numpy(zero_copy_only=False))
         for letter, name in QUOTE_NAMES.items()
     }
-    conditions = ours.get("conditions", np.full(len(ours["bid"]), ""))
-    return {**values, "ax": exchanges, "bx": exchanges, "c": conditions}
+    return {**sides, "ax": exchanges, "bx": exchanges, "c": ours.get("conditions", np.full(count, ""))}
 
 
 def _exchanges(names: Any) -> Any:
@@ -97,43 +84,24 @@ def _exchanges(names: Any) -> Any:
     return pa.DictionaryArray.from_arrays(coded.indices, pa.array(letters, pa.string())).dictionary_decode()
 
 
+def _columns(**roles: ColumnRole) -> tuple[OutColumn, ...]:
+    return tuple(OutColumn(name, role) for name, role in roles.items())
+
+
+_TIME, _NUMBER, _INTEGER = ColumnRole.TIME, ColumnRole.NUMBER, ColumnRole.INTEGER
+_VOLUME, _TEXT, _WORDS = ColumnRole.VOLUME, ColumnRole.TEXT, ColumnRole.WORDS
 BARS = AlpacaRows(
     "bars",
     OHLCV,
-    (
-        _TIME,
-        *_numbers("o", "h", "l", "c"),
-        OutColumn("v", ColumnRole.VOLUME),
-        OutColumn("n", ColumnRole.INTEGER),
-        *_numbers("vw"),
-    ),
-    _bar_values,
+    _columns(t=_TIME, o=_NUMBER, h=_NUMBER, l=_NUMBER, c=_NUMBER, v=_VOLUME, n=_INTEGER, vw=_NUMBER),
+    lambda ours: {letter: ours[name] for letter, name in {**BAR_NAMES, "n": "trade_count"}.items()},
 )
 TRADES = AlpacaRows(
     "trades",
     TRADE_TICKS,
-    (
-        _TIME,
-        OutColumn("x", ColumnRole.TEXT),
-        *_numbers("p"),
-        OutColumn("s", ColumnRole.VOLUME),
-        OutColumn("c", ColumnRole.WORDS),
-        OutColumn("i", ColumnRole.INTEGER),
-    ),
+    _columns(t=_TIME, x=_TEXT, p=_NUMBER, s=_VOLUME, c=_WORDS, i=_INTEGER),
     _trade_values,
 )
-QUOTES = AlpacaRows(
-    "quotes",
-    QUOTE_ROWS,
-    (
-        _TIME,
-        OutColumn("ax", ColumnRole.TEXT),
-        *_numbers("ap"),
-        OutColumn("as", ColumnRole.VOLUME),
-        OutColumn("bx", ColumnRole.TEXT),
-        *_numbers("bp"),
-        OutColumn("bs", ColumnRole.VOLUME),
-        OutColumn("c", ColumnRole.WORDS),
-    ),
-    _quote_values,
-)
+_SIDE = {"ax": _TEXT, "ap": _NUMBER, "as": _VOLUME, "bx": _TEXT, "bp": _NUMBER, "bs": _VOLUME}
+QUOTES = AlpacaRows("quotes", QUOTE_ROWS, _columns(t=_TIME, **_SIDE, c=_WORDS), _quote_values)
+KINDS = {each.name: each for each in (BARS, TRADES, QUOTES)}

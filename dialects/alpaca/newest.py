@@ -6,20 +6,15 @@ from functools import lru_cache, partial
 from typing import Annotated, Any
 
 import msgspec
-from django.http.response import HttpResponseBase
 from msgspec import Raw
-from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import BARS, QUOTES, TRADES, AlpacaRows
 from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, option_snapshot, row
 from dialects.alpaca.options import with_greeks
-from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, ZONES, label_of
+from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, ZONES, AlpacaRowsViewSet, label_of
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import TakeSnapshot
-from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import PageSnapshot
-from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import BestOptions
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.query_parameters import Parameters, RowQuerySerializer
@@ -28,10 +23,8 @@ from stats.parameters import SymbolList, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.instruments.services import requested_symbol
-from web.endpoints import Access
 from web.lists.pages import PAGE_LIMIT
 from web.requests.exceptions import InvalidParameter
-from web.routed_views import RoutedViewSet
 
 # Of a report's rows, in its order: their kind, and their names in a snapshot, the newest row first.
 _SNAPSHOT = (
@@ -40,46 +33,38 @@ _SNAPSHOT = (
     (BARS, ("minuteBar",)),
     (BARS, ("dailyBar", "prevDailyBar")),
 )
-_OF_OPTIONS = {name: kind for kind, names in _SNAPSHOT[:2] for name in names}
+_MEMBERS, _OF_OPTIONS = (
+    {name: kind for kind, names in parts for name in names} for parts in (_SNAPSHOT, _SNAPSHOT[:2])
+)
 # What is asked for: the report that has it, and the rows' place in the report; all rows for a snapshot.
 _SOURCES = {"bars": ("snapshot", 2), "trades": ("latest", 0), "quotes": ("latest", 1), "snapshots": ("snapshot", None)}  # fmt: skip
 # The parameters of each class.
 _OWN: dict[str, Parameters] = {"equities": (FEED, CURRENCY), "options": (OPTION_FEED, "limit"), "crypto": ()}
 
 
-@dataclass(frozen=True, eq=False)
-class AlpacaNewest(Report):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AlpacaNewest(NewestReport):
     """The newest rows of symbols. labels: the symbols' names as the client wrote them. is_single: of a path with a symbol."""
 
-    query: Annotated[ReportQuery, Irrelevant("the report has it")]
-    newest: NewestReport
     asked: Annotated[str, Irrelevant("the name has it")]
     labels: tuple[str, ...]
     is_single: bool
 
     @property
     def name(self) -> str:
-        return f"alpaca-{self.asked}-{self.newest.name}"
+        return f"alpaca-{self.asked}-{super().name}"
 
-    @property
-    def snapshots(self) -> list[PageSnapshot]:
-        return self.newest.snapshots
-
-    @property
-    def watched(self) -> Any:
-        return self.newest.watched
-
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:  # type: ignore[override]
         """See `AnswerSnapshot.document`."""
         place = _SOURCES[self.asked][1]
-        members = dict(zip(self.labels, self.newest.members, strict=True))
+        members = dict(zip(self.labels, self.members, strict=True))
         if place is not None:
             found = {label: _rows(_SNAPSHOT[place][0], pages[place]) for label, pages in members.items()}
             first = {label: rows[0] for label, rows in found.items() if rows}
             if self.is_single:
                 return {"symbol": self.labels[0], self.asked.removesuffix("s"): first.get(self.labels[0])}
             return {self.asked: first}
-        snapshot = _option_snapshot if self.newest.query.report == OPTION_SNAPSHOT else _snapshot
+        snapshot = _option_snapshot if self.query.report == OPTION_SNAPSHOT else _snapshot
         snapshots = {label: snapshot(pages) for label, pages in members.items()}
         if self.is_single:
             return {"symbol": self.labels[0], **snapshots[self.labels[0]]}
@@ -112,45 +97,29 @@ def _rows(kind: AlpacaRows, page: PageSnapshot | None) -> list[Raw]:
 
 @lru_cache(maxsize=8)
 def _serializer(market_class: str, *, several: bool) -> RowQuerySerializer:
-    own = _OWN[market_class]
-    return RowQuerySerializer((*(("symbols",) if several else ()), *own), needs_range=False)
+    return RowQuerySerializer((*(("symbols",) if several else ()), *_OWN[market_class]), needs_range=False)
 
 
-class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
-    """The newest rows of symbols.
-
-    Of a route: market_class; subject, a name of `_SOURCES`; is_single: whether it has a symbol.
-    """
-
-    access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
-    renderer_classes = [JSONRenderer]
-    market_class = ""
-    subject = ""
-    is_single = False
+class AlpacaNewestViewSet(AlpacaRowsViewSet):
+    """The newest rows of symbols. subject: a name of `_SOURCES`."""
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        example = label_of(MARKET_CLASSES[self.market_class].example, self.market_class)
-        place = _SOURCES[self.subject][1]
-        if place is None:
-            members = {name: kind for kind, names in _SNAPSHOT for name in names}
-            name = "" if self.market_class == "equities" else "snapshots"
-            is_option = self.market_class == "options"
-            each = option_snapshot(_OF_OPTIONS) if is_option else newest_rows(members)
-            found = by_symbol(example, each, name=name)
-        else:
+        market_class, place = self.market_class, _SOURCES[self.subject][1]
+        example = label_of(MARKET_CLASSES[market_class].example, market_class)
+        members, summary, name = _MEMBERS, "Snapshots", "" if market_class == "equities" else "snapshots"
+        each = option_snapshot(_OF_OPTIONS) if market_class == "options" else newest_rows(members)
+        if place is not None:
             kind = _SNAPSHOT[place][0]
-            members = {self.subject.removesuffix("s"): kind}
-            found = by_symbol(example, row(kind), name=self.subject)
-        summary = "Snapshots" if place is None else f"Latest {self.subject}"
-        answer = newest_rows(members, example) if self.is_single else found
-        serializer = _serializer(self.market_class, several=not self.is_single)
+            members, summary, name = (
+                {self.subject.removesuffix("s"): kind},
+                f"Latest {self.subject}",
+                self.subject,
+            )
+            each = row(kind)
+        answer = newest_rows(members, example) if self.is_single else by_symbol(example, each, name=name)
+        serializer = _serializer(market_class, several=not self.is_single)
         return described_call(summary, serializer, answer, is_single=self.is_single)
-
-    def retrieve(self, request: Request, symbol: str | None = None) -> HttpResponseBase:
-        """The newest rows, by symbol."""
-        route = {"market_class": self.market_class, "subject": self.subject, "symbol": symbol}
-        return self.respond(request, request.META["QUERY_STRING"], **route)
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
@@ -160,7 +129,7 @@ class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
         symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
         if values.get("limit", PAGE_LIMIT) < len(symbols.names):
             raise InvalidParameter(
-                "invalid_limit", "limit: all symbols stand in one page, so at least their number"
+                "invalid_limit", "limit: must be at least the number of symbols: they stand in one page"
             )
         report = _SOURCES[path["subject"]][0]
         query = ReportQuery(
@@ -177,7 +146,9 @@ class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
 
 
 def _newest_snapshot(query: ReportQuery, asked: str, *, is_single: bool, now_ns: int) -> AlpacaNewest:
-    newest = report_snapshot(query, now_ns=now_ns)
-    names = query.symbols or newest.query.symbols
-    labels = tuple(label_of(name, query.market_class) for name in names)
-    return AlpacaNewest(query, newest, asked, labels, is_single)
+    found = report_snapshot(query, now_ns=now_ns)
+    labels = tuple(label_of(name, query.market_class) for name in query.symbols or found.query.symbols)
+    return AlpacaNewest(
+        query=found.query, members=found.members, universe=found.universe,
+        asked=asked, labels=labels, is_single=is_single,
+    )  # fmt: skip

@@ -1,20 +1,16 @@
 """Alpaca's option chains: the newest quote of each option of an underlying, with its volatility and greeks now."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from django.http.response import HttpResponseBase
 from msgspec import Raw
-from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import QUOTES, TRADES
 from dialects.alpaca.openapi import GREEKS, chain_page, described_call
-from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, parameter, word
+from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, AlpacaRowsViewSet, parameter
 from stats.delivery.answers import TakeSnapshot
-from stats.delivery.responses import AnswerViewSet
 from stats.exceptions import WrongClass
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.options.datasets import OPTION_GREEKS
@@ -23,7 +19,7 @@ from stats.market_data.options.surface import SurfaceSource
 from stats.market_data.query import MARKET_CLASSES, MarketDataQuery
 from stats.market_data.query_parameters import RowQuerySerializer
 from stats.market_data.ticks import out_columns, tick_table
-from stats.parameters import QueryNumberField, QueryTimeField, SymbolsField, query_values
+from stats.parameters import QueryNumberField, QueryTimeField, SymbolsField, WordField, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from store.datasets import OPTION_QUOTES
@@ -31,8 +27,6 @@ from store.instruments import OPTION
 from store.timestamps import DAY_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trades.stores import market_store
-from web.endpoints import Access
-from web.routed_views import RoutedViewSet
 
 # The end of a standard option's symbol: its expiry, its right and its strike.
 _TERMS_LENGTH = 15
@@ -42,7 +36,7 @@ _PAGE_LIMIT = 100
 _SERIALIZER = RowQuerySerializer(
     (
         OPTION_FEED,
-        word("type", ("call", "put"), "Only these options."),
+        parameter("type", WordField, "Only these options.", words=("call", "put")),
         parameter("strike_price_gte", QueryNumberField, "The lowest strike.", bound=1e9),
         parameter("strike_price_lte", QueryNumberField, "The highest strike.", bound=1e9),
         parameter("expiration_date", QueryTimeField, "The expiry."),
@@ -75,67 +69,45 @@ def with_greeks(row: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"impliedVolatility": row and row["iv"], "greeks": greeks}
 
 
-@dataclass(frozen=True, slots=True)
-class ChainFilter:
-    """Which options of a chain a client asks for. values: the bounds and the words of its query."""
-
-    values: tuple[tuple[str, Any], ...]
-
-    def has(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row of the chain is asked for."""
-        return all(_TESTS[name](row, value) for name, value in self.values if name in _TESTS)
-
-
 @dataclass(frozen=True, eq=False)
 class AlpacaChain(AlpacaAnswer):
-    """A page of an option chain. It has fewer options than asked for where the filter leaves some out."""
+    """A page of an option chain, with fewer options than asked for where some are left out.
 
-    wanted: ChainFilter
+    wanted: the names and the values of the query's parameters.
+    """
+
+    wanted: tuple[tuple[str, Any], ...]
 
     def document(self) -> dict[str, Any]:
         """See `AnswerSnapshot.document`."""
-        page = self.page.page()
-        rows = [row for row in page.rows.table.data.to_pylist() if self.wanted.has(row)]
-        quotes = dict(self._quotes({row["symbol"] for row in rows}))
+        page, tests = self.page.page(), [(_TESTS[name], each) for name, each in self.wanted if name in _TESTS]
+        rows = [
+            row for row in page.rows.table.data.to_pylist() if all(test(row, each) for test, each in tests)
+        ]
+        quotes = self._quotes({row["symbol"] for row in rows})
         snapshots = {
-            row["symbol"]: {
-                "latestTrade": None,
-                "latestQuote": quotes.get(row["symbol"]),
-                **with_greeks(row),
-            }
+            row["symbol"]: {"latestTrade": None, "latestQuote": quotes.get(row["symbol"]), **with_greeks(row)}
             for row in rows
         }
         return {"snapshots": snapshots, "next_page_token": self.page.neighbours(page)["next_cursor"]}
 
-    def _quotes(self, symbols: set[str]) -> Iterator[tuple[str, Raw]]:
-        """Yield the options' newest quotes, those from which the chain's rows are made."""
+    def _quotes(self, symbols: set[str]) -> dict[str, Raw]:
+        """Return the options' newest quotes, those from which the chain's rows are made."""
         index_of, rows = cast("SurfaceSource", self.page.source).last_quotes
         wanted = {symbol: index for symbol, index in index_of.items() if symbol in symbols}
         if not wanted:
-            return
+            return {}
         is_whole = all(market_store().instrument(symbol).has_integer_volume for symbol in wanted)
         columns = out_columns(OPTION_QUOTES, has_integer_volume=is_whole)
         quotes = QUOTES.table(tick_table(rows.take([*wanted.values()]), columns), zone=ZONES["options"])
-        yield from zip(
-            wanted, map(Raw, row_objects(quotes, TimeForm.RFC3339, "\n").splitlines()), strict=True
+        return dict(
+            zip(wanted, map(Raw, row_objects(quotes, TimeForm.RFC3339, "\n").splitlines()), strict=True)
         )
 
 
-def parse_chain_query(underlying: str, query_string: str) -> tuple[MarketDataQuery, ChainFilter]:
-    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
-    values = query_values(_SERIALIZER, query_string)
-    query = MarketDataQuery.of(
-        OPTION_GREEKS,
-        (requested_symbol(underlying),),
-        market_class=MARKET_CLASSES["options"],
-        limit=values.get("limit", _PAGE_LIMIT),
-        cursor=values.get("page_token"),
-        options=PricingOptions(values.get("expiration_date")),
-    )
-    return query, ChainFilter(tuple(values.items()))
-
-
-def _chain_snapshot(query: MarketDataQuery, wanted: ChainFilter, *, now_ns: int) -> AlpacaChain:
+def _chain_snapshot(
+    query: MarketDataQuery, wanted: tuple[tuple[str, Any], ...], *, now_ns: int
+) -> AlpacaChain:
     (symbol,) = query.symbols
     if market_store().instrument(symbol_canonical(symbol)).instrument_class == OPTION:
         raise WrongClass(
@@ -144,23 +116,24 @@ def _chain_snapshot(query: MarketDataQuery, wanted: ChainFilter, *, now_ns: int)
     return AlpacaChain(query, page_snapshot(query, now_ns=now_ns), wanted)
 
 
-class AlpacaChainViewSet(RoutedViewSet, AnswerViewSet):
+class AlpacaChainViewSet(AlpacaRowsViewSet):
     """Option chains."""
-
-    access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
-    renderer_classes = [JSONRenderer]
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        rows = {"latestTrade": TRADES, "latestQuote": QUOTES}
-        answer = chain_page(rows, MARKET_CLASSES["options"].example)
+        answer = chain_page({"latestTrade": TRADES, "latestQuote": QUOTES}, MARKET_CLASSES["options"].example)
         return described_call("Option chain", _SERIALIZER, answer, is_single=True)
-
-    def retrieve(self, request: Request, symbol: str) -> HttpResponseBase:
-        """The options of an underlying."""
-        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
         """See `AnswerViewSet.parse_call`."""
-        return partial(_chain_snapshot, *parse_chain_query(path["symbol"], query_string))
+        values = query_values(_SERIALIZER, query_string)
+        query = MarketDataQuery.of(
+            OPTION_GREEKS,
+            (requested_symbol(path["symbol"]),),
+            market_class=MARKET_CLASSES["options"],
+            limit=values.get("limit", _PAGE_LIMIT),
+            cursor=values.get("page_token"),
+            options=PricingOptions(values.get("expiration_date")),
+        )
+        return partial(_chain_snapshot, query, tuple(values.items()))

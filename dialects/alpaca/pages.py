@@ -14,17 +14,16 @@ from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from dialects.alpaca.market_rows import BARS, QUOTES, TRADES, AlpacaRows
+from dialects.alpaca.market_rows import BARS, KINDS, AlpacaRows
 from dialects.alpaca.openapi import described_call, page
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.report import ReshapedPage
-from stats.market_data.query import MARKET_CLASSES, MarketDataQuery
+from stats.market_data.query import MARKET_CLASSES, MarketDataQuery, MarketDataset, common_fields
 from stats.market_data.query_parameters import PARAMETERS, Parameters, QueryParameter, RowQuerySerializer
 from stats.parameters import (
-    DEFAULT_PAGE,
     Bound,
     BoundField,
     CursorField,
@@ -44,14 +43,8 @@ _UNITS = {"Min": "m", "T": "m", "Hour": "h", "H": "h", "Day": "d", "D": "d", "We
 _TIMEFRAME = re.compile(rf"([1-9][0-9]?)({'|'.join(_UNITS)})")
 # Of an equity and of an option the days are New York's, of crypto UTC's.
 ZONES = {"equities": "America/New_York", "options": "America/New_York", "crypto": "UTC"}
-# Adjustments for splits and dividends; for one alone, for both in one word, and as Alpaca's list of words.
-_ADJUSTMENTS = {
-    "raw": "raw",
-    "split": "split",
-    "all": "all",
-    "split,dividend": "all",
-    "dividend,split": "all",
-}
+# Our names of parameters.
+_OURS = {"page_token": "cursor", "asof": "symbol_as_of", "timeframe": "resolution"}
 
 
 @extend_schema_field({"type": "string", "examples": ["1Min", "15Min", "1Hour", "1Day", "1Week", "1Month"]})
@@ -87,19 +80,24 @@ class AsOfDateField(QueryTimeField):
         return None if data == "-" else super().to_internal_value(data)
 
 
+class AdjustmentField(WordField):
+    """For splits, or for splits and dividends: in one word, or as Alpaca's list of words."""
+
+    def to_internal_value(self, data: str) -> str:
+        adjustment = super().to_internal_value(data)
+        return "all" if "," in adjustment else adjustment
+
+
 def parameter(name: str, field_class: type[Any], text: str, **options: Any) -> QueryParameter:
     """Return a parameter of the query."""
     return QueryParameter(name, field_class, {"help_text": text, **options})
 
 
-def word(name: str, words: tuple[str, ...], text: str) -> QueryParameter:
-    """Return a parameter that is one of some words."""
-    return parameter(name, WordField, text, words=words)
-
-
-FEED = word("feed", ("sip", "iex"), "Both mean all that is stored; other feeds are refused.")
-OPTION_FEED = word("feed", ("opra", "indicative"), "Both mean all that is stored.")
-CURRENCY = word("currency", ("USD",), "The currency of prices.")
+FEED = parameter(
+    "feed", WordField, "Both mean all that is stored; other feeds are refused.", words=("sip", "iex")
+)
+OPTION_FEED = parameter("feed", WordField, "Both mean all that is stored.", words=("opra", "indicative"))
+CURRENCY = parameter("currency", WordField, "The currency of prices.", words=("USD",))
 PAGE_TOKEN = parameter(
     "page_token",
     CursorField,
@@ -122,68 +120,49 @@ _STOCKS: Parameters = (
     CURRENCY,
     parameter("asof", AsOfDateField, "When the symbols had their meaning; `-`: now."),
 )
-_OF_BARS: Parameters = (parameter("timeframe", TimeframeField, "The length of bars.", required=True),)
-_ADJUSTMENT = word("adjustment", tuple(_ADJUSTMENTS), "Adjusted for splits, or for splits and dividends.")
+_TIMEFRAMES: Parameters = (parameter("timeframe", TimeframeField, "The length of bars.", required=True),)
+_ADJUSTMENTS: Parameters = (
+    parameter(
+        "adjustment", AdjustmentField, "Adjusted for splits, or for splits and dividends.",
+        words=("raw", "split", "all", "split,dividend", "dividend,split"),
+    ),
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AlpacaPages:
-    """Pages of a kind of rows. market_class: the path of the class that has them."""
-
-    rows: AlpacaRows
-    market_class: str
-
-    def serializer(self, *, several: bool) -> RowQuerySerializer:
-        """Return the serializer of the query parameters."""
-        is_bars, is_stock = self.rows is BARS, self.market_class == "equities"
-        return RowQuerySerializer(
-            (
-                *(("symbols",) if several else ()),
-                *(_OF_BARS if is_bars else ()),
-                *_PAGED,
-                *(_STOCKS if is_stock else ()),
-                *((_ADJUSTMENT,) if is_bars and is_stock else ()),
-            ),
-            needs_range=False,
-        )
+@lru_cache(maxsize=32)
+def _serializer(market_class: str, rows: AlpacaRows, *, several: bool) -> RowQuerySerializer:
+    """Return the serializer of the query parameters. several: whether they have the symbols."""
+    own = _STOCKS if market_class == "equities" else ()
+    if rows is BARS:
+        own = (*_TIMEFRAMES, *own, *(_ADJUSTMENTS if own else ()))
+    return RowQuerySerializer((*(("symbols",) if several else ()), *_PAGED, *own), needs_range=False)
 
 
-PAGES = {
-    f"{market_class}-{rows.name}": AlpacaPages(rows, market_class)
-    for market_class, kinds in (
-        ("equities", (BARS, TRADES, QUOTES)),
-        ("crypto", (BARS, TRADES, QUOTES)),
-        ("options", (BARS, TRADES)),
+def query_of_walk(
+    dataset: MarketDataset, market_class: str, symbol: str | None, values: dict[str, Any], **bounds: Any
+) -> MarketDataQuery:
+    """Return the query of parameters' values. symbol: None if they have the symbols. bounds: its fields of the range."""
+    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+    return MarketDataQuery.of(
+        dataset,
+        symbols.names,
+        market_class=MARKET_CLASSES[market_class],
+        universe=symbols.universe,
+        several=True,
+        has_maximum_range=False,
+        skips_unknown=symbol is None,
+        **common_fields({_OURS.get(name, name): each for name, each in values.items() if each is not None}),
+        **bounds,
     )
-    for rows in kinds
-}
 
 
 @lru_cache(maxsize=4096)
-def parse_alpaca_query(pages: AlpacaPages, symbol: str | None, query_string: str) -> MarketDataQuery:
-    """Parse a URL's query string. symbol: None if the query string has the symbols.
-
-    Raises `InvalidParameter` and `InvalidValue`.
-    """
-    values = query_values(pages.serializer(several=symbol is None), query_string)
-    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
-    resolution = values.get("timeframe")
-    zone = ZoneInfo(ZONES[pages.market_class])
-    return MarketDataQuery.of(
-        pages.rows.dataset,
-        symbols.names,
-        market_class=MARKET_CLASSES[pages.market_class],
-        universe=symbols.universe,
-        resolution=resolution,
-        limit=values.get("limit", DEFAULT_PAGE),
-        several=True,
-        cursor=values.get("page_token"),
-        is_descending=values.get("sort") == "desc",
-        symbol_as_of_ns=values.get("asof"),
-        adjustment=_ADJUSTMENTS[values.get("adjustment", "raw")],
-        has_maximum_range=False,
-        skips_unknown=symbol is None,
-        **_range(values.get("start"), values.get("end"), resolution, zone),
+def _parsed(rows: AlpacaRows, market_class: str, symbol: str | None, query_string: str) -> MarketDataQuery:
+    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
+    values = query_values(_serializer(market_class, rows, several=symbol is None), query_string)
+    bounds = values.get("start"), values.get("end"), values.get("timeframe")
+    return query_of_walk(
+        rows.dataset, market_class, symbol, values, **_range(*bounds, ZoneInfo(ZONES[market_class]))
     )
 
 
@@ -215,10 +194,8 @@ def _local_ns(instant_ns: int, zone: ZoneInfo) -> int:
 
 def _period_from(day: int, resolution: Resolution) -> int:
     """Return the first day of the first period that begins on a day or later, in nanoseconds."""
-    if not resolution.is_uneven:
-        return -(-day // resolution.count) * resolution.count * DAY_NS
     number = resolution.number_of_day(np.array([day - 1])) + 1
-    return int(resolution.start_ns(number)[0])
+    return int(resolution.first_day(number)[0]) * DAY_NS
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,10 +203,6 @@ class AlpacaAnswer(ReshapedPage):
     """The base of pages in Alpaca's shape. until_ns: when the day ends that is the default range; None for another range."""
 
     until_ns: Annotated[int | None, Irrelevant("the page has the range")] = field(default=None, kw_only=True)
-
-    @property
-    def name(self) -> str:
-        return f"alpaca-{self.page.name}"
 
     @property
     def expires_ns(self) -> int | None:
@@ -241,7 +214,7 @@ class AlpacaAnswer(ReshapedPage):
 class AlpacaPage(AlpacaAnswer):
     """A page of rows. labels: the symbols' names as the client wrote them. is_single: of a path with a symbol."""
 
-    rows: Annotated[AlpacaRows, Irrelevant("the name has it")]
+    rows: Annotated[AlpacaRows, Irrelevant("the page's name has it")]
     labels: tuple[str, ...]
     is_single: bool
 
@@ -252,8 +225,7 @@ class AlpacaPage(AlpacaAnswer):
         counts = np.bincount(page.rows.symbol_index, minlength=len(self.labels)).tolist()
         token = self.page.neighbours(page)["next_cursor"]
         # A descending page is read from the end, where the first symbol comes last.
-        order = -1 if self.query.is_descending else 1
-        named = zip(self.labels, counts[::order], strict=True)
+        named = zip(self.labels, counts[:: -1 if self.query.is_descending else 1], strict=True)
         return RowsDocument(
             head={},
             rows_name=self.rows.name,
@@ -263,10 +235,7 @@ class AlpacaPage(AlpacaAnswer):
         )
 
 
-def alpaca_page_snapshot(
-    query: MarketDataQuery, rows: AlpacaRows, *, is_single: bool, now_ns: int
-) -> AlpacaPage:
-    """Return the page of a query at the newest commits. Raises the errors of `page_snapshot`."""
+def _snapshot(query: MarketDataQuery, rows: AlpacaRows, *, is_single: bool, now_ns: int) -> AlpacaPage:
     until_ns = None
     if query.start_ns is None:
         today = now_ns // DAY_NS
@@ -281,39 +250,47 @@ def label_of(symbol: str, market_class: str) -> str:
     return symbol.replace("-", "/", 1) if market_class == "crypto" else symbol
 
 
-class AlpacaPagesViewSet(RoutedViewSet, AnswerViewSet):
-    """Pages of bars, trades and quotes. Of a route: subject, a name of `PAGES`; is_single: whether it has a symbol."""
+class AlpacaRowsViewSet(RoutedViewSet, AnswerViewSet):
+    """The base of endpoints for rows. Of a route: market_class; subject: what is asked for; is_single: whether it has a symbol."""
 
-    access = {"retrieve": Access("market:read", cost="page")}
+    access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
     renderer_classes = [JSONRenderer]
+    market_class = ""
     subject = ""
     is_single = False
 
+    def retrieve(self, request: Request, symbol: str | None = None) -> HttpResponseBase:
+        """The rows that the query string asks for."""
+        route = {"market_class": self.market_class, "subject": self.subject, "symbol": symbol}
+        return self.respond(request, request.META["QUERY_STRING"], **route)
+
+
+class AlpacaPagesViewSet(AlpacaRowsViewSet):
+    """Pages of bars, trades and quotes. subject: a name of `KINDS`."""
+
+    access = {"retrieve": Access("market:read", cost="page")}
+
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        pages = PAGES[self.subject]
-        example = label_of(MARKET_CLASSES[pages.market_class].example, pages.market_class)
-        return described_call(
-            pages.rows.name.capitalize(),
-            pages.serializer(several=not self.is_single),
-            page(pages.rows, example, is_single=self.is_single),
-            is_single=self.is_single,
-        )
+        rows = KINDS[self.subject]
+        example = label_of(MARKET_CLASSES[self.market_class].example, self.market_class)
+        serializer = _serializer(self.market_class, rows, several=not self.is_single)
+        answer = page(rows, example, is_single=self.is_single)
+        return described_call(rows.name.capitalize(), serializer, answer, is_single=self.is_single)
 
-    def retrieve(self, request: Request, symbol: str | None = None) -> HttpResponseBase:
-        """Rows of a range, page by page."""
-        return self.respond(request, request.META["QUERY_STRING"], subject=self.subject, symbol=symbol)
+    @classmethod
+    def _query(cls, query_string: str, path: dict[str, Any]) -> MarketDataQuery:
+        return _parsed(KINDS[path["subject"]], path["market_class"], path["symbol"], query_string)
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
         """See `AnswerViewSet.parse_call`."""
-        pages, symbol = PAGES[path["subject"]], path["symbol"]
-        query = parse_alpaca_query(pages, symbol, query_string)
-        return partial(alpaca_page_snapshot, query, pages.rows, is_single=symbol is not None)
+        query, rows = cls._query(query_string, path), KINDS[path["subject"]]
+        return partial(_snapshot, query, rows, is_single=path["symbol"] is not None)
 
     @classmethod
     def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
         """See `AnswerViewSet.expected_logs`."""
-        query = parse_alpaca_query(PAGES[path["subject"]], path["symbol"], query_string)
+        query = cls._query(query_string, path)
         logs = frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
         return logs or None

@@ -24,6 +24,7 @@ from stats.market_data.query import ANY_CLASS, MarketDataQuery
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer
 from stats.parameters import PageLimitField, query_values
 from store.arrays import Integers
+from store.exceptions import UnknownSymbol
 from store.instrument_calendars import calendar_if_known, daily_hours
 from store.instruments import Instrument
 from store.log_views.bar_grid import instrument_grid
@@ -67,17 +68,12 @@ class SecondsField(serializers.Field[int, str, str, Any]):
         return min(max(int(data), _FIRST_SECOND), _LAST_SECOND) * SECOND_NS
 
 
-RANGE = (
-    QueryParameter("symbol", SymbolField, {"required": True}),
-    QueryParameter("resolution", UdfResolutionField, {"required": True}),
-    QueryParameter("from", SecondsField, {"required": True}),
-    QueryParameter("to", SecondsField, {"required": True}),
-)
 # What a chart's client adds, without a meaning here: prices are in the instrument's own currency and unit.
 IGNORED = ("currencyCode", "unitId", "firstDataRequest")
-_PARAMETERS = RowQuerySerializer(
+_RANGE = {"symbol": SymbolField, "resolution": UdfResolutionField, "from": SecondsField, "to": SecondsField}
+RANGE = RowQuerySerializer(
     (
-        *RANGE,
+        *(QueryParameter(name, each, {"required": True}) for name, each in _RANGE.items()),
         QueryParameter("countback", PageLimitField, {}),
         *(QueryParameter(name, serializers.CharField, {}) for name in IGNORED),
     ),
@@ -86,11 +82,11 @@ _PARAMETERS = RowQuerySerializer(
 
 
 def named_instrument(symbol: str) -> Instrument:
-    """Return the instrument of a name, which may have an exchange and a colon before it."""
-    canonical = symbol_canonical(symbol)
-    if ":" in symbol and not is_known(canonical):
-        canonical = symbol_canonical(symbol.partition(":")[2])
-    return market_store().instrument(canonical)
+    """Return the instrument of a name, which may have an exchange and a colon before it. Raises `UnknownSymbol`."""
+    for canonical in map(symbol_canonical, (symbol, symbol.rpartition(":")[2])):
+        if is_known(canonical):
+            return market_store().instrument(canonical)
+    raise UnknownSymbol(symbol)
 
 
 def bar_seconds(days: Integers, calendar: TradingCalendar | None) -> Integers:
@@ -194,4 +190,4 @@ class UdfHistoryViewSet(AnswerViewSet):
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
         """See `AnswerViewSet.parse_call`."""
-        return partial(history_snapshot, query_values(_PARAMETERS, query_string))
+        return partial(history_snapshot, query_values(RANGE, query_string))

@@ -22,7 +22,6 @@ from stats.market_data.best_quotes import BestOptions
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.query import ANY_CLASS, MarketDataQuery, class_of
-from stats.market_data.query_parameters import RowQuerySerializer
 from stats.market_data.reports import ReportQuery, report_snapshot
 from stats.parameters import SYMBOLS_LIMIT, query_values
 from store.exceptions import UnknownSymbol
@@ -32,7 +31,7 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import InstrumentFilter
-from trades.instruments.services import is_known, requested_symbol
+from trades.instruments.services import requested_symbol
 from trades.models import InstrumentEntry
 from web.endpoints import Access
 from web.lists.filters import matching_rows
@@ -52,18 +51,16 @@ _CONFIG = {
     "supported_resolutions": RESOLUTIONS,
     "symbols_types": [{"name": each or "All types", "value": each} for each in ("", *_CLASSES)],
 }
-_RANGE = RowQuerySerializer(RANGE, needs_range=False)
 _FEWEST_DECIMALS, _MOST_DECIMALS = 2, 8
 _COLORS = {"split": "blue", "dividend": "green"}
+UDF_ACTIONS = ("config", "time", "symbols", "search", "marks", "timescale_marks", "quotes")
 
 
 class UdfViewSet(ViewSet):
     """TradingView's datafeed, but for its bars."""
 
     access = {
-        **dict.fromkeys(
-            ("config", "time", "symbols", "search", "marks", "timescale_marks"), Access("market:read")
-        ),
+        **dict.fromkeys(UDF_ACTIONS, Access("market:read")),
         "quotes": Access("market:read", cost="page", is_heavy=True),
     }
     authentication_classes = [UdfAuthentication]
@@ -74,8 +71,8 @@ class UdfViewSet(ViewSet):
         catalogue_refresh()
         names = InstrumentEntry.objects.order_by("exchange").values_list("exchange", flat=True).distinct()
         exchanges = [
-            {"value": each, "name": each or "All exchanges", "desc": each}
-            for each in {"": 1, **dict.fromkeys(names)}
+            {"value": name, "name": name or "All exchanges", "desc": name}
+            for name in dict.fromkeys(("", *names))
         ]
         return Response({**_CONFIG, "exchanges": exchanges})
 
@@ -85,9 +82,8 @@ class UdfViewSet(ViewSet):
 
     def symbols(self, request: Request) -> Response:
         """What a chart needs to know of a symbol."""
-        return Response(
-            _information(_instrument(_given(request, "symbol", is_needed=True)["symbol"]), time.time_ns())
-        )
+        given = _given(request, "symbol", is_needed=True)
+        return Response(_information(named_instrument(requested_symbol(given["symbol"])), time.time_ns()))
 
     def search(self, request: Request) -> Response:
         """The instruments that have all the words, those whose symbol begins with them first."""
@@ -95,24 +91,21 @@ class UdfViewSet(ViewSet):
         limit, words = page_limit(given.get("limit", "30")), given.get("query", "").rpartition(":")[2]
         if limit is None:
             raise InvalidParameter("invalid_limit", f"limit {PAGE_LIMIT_RULE}")
-        instrument_class = _CLASSES.get(choice(given, "type", _CLASSES, ""), "")
+        filters = {
+            "search": words,
+            "exchange": given.get("exchange"),
+            "class": _CLASSES.get(choice(given, "type", _CLASSES, "")),
+        }
         catalogue_refresh()
-        filters = {"search": words, "exchange": given.get("exchange", ""), "class": instrument_class}
-        found = matching_rows(
-            InstrumentFilter(
-                {name: each for name, each in filters.items() if each}, InstrumentEntry.objects.all()
-            )
-        )
+        wanted = {name: each for name, each in filters.items() if each}
+        found = matching_rows(InstrumentFilter(wanted, InstrumentEntry.objects.all()))
         begins_with = Case(When(symbol__istartswith=words, then=Value(0)), default=Value(1))
-        return Response(
-            [_names(instrument_in(entry)) for entry in found.order_by(begins_with, "symbol")[:limit]]
-        )
+        entries = found.order_by(begins_with, "symbol")[:limit]
+        return Response([_names(instrument_in(entry)) for entry in entries])
 
     def marks(self, request: Request) -> Response:
         """Corporate actions, on bars."""
-        marks = [each | {"labelFontColor": "white", "minSize": 14} for each in _marks(request)]
-        names = ("id", "time", "color", "text", "label", "labelFontColor", "minSize")
-        return Response({name: [each[name] for each in marks] for name in names})
+        return Response([each | {"labelFontColor": "white", "minSize": 14} for each in _marks(request)])
 
     def timescale_marks(self, request: Request) -> Response:
         """Corporate actions, on the axis of time."""
@@ -137,13 +130,6 @@ def _given(request: Request, *names: str, is_needed: bool = False) -> dict[str, 
     return given
 
 
-def _instrument(name: str) -> Instrument:
-    instrument = named_instrument(requested_symbol(name))
-    if not is_known(instrument.symbol):
-        raise UnknownSymbol(instrument.symbol)
-    return instrument
-
-
 def _names(instrument: Instrument) -> dict[str, Any]:
     exchange, symbol = instrument.exchange or "", instrument.symbol
     return {
@@ -161,7 +147,10 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
     hours = ALWAYS if calendar is None else udf_hours(calendar, daily_hours(instrument), now_ns // DAY_NS)
     step = Decimal(repr(instrument.tick_size)) if instrument.tick_size else _step(instrument, now_ns)
     scale = 10 ** max(-int(step.normalize().as_tuple().exponent), 0)
-    expires_ns = parse_timestamp(instrument.expiry) + DAY_NS if instrument.expiry else None
+    expiry = {}
+    if instrument.expiry:
+        expires_ns = parse_timestamp(instrument.expiry) + DAY_NS
+        expiry = {"expired": expires_ns <= now_ns, "expiration_date": expires_ns // SECOND_NS}
     return {
         **_names(instrument),
         "name": instrument.symbol,
@@ -177,11 +166,7 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
         "format": "price",
         "currency_code": instrument.currency or "",
         **hours,
-        **(
-            {"expired": expires_ns <= now_ns, "expiration_date": expires_ns // SECOND_NS}
-            if expires_ns
-            else {}
-        ),
+        **expiry,
     }
 
 
@@ -190,9 +175,9 @@ def _step(instrument: Instrument, now_ns: int) -> Decimal:
     query = MarketDataQuery.of(
         OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
     )
-    rows = [orjson.loads(bytes(row)) for row in page_snapshot(query, now_ns=now_ns).newest_rows]
+    (row, *_) = [*map(orjson.loads, map(bytes, page_snapshot(query, now_ns=now_ns).newest_rows)), {}]
     prices = [
-        Decimal(repr(row[name])).normalize() for row in rows for name in ("open", "high", "low", "close")
+        Decimal(repr(row[name])).normalize() for name in ("open", "high", "low", "close") if name in row
     ]
     decimals = max([-int(price.as_tuple().exponent) for price in prices], default=0)
     return Decimal(1).scaleb(-min(max(decimals, _FEWEST_DECIMALS), _MOST_DECIMALS))
@@ -200,13 +185,9 @@ def _step(instrument: Instrument, now_ns: int) -> Decimal:
 
 def _marks(request: Request) -> Iterator[dict[str, Any]]:
     """Yield the corporate actions of a range, each at the time of its bar."""
-    values = query_values(_RANGE, request.META["QUERY_STRING"])
-    instrument, resolution, from_ns, to_ns = (
-        named_instrument(values["symbol"]),
-        values["resolution"],
-        values["from"],
-        values["to"],
-    )
+    values = query_values(RANGE, request.META["QUERY_STRING"])
+    instrument, resolution = named_instrument(values["symbol"]), values["resolution"]
+    from_ns, to_ns = values["from"], values["to"]
     # An action of the range's first bar may be dated before the range.
     start_ns = from_ns - max(resolution.length_ns, DAY_NS)
     query = MarketDataQuery.of(
@@ -228,7 +209,7 @@ def _marks(request: Request) -> Iterator[dict[str, Any]]:
 
 def _quote(name: str) -> dict[str, Any]:
     try:
-        instrument = _instrument(name)
+        instrument = named_instrument(requested_symbol(name))
     except UnknownSymbol:
         return {"s": "error", "n": name, "v": {}}
     market_class = class_of(instrument.instrument_class).path

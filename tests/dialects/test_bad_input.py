@@ -8,7 +8,7 @@ import pytest
 from tests.api_client import Api, trade, usual_key
 from tests.chance import SOAK, chosen_seed
 
-pytestmark = pytest.mark.usefixtures("db", "project_redis")
+pytestmark = pytest.mark.usefixtures("db", "project_redis", "default_store")
 
 OPTION = "AAPL270115C00150000"
 PATHS = {

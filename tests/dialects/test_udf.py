@@ -279,8 +279,8 @@ def test_marks_are_corporate_actions_at_the_times_of_bars(api: Api):
         ("5", "2025-01-17T14:30"),
         ("240", "2025-01-17T14:30"),
     ):
-        marks = udf("marks", resolution=resolution, **bounds)
-        assert (marks["time"], marks["label"], marks["text"]) == ([seconds(time)], ["S"], ["split 2"])
+        (mark,) = udf("marks", resolution=resolution, **bounds)
+        assert (mark["time"], mark["label"], mark["text"]) == (seconds(time), "S", "split 2")
         (mark,) = udf("timescale_marks", resolution=resolution, **bounds)
         assert (mark["time"], mark["tooltip"]) == (seconds(time), ["split 2"])
 

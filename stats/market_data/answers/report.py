@@ -68,7 +68,7 @@ class ReshapedPage(Report):
 
     @property
     def name(self) -> str:
-        return self.query.dataset.name
+        return f"{type(self).__name__}-{self.page.name}"
 
     @property
     def snapshots(self) -> tuple[PageSnapshot, ...]:
