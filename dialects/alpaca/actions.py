@@ -54,10 +54,10 @@ def action_of(row: Mapping[str, Any], symbol: str) -> tuple[str, dict[str, Any]]
     key = f"{symbol} {kind} {day} {row['action_id'] or ''}"
     common = {"id": str(uuid5(_IDS, key)), "symbol": symbol, "ex_date": day, "process_date": day}
     if kind == "split":
-        common |= {"new_rate": ratio, "old_rate": 1}
+        split = {**common, "new_rate": ratio, "old_rate": 1}
         if ratio >= 1:
-            return "forward_split", {**common, "cusip": ""}
-        return "reverse_split", {**common, "old_cusip": "", "new_cusip": ""}
+            return "forward_split", {**split, "cusip": ""}
+        return "reverse_split", {**split, "old_cusip": "", "new_cusip": ""}
     if kind in {"dividend", "special_dividend"}:
         paid = {
             "rate": row["amount"],
@@ -80,11 +80,10 @@ class AlpacaActions(AlpacaAnswer):
         page = self.page.page()
         # A descending page is read from the end, where the first symbol comes last.
         order = -1 if self.query.is_descending else 1
-        symbols = [self.page.symbols[::order][index] for index in page.rows.symbol_index.tolist()]
-        rows = list(zip(symbols, page.rows.table.data.to_pylist(), strict=True))
+        indices, rows = page.rows.symbol_index.tolist(), page.rows.table.data.to_pylist()
         found = defaultdict(list)
-        for symbol, row in rows[::order]:
-            typed = action_of(row, symbol)
+        for index, row in zip(indices[::order], rows[::order], strict=True):
+            typed = action_of(row, self.page.symbols[::order][index])
             if typed is not None and typed[0] in self.types:
                 found[f"{typed[0]}s"].append(typed[1])
         return {"corporate_actions": found, "next_page_token": self.page.neighbours(page)["next_cursor"]}

@@ -43,15 +43,11 @@ def row(kind: AlpacaRows) -> Described:
 
 def page(kind: AlpacaRows, symbol: str, *, is_single: bool) -> Described:
     """Return a page of rows."""
-    rows = _array(row(kind))
-    if is_single:
-        return _paged({kind.name: rows, "symbol": (_TEXT, symbol)})
-    return _paged({kind.name: by_symbol(symbol, rows)})
-
-
-def chain_page(members: Mapping[str, AlpacaRows], symbol: str) -> Described:
-    """Return a page of an option chain."""
-    return _paged({"snapshots": by_symbol(symbol, option_snapshot(members))})
+    schema, example = row(kind)
+    rows: Described = {"type": "array", "items": schema}, [example]
+    return paged(
+        {kind.name: rows, "symbol": (_TEXT, symbol)} if is_single else {kind.name: by_symbol(symbol, rows)}
+    )
 
 
 def newest_rows(members: Mapping[str, AlpacaRows], symbol: str | None = None) -> Described:
@@ -79,12 +75,9 @@ def by_symbol(symbol: str, each: Described, *, name: str = "") -> Described:
     return _object({name: found}) if name else found
 
 
-def _paged(members: Mapping[str, Described]) -> Described:
+def paged(members: Mapping[str, Described]) -> Described:
+    """Return an object with the token of the next page."""
     return _object({**members, "next_page_token": (_TEXT_OR_NULL, None)})
-
-
-def _array(each: Described) -> Described:
-    return {"type": "array", "items": each[0]}, [each[1]]
 
 
 def _object(members: Mapping[str, Described]) -> Described:

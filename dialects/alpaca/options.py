@@ -8,7 +8,7 @@ from typing import Any, cast
 from msgspec import Raw
 
 from dialects.alpaca.market_rows import QUOTES, TRADES
-from dialects.alpaca.openapi import GREEKS, chain_page, described_call
+from dialects.alpaca.openapi import GREEKS, by_symbol, described_call, option_snapshot, paged
 from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, AlpacaRowsViewSet, parameter
 from stats.delivery.answers import TakeSnapshot
 from stats.exceptions import WrongClass
@@ -121,7 +121,8 @@ class AlpacaChainViewSet(AlpacaRowsViewSet):
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        answer = chain_page({"latestTrade": TRADES, "latestQuote": QUOTES}, MARKET_CLASSES["options"].example)
+        each = option_snapshot({"latestTrade": TRADES, "latestQuote": QUOTES})
+        answer = paged({"snapshots": by_symbol(MARKET_CLASSES["options"].example, each)})
         return described_call("Option chain", _SERIALIZER, answer, is_single=True)
 
     @classmethod

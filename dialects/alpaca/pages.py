@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -169,32 +169,25 @@ def _parsed(rows: AlpacaRows, market_class: str, symbol: str | None, query_strin
 def _range(
     start: Bound | None, end: Bound | None, resolution: Resolution | None, zone: ZoneInfo
 ) -> dict[str, Any]:
-    """Return the range of a query for the rows whose time is in a range: of bars the time is their start.
+    """Return the range of a query for the rows whose time is in a range: of bars the time is their start."""
+    if resolution is not None and resolution.is_period:
+        start_ns, end_ns = (each and _period_from(each, resolution, zone) for each in (start, end))
+        return {"start_ns": start_ns, "end_ns": end_ns, "whole_dates": (True, True)}
+    length_ns = 1 if resolution is None else resolution.length_ns
+    start_ns = start and -(-start.instant_ns // length_ns) * length_ns
+    return {"start_ns": start_ns, "end_ns": end and end.instant_ns}
 
-    A date as the end of daily and longer bars is that trading date.
+
+def _period_from(bound: Bound, resolution: Resolution, zone: ZoneInfo) -> int:
+    """Return the first date of the first period that begins at a bound or later, in nanoseconds.
+
+    A date is that trading date; any other time is on a date by the zone's clock.
     """
-    start_ns, end_ns = start and start.instant_ns, end and end.instant_ns
-    if resolution is None or not resolution.is_period:
-        length_ns = 1 if resolution is None else resolution.length_ns
-        return {"start_ns": start_ns and -(-start_ns // length_ns) * length_ns, "end_ns": end_ns}
-    if start_ns is not None:
-        start_ns = _period_from(-(-_local_ns(start_ns, zone) // DAY_NS), resolution)
-    if end is not None:
-        last_ns = end.instant_ns - 1
-        last_day = (last_ns if end.is_date else _local_ns(last_ns, zone)) // DAY_NS
-        end_ns = _period_from(last_day + 1, resolution)
-    return {"start_ns": start_ns, "end_ns": end_ns, "whole_dates": (True, True)}
-
-
-def _local_ns(instant_ns: int, zone: ZoneInfo) -> int:
-    """Return what a clock of the zone shows, in nanoseconds since 1970."""
-    offset = datetime.fromtimestamp(instant_ns // SECOND_NS, UTC).astimezone(zone).utcoffset()
-    return instant_ns + (0 if offset is None else int(offset.total_seconds()) * SECOND_NS)
-
-
-def _period_from(day: int, resolution: Resolution) -> int:
-    """Return the first day of the first period that begins on a day or later, in nanoseconds."""
-    number = resolution.number_of_day(np.array([day - 1])) + 1
+    before_ns = bound.instant_ns - 1
+    if not bound.is_date:
+        offset = datetime.fromtimestamp(before_ns // SECOND_NS, zone).utcoffset() or timedelta()
+        before_ns += int(offset.total_seconds()) * SECOND_NS
+    number = resolution.number_of_day(np.array([before_ns // DAY_NS])) + 1
     return int(resolution.first_day(number)[0]) * DAY_NS
 
 

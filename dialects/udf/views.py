@@ -133,11 +133,10 @@ def _given(request: Request, *names: str, is_needed: bool = False) -> dict[str, 
 def _names(instrument: Instrument) -> dict[str, Any]:
     exchange, symbol = instrument.exchange or "", instrument.symbol
     return {
-        "symbol": symbol,
-        "ticker": symbol,
+        **dict.fromkeys(("symbol", "ticker", "name"), symbol),
+        **dict.fromkeys(("exchange", "listed_exchange"), exchange),
         "full_name": f"{exchange}:{symbol}" if exchange else symbol,
         "description": instrument.name or symbol,
-        "exchange": exchange,
         "type": _TYPES[instrument.instrument_class],
     }
 
@@ -153,13 +152,9 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
         expiry = {"expired": expires_ns <= now_ns, "expiration_date": expires_ns // SECOND_NS}
     return {
         **_names(instrument),
-        "name": instrument.symbol,
-        "listed_exchange": instrument.exchange or "",
         "minmov": int(step * scale),
         "pricescale": scale,
-        "has_intraday": True,
-        "has_daily": True,
-        "has_weekly_and_monthly": True,
+        **dict.fromkeys(("has_intraday", "has_daily", "has_weekly_and_monthly"), True),
         "supported_resolutions": RESOLUTIONS,
         "volume_precision": 0 if instrument.has_integer_volume else _MOST_DECIMALS,
         "data_status": "streaming",
@@ -175,9 +170,9 @@ def _step(instrument: Instrument, now_ns: int) -> Decimal:
     query = MarketDataQuery.of(
         OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
     )
-    (row, *_) = [*map(orjson.loads, map(bytes, page_snapshot(query, now_ns=now_ns).newest_rows)), {}]
+    rows = map(orjson.loads, map(bytes, page_snapshot(query, now_ns=now_ns).newest_rows))
     prices = [
-        Decimal(repr(row[name])).normalize() for name in ("open", "high", "low", "close") if name in row
+        Decimal(repr(row[name])).normalize() for row in rows for name in ("open", "high", "low", "close")
     ]
     decimals = max([-int(price.as_tuple().exponent) for price in prices], default=0)
     return Decimal(1).scaleb(-min(max(decimals, _FEWEST_DECIMALS), _MOST_DECIMALS))
@@ -226,13 +221,11 @@ def _quote(name: str) -> dict[str, Any]:
         "lp": last,
         "ch": change,
         "chp": change and round(100 * change / previous, _FEWEST_DECIMALS),
-        "ask": best.get("ask"),
-        "bid": best.get("bid"),
         "prev_close_price": previous,
+        **{name: best.get(name) for name in ("ask", "bid")},
         **{f"{each}_price": day.get(each) for each in ("open", "high", "low")},
         "volume": day.get("volume"),
         "short_name": instrument.symbol,
-        "exchange": instrument.exchange or "",
-        "description": instrument.name or instrument.symbol,
+        **{name: each for name, each in _names(instrument).items() if name in {"exchange", "description"}},
     }
     return {"s": "ok", "n": name, "v": {each: value for each, value in values.items() if value is not None}}

@@ -63,31 +63,15 @@ def joined(api: Api, path: str, **params: Any) -> dict[str, list[dict[str, Any]]
 
 
 def as_alpaca(bar: dict[str, Any]) -> dict[str, Any]:
-    names = {
-        "o": "open",
-        "h": "high",
-        "l": "low",
-        "c": "close",
-        "v": "volume",
-        "n": "trade_count",
-        "vw": "vwap",
-    }
-    return {"t": bar["timestamp"], **{letter: bar[name] for letter, name in names.items()}}
+    names = ("timestamp", "open", "high", "low", "close", "volume", "trade_count", "vwap")
+    return dict(zip(("t", "o", "h", "l", "c", "v", "n", "vw"), map(bar.get, names), strict=True))
 
 
 @pytest.mark.parametrize("limit", [1, 7, 1_000])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_a_walk_has_each_bar_of_ours_once(api: Api, limit: int, sort: str):
-    found = joined(
-        api,
-        BARS,
-        symbols="AAPL,MSFT",
-        timeframe="5Min",
-        start="2025-01-01",
-        end="2025-03-01",
-        limit=limit,
-        sort=sort,
-    )
+    query = {"timeframe": "5Min", "start": "2025-01-01", "end": "2025-03-01", "limit": limit, "sort": sort}
+    found = joined(api, BARS, symbols="AAPL,MSFT", **query)
     assert list(found) == ["AAPL", "MSFT"]
     for symbol, bars in found.items():
         query = {"start": "2025-01-01", "end": "2025-03-01", "resolution": "5m", "sort": sort}
@@ -150,16 +134,8 @@ def test_trades_and_quotes_have_letters_of_exchanges_and_no_nulls(api: Api):
     assert first == {"t": text(FIRST), "x": "XOFF", "p": 100.0, "s": 1, "c": ["@", "F"], "i": 0}
     assert (second["x"], second["s"]) == ("Q", 2)
     (quote,) = joined(api, "/api/v2/stocks/quotes", **query)["AAPL"]
-    assert quote == {
-        "t": text(FIRST),
-        "ax": "N",
-        "ap": 0.0,
-        "as": 0,
-        "bx": "N",
-        "bp": 100.0,
-        "bs": 3,
-        "c": None,
-    }
+    sides = {"ax": "N", "ap": 0.0, "as": 0, "bx": "N", "bp": 100.0, "bs": 3}
+    assert quote == {"t": text(FIRST), **sides, "c": None}
 
 
 def test_an_unknown_symbol_and_an_empty_range_have_no_rows(api: Api):

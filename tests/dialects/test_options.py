@@ -87,10 +87,8 @@ def test_snapshots_have_the_newest_quote_and_its_greeks(api: Api):
     assert {symbol: each["latestQuote"] for symbol, each in found.items()} == quotes
     assert quotes[CALL.symbol]["bp"] == greeks["bid"]
     assert found[CALL.symbol]["greeks"] == {name: greeks[name] for name in GREEKS}
-    assert (found[CALL.symbol]["impliedVolatility"], found[CALL.symbol]["latestTrade"]) == (
-        greeks["iv"],
-        None,
-    )
+    priced = found[CALL.symbol]
+    assert (priced["impliedVolatility"], priced["latestTrade"]) == (greeks["iv"], None)
 
 
 def test_an_option_that_trades_has_trades_and_bars(api: Api):

@@ -180,8 +180,7 @@ def test_sessions_of_other_markets(api: Api, terms: Any, session: str, timezone:
     body = orjson.dumps({"currency": "USD", **terms})
     assert api.call("PUT", "/api/v1/instruments/EUR-USD", body).status_code == 200
     found = udf("symbols", symbol="EUR-USD")
-    assert found["timezone"] == timezone
-    assert found["session"] == session
+    assert (found["timezone"], found["session"]) == (timezone, session)
     assert (found["minmov"], found["pricescale"]) == (1, 100)
 
 
