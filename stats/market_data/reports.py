@@ -97,12 +97,13 @@ class ReportPart:
 
 _TICKS = (ReportPart(1, TRADE_TICKS), ReportPart(1, QUOTE_ROWS))
 _BARS = (ReportPart(1, OHLCV, Resolution.MINUTE), ReportPart(2, OHLCV, Resolution.DAY))
-# A report of dialects only.
 OPTION_SNAPSHOT = "option-snapshot"
 _PARTS = {
     "latest": _TICKS,
     "snapshot": (*_TICKS, *_BARS),
+    # Reports of dialects only.
     OPTION_SNAPSHOT: (*_TICKS, ReportPart(1, OPTION_GREEKS)),
+    **{part.dataset.name: (part,) for part in (*_TICKS, _BARS[0])},
 }
 # The documents of each report: of a symbol, and of several.
 DOCUMENTS: dict[str, tuple[Any, Any]] = {
