@@ -70,20 +70,20 @@ def parameter(name: str, text: str, **schema: Any) -> OpenApiParameter:
 
 
 class AlpacaAccount(AlpacaDocument, kw_only=True):
-    """An account at the prices of now."""
+    """An account at current prices."""
 
     id: ExampleId
     account_number: Annotated[str, about("The account's id here.", "main")]
     currency: Annotated[str, like("USD")]
     created_at: Annotated[Instant, like("2025-01-02T14:00:00Z")]
     cash: Number
-    equity: Annotated[str, about("Of the last mark, if a position has no price.", "100099")]
+    equity: Annotated[str, about("The last known equity, if a position has no price.", "100099")]
     portfolio_value: Number
     last_equity: Annotated[str, about("At the beginning of the day.", "100000")]
     long_market_value: Number
     short_market_value: Number
     position_market_value: Number
-    initial_margin: Annotated[str, about("What must be paid in for positions and orders.", "9549")]
+    initial_margin: Annotated[str, about("The initial margin of positions and open orders.", "9549")]
     maintenance_margin: Number
     buying_power: Annotated[str, about("What can be bought of equities.", "181100")]
     non_marginable_buying_power: Number

@@ -105,7 +105,7 @@ PAGE_TOKEN = parameter(
     error_messages={"invalid_cursor": "is of no page"},
 )
 _PAGED: Parameters = (
-    replace(PARAMETERS["start"], options={"help_text": "First instant. Default: the beginning of today."}),
+    replace(PARAMETERS["start"], options={"help_text": "First instant. Default: 00:00 UTC today."}),
     parameter(
         "end",
         LastInstantField,

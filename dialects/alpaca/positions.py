@@ -50,7 +50,7 @@ _CANCEL = parameter("cancel_orders", "Whether all orders are cancelled, too.", t
 
 
 class AlpacaPosition(AlpacaDocument, kw_only=True):
-    """What the account holds of a symbol, of all strategies; of a short below zero."""
+    """A symbol's position, summed over all strategies. A short position has a negative quantity."""
 
     asset_id: ExampleId
     symbol: Annotated[str, like("AAPL")]
@@ -108,7 +108,7 @@ class AlpacaPositionsViewSet(AlpacaAccountView):
         return account_answer(document, account.number)
 
     def close(self, request: Request, symbol: str) -> Response:
-        """Close a position, or a part of it. The answer is the order that does it."""
+        """Close a position of all strategies, or a part of it. The answer is the first strategy's order."""
         account = self.account()
         held = _held(state_of(account), symbol)
         part = _part(held, self.query)

@@ -36,7 +36,7 @@ def frame_of(*maps: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StreamRows:
-    """Makes the frame of a channel's message. The same for all connections that have an equal one.
+    """Encodes a channel's message. Connections with equal encoders share one frame.
 
     market_class: the path of the class whose symbols the stream has. bars: which minute bars: NEW_BAR for those that have
     become final, UPDATED_BAR for final ones that have changed.

@@ -119,7 +119,10 @@ def anchor_of(resolution: Resolution, calendar: TradingCalendar | None, day: int
 
 @dataclass(frozen=True, eq=False)
 class UdfBars(ReshapedPage):
-    """The newest bars before `to_ns`; without a number those from `from_ns` on. count: their number, or 0."""
+    """The bars from `from_ns` until before `to_ns`.
+
+    count: if it is not 0, the last `count` bars before `to_ns` instead, however old they are.
+    """
 
     from_ns: int
     to_ns: int
@@ -151,9 +154,9 @@ class UdfBars(ReshapedPage):
 
 
 def history_snapshot(values: Mapping[str, Any], *, now_ns: int) -> UdfBars:
-    """Return the newest bars before the end, so many as can be in the range, and one more.
+    """Read as many bars before the end as the range can have, and one more: without bars in the range it is `nextTime`.
 
-    So one read has the answer, or the newest older bar. values: those of the parameters.
+    values: of the parameters.
     """
     resolution, from_ns, to_ns = values["resolution"], values["from"], values["to"]
     instrument, length_ns = named_instrument(values["symbol"]), resolution.length_ns

@@ -166,7 +166,7 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
 
 
 def _step(instrument: Instrument, now_ns: int) -> Decimal:
-    """Return one unit of the last decimal of the newest bar's prices."""
+    """Return the step of the newest daily bar's decimals, of which there are at least two and at most eight."""
     query = MarketDataQuery.of(
         OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
     )
