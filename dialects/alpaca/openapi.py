@@ -50,22 +50,19 @@ def page(kind: AlpacaRows, symbol: str, *, is_single: bool) -> Described:
     )
 
 
-def newest_rows(members: Mapping[str, AlpacaRows], symbol: str | None = None) -> Described:
-    """Return an object with rows, each of which may be null, and with the symbol."""
+def newest_rows(members: Mapping[str, AlpacaRows], symbol: str | None = None, **more: Described) -> Described:
+    """Return an object with the symbol, with rows, each of which may be null, and with more members."""
     rows = {name: row(kind) for name, kind in members.items()}
     nullable = {name: (schema | {"type": ["object", "null"]}, each) for name, (schema, each) in rows.items()}
-    return _object(({} if symbol is None else {"symbol": (_TEXT, symbol)}) | nullable)
+    return _object(({} if symbol is None else {"symbol": (_TEXT, symbol)}) | nullable | more)
 
 
 def option_snapshot(members: Mapping[str, AlpacaRows]) -> Described:
     """Return an option's rows, each of which may be null, with its volatility and its greeks."""
-    (schema, example), number = newest_rows(members), {"type": ["number", "null"]}
     greeks, values = _object({name: ({"type": "number"}, 0.25) for name in GREEKS})
-    priced = {"impliedVolatility": number, "greeks": greeks | {"type": ["object", "null"]}}
-    return (
-        schema | {"properties": schema["properties"] | priced, "required": [*schema["required"], *priced]},
-        example | {"impliedVolatility": 0.25, "greeks": values},
-    )
+    volatility: Described = {"type": ["number", "null"]}, 0.25
+    nullable = greeks | {"type": ["object", "null"]}
+    return newest_rows(members, impliedVolatility=volatility, greeks=(nullable, values))
 
 
 def by_symbol(symbol: str, each: Described, *, name: str = "") -> Described:
