@@ -51,7 +51,7 @@ class WatchedSymbolField(SymbolField):
 class AlpacaWatchlistChange(KnownFieldsSerializer):
     """Another name, or other symbols, of a watchlist."""
 
-    examples: ClassVar = {"Another name": {"name": "growth"}}
+    examples: ClassVar[dict[str, Any]] = {"Another name": {"name": "growth"}}
 
     name = Text(max_length=64, required=False, help_text="No other watchlist of the account has it.")
     symbols = serializers.ListField(
@@ -62,7 +62,7 @@ class AlpacaWatchlistChange(KnownFieldsSerializer):
 class AlpacaWatchlistInput(AlpacaWatchlistChange):
     """A new watchlist."""
 
-    examples: ClassVar = {"Two symbols": {"name": "tech", "symbols": ["AAPL", "MSFT"]}}
+    examples: ClassVar[dict[str, Any]] = {"Two symbols": {"name": "tech", "symbols": ["AAPL", "MSFT"]}}
 
     name = Text(max_length=64, help_text="No other watchlist of the account has it.")
 
