@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from dialects.alpaca.accounts import AlpacaAccountView, parameter
 from dialects.alpaca.orders import AlpacaDocument, ExampleId, id_of
-from dialects.alpaca.pages import label_of
+from dialects.alpaca.symbols import label_of
 from store.timestamps import DAY_NS, format_timestamp
 from trading.api.access import ACCOUNT_PAGE
 from trading.api.account_view import account_answer

@@ -10,7 +10,7 @@ from rest_framework.viewsets import ViewSet
 
 from dialects.alpaca.accounts import parameter
 from dialects.alpaca.orders import ASSET_CLASSES, AlpacaDocument, ExampleId, id_of, named_symbol
-from dialects.alpaca.pages import label_of
+from dialects.alpaca.symbols import label_of
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from trades.instruments.services import instrument_get, instruments_all

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from dialects.alpaca.pages import label_of
 from dialects.alpaca.stream_rows import (
     DAILY_BARS,
     MINUTE_BARS,
@@ -14,6 +13,7 @@ from dialects.alpaca.stream_rows import (
     StreamRows,
     frame_of,
 )
+from dialects.alpaca.symbols import label_of
 from ratelimit.callers import Caller
 from ratelimit.keys.api_keys import joined_key
 from stats.live.channels import ALL_SYMBOLS

@@ -10,7 +10,8 @@ from msgspec import Raw
 from dialects.alpaca.market_rows import BARS, KINDS, QUOTES, TRADES, AlpacaRows
 from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, option_snapshot, row
 from dialects.alpaca.options import with_greeks
-from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, ZONES, AlpacaRowsViewSet, label_of
+from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, AlpacaRowsViewSet
+from dialects.alpaca.symbols import ZONES, label_of
 from stats.delivery.answers import TakeSnapshot
 from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.best_quotes import BestOptions

@@ -9,7 +9,8 @@ from msgspec import Raw
 
 from dialects.alpaca.market_rows import QUOTES, TRADES
 from dialects.alpaca.openapi import GREEKS, by_symbol, described_call, option_snapshot, paged
-from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, AlpacaRowsViewSet, parameter
+from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, AlpacaAnswer, AlpacaRowsViewSet, parameter
+from dialects.alpaca.symbols import ZONES
 from stats.delivery.answers import TakeSnapshot
 from stats.exceptions import WrongClass
 from stats.market_data.answers.page import page_snapshot

@@ -58,10 +58,10 @@ _LEGS = {
     Contingency.OTO: {(True, False), (False, True)},
     Contingency.OCO: {(True, True)},
 }
-_STATUSES: Mapping[str, dict[str, bool]] = {"open": {"is_open": True}, "closed": {"is_open": False}, "all": {}}  # fmt: skip
+_FILTERS_BY_STATUS: Mapping[str, dict[str, bool]] = {"open": {"is_open": True}, "closed": {"is_open": False}, "all": {}}  # fmt: skip
 _NESTED = parameter("nested", "Whether legs are within their order.", type="boolean")
 _LIST = (
-    parameter("status", "Which orders.", enum=[*_STATUSES], default="open"),
+    parameter("status", "Which orders.", enum=[*_FILTERS_BY_STATUS], default="open"),
     parameter("limit", "How many.", type="integer", minimum=1, maximum=500, default=50),
     parameter("after", "Submitted after this time."),
     parameter("until", "Submitted before this time."),
@@ -250,7 +250,9 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
 
     def _conditions(self) -> dict[str, Any]:
         """Return the conditions of the rows that the query asks for."""
-        conditions: dict[str, Any] = dict(_STATUSES[choice(self.query, "status", _STATUSES, "open")])
+        conditions: dict[str, Any] = dict(
+            _FILTERS_BY_STATUS[choice(self.query, "status", _FILTERS_BY_STATUS, "open")]
+        )
         if "side" in self.query:
             conditions["side"] = choice(self.query, "side", [*Side], "")
         if "symbols" in self.query:

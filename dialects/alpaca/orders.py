@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid5
 
-from dialects.alpaca.pages import label_of
+from dialects.alpaca.symbols import label_of
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.core.amounts import plain
@@ -15,7 +15,7 @@ from web.documents import AnswerDocument, Instant, Uuid, about, instant_or_null,
 _IDS = UUID("5c0b5c1e-62d5-5d0c-9a57-1b7f3f1f2f4e")
 # Alpaca's classes of assets by ours. Alpaca has neither futures nor currencies.
 ASSET_CLASSES = {"equity": "us_equity", "option": "us_option", "crypto": "crypto"}
-_STATUSES = {
+_STATUS_WORDS = {
     **{state: state.value for state in OrderState},
     OrderState.WORKING: "new",
     OrderState.CANCELLED: "canceled",
@@ -116,7 +116,7 @@ def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
 def _status(order: Order) -> str:
     if order.state is OrderState.PENDING_CANCEL and order.replaced_by is not None:
         return "pending_replace"
-    return "held" if order.is_held and order.may_be_cancelled else _STATUSES[order.state]
+    return "held" if order.is_held and order.may_be_cancelled else _STATUS_WORDS[order.state]
 
 
 def id_of(kind: str, name: str) -> str:

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import BARS, KINDS, AlpacaRows
 from dialects.alpaca.openapi import described_call, page
+from dialects.alpaca.symbols import ZONES, label_of
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
@@ -41,8 +42,6 @@ from web.routed_views import RoutedViewSet
 
 _UNITS = {"Min": "m", "T": "m", "Hour": "h", "H": "h", "Day": "d", "D": "d", "Week": "w", "W": "w", "Month": "M", "M": "M"}  # fmt: skip
 _TIMEFRAME = re.compile(rf"([1-9][0-9]?)({'|'.join(_UNITS)})")
-# Of an equity and of an option the days are New York's, of crypto UTC's.
-ZONES = {"equities": "America/New_York", "options": "America/New_York", "crypto": "UTC"}
 # Our names of parameters.
 _OURS = {"page_token": "cursor", "asof": "symbol_as_of", "timeframe": "resolution"}
 
@@ -236,11 +235,6 @@ def _snapshot(query: MarketDataQuery, rows: AlpacaRows, *, is_single: bool, now_
     page = page_snapshot(query, now_ns=now_ns)
     labels = tuple(label_of(name, query.market_class.path) for name in query.symbols or page.symbols)
     return AlpacaPage(query, page, rows, labels, is_single, until_ns=until_ns)
-
-
-def label_of(symbol: str, market_class: str) -> str:
-    """Return a symbol as clients write it: pairs of crypto have a slash."""
-    return symbol.replace("-", "/", 1) if market_class == "crypto" else symbol
 
 
 class AlpacaRowsViewSet(RoutedViewSet, AnswerViewSet):

@@ -21,7 +21,7 @@ from dialects.alpaca.orders import (
     id_of,
     named_symbol,
 )
-from dialects.alpaca.pages import label_of
+from dialects.alpaca.symbols import label_of
 from ratelimit.limits.services import charge_debt
 from trades.stores import market_store
 from trading.api.access import ACCOUNT_READ, CLOSE

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from dialects.alpaca.market_rows import BAR_NAMES, QUOTE_NAMES, trade_number
-from dialects.alpaca.pages import ZONES, label_of
+from dialects.alpaca.symbols import ZONES, label_of
 from stats.live.frames import Message
 from stats.live.sockets import binary_frame
 from stats.market_data.query import class_of
