@@ -120,7 +120,7 @@ def _status(order: Order) -> str:
 
 
 def id_of(kind: str, name: str) -> str:
-    """Return the UUID of what has a name here, and no UUID: always the same."""
+    """Return a stable UUID of what has a name here, and no UUID."""
     return str(uuid5(_IDS, f"{kind} {name}"))
 
 
