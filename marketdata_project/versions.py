@@ -94,19 +94,22 @@ def deprecation_of(path: str) -> Deprecation | None:
     return _BY_PATH.get(path.removesuffix("/")) or next(of_version, None)
 
 
-# Removed paths as regular expressions, and what to use instead. Their answer is 410 `gone`, whatever the method.
+# Removed paths, with braces for any segment, and what to use instead. Answered 410 `gone`, whatever the method.
+_BACKTEST = "run a backtest with other limits: POST /api/v1/backtests"
 REMOVED = {
-    r"/api(/v1)?/risk/what-if": "run a backtest with other limits: POST /api/v1/backtests",
-    r"/api/v1/accounts/[^/]+/reconcile": "compare a statement with GET /api/v1/accounts/{account}/positions",
-    r"/api/v1/accounts/[^/]+/adjustments": "correct a position by an order, and the cash by a transfer",
-    r"/api/v1/executions/[^/]+/bust": "reverse the execution by an order",
+    "/api/risk/what-if": _BACKTEST,
+    "/api/v1/risk/what-if": _BACKTEST,
+    "/api/v1/accounts/{account}/reconcile": "compare a statement with GET /api/v1/accounts/{account}/positions",
+    "/api/v1/accounts/{account}/adjustments": "correct a position by an order, and the cash by a transfer",
+    "/api/v1/executions/{execution}/bust": "reverse the execution by an order",
 }
+_REMOVED = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), instead) for path, instead in REMOVED.items()]
 
 
 def replacement_of_removed(path: str) -> str | None:
     """Return what to use instead of a removed path, which is decoded; None for all other paths."""
     path = path.removesuffix("/")
-    return next((instead for pattern, instead in REMOVED.items() if re.fullmatch(pattern, path)), None)
+    return next((instead for pattern, instead in _REMOVED if pattern.fullmatch(path)), None)
 
 
 @require_safe

@@ -1,5 +1,6 @@
 """Versions and deprecated paths: what is published of them, their headers, and the form of their refusals."""
 
+import re
 from calendar import monthrange
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ import orjson
 import pytest
 from django.test import Client
 from django.urls import resolve
-from django.utils.regex_helper import normalize
 
 from marketdata_project import versions
 from marketdata_project.schema_view import schema_document
@@ -53,22 +53,26 @@ def test_other_paths_are_not_deprecated(path: str):
 
 @pytest.mark.parametrize("suffix", ["", "/"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("pattern", REMOVED)
+@pytest.mark.parametrize("removed", REMOVED)
 def test_a_removed_path_is_gone_whatever_the_method_and_without_credentials(
-    db: None, project_redis: object, pattern: str, method: str, suffix: str
+    db: None, project_redis: object, removed: str, method: str, suffix: str
 ):
-    [(path, parameters), *_] = normalize(pattern)
-    path = path % dict.fromkeys(parameters, "AAPL") + suffix
+    path = re.sub(r"\{\w+\}", "AAPL", removed) + suffix
     response = Client(enforce_csrf_checks=True).generic(method, path)
     assert problem(response) == (410, "gone")
-    assert REMOVED[pattern] in response.json()["message"]
+    assert REMOVED[removed] in response.json()["message"]
     # Whoever asks for it pays, as for an unknown path.
     assert "RateLimit" in response.headers or "X-RateLimit-Remaining" in response.headers
 
 
 def test_a_path_beside_a_removed_one_is_not_gone():
     assert replacement_of_removed("/api/v1/risk/what-if") is not None
-    for path in ("/api/v2/risk/what-if", "/api/v1/risk/what-if/x", "/api/v1/risk", "/x/api/v1/risk/what-if"):
+    for path in (
+        "/api/v2/risk/what-if",
+        "/api/v1/risk/what-if/x",
+        "/api/v1/accounts/a/b/reconcile",
+        "/x/api/v1/risk/what-if",
+    ):
         assert replacement_of_removed(path) is None
 
 
