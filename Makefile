@@ -48,10 +48,10 @@ test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
 	@$(PYTEST) -n 2 --dist loadgroup --durations 20 -m "not system"
 
-# These wait more than they compute: four at once for two cores.
+# These wait at times: three at once for two cores. With four, calls waited ten seconds and more.
 test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
 	@echo "Testing real processes"
-	@$(PYTEST) -n 4 --dist loadgroup --no-loadscope-reorder --durations 20 -m system
+	@$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder --durations 20 -m system
 
 # Tests that measure seconds run last and one at a time, so that other tests do not slow them.
 soak: .venv/.installed-dev  ## run all tests with full counts

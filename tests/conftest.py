@@ -99,9 +99,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if not SOAK:
-        of_soak = {item: None for item in items if item.get_closest_marker("soak")}
+        of_soak = {
+            item: None for item in items if item.get_closest_marker("soak") or _is_beyond_conformance(item)
+        }
         config.hook.pytest_deselected(items=[*of_soak])
         items[:] = [item for item in items if item not in of_soak]
+
+
+def _is_beyond_conformance(item: pytest.Item) -> bool:
+    """Whether a test runs over a store of servers, and is not of the conformance suite."""
+    spec = getattr(item, "callspec", None)
+    is_of_servers = spec is not None and spec.params.get("store") == "cluster"
+    return is_of_servers and not item.path.name.startswith("test_conformance_")
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
