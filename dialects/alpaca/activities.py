@@ -183,7 +183,7 @@ def _paid(row: TransactionRow | ExecutionRow) -> dict[str, Any]:
 
 
 def _fills(account: Account, numbers: Sequence[int]) -> Iterator[tuple[int, tuple[Decimal, dict[str, Any]]]]:
-    """Yield the numbers of events that filled the orders of some of them, each with its fee and what Alpaca says of it."""
+    """Yield all fills of the orders that these events filled: the event's number, the fee, and the activity's members."""
     orders = account.executions.filter(number__in=numbers).values("order")
     rows = ExecutionRow.objects.filter(order__in=orders).select_related("order").order_by("number")
     filled: dict[str, Decimal] = defaultdict(lambda: ZERO)

@@ -112,7 +112,7 @@ class AlpacaPortfolioHistoryViewSet(AlpacaAccountView):
 
 
 def _instants(period: Window, step_ns: int, *, is_always: bool) -> Integers:
-    """Return a period's begin, and its instants of which the equity is told: ends of sessions (no step), or of steps."""
+    """Return the begin of a period, then the instants of the history: the ends of sessions (step 0), or of steps."""
     if period.start_ns > period.end_ns:
         return np.empty(0, np.int64)
     begins, ends = np.array([period.start_ns // DAY_NS * DAY_NS]), np.array([period.end_ns])

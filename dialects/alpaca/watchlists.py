@@ -113,7 +113,7 @@ class AlpacaWatchlistsViewSet(AlpacaAccountView):
         return self._change(watchlist, lambda found: vars(found).update(values))
 
     def add(self, request: Request, watchlist: str) -> Response:
-        """Add an asset. Add an asset at the end of a watchlist that does not have it."""
+        """Add an asset at the end of a watchlist. An asset that it has stays at its place."""
         symbol = self.body()["symbol"]
         return self._change(watchlist, lambda found: found.symbols.append(symbol))
 

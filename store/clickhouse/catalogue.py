@@ -118,23 +118,10 @@ def attempt_age_seconds(attempt: int) -> float:
 def state_of(row: Sequence[Any]) -> StoredLog:
     """Return a log from the columns of `_STATE`."""
     log, number, commit_hash, committed_at, rows, newest_ns, complete_until, *flags, bits, attempts = row
-    corrected, filled, ranked, conditioned = flags
     head, completeness = CommitId(number, commit_hash), Completeness(newest_ns, complete_until)
-    volumes, notionals = BitRange(*bits[:2]), BitRange(*bits[2:])
-    return StoredLog(
-        log,
-        head,
-        committed_at,
-        rows,
-        completeness,
-        corrected,
-        filled,
-        ranked,
-        conditioned,
-        volumes,
-        notionals,
-        tuple(attempts),
-    )
+    bit_ranges = BitRange(*bits[:2]), BitRange(*bits[2:])
+    values = (log, head, committed_at, rows, completeness, *flags, *bit_ranges, tuple(attempts))
+    return StoredLog._make(values)
 
 
 def _key_of(caller: str, key_hash: str | None) -> bytes | None:

@@ -37,6 +37,7 @@ _TYPES = {
     ColumnKind.TEXT: "String",
     ColumnKind.BOOLEAN: "UInt8",
 }
+_MISSING: dict[ColumnKind, Any] = {ColumnKind.TEXT: "", ColumnKind.BOOLEAN: False}
 _NUMPY = {"Int64": np.int64, "Float64": np.float64, "UInt8": np.uint8}
 _SYSTEM = {"_log": "Int32", "_commit": "Int32", "_attempt": "Int64", "_arrival": "Int64", "_nulls": "UInt32"}
 _OF_ROWS = {"_identity": "Int64"}
@@ -267,11 +268,7 @@ def _numpy_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
         values = rows.column(column.name)
         if values.null_count:
             nulls |= values.is_null().to_numpy().astype(np.uint32) << np.uint32(index)
-            missing: Any = "" if column.kind is ColumnKind.TEXT else NO_SEQUENCE
-            if column.kind is ColumnKind.BOOLEAN:
-                missing = False
-            elif column.kind is not ColumnKind.TEXT and column.name != "sequence":
-                missing = 0
+            missing = NO_SEQUENCE if column.name == "sequence" else _MISSING.get(column.kind, 0)
             values = values.fill_null(missing)
         if column.kind is ColumnKind.TEXT:
             columns[column.name] = np.array(values.to_pylist(), np.object_)

@@ -40,9 +40,9 @@ _SETTINGS = {
 class StoreUrl:
     """The parts of a store's URL, `clickhouse://user:password@host:port,host:port/database?cluster=market&postgres=URL`.
 
-    login: the user and the password, by default those of ClickHouse. hosts: one of each shard. The database of ClickHouse and the schema of PostgreSQL have the same name. cluster: the name
+    hosts: one of each shard, with the port. database: of ClickHouse; PostgreSQL's schema has the same name. cluster: the name
     of the shards in ClickHouse's configuration. postgres: the URL of the database with the commits; if it is empty, libpq's
-    environment variables apply.
+    environment variables apply. login: the user and the password of ClickHouse.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -53,7 +53,7 @@ class StoreUrl:
 
     @classmethod
     def parsed(cls, url: str, postgres: str = "") -> StoreUrl:
-        """Return the parts of a URL. Raises `ValueError`."""
+        """Return the parts of a URL. Raises `ValueError`, without the URL in it, which may have passwords."""
         parts = urlsplit(url)
         options, database = dict(parse_qsl(parts.query)), unquote(parts.path.removeprefix("/"))
         cluster = options.pop("cluster", "market")
@@ -63,8 +63,8 @@ class StoreUrl:
         hosts = tuple(_host(each) for each in places.split(",") if each)
         if not hosts or not database or not names.replace("_", "").isalnum() or options or parts.fragment:
             raise ValueError(
-                f"{url} is not the URL of a store, such as clickhouse://host:9000,host:9000/database: names have letters,"
-                " digits and _, options are cluster and postgres"
+                "this is not the URL of a store, such as clickhouse://host:9000,host:9000/database: names have letters, digits"
+                " and _, options are cluster and postgres"
             )
         user, _, password = map(unquote, (named or "default").partition(":"))
         return cls(hosts, database, cluster, postgres, (user, password))
@@ -72,6 +72,8 @@ class StoreUrl:
 
 def _host(text: str) -> tuple[str, int]:
     name, _, port = text.partition(":")
+    if port and not (port.isascii() and port.isdecimal()):
+        raise ValueError("the port of a host of a store is not a number")
     return name, int(port or DEFAULT_PORT)
 
 

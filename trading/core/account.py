@@ -65,9 +65,9 @@ class AccountState(msgspec.Struct, kw_only=True):
     number: of that event. traded: the number of the last event that changed what orders may fill, positions or cash.
     cash: in `currency`. balances: of the ledger, by `account currency symbol`. positions: by `position_key`; flat ones are
     left out. orders: those that can still fill, by id. status: stopped, running or stopping. covered: what a parent
-    filled less what its legs filled, by the parent's id; of an oco its quantity less what both filled. equity: of the last mark. high_water, day_equity,
-    start_equity: the largest equity, that at the day's start, and that of the beginning; a transfer scales all of
-    them, so that it moves no percentage. day: the UTC date of `day_equity`. halts: those that a person has not
+    filled less what its legs filled, by the parent's id; of an oco its quantity less what both filled. equity: of the last
+    mark. high_water, day_equity, start_equity: the largest equity, that at the day's start, and that of the beginning; a
+    transfer scales all of them, so that it moves no percentage. day: the UTC date of `day_equity`. halts: those that a person has not
     released, oldest first. accepted_ns: the instants of the last minute's accepted opening orders. queued: positions
     that a stop closes once their markets open, with that instant. applied: the corporate actions that took effect, by
     symbol.

@@ -102,7 +102,8 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a client asks for.
 
     quantity: in units or contracts, above zero. limit_price, stop_price: in the instrument's currency, where the type
-    has them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of its legs. strategy: positions and trades of different strategies are kept apart.
+    has them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of its legs. strategy:
+    positions and trades of different strategies are kept apart.
     """
 
     symbol: str
@@ -144,8 +145,9 @@ class Order(msgspec.Struct, kw_only=True):
     whether it fills at the print's price and not at its limit, because it was marketable. worth: the value of a unit
     at limit or collar, in the account's currency. margin: the money that must be paid in for a unit. fee: what was
     expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
-    contingency: of a leg and of its parent. is_held: whether it is a leg whose parent has filled nothing. replaces, replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of
-    the event that accepted it.
+    contingency: of a leg and of its parent. is_held: whether it is a leg whose parent has filled nothing. replaces,
+    replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted
+    it.
     """
 
     id: str

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from django.conf import settings
 
@@ -24,7 +25,13 @@ Refusal = tuple[str, str]
 
 def stored_rows() -> Reader:
     """Return a reader of this installation's rows. Raises the errors of the store."""
-    return open_store(settings.MARKET_STORE or settings.DATA_DIR)
+    return open_store(store_place())
+
+
+def store_place() -> Path | str:
+    """Return where `open_store` finds this installation's rows: a URL, or a folder."""
+    place: Path | str = settings.MARKET_STORE or settings.DATA_DIR
+    return place
 
 
 def first_day_ns(market: Market, symbols: Sequence[str], as_of_ns: int | None = None) -> int | None:

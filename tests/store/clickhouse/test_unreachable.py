@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import pytest
 
 from store import open_store
+from store.backends import NoSuchStore, store_at
 from store.clickhouse import ClickHouseStore
 from store.clickhouse.servers import ClickHouse, StoreUrl
 from store.exceptions import StoreUnavailable
@@ -45,3 +46,10 @@ def test_the_parts_of_a_url():
     url = StoreUrl.parsed("clickhouse://a,b:9001/m_1?cluster=c", "postgres://x")
     assert url == StoreUrl((("a", 9000), ("b", 9001)), "m_1", "c", "postgres://x")
     assert StoreUrl.parsed("clickhouse://me:p%40ss@a/m").login == ("me", "p@ss")
+
+
+@pytest.mark.parametrize("rest", ["a:x/m", "a/m-1", "a", "a/m?size=1"])
+def test_a_url_that_is_none_is_refused_without_its_password(rest):
+    with pytest.raises(NoSuchStore) as refused:
+        store_at(f"clickhouse://me:hidden@{rest}")
+    assert "hidden" not in str(refused.value)

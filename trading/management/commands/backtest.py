@@ -27,7 +27,7 @@ from trading.strategies.grid import GridRow, combinations_of, figure_text, grid_
 from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
 from trading.strategies.own_files import STRATEGY_NAME, StrategyError
-from trading.strategies.stored import stored_rows
+from trading.strategies.stored import store_place, stored_rows
 from web.documents import AnswerDocument
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import field_errors
@@ -227,7 +227,7 @@ def _grid_rows(
     if not runs:
         raise CommandError(str(inputs[0]))
     place = None if STRATEGY_NAME.fullmatch(strategy) else strategy
-    results = results_of(runs, place, settings.MARKET_STORE or settings.DATA_DIR, progress)
+    results = results_of(runs, place, store_place(), progress)
     return [
         GridRow(own, None, each) if isinstance(each, str) else GridRow(own, next(results))
         for own, each in zip(combinations, inputs, strict=True)
