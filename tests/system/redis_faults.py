@@ -49,7 +49,21 @@ def answers(installation: Installation) -> bool:
 
 
 def is_degraded(installation: Installation) -> bool:
-    status, answer = installation.served.get("/readyz")
+    return _says_that_redis_is_away(*installation.served.get("/readyz"))
+
+
+def is_degraded_everywhere(installation: Installation) -> bool:
+    """Whether every web process says so in the end: what it says is up to a second old."""
+
+    def is_degraded_there(client: Client) -> bool:
+        reply = client.get("/readyz")
+        return _says_that_redis_is_away(reply.status, reply.json())
+
+    with clients_of_every_web(installation.served, installation.key, each=1) as clients:
+        return all(eventually(partial(is_degraded_there, client)) for client in clients)
+
+
+def _says_that_redis_is_away(status: int, answer: dict[str, object]) -> bool:
     assert status == 200
     reasons = answer.get("reasons")
     return answer["status"] == "degraded" and isinstance(reasons, list) and reasons[0].startswith("redis: ")
