@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pytest
 
 from ratelimit.limits.token_bucket import burst_of
-from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.system.installation import WORKERS, Installation
 from tests.system.limits import PATH
@@ -17,11 +16,11 @@ from tests.system.redis_faults import frozen_redis, kill_redis
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
 from tests.system.undisturbed import settle, times_lost
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("installation")]
 
 CLIENTS = 200
 RATE = 100
-SECONDS = 10.0 if SOAK else 2.5
+SECONDS = 10.0
 FROZEN_SECONDS = 0.5
 ATTEMPTS = 7
 
@@ -66,7 +65,7 @@ def attempted(installation: Installation, fault: Callable[[Installation], None],
     return Attempt(seen, rate, faults, times_lost(installation) - before > most)
 
 
-@pytest.mark.parametrize("fault", [kill_redis, emptied, frozen] if SOAK else [kill_redis])
+@pytest.mark.parametrize("fault", [kill_redis, emptied, frozen])
 def test_a_crowd_stays_limited_when_redis_is_killed_emptied_or_frozen_each_second(
     installation: Installation, told: Told, fault: Callable[[Installation], None]
 ):

@@ -80,8 +80,8 @@ def quiet(stocked: Installation) -> Measured:
     return measured(stocked, [], SECONDS)
 
 
-# Of each kind one: bodies, floods of small calls, reads that compute, the live feed.
-IN_EVERY_RUN = ("lists to ingest", "a flood of refusals", "all bars", "replays")
+# Bodies, and floods of small calls; reads that compute and the live feed are the soak's.
+IN_EVERY_RUN = ("lists to ingest", "a flood of refusals")
 
 
 @pytest.mark.parametrize("abuse", ABUSES if SOAK else IN_EVERY_RUN)

@@ -13,17 +13,16 @@ from typing import Any
 
 import pytest
 
-from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.system.installation import Installation, installed
 from tests.system.traders import Market, Trader, accounts_open, orders_of, verify
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.soak, pytest.mark.system]
 
 ACCOUNT = "BATCH"
 ORDERS, BAD = 500, 20
-ROUNDS = 20 if SOAK else 4
+ROUNDS = 20
 
 
 @pytest.fixture

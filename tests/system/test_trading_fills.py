@@ -15,15 +15,14 @@ import pytest
 
 from store.datasets import TRADES
 from store.walk import BEGINNING, CommitRecord, CommittedRows
-from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.system.installation import Installation
 from tests.system.traders import Market, Trader, accounts_open, database, is_engine_alive, verify
 
-pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("trading")]
+pytestmark = [pytest.mark.soak, pytest.mark.seconds, pytest.mark.xdist_group("trading")]
 
-KILLS = 20 if SOAK else 1
+KILLS = 20
 ORDERS_EACH = 8
 PRINTS_EACH = 40
 ACCOUNT = "FILLED"
