@@ -1,7 +1,8 @@
-"""The maintenance of a store with files: checks, statistics and derived files."""
+"""The maintenance of a store: checks, statistics, and of a store with files derived files."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from store.declarations import Dataset
@@ -11,7 +12,7 @@ from store.declarations import Dataset
 class LogFinding:
     """Damaged bytes, or a harmless leftover.
 
-    offset: the position in the file where the damage, or the damaged block, begins. first_ns, last_ns: smallest
+    file: empty in a store without files. offset: the position in the file where the damage, or the damaged block, begins. first_ns, last_ns: smallest
     and largest event time of the rows that cannot be served. is_harmless: no data is lost, for example because
     no commit names the bytes or this version does not know the column.
     """
@@ -38,14 +39,14 @@ class CheckProgress:
 class LogStatistics:
     """Counts of one log.
 
-    bytes: size of its CSV files. derived_bytes: size of its derived files. first_ns, last_ns: smallest and
-    largest event time; None if there are no rows.
+    bytes: size of its CSV files. derived_bytes: size of its derived files; both None in a store without files. first_ns,
+    last_ns: smallest and largest event time; None if there are no rows.
     """
 
     commits: int
     rows: int
-    bytes: int
-    derived_bytes: int
+    bytes: int | None
+    derived_bytes: int | None
     first_ns: int | None
     last_ns: int | None
 
@@ -60,18 +61,24 @@ class DerivedStatistics:
     bytes: int
 
 
-class LogCheck(Protocol):
-    """A check of every byte of one log. `progress` is called with the number of bytes just read."""
+@dataclass
+class LogCheck(ABC):
+    """A check of one log.
 
-    checked: CheckProgress
-    progress: Callable[[int], None]
+    checked: what was checked so far. progress: called with each part of `size` that was checked.
+    """
+
+    checked: CheckProgress = field(default_factory=CheckProgress, kw_only=True)
+    progress: Callable[[int], None] = field(default=lambda _: None, kw_only=True)
 
     @property
+    @abstractmethod
     def size(self) -> int:
-        """The size of the log's files in bytes."""
+        """The size of the log's files in bytes; in a store without files the number of its rows."""
 
+    @abstractmethod
     def findings(self) -> Iterator[LogFinding]:
-        """Yield damage and harmless leftovers while the log is read; can be called once.
+        """Yield damage and harmless leftovers, in the order of the log; can be called once.
 
         Raises `OSError` if a file cannot be read.
         """
@@ -107,12 +114,6 @@ class MaintainedStore(Protocol):
 
     def folders(self, dataset: Dataset) -> list[str]:
         """Return the symbols that have a folder, with or without commits, sorted."""
-
-    def check(self, dataset: Dataset, symbol: str) -> LogCheck:
-        """Return a check of a log, not started."""
-
-    def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
-        """Return the counts of a log. Raises `DataDamaged`, `StoreUnavailable`."""
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from store.cached_property import cached_property
+from store.checks import ReadLogCheck, read_statistics
 from store.copies import LogState, LogStates, encode_states
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
@@ -19,6 +20,7 @@ from store.exceptions import DataDamaged, UnknownSymbol
 from store.instrument_log import Declaration, InstrumentLog
 from store.instruments import Instrument
 from store.log import Log
+from store.maintained import LogCheck, LogStatistics
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
@@ -167,6 +169,14 @@ class MarketStore(ABC):
                 if dataset not in WITHOUT_INSTRUMENTS and self.log(dataset, symbol).head.number:
                     return True
         return False
+
+    def check(self, dataset: Dataset, symbol: str) -> LogCheck:
+        """Return a check of all commits and rows of a log, not started. Raises `UnknownSymbol`."""
+        return ReadLogCheck(self.log(dataset, symbol))
+
+    def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
+        """Return the counts of a log. Raises the errors of reads."""
+        return read_statistics(self.log(dataset, symbol))
 
     def problem(self) -> str:
         """Return why nothing can be read or written now; an empty text if all parts of the store answer."""

@@ -27,6 +27,7 @@ from store.exceptions import (
 )
 from store.instrument_calendars import calendar_if_known
 from store.instruments import REFUSE
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.rows.stored_rows import UNTIL
 from store.timestamps import DAY_NS
@@ -161,17 +162,17 @@ def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.Rec
     return rows.set_column(0, rows.schema.field(0), pa.array(times))
 
 
-def repeated_dates_of(*, dataset: Dataset, symbol: str) -> list[RepeatedDate]:
+def repeated_dates_of(*, store: MarketStore, dataset: Dataset, symbol: str) -> list[RepeatedDate]:
     """Return the dates that an earlier version stored at several times in a log. Raises `StorageError`s."""
     if dataset not in DATED:
         return []
     try:
         names = ("timestamp", *dataset.series_columns)
-        versions = market_store().log(dataset, symbol).at().versions(ALL_TIME, columns=names)
+        versions = store.log(dataset, symbol).at().versions(ALL_TIME, columns=names)
     except UnknownSymbol:
         return []
     stored = versions.filter(pc.equal(versions.column(UNTIL.name), STANDS))
-    return list(repeated_dates(dataset, stored, calendar_if_known(market_store().instrument(symbol))))
+    return list(repeated_dates(dataset, stored, calendar_if_known(store.instrument(symbol))))
 
 
 def conditions_of(*, dataset: Dataset, symbol: str, given: ConditionMap | None) -> ConditionMap | None:

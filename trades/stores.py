@@ -82,7 +82,7 @@ LogName = tuple[Dataset, str]
 
 
 class NotMaintained(Exception):
-    """The configured store has no files to maintain. Use a store of files, or the store's own tools."""
+    """The configured store has no files to maintain. Use a store of files."""
 
 
 def maintained_store() -> MaintainedStore:
@@ -99,12 +99,14 @@ def derived_keeper() -> Upkeep | None:
     return store.keeper() if isinstance(store, MaintainedStore) else None
 
 
-def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool = False) -> list[LogName]:
+def logs_of(
+    store: MarketStore, *, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool = False
+) -> list[LogName]:
     """Return the logs of these symbols and datasets; an empty list means all. Raises `UnknownSymbol`.
 
     with_empty: include folders without a commit, whose log may be lost.
     """
-    symbols_of = maintained_store().folders if with_empty else market_store().symbols
+    symbols_of = store.folders if with_empty and isinstance(store, MaintainedStore) else store.symbols
     chosen = [STORED_DATASETS[name] for name in datasets or STORED_DATASETS]
     logs = [(dataset, set(symbols_of(dataset))) for dataset in chosen]
     for symbol in symbols:

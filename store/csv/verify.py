@@ -4,7 +4,7 @@ import base64
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_file import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
-from store.maintained import CheckProgress, LogFinding, LogStatistics
+from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.protocol import NO_COMMIT, CommitId
 from store.rows.stored_rows import corrections_of
 
@@ -48,31 +48,21 @@ _layout_decoder = msgspec.json.Decoder(_UnverifiedParts)
 
 
 @dataclass
-class CsvLogCheck:
-    """Checks one log in bounded memory. Call `findings` once to run the check.
-
-    checked: what was checked so far. progress: called with each number of bytes that were checked.
-    """
+class CsvLogCheck(LogCheck):
+    """Checks one log in bounded memory."""
 
     dataset: Dataset
     symbol: str
     folder: Path
-    checked: CheckProgress = field(default_factory=CheckProgress)
-    progress: Callable[[int], None] = lambda _: None
     _newest: int = 0
     _misread: set[str] = field(default_factory=set)
 
     @property
     def size(self) -> int:
-        """The size of the log's files in bytes."""
         files = [*self.folder.glob(COMMITS_FILE), *self.folder.glob("*.csv")]
         return sum(path.stat().st_size for path in files)
 
     def findings(self) -> Iterator[LogFinding]:
-        """Yield damage and harmless leftovers, in the order of the log.
-
-        Raises `OSError` if a file cannot be read.
-        """
         ends: dict[str, int] = {}
         for record in self._commits():
             if isinstance(record, LogFinding):

@@ -163,12 +163,16 @@ def test_logs_ahead_of_the_clock_are_listed_and_accepted(store_path: Path):
     assert run("clock") == ""
 
 
-@pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived", "clock"])
-def test_a_store_without_files_says_so(settings, verb: str):
+def test_a_store_without_files_is_verified_and_counted_and_refuses_the_rest(settings):
     settings.MARKET_STORES = {"default": {"BACKEND": "tests.memory_store.MemoryStore", "OPTIONS": {}}}
-    market_store().append(batch(trade()))
-    with pytest.raises(CommandError, match="MemoryStore, has no files to maintain"):
-        run(verb)
+    market_store().append(batch(trade(), trade(1)))
+    assert "1 logs, 1 commits, 2 rows" in run("verify")
+    (row,) = json.loads(run("stats", "--json"))
+    assert (row["rows"], row["bytes"], row["last"]) == (2, None, "2025-01-02T12:00:00.000000001Z")
+    assert "trades" in run("stats")
+    for verb in ("rebuild", "compact-derived", "clock"):
+        with pytest.raises(CommandError, match="MemoryStore, has no files to maintain"):
+            run(verb)
 
 
 @pytest.mark.parametrize(("symbol", "message"), [("NONE", "under the symbol NONE"), ("../x", "a symbol is")])
@@ -184,7 +188,10 @@ def test_all_logs_are_copied_into_another_store(filled: Path, tmp_path: Path):
     said = run("copy", str(origin), f"csv://{to}").splitlines()
     assert said[0] == f"trades/AAPL: commit {head.token}"
     assert said[-1] == "3 logs, 0 not copied further"
-    market_store().append(batch(trade(10**10)))
+    assert "3 logs, 3 commits" in run("verify", "--store", str(to))
+    made = market_store().append(batch(trade(10**10))).commit.number
+    until = format_timestamp(market_store().log(TRADES, "AAPL").committed_at(made) - 1)
+    assert f"trades/AAPL: commit {head.token}" in run("copy", str(origin), str(to), "--until", until)
     for _ in range(2):
         assert "not copied further: the" not in run("copy", str(origin), str(to))
         assert logs_of(to) == logs_of(origin)

@@ -14,19 +14,21 @@ from rich.progress import Progress
 from rich.table import Table
 
 from store.backends import NoSuchStore, folder_of, store_at
-from store.copies import MirrorError
-from store.copying import copy_log
+from store.copies import CopyProgress, MirrorError
+from store.copying import StoreCopy
 from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
+from store.market_store import MarketStore
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import format_timestamp
+from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.services import repeated_dates_of
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store, market_store
 
 _VERIFY = (
-    "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints each damage"
+    "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB; in a store without files"
+    " the hash chain, and the rows of every commit up to the first damaged one. Prints each damage"
     " with its file, offset, commit and the times of the rows that cannot be served. The offset is the start of the"
     " damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line. Continues with"
     " the other symbols. Exit status 1 if anything is damaged. Also lists the dates of bars and corporate actions that"
@@ -41,9 +43,11 @@ _CLOCK = (
 )
 _COPY = (
     "Copy all logs and declarations of instruments from one store into another, with numbers, hashes and times of their"
-    " commits. Run it again to copy what came since, or after it was ended. Each commit is checked before it is stored."
+    " commits. FROM may be written to meanwhile. Run it again to copy what came since, or after it was ended in any way."
+    " Each commit is checked before it is stored; `store verify --store TO` reads the copy back."
     " Exit status 1 if a log of TO is not one of FROM: it stays as it is."
 )
+_FOLLOW_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -66,6 +70,10 @@ class Command(BaseCommand):
             verb_parser.add_argument(
                 "--dataset", action="append", dest="datasets", choices=[*STORED_DATASETS], help="default: all"
             )
+            if verb in {"verify", "stats"}:
+                verb_parser.add_argument(
+                    "--store", help="a folder, or the URL of a store; default: the server's"
+                )
             if verb == "stats":
                 verb_parser.add_argument("--json", action="store_true", help="print JSON only")
             if verb == "clock":
@@ -73,32 +81,42 @@ class Command(BaseCommand):
         copy = verbs.add_parser("copy", help="Copy all logs from one store into another", description=_COPY)
         copy.add_argument("origin", metavar="FROM", help="a folder, or the URL of a store")
         copy.add_argument("to", metavar="TO", help="the same; new, or a copy of FROM already")
+        copy.add_argument("--follow", action="store_true", help="copy what comes, too, until Ctrl-C")
+        copy.add_argument("--until", metavar="INSTANT", help="leave out what was committed later")
 
     def handle(self, *_: Any, verb: str, symbols: Sequence[str] = (), **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
         try:
             if verb == "copy":
-                self._copy(options["origin"], options["to"])
+                self._copy(options["origin"], options["to"], options["until"], follow=options["follow"])
                 return
+            store = store_at(options["store"]) if options.get("store") else market_store()
             logs = logs_of(
+                store,
                 datasets=options["datasets"] or [],
                 symbols=list(map(parse_symbol, symbols)),
                 with_empty=verb == "verify",
             )
             if verb == "verify":
-                self._verify(logs)
+                self._verify(store, logs)
             elif verb == "stats":
-                self._stats(logs, as_json=options["json"])
+                self._stats(store, logs, as_json=options["json"])
             elif verb == "clock":
                 self._clock(logs, is_accepted=options["accept"])
             else:
                 self._derive(logs, is_rebuilt=verb == "rebuild")
-        except (StorageError, NotMaintained, InvalidSymbol, NoSuchStore, MirrorError) as error:
+        except (
+            StorageError,
+            NotMaintained,
+            InvalidSymbol,
+            InvalidTimestamp,
+            NoSuchStore,
+            MirrorError,
+        ) as error:
             raise CommandError(str(error)) from error
 
-    def _verify(self, logs: list[LogName]) -> None:
+    def _verify(self, store: MarketStore, logs: list[LogName]) -> None:
         commits = rows = size = damages = 0
-        store = maintained_store()
         checks = [(f"{dataset.name}/{symbol}", store.check(dataset, symbol)) for dataset, symbol in logs]
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("verifying", total=sum(check.size for _, check in checks))
@@ -109,7 +127,7 @@ class Command(BaseCommand):
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
         for dataset, symbol in logs:
-            self._report_repeated_dates(dataset, symbol)
+            self._report_repeated_dates(store, dataset, symbol)
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
@@ -122,13 +140,14 @@ class Command(BaseCommand):
             first, last = format_timestamp(finding.first_ns), format_timestamp(finding.last_ns)
             times = f"; rows from {first} to {last} cannot be served"
         word = "note" if finding.is_harmless else "damaged"
-        position = f"{log}/{finding.file}, byte {finding.offset}{commit}"
+        place = f"/{finding.file}, byte {finding.offset}" if finding.file else ""
+        position = f"{log}{place}{commit}"
         self.stdout.write(f"{word}: {position}: {finding.message}{times}")
         return not finding.is_harmless
 
-    def _report_repeated_dates(self, dataset: Dataset, symbol: str) -> None:
+    def _report_repeated_dates(self, store: MarketStore, dataset: Dataset, symbol: str) -> None:
         with suppress(StorageError):  # damaged rows, which were reported
-            for series, date_ns, times_ns in repeated_dates_of(dataset=dataset, symbol=symbol):
+            for series, date_ns, times_ns in repeated_dates_of(store=store, dataset=dataset, symbol=symbol):
                 name = " ".join(str(each) for each in series if each is not None)
                 date = format_timestamp(date_ns)[:10]
                 times = ", ".join(map(format_timestamp, times_ns))
@@ -136,8 +155,7 @@ class Command(BaseCommand):
                     f"repeated date: {dataset.name}/{symbol}: {name} of {date} is stored at {times}"
                 )
 
-    def _stats(self, logs: list[LogName], *, as_json: bool) -> None:
-        store = maintained_store()
+    def _stats(self, store: MarketStore, logs: list[LogName], *, as_json: bool) -> None:
         rows = [_row(log, store.statistics(*log)) for log in logs]
         if as_json:
             self.stdout.write(json.dumps(rows))
@@ -168,38 +186,29 @@ class Command(BaseCommand):
         elif ahead:
             raise CommandError(f"{ahead:,} logs are ahead of {format_timestamp(now_ns)}", returncode=1)
 
-    def _copy(self, origin_path: str, to_path: str) -> None:
-        folders = [
-            folder.resolve() for folder in map(folder_of, (origin_path, to_path)) if folder is not None
-        ]
-        if len(folders) == 2 and any(each.is_relative_to(other) for each, other in (folders, folders[::-1])):
-            raise CommandError("one of the folders is in the other: choose a TO beside FROM")
-        origin = store_at(origin_path)
-        origin.take_over_declarations()  # those of an earlier version are in no log yet
-        logs = [
-            origin.log(dataset, symbol)
-            for dataset in STORED_DATASETS.values()
-            for symbol in origin.symbols(dataset)
-        ]
-        if not logs:
-            raise CommandError(f"{origin_path} has no data: give the DATA_DIR of a store")
-        to = store_at(to_path, create=True)
-        to.take_over_declarations()
-        problems = 0
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+    def _copy(self, origin_path: str, to_path: str, until: str | None, *, follow: bool) -> None:
+        until_ns = None if until is None else parse_timestamp(until)
+        copy = StoreCopy(*_stores(origin_path, to_path), until_ns=until_ns)
+        logs = list(copy.logs())
+        with Progress(console=Console(stderr=True), transient=True) as bar, suppress(KeyboardInterrupt):
             task = bar.add_task("copying", total=sum(log.end().rows for log in logs))
-            for log in logs:
-                name = f"{log.dataset.name}/{log.symbol}"
-                copied = to.log(log.dataset, log.symbol)
-                bar.update(task, description=name)
-                bar.advance(task, copied.end().rows)
-                progress = copy_log(log, copied, on_rows=partial(bar.advance, task))
-                problem = f", not copied further: {progress.problem}" if progress.problem else ""
-                self.stdout.write(f"{name}: commit {progress.head.token}{problem}")
-                problems += bool(problem)
-        self.stdout.write(f"{len(logs):,} logs, {problems} not copied further")
+            bar.advance(task, sum(copy.to.log(log.dataset, log.symbol).end().rows for log in logs))
+            problems = 0
+            for progress in copy.round(on_rows=partial(bar.advance, task)):
+                problems += self._report_copied(progress)
+            self.stdout.write(f"{len(logs):,} logs, {problems} not copied further")
+            while follow and not problems:
+                self.stdout.flush()
+                time.sleep(_FOLLOW_SECONDS)
+                problems = sum(self._report_copied(each) for each in copy.round() if each.problem)
         if problems:
             raise CommandError("not all logs were copied", returncode=1)
+
+    def _report_copied(self, progress: CopyProgress) -> bool:
+        """Print how far a log is copied; return whether something is wrong."""
+        problem = f", not copied further: {progress.problem}" if progress.problem else ""
+        self.stdout.write(f"{progress.dataset}/{progress.symbol}: commit {progress.head.token}{problem}")
+        return bool(problem)
 
     def _derive(self, logs: list[LogName], *, is_rebuilt: bool) -> None:
         store = maintained_store()
@@ -209,6 +218,18 @@ class Command(BaseCommand):
             if files is not None:
                 result = f"{files.segments:,} segments, {files.rows:,} rows, {files.bytes:,} bytes, to commit {files.commit}"
             self.stdout.write(f"{dataset.name}/{symbol}: {result}")
+
+
+def _stores(origin_path: str, to_path: str) -> tuple[MarketStore, MarketStore]:
+    """Return the stores of a copy; the second one may be new. Raises CommandError, `NoSuchStore`."""
+    folders = [folder.resolve() for folder in map(folder_of, (origin_path, to_path)) if folder is not None]
+    if len(folders) == 2 and any(each.is_relative_to(other) for each, other in (folders, folders[::-1])):
+        raise CommandError("one of the folders is in the other: choose a TO beside FROM")
+    origin = store_at(origin_path)
+    origin.take_over_declarations()
+    if not any(origin.symbols(dataset) for dataset in STORED_DATASETS.values()):
+        raise CommandError(f"{origin_path} has no data: give the DATA_DIR of a store")
+    return origin, store_at(to_path, create=True)
 
 
 def _findings(log: str, check: LogCheck) -> Iterator[LogFinding]:

@@ -1,0 +1,172 @@
+"""Whole stores are copied while they are written to, killed in the middle, up to an instant, and there and back."""
+
+import random
+import threading
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import log as kernel
+from store.backends import store_at
+from store.checks import ReadLogCheck
+from store.copying import StoreCopy
+from store.csv import CsvStore
+from store.datasets import STORED_DATASETS, TRADES
+from store.instruments import Instrument
+from store.maintained import LogFinding
+from store.market_store import MarketStore
+from store.walk import LogPosition, Resync
+from tests.chance import SOAK, chosen_seed
+from tests.faults.processes import children
+from tests.front.front_server import eventually
+from tests.store.builders import (
+    MINUTE,
+    NOON,
+    SECOND,
+    SYMBOL,
+    Clock,
+    batch,
+    stored,
+    trade,
+)
+from tests.store.conftest import IN_CLUSTER
+from tests.store.csv.copying.origins import logs_of
+
+SYMBOLS = ("AAPL", "BRK:B", "MSFT")
+
+
+def write(store: MarketStore, number: int, symbol: str = SYMBOL) -> None:
+    store.append(
+        batch(
+            *(trade(number * SECOND + each, trade_id=f"{number} {each}") for each in range(3)), symbol=symbol
+        )
+    )
+
+
+def problems(copy: StoreCopy) -> list[str]:
+    return [each.problem for each in copy.round() if each.problem]
+
+
+def findings(store: MarketStore) -> list[LogFinding]:
+    checks = [
+        ReadLogCheck(store.log(each, symbol))
+        for each in STORED_DATASETS.values()
+        for symbol in store.symbols(each)
+    ]
+    return [finding for check in checks for finding in check.findings()]
+
+
+def test_a_store_that_is_written_to_is_copied_until_both_are_level(store: MarketStore, tmp_path: Path):
+    for number, symbol in enumerate(SYMBOLS):
+        write(store, number, symbol)
+    copy, is_ended = StoreCopy(store, CsvStore(tmp_path / "copy")), threading.Event()
+
+    def writing() -> None:
+        for number in count(10):
+            if is_ended.is_set():
+                return
+            write(store, number, SYMBOLS[number % 3])
+            if number == 20:
+                store.set_instrument(Instrument("NEW", exchange="XNAS"))
+
+    writer = threading.Thread(target=writing)
+    writer.start()
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        assert problems(copy) == []
+    is_ended.set()
+    writer.join()
+    assert all(each.is_current for each in copy.round())
+    assert list(copy.round()) == []
+    assert logs_of(copy.to) == logs_of(store)
+    assert findings(copy.to) == []
+    assert copy.to.statistics(TRADES, SYMBOL).rows == store.statistics(TRADES, SYMBOL).rows
+
+
+def test_a_backup_of_an_instant_is_restored(store: MarketStore, clock: Clock, tmp_path: Path):
+    origin = CsvStore(tmp_path / "origin", clock=clock)
+    for number in range(6):
+        clock.now = NOON + number * MINUTE
+        write(origin, number, SYMBOLS[number % 2])
+    at_ns, token = NOON + 3 * MINUTE, origin.log(TRADES, SYMBOL).at().commit
+    backup = StoreCopy(origin, CsvStore(tmp_path / "backup"), until_ns=at_ns)
+    assert problems(backup) == []
+    assert problems(StoreCopy(backup.to, store)) == []
+    for symbol in SYMBOLS[:2]:
+        past = origin.log(TRADES, symbol).as_of(at_ns)
+        assert store.log(TRADES, symbol).at().commit == past.commit
+        assert stored(store, symbol=symbol) == stored(origin, symbol=symbol, commit=past.commit.number)
+    # The restored store goes on, and nothing that was told of lost commits is taken for true.
+    log = store.log(TRADES, SYMBOL)
+    clock.now += MINUTE
+    write(store, 50)
+    assert log.head.number == token.number
+    with pytest.raises(Resync):
+        log.at(token)
+    with pytest.raises(Resync):
+        list(log.commits(LogPosition(token)))
+    ahead = StoreCopy(origin, store)
+    assert "does not have" in problems(ahead)[0]
+    later = StoreCopy(origin, backup.to, until_ns=NOON + MINUTE)
+    assert all("was made later" in each for each in problems(later))
+
+
+def test_there_is_nothing_before_the_first_commit(tmp_path: Path):
+    origin = CsvStore(tmp_path / "origin")
+    write(origin, 1)
+    copy = StoreCopy(origin, CsvStore(tmp_path / "copy"), until_ns=NOON)
+    assert problems(copy) == []
+    assert copy.to.symbols(TRADES) == []
+
+
+def test_a_check_names_the_first_commit_that_is_not_as_recorded(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    for number in range(3):
+        write(store, number)
+    file = tmp_path / "trades" / SYMBOL / "2025-01-02.csv"
+    text = file.read_bytes()
+    file.write_bytes(text[:-40] + text[-40:].replace(b"100", b"101", 1))
+    (finding,) = findings(CsvStore(tmp_path))
+    assert finding.commit is not None
+
+
+def copying(origin: Path, to: str, _inbox: Any, outbox: Any) -> None:
+    """Copy in small groups of commits, again and again."""
+    kernel._GROUP_COMMITS = 7  # type: ignore[misc]
+    copy = StoreCopy(CsvStore(origin), store_at(to, create=True))
+    outbox.send("begun")
+    while True:
+        outbox.send(problems(copy))
+
+
+@pytest.mark.parametrize("backend", ["csv", IN_CLUSTER])
+def test_a_copy_that_is_killed_goes_on(backend: str, tmp_path: Path, request: Any):
+    to = str(tmp_path / "copy")
+    if backend != "csv":
+        request.getfixturevalue("cluster_store")
+        to = request.getfixturevalue("cluster_url")
+    origin, chance, heads = CsvStore(tmp_path / "origin"), random.Random(chosen_seed()), [0]
+    for number in range(300):
+        write(origin, number, SYMBOLS[number % 2])
+    watched = store_at(to, create=True)
+
+    def commits() -> int:
+        return sum(watched.log(TRADES, symbol).end().head.number for symbol in SYMBOLS)
+
+    for _ in range(30 if SOAK else 3):
+        with children(copying, [(origin._path, to)]) as (child,):
+            assert child.received() == "begun"
+            wanted = heads[-1] + chance.randint(1, 60)
+            assert eventually(lambda wanted=wanted: commits() >= min(wanted, 300))
+            child.kill()
+            assert [each for each in child.all_received() if each] == []
+        heads.append(commits())
+    assert heads == sorted(heads)
+    assert 0 < heads[1] < 300
+    copy = StoreCopy(origin, watched)
+    assert problems(copy) == []
+    assert logs_of(copy.to) == logs_of(origin)
+    assert findings(copy.to) == []
