@@ -18,6 +18,7 @@ from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from jobs.uploads.services import uploads_delete_old
 from ops.serve import memory
+from ops.serve.database_lock import DutyLock
 from ops.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.browser_login import sessions_delete_expired
 from ratelimit.credentials.logins import known_addresses_delete_old
@@ -40,11 +41,15 @@ _RELAY_PAUSE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A service that takes `now`. period, after_error: seconds until its next run after a success or an error."""
+    """A service that takes `now`. period, after_error: seconds until its next run after a success or an error.
+
+    of_each_host: it serves its own host, so each host runs it. Of many hosts one runs the other duties.
+    """
 
     service: Callable[..., object]
     period: float
     after_error: float = MINUTE
+    of_each_host: bool = False
 
 
 def jobs_relay(*, now: datetime) -> None:
@@ -64,8 +69,8 @@ def memory_release(*, now: datetime) -> None:
 
 
 DUTIES: tuple[Duty, ...] = (
-    Duty(spool_collect, period=SECOND, after_error=SECOND),
-    Duty(memory_release, period=memory.RELEASE_SECONDS),
+    Duty(spool_collect, period=SECOND, after_error=SECOND, of_each_host=True),
+    Duty(memory_release, period=memory.RELEASE_SECONDS, of_each_host=True),
     Duty(nonces_delete_expired, period=SECOND, after_error=SECOND),
     Duty(keys_watch, period=HOUR),
     Duty(answers_delete_old, period=HOUR),
@@ -96,14 +101,18 @@ def store_duties() -> tuple[Duty, ...]:
     def derived_keep(*, now: datetime) -> None:
         keeper.round(seconds=SECOND)
 
-    return (Duty(derived_keep, period=SECOND, after_error=SECOND),)
+    return (Duty(derived_keep, period=SECOND, after_error=SECOND, of_each_host=True),)
 
 
 class DutyThreads:
-    """A thread for each duty, which runs it at once and then periodically, with its own database connection."""
+    """A thread for each duty, which runs it at once and then periodically, with its own database connection.
 
-    def __init__(self, duties: Iterable[Duty]) -> None:
+    A duty that is not of each host waits until this process has `lock`.
+    """
+
+    def __init__(self, duties: Iterable[Duty], lock: DutyLock) -> None:
         self._ending = Event()
+        self._lock = lock
         self._threads = [
             Thread(target=self._repeat, args=(duty,), name=duty.service.__name__, daemon=True)
             for duty in duties
@@ -124,7 +133,10 @@ class DutyThreads:
 
     def _repeat(self, duty: Duty) -> None:
         while not self._ending.is_set():
-            self._ending.wait(duty.period if duty_try(duty) else duty.after_error)
+            if duty.of_each_host or self._lock.is_held:
+                self._ending.wait(duty.period if duty_try(duty) else duty.after_error)
+            else:
+                self._ending.wait(SECOND)
         connections.close_all()
 
 

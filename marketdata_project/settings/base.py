@@ -61,11 +61,15 @@ JOB_SCHEDULES = json_object("JOB_SCHEDULES")
 # A webhook whose receiver fails for so long is paused.
 WEBHOOK_PAUSE_HOURS = integer("WEBHOOK_PAUSE_HOURS", 72)
 WEBHOOK_RETENTION_DAYS = integer("WEBHOOK_RETENTION_DAYS", 30)
+# How many hosts run web processes. Without Redis each web process gives its share of every limit.
+WEB_HOSTS = integer("WEB_HOSTS", 1)
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 # Only development has a feed of the sample.
 SAMPLE_FEED = False
 # Only development prints a link that logs in and a first key: what production prints is kept in a log.
 LOGIN_LINK = FIRST_KEY = False
+# Whether SECRET_KEY is of this data folder alone. Only development makes one.
+SECRET_KEY_IS_OWN = False
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
 # The prefix of the key that answers for calls of /udf without a credential; without it /udf is off.

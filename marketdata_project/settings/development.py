@@ -30,6 +30,8 @@ SAMPLE_FEED = env.bool("SAMPLE_FEED", True)
 LOGIN_LINK = env.bool("LOGIN_LINK", True)
 # Whether `serve` makes a key if there is none, and prints it.
 FIRST_KEY = env.bool("FIRST_KEY", True)
-SECRET_KEY = secret("SECRET_KEY") or _stored_secret(DATA_DIR / "secret_key")
+SECRET_KEY = secret("SECRET_KEY")
+if SECRET_KEY_IS_OWN := not SECRET_KEY:
+    SECRET_KEY = _stored_secret(DATA_DIR / "secret_key")
 # A terminal keeps no evidence, so the hourly line with the head of the audit log is left out.
 LOGGING["loggers"]["audit.services"] = {"level": "WARNING"}

@@ -4,12 +4,9 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from select import select
@@ -17,12 +14,10 @@ from subprocess import SubprocessError
 from types import FrameType, TracebackType
 from typing import Self
 
-from django.core.management import execute_from_command_line
-
-from ops.serve.child import Child, Program, end_with_parent
+from ops.serve.child import Child
 from ops.serve.embedded_redis import EmbeddedRedis
-from ops.serve.installation import InstallationError, address_of, url_of
-from ops.serve.watchdog import Watchdog
+from ops.serve.installation import InstallationError, address_of
+from ops.serve.plan import ServePlan, python_programs, redis_programs
 
 
 class SignalInbox:
@@ -77,33 +72,6 @@ logger = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ServePlan:
-    """The processes to run: `workers` times `web` on `listener`, a worker, and `redis` unless it is None.
-
-    `web` is the function that a web process calls with its arguments; its module does the same with `python -m`.
-
-    `trades` adds the trading engine, `runs_jobs` a process that runs jobs, `submits_jobs` one that submits the scheduled
-    jobs, `feeds_sample` one that posts the sample's rows.
-
-    `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). Process n keeps to
-    `cores[n]`; to no core if `cores` is empty. A web process that gives no proof of life for
-    `watchdog_seconds` is replaced; 0 turns that off.
-    """
-
-    listener: socket.socket
-    turns: int
-    web: Callable[[list[str]], None]
-    workers: int
-    cores: Sequence[int]
-    redis: EmbeddedRedis | None
-    watchdog_seconds: float
-    trades: bool
-    runs_jobs: bool
-    submits_jobs: bool
-    feeds_sample: bool
-
-
 def set_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> None:
     """Set what the environment of child processes needs, in this process's own: absolute paths and the actual port."""
     path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
@@ -124,20 +92,21 @@ class Supervisor:
     def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan
         self._say = say
-        self._redis = [Child(program) for program in _redis_programs(plan)]
-        self._others = [Child(program) for program in _python_programs(plan)]
+        self._redis = [Child(program) for program in redis_programs(plan)]
+        self._others = [Child(program) for program in python_programs(plan)]
         self._ready = False
         self._replaced = 0
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
-        """Run until a stop signal. `on_ready` is called once, when `/readyz` first answers 200."""
+        """Run until a stop signal. `on_ready` is called once, when `/readyz` first answers 200, or without web processes at once."""
         with SignalInbox([*STOP_SIGNALS, signal.SIGCHLD]) as inbox:
             try:
                 if self._start(inbox):
                     self._keep_running(inbox, on_ready)
                 self._say("Stopping")
                 # Without this, connections that no process accepts any more would wait until the end.
-                self._plan.listener.close()
+                if self._plan.listener is not None:
+                    self._plan.listener.close()
                 self._end(self._others, inbox, END_SECONDS)
                 self._end(self._redis, inbox, REDIS_END_SECONDS)
             finally:
@@ -177,7 +146,7 @@ class Supervisor:
             self._reap(children)
             self._kill_silent(children)
             self._start_due(children)
-            if not self._ready and _answers_ready(self._plan.listener):
+            if not self._ready and (self._plan.listener is None or _answers_ready(self._plan.listener)):
                 self._ready = True
                 on_ready()
 
@@ -238,65 +207,6 @@ class Supervisor:
                 child.process.wait()
                 child.reap()
                 self._say(f"{child.program.name} did not end in time and was killed")
-
-
-def _redis_programs(plan: ServePlan) -> list[Program]:
-    if plan.redis is None:
-        return []
-    return [
-        Program(
-            name="redis",
-            command=plan.redis.command,
-            bind_to_parent=end_with_parent(),
-            before=plan.redis.prepare,
-        )
-    ]
-
-
-def _python_programs(plan: ServePlan) -> list[Program]:
-    programs = [
-        *(_web_program(plan, number) for number in range(plan.workers)),
-        _command_program(plan, "worker", "worker"),
-    ]
-    if plan.trades:
-        programs.append(_command_program(plan, "engine", "trading_engine"))
-    if plan.runs_jobs:
-        programs.append(_command_program(plan, "jobs", "job_worker"))
-    if plan.submits_jobs:
-        programs.append(_command_program(plan, "beat", "job_beat"))
-    if plan.feeds_sample:
-        programs.append(_command_program(plan, "sample feed", "sample_feed", "--url", url_of(plan.listener)))
-    return programs
-
-
-def _command_program(plan: ServePlan, name: str, command: str, *options: str) -> Program:
-    # The supervisor made the checks.
-    arguments = [command, "--parent", str(os.getpid()), *options, "--skip-checks"]
-    return Program(
-        name=name,
-        command=lambda: [sys.executable, "-m", "django", *arguments],
-        bind_to_parent=end_with_parent(),
-        main=partial(execute_from_command_line, ["manage.py", *arguments]),
-    )
-
-
-def _web_program(plan: ServePlan, number: int) -> Program:
-    fd = plan.listener.fileno()
-    watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
-    arguments = ["--number", str(number), "--fd", str(fd), "--turns", str(plan.turns)]
-    arguments += ["--parent", str(os.getpid())]
-    if watchdog is not None:
-        arguments += ["--pulse", str(watchdog.sender)]
-    return Program(
-        name=f"web {number + 1}",
-        command=lambda: [sys.executable, "-m", plan.web.__module__, *arguments],
-        bind_to_parent=end_with_parent(),
-        descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
-        main=partial(plan.web, arguments),
-        before=None if watchdog is None else watchdog.reset,
-        watchdog=watchdog,
-        core=plan.cores[number] if plan.cores else None,
-    )
 
 
 def _answers_ready(listener: socket.socket) -> bool:

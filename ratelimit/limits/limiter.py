@@ -147,7 +147,7 @@ class Limiter:
 
 @cache
 def process_limiter() -> Limiter:
-    return Limiter(workers=settings.WORKERS)
+    return Limiter(workers=settings.WORKERS * settings.WEB_HOSTS)
 
 
 def start_quota_writer() -> PeriodicWriter:

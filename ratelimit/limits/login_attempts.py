@@ -104,4 +104,4 @@ def _add_shared(attempt: LoginAttempt, count: int) -> list[int]:
 
 @cache
 def process_login_attempts() -> LoginAttempts:
-    return LoginAttempts(workers=settings.WORKERS)
+    return LoginAttempts(workers=settings.WORKERS * settings.WEB_HOSTS)

@@ -11,9 +11,10 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from marketdata_project import duties
-from marketdata_project.duties import DUTIES, HOUR, Duty, duty_try, store_duties
+from marketdata_project.duties import DUTIES, HOUR, Duty, DutyThreads, duty_try, store_duties
 from marketdata_project.management.commands import worker
 from ops.metrics.declarations import DUTY_LAST_SUCCESS, DUTY_RUNS, DUTY_SECONDS
+from ops.serve.database_lock import DutyLock
 from ops.serve.status import Heartbeat
 from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
@@ -50,9 +51,9 @@ def command(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(worker, "PERIOD_SECONDS", 0.01)
     monkeypatch.setattr(worker, "store_duties", tuple)
 
-    def run(*duties: Duty) -> None:
+    def run(*duties: Duty, **options: bool) -> None:
         monkeypatch.setattr(worker, "DUTIES", duties)
-        call_command("worker")
+        call_command("worker", **options)
 
     return run
 
@@ -76,6 +77,44 @@ def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, command, 
     assert "collect failed" in caplog.text
     assert "the disk is away" in caplog.text
     assert not (tmp_path / "worker.heartbeat").exists()
+
+
+def test_of_many_hosts_one_runs_a_duty_and_each_runs_its_own(monkeypatch):
+    ran: list[str] = []
+    monkeypatch.setattr(duties, "SECOND", 0.01)
+
+    def everywhere(*, now):
+        ran.append("everywhere")
+
+    def once(*, now):
+        ran.append("once")
+
+    lock = DutyLock()
+    threads = DutyThreads([Duty(everywhere, period=0.01, of_each_host=True), Duty(once, period=0.01)], lock)
+    assert eventually(lambda: ran.count("everywhere") > 3)
+    assert "once" not in ran
+    lock.is_held = True
+    assert eventually(lambda: "once" in ran)
+    threads.stop(patience=PATIENCE_SECONDS)
+
+
+def test_a_worker_of_a_web_host_runs_the_duties_of_the_host_only(monkeypatch, command):
+    begun: list[object] = []
+
+    def begin(*given):
+        begun.extend(given)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(worker, "DutyThreads", begin)
+    own, other = (Duty(lambda *, now: None, period=1, of_each_host=each) for each in (True, False))
+    for options, expected, is_held in (({}, [own, other], True), ({"of_host": True}, [own], False)):
+        begun.clear()
+        with pytest.raises(ZeroDivisionError):
+            command(own, other, **options)
+        found, lock = begun
+        assert found == expected
+        assert isinstance(lock, DutyLock)
+        assert lock.is_held == is_held
 
 
 def test_runs_of_duties_are_counted(monkeypatch):

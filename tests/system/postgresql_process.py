@@ -27,6 +27,7 @@ from django.test import Client  # noqa: E402
 from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
+from ops.serve.database_lock import DutyLock  # noqa: E402
 from ratelimit.credentials.identify import caller_stored  # noqa: E402
 from ratelimit.credentials.sessions import session_begin, session_continue, session_end  # noqa: E402
 from ratelimit.credentials.signed_requests import nonce_use  # noqa: E402
@@ -225,6 +226,21 @@ def tell_and_send(*, count: int, at: float) -> Any:
     return at_once(work, at)
 
 
+lock = DutyLock()
+
+
+def take_duties(*, at: float) -> Any:
+    """Whether this process runs the duties."""
+    time.sleep(max(0.0, at - time.time()))
+    lock.look()
+    return lock.is_held
+
+
+def lose_connection() -> Any:
+    """End the session that holds locks, as a network that is cut does."""
+    connection.close()
+
+
 def _waits_somebody() -> bool:
     """Whether a connection comes to wait for a lock."""
     end = time.monotonic() + PATIENCE_SECONDS
@@ -254,6 +270,8 @@ COMMANDS = {
         log_out_during_a_refresh,
         subscribe,
         tell_and_send,
+        take_duties,
+        lose_connection,
     )
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.front.front_server import eventually
 from tests.ops.outbound.hostile_server import says, served
 from tests.system.postgresql import postgresql
 from tests.webhooks.conftest import received
@@ -145,3 +146,13 @@ def test_ten_senders_of_webhooks_send_each_event_once_and_in_order(pair):
     for event in events:
         numbers.setdefault(event["subject"], []).append(event["number"])
     assert list(numbers.values()) == [list(range(30))] * 10
+
+
+def test_of_two_workers_one_runs_the_duties_until_its_session_ends(pair):
+    first = pair.race("take_duties")
+    assert sorted(first) == [False, True]
+    assert pair.race("take_duties") == first
+    holder, other = (Pair([pair.processes[first.index(held)]]) for held in (True, False))
+    holder.ask("lose_connection")
+    assert eventually(lambda: other.ask("take_duties", at=0))
+    assert not holder.ask("take_duties", at=0)

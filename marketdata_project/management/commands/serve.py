@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+from argparse import ArgumentParser
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from functools import partial
 from types import FrameType
@@ -16,10 +18,12 @@ from django.utils import timezone
 
 from front.process import main as run_web_process
 from front.warm import load_before_forks
+from marketdata_project.hosts import ROLES, roles_of
 from ops.command_line import discard_output
 from ops.command_line.forks import CAN_FORK
 from ops.metrics.process_files import remove_files
 from ops.serve.child import in_fork
+from ops.serve.database_lock import migration_lock
 from ops.serve.embedded_redis import EmbeddedRedis
 from ops.serve.installation import (
     FolderUnavailable,
@@ -34,7 +38,8 @@ from ops.serve.installation import (
     url_of,
 )
 from ops.serve.migrations import pending_migrations
-from ops.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, set_environment
+from ops.serve.plan import ServePlan
+from ops.serve.supervisor import STOP_SIGNALS, Supervisor, set_environment
 from ops.serve.turns import shared_memory
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
@@ -62,9 +67,17 @@ class Prepared(NamedTuple):
 
 
 class Command(BaseCommand):
-    help = (
-        "Run every process in the foreground: Redis (unless REDIS_URL is set), web, worker. Ctrl-C ends all."
-    )
+    help = "Run every process in the foreground: Redis (unless REDIS_URL is set), web, worker, engine, jobs. Ctrl-C ends all."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        roles = ", ".join(ROLES)
+        parser.add_argument(
+            "--only",
+            action="append",
+            default=[],
+            metavar="ROLE",
+            help=f"on one of many hosts: run only these of {roles}, separated by commas",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for number in STOP_SIGNALS:
@@ -75,24 +88,30 @@ class Command(BaseCommand):
         # The system checks may have connected. Forks must not share a database connection.
         connections.close_all()
         try:
+            roles = roles_of(options["only"])
             make_private_folder(settings.RUN_DIR)
             hide_existing_files(settings.DATA_DIR)
             with sole_user(settings.RUN_DIR):
                 allow_many_files()
-                redis = _embedded_redis()
-                with open_listener(host=settings.HOST, port=settings.PORT) as listener:
+                with _listener(roles) as listener:
                     if CAN_FORK:
                         load_before_forks()
-                    prepared = in_fork(partial(self._prepare, url_of(listener)), name="preparation")
+                    base = "" if listener is None or options["only"] else url_of(listener)
+                    prepared = in_fork(partial(self._prepare, base), name="preparation")
                     with shared_memory(settings.WORKERS) as turns:
-                        self._run(listener, turns.fileno(), redis, prepared)
+                        self._run(_plan(roles, listener, turns.fileno(), prepared), prepared)
         except InstallationError as error:
             raise CommandError(str(error)) from error
 
     def _prepare(self, base: str) -> Prepared:
-        """Remove the last run's counters, migrate the database, make the first key, load the sample."""
+        """Remove the last run's counters, migrate the database, make the first key, load the sample.
+
+        base: the server's URL; empty on one of many hosts, which make no key and load no sample.
+        """
         _remove_counters()
         self._migrate()
+        if not base:
+            return Prepared(False, None, None, f"Make an API key: {KEY_COMMAND}")
         key, key_line = self._first_key()
         has_sample = settings.LOAD_SAMPLE and self._load_sample()
         if has_sample:
@@ -101,9 +120,10 @@ class Command(BaseCommand):
         return Prepared(has_sample, link, key, key_line)
 
     def _migrate(self) -> None:
-        count = pending_migrations()
-        if count:
-            call_command("migrate", interactive=False, verbosity=0)
+        with migration_lock():
+            count = pending_migrations()
+            if count:
+                call_command("migrate", interactive=False, verbosity=0)
         self._say(f"Database: {count} migrations applied" if count else "Database: up to date")
 
     def _first_key(self) -> tuple[str | None, str]:
@@ -146,34 +166,19 @@ class Command(BaseCommand):
         account_transfer(name=_ACCOUNT, transfer="sample", amount=Decimal(_DEPOSIT))
         self._say(f"Account: {_ACCOUNT}, with {_DEPOSIT:,} USD of play money")
 
-    def _run(
-        self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, prepared: Prepared
-    ) -> None:
-        _, port = address_of(listener)
+    def _run(self, plan: ServePlan, prepared: Prepared) -> None:
+        listener = plan.listener
         set_environment(
             settings_module=settings.SETTINGS_MODULE,
             base_dir=settings.BASE_DIR,
             data_dir=settings.DATA_DIR,
-            port=port,
+            port=settings.PORT if listener is None else address_of(listener)[1],
         )
-        plan = ServePlan(
-            listener=listener,
-            turns=turns,
-            web=run_web_process,
-            workers=settings.WORKERS,
-            cores=_own_cores(),
-            redis=redis,
-            watchdog_seconds=settings.WATCHDOG_SECONDS,
-            trades=settings.TRADING_ENGINE,
-            runs_jobs=settings.JOB_THREADS > 0,
-            submits_jobs=bool(settings.JOB_SCHEDULES),
-            feeds_sample=prepared.has_sample and settings.SAMPLE_FEED,
-        )
-        base = url_of(listener)
-        processes = [f"{settings.WORKERS} web processes", "a worker"]
+        processes = [f"{plan.workers} web processes"] * bool(plan.workers) + ["a worker"] * bool(plan.worker)
         processes += ["a job worker"] * plan.runs_jobs + ["the trading engine"] * plan.trades
-        self._say(f"Starting {', '.join(processes)} on {base}")
-        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base, prepared)))
+        place = "" if listener is None else f" on {url_of(listener)}"
+        self._say(f"Starting {', '.join(processes)}{place}")
+        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(listener, prepared)))
         self._say("Stopped")
 
     def _say(self, line: str) -> None:
@@ -204,6 +209,32 @@ def _own_cores() -> list[int]:
     return allowed if len(allowed) == settings.WORKERS else []
 
 
+def _listener(roles: frozenset[str]) -> AbstractContextManager[socket.socket | None]:
+    """Return the socket on which web processes listen; None without web processes."""
+    return open_listener(host=settings.HOST, port=settings.PORT) if "web" in roles else nullcontext()
+
+
+def _plan(roles: frozenset[str], listener: socket.socket | None, turns: int, prepared: Prepared) -> ServePlan:
+    """Return the processes of this host."""
+    is_worker = "worker" in roles
+    runs_jobs = "jobs" in roles and settings.JOB_THREADS > 0
+    return ServePlan(
+        listener=listener,
+        turns=turns,
+        web=run_web_process,
+        workers=0 if listener is None else settings.WORKERS,
+        cores=_own_cores(),
+        redis=_embedded_redis(),
+        watchdog_seconds=settings.WATCHDOG_SECONDS,
+        # Web processes write spool files, which a worker of the same host collects.
+        worker=["worker"] if is_worker else [] if listener is None else ["worker", "--of-host"],
+        trades="engine" in roles and settings.TRADING_ENGINE,
+        runs_jobs=runs_jobs,
+        submits_jobs="jobs" in roles and bool(settings.JOB_SCHEDULES),
+        feeds_sample=prepared.has_sample and settings.SAMPLE_FEED,
+    )
+
+
 def _embedded_redis() -> EmbeddedRedis | None:
     """Return the Redis to start; None if REDIS_URL names one. Raises RedisMissing."""
     if not settings.REDIS_EMBEDDED:
@@ -213,8 +244,10 @@ def _embedded_redis() -> EmbeddedRedis | None:
     return redis
 
 
-def _welcome(base: str, prepared: Prepared) -> str:
-    link = prepared.login_link
+def _welcome(listener: socket.socket | None, prepared: Prepared) -> str:
+    if listener is None:
+        return "Ready"
+    base, link = url_of(listener), prepared.login_link
     lines = [
         "",
         f"Ready on {base}",

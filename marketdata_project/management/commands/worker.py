@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from marketdata_project.duties import DUTIES, DutyThreads, store_duties
 from ops.log_masking import log_uncaught
 from ops.serve.child import parent_is
+from ops.serve.database_lock import DutyLock
 from ops.serve.memory import tune_malloc
 from ops.serve.status import Heartbeat, start_publishing_metrics
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--parent", type=int, help="end when this process has ended")
+        parser.add_argument("--of-host", action="store_true", help="run only the duties that each host has")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = threading.Event()
@@ -43,10 +45,17 @@ class Command(BaseCommand):
         tune_malloc()
         heartbeat = Heartbeat(settings.RUN_DIR)
         publisher = start_publishing_metrics("worker")
-        threads = DutyThreads([*DUTIES, *store_duties()])
+        duties = [*DUTIES, *store_duties()]
+        if options["of_host"]:
+            duties = [duty for duty in duties if duty.of_each_host]
+        lock = DutyLock(is_candidate=not options["of_host"])
+        lock.look()
+        threads = DutyThreads(duties, lock)
         while not stopping.is_set() and parent_is(options["parent"]):
             heartbeat.beat()
             stopping.wait(PERIOD_SECONDS)
+            lock.look()
         heartbeat.stop()
         threads.stop(patience=PATIENCE_SECONDS)
+        lock.release()
         publisher.stop()
