@@ -186,11 +186,13 @@ class Catalogue:
     def locked(self, dataset: Dataset, symbol: str, log: int) -> Iterator[LockedLog]:
         """Hold a log's lock, in one transaction. Without a new commit nothing is changed. Raises `StoreBusy`."""
         with self._postgres.connection() as connection:
-            with connection.pipeline():
-                connection.execute("BEGIN")
-                connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, log))
-                found = connection.execute(_STATE + "id = %s", (log,))
-                state = state_of(found.fetchall()[0])
+            # Not a pipeline, after which PostgreSQL forgets `idle_in_transaction_session_timeout`: the lease.
+            found = connection.execute(
+                f"BEGIN; SELECT pg_advisory_xact_lock({_LOCKS}, {log}); {_STATE} id = {log}"
+            )
+            while found.nextset():
+                pass
+            state = state_of(found.fetchall()[0])
             locked = LockedLog(connection, (dataset.name, symbol), state)
             yield locked
             if locked.is_open:

@@ -16,20 +16,27 @@ import clickhouse_driver
 import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
 from psycopg import sql
+from psycopg.abc import PQGen
 
 from store.exceptions import StoreBusy, StoreUnavailable
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
-CONNECT_SECONDS = 3
-ANSWER_SECONDS = 60
+CONNECT_SECONDS = 2
 LOCK_SECONDS = 3
+ANSWER_SECONDS = 5
+"""For an answer of PostgreSQL, and for the next packet of ClickHouse, which tells ten times a second how far it is."""
+LEASE_SECONDS = 20
+"""A writer that leaves PostgreSQL waiting for longer loses its transaction, and with it the log's lock."""
 DEFAULT_PORT = 9000
 _KEPT = 16
 _SETTINGS = {
     "use_numpy": True,
     # Without it rows are acknowledged before they are on their shard.
     "insert_distributed_sync": 1,
+    "insert_distributed_timeout": ANSWER_SECONDS,
+    # A server has 50 ms by default to connect to another one.
+    "connect_timeout_with_failover_ms": CONNECT_SECONDS * 1_000,
     "max_query_size": 2**26,
     "max_ast_elements": 2**24,
     "max_expanded_ast_elements": 2**24,
@@ -129,6 +136,22 @@ def _close_all(idle: list[T], close: Callable[[T], None], process: int) -> None:
             close(idle.pop())
 
 
+class PatientConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection to PostgreSQL that is closed when an answer takes longer than `ANSWER_SECONDS`."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for a server; the kernel answers for one that is stopped. Raises `psycopg.OperationalError`."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, ANSWER_SECONDS)
+        except psycopg.errors._WaitTimeout:  # noqa: SLF001
+            self.close()
+            with suppress(Exception):
+                gen.close()
+            raise
+
+
 class PostgreSql:
     """The database with the commits. Methods raise `StoreUnavailable`, `StoreBusy`."""
 
@@ -143,7 +166,9 @@ class PostgreSql:
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Return a new connection, whose statements commit by themselves."""
-        connection = psycopg.connect(self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        connection = PatientConnection.connect(
+            self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS
+        )
         schema = sql.Identifier(self.schema)
         if not self._is_made:
             with connection.transaction():
@@ -152,8 +177,11 @@ class PostgreSql:
                 connection.execute(sql.SQL("SET search_path TO {}").format(schema))
                 connection.execute(self._tables)
             self._is_made = True
-        connection.execute(sql.SQL("SET search_path TO {}").format(schema))
-        connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        connection.execute(
+            f"SET search_path TO \"{self.schema}\"; SET lock_timeout = '{LOCK_SECONDS}s';"
+            f" SET statement_timeout = '{ANSWER_SECONDS}s';"
+            f" SET idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'"
+        )
         return connection
 
     def check(self) -> None:
@@ -173,6 +201,10 @@ class PostgreSql:
                 yield connection
         except psycopg.errors.LockNotAvailable as error:
             raise StoreBusy("another process holds the log's lock: retry") from error
+        except psycopg.errors.IdleInTransactionSessionTimeout as error:
+            raise StoreBusy(
+                f"nothing was stored, because it took more than {LEASE_SECONDS} s: retry"
+            ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             _logger.warning("PostgreSQL, which has the commits, does not answer: %s", error)
             raise StoreUnavailable("PostgreSQL, which has the commits, does not answer") from error
@@ -226,7 +258,7 @@ class ClickHouse:
 
     def _client(self, hosts: Sequence[tuple[str, int]]) -> clickhouse_driver.Client:
         (name, port), *others = hosts
-        return clickhouse_driver.Client(
+        client = clickhouse_driver.Client(
             name,
             port,
             user=self._url.login[0],
@@ -237,6 +269,15 @@ class ClickHouse:
             sync_request_timeout=CONNECT_SECONDS,
             settings=_SETTINGS,
         )
+        connection, receive_hello = client.connection, client.connection.receive_hello
+
+        def hello() -> None:
+            with connection.timeout_setter(CONNECT_SECONDS):
+                receive_hello()
+
+        # The kernel of a server that is stopped accepts connections.
+        connection.receive_hello = hello
+        return client
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,10 +24,11 @@ from store.clickhouse.catalogue import (
 )
 from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables, SeenRows, among, in_window
+from store.clickhouse.servers import LOCK_SECONDS
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.content_hash import ContentHash, TableHash
 from store.declarations import Dataset
-from store.exceptions import CommitConflict, RequestKeyReused, StoreUnavailable, UnknownSymbol
+from store.exceptions import CommitConflict, RequestKeyReused, StoreBusy, StoreUnavailable, UnknownSymbol
 from store.protocol import (
     DUPLICATE_ROWS_KEPT,
     NO_COMMIT,
@@ -128,7 +130,7 @@ class ClusterWriter:
         """Store a batch of rows; see `MarketStore.append`."""
         batch = prepared.batch
         key = (batch.dataset, batch.symbol)
-        with self._mutexes[key], self._catalogue.locked(*key, self._made(key)) as log:
+        with self._turn(key), self._catalogue.locked(*key, self._made(key)) as log:
             if batch.after not in {None, log.state.head}:
                 raise CommitConflict
             replayed = _replayed(log, batch, prepared.digest)
@@ -147,7 +149,7 @@ class ClusterWriter:
         state = self._newest.state(*key)
         if state is None or not state.head.number:
             raise UnknownSymbol(amendment.symbol)
-        with self._mutexes[key], self._catalogue.locked(*key, state.id) as log:
+        with self._turn(key), self._catalogue.locked(*key, state.id) as log:
             digest = digest_of(amendment)
             replayed = _replayed(log, amendment, digest)
             if replayed is not None:
@@ -162,12 +164,22 @@ class ClusterWriter:
 
     def add(self, key: LogKey, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
         """Store commits of another log; see `Log.add_commits`."""
-        with self._mutexes[key], self._catalogue.locked(*key, self._made(key)) as log:
+        with self._turn(key), self._catalogue.locked(*key, self._made(key)) as log:
             if log.state.head != base:
                 raise StoreUnavailable(
                     f"{key[1]} is not at commit {base.token} any more: something else writes to it"
                 )
             self._store(key[0], log, [NewCommit(each.record, each.rows, each.lines) for each in commits])
+
+    @contextmanager
+    def _turn(self, key: LogKey) -> Iterator[None]:
+        """Hold a log's mutex. Raises `StoreBusy`."""
+        if not self._mutexes[key].acquire(timeout=LOCK_SECONDS):
+            raise StoreBusy("another thread writes to the log: retry")
+        try:
+            yield
+        finally:
+            self._mutexes[key].release()
 
     def _change(self, prepared: BatchHashes, log: LockedLog) -> _Additions:
         batch = prepared.batch

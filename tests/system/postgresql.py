@@ -69,6 +69,21 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def frozen_postgresql(url: str) -> Iterator[None]:
+    """All processes of a server of `postgresql` are stopped (SIGSTOP) meanwhile."""
+    folder = Path(url.partition("host=")[2])
+    first = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+    pids = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def _user_of(folder: Path) -> dict[str, Any]:
     """As whom it runs: not as root, which it refuses; the folder is made that user's."""
     if os.geteuid() != 0:
