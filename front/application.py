@@ -45,7 +45,7 @@ from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.keys.api_keys import ALPACA_KEY_ID
 from ratelimit.limits.open_calls import StreamPacing
 from stats.live.sockets import ENVIRON
-from web.correlation import ENVIRON_NAME, accepted_id, correlated
+from web.correlation import ENVIRON_NAME, TRACEPARENT, accepted_id, correlated
 from web.endpoints import CLOSING, READ, TRADING, WRITE, endpoint_at
 from web.proxies import trusted_environ
 from web.requests.received import ReceivedCall, call_in
@@ -257,7 +257,7 @@ def _client_environ(scope: Scope) -> dict[str, Any]:
     trusted_environ(environ)
     environ["wsgi.input"] = BytesIO()
     # All later code reads the accepted id from the header's variable.
-    environ[ENVIRON_NAME] = accepted_id(environ.get(ENVIRON_NAME))
+    environ[ENVIRON_NAME] = accepted_id(environ.get(ENVIRON_NAME), environ.get(TRACEPARENT, ""))
     return environ
 
 

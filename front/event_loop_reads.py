@@ -33,6 +33,7 @@ from stats.delivery.responses import RepeatableAnswer
 from web.correlation import ALLOWED, accepted_id, correlation_headers
 from web.requests.received import call_in
 from web.requests.wsgi_variables import ANSWERING_KEY, CHARGED_CALL, REPEATABLE_ANSWER, ROUTE
+from web.tracing import event_loop_span
 
 MAX_REMEMBERED = 4_096
 _DIGEST_BYTES = 16
@@ -42,8 +43,8 @@ _REMEMBERED_STATUSES = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 # Each request may have another one. An id that is not accepted may be why a request is refused: too long, or malformed.
 _OFFERED_ID = re.compile(rb"\r\nx-correlation-id:[ \t]*(%s)[ \t]*(?=\r\n)" % ALLOWED.encode(), re.IGNORECASE)
 _ID_LINE = re.compile(rb"\r\nx-correlation-id:", re.IGNORECASE)
-# Answers to requests with cookies may depend on a session.
-_UNUSUAL = frozenset({"cookie", "expect", "upgrade"})
+# Answers to requests with cookies may depend on a session. Each traceparent is another one.
+_UNUSUAL = frozenset({"cookie", "expect", "traceparent", "upgrade"})
 # Headers of an answer that belong to one call.
 _OF_THE_CALL = re.compile(
     rb"x-correlation-id|x-degraded|x-cost|x-ratelimit-.*|ratelimit|ratelimit-policy|content-length"
@@ -238,4 +239,5 @@ class EventLoopReads:
         )
         count_answer(read.route, "GET", answer.status, began_ns=began_ns)
         EVENT_LOOP_ANSWERS.add()
+        event_loop_span(read.route, answer.status, correlation_id, took_ns=perf_counter_ns() - began_ns)
         return ReadyAnswer(answer.status, lines, answer.body)

@@ -30,6 +30,7 @@ from jobs.models import FAILED, Job
 from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from ops.metrics.declarations import JOBS_ENDED
 from web.correlation import correlated
+from web.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +87,11 @@ def _run(uuid: str) -> None:
     """Run a job, with its request's correlation id in the log. A job that is lost here is sent again."""
     close_old_connections()
     try:
-        job = Job.objects.filter(uuid=uuid).only("correlation_id").first()
-        with correlated(job.correlation_id if job else ""):
+        job = Job.objects.filter(uuid=uuid).only("correlation_id", "kind").first()
+        with (
+            correlated(job.correlation_id if job else ""),
+            span(f"job {job.kind if job else uuid}", "consumer"),
+        ):
             run_job(UUID(uuid))
     finally:
         close_old_connections()

@@ -13,9 +13,12 @@ from jobs.kinds import JOB_KINDS, JobKind
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
+from store.server_calls import WATCHER
+from web.correlation import correlation_id
 from web.endpoints import Access
 from web.events import EVENT_WRITE
 from web.problem_body import PROBLEM_OF, AnyProblem
+from web.tracing import span
 
 
 def wire() -> None:
@@ -27,6 +30,7 @@ def wire() -> None:
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
     EVENT_WRITE.provide(_event_write)
+    WATCHER.correlation_id, WATCHER.span = correlation_id, span
 
 
 def _problem_of() -> Callable[[Exception], AnyProblem]:

@@ -21,6 +21,7 @@ from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.maintained import MaintainedStore, Upkeep
 from store.market_store import MarketStore
 from store.protocol import CommitId, Receipt
+from web.tracing import span
 
 _opened: dict[str, MarketStore] = {}
 _mutex = threading.Lock()
@@ -68,7 +69,8 @@ def write_measured(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
     """Call `write` and return its receipt. Records its rows and duration, or its failure, as metrics."""
     began = time.perf_counter()
     try:
-        receipt = write()
+        with span("store write", dataset=dataset.name):
+            receipt = write()
     except StoreUnavailable:
         COMMIT_FAILURES.add(dataset.name)
         raise

@@ -21,6 +21,7 @@ from trading.core.events import (
     Executed,
     ExecutionBusted,
     ExecutionQuestioned,
+    OrderAccepted,
     PositionAdjusted,
     decoded,
     encoded,
@@ -44,6 +45,7 @@ from trading.models import (
     TransactionRow,
 )
 from trading.webhook_events import AccountNews, news_of, news_write
+from web.correlation import correlation_id
 
 # The newest state of each account that a process used. It is brought up to date by the events after its number.
 STATES_BYTES = 32 * 2**20
@@ -77,6 +79,8 @@ class Journal:
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
+        if isinstance(event, OrderAccepted):
+            event = msgspec.structs.replace(event, correlation_id=correlation_id())
         effects = self.effects = apply(self.state, event, at_ns=at_ns)
         number = self.state.number
         self._events.append(
@@ -98,6 +102,11 @@ class Journal:
     def recorded(self) -> dict[int, str]:
         """The names of the recorded events, by their numbers."""
         return {row.number: row.name for row in self._events}
+
+    @property
+    def correlation_ids(self) -> list[str]:
+        """Those of the changed orders, sorted."""
+        return sorted({order.correlation_id for order in self._orders.values() if order.correlation_id})
 
     def at(self, now_ns: int) -> Callable[[Event], object]:
         """Return a function that records events at an instant."""

@@ -22,11 +22,12 @@ _OF_RISK = (ZONE_ALERT, HALT_ALERT)
 
 
 class AccountNews(NamedTuple):
-    """A kind of webhooks' events, the symbol that it is about, and what it tells."""
+    """A kind of webhooks' events, the symbol that it is about, what it tells, and the order's correlation id."""
 
     kind: str
     symbol: str
     data: dict[str, Any]
+    correlation_id: str = ""
 
 
 def news_of(event: Event, effects: Effects, at_ns: int) -> Iterator[AccountNews]:
@@ -39,9 +40,10 @@ def news_of(event: Event, effects: Effects, at_ns: int) -> Iterator[AccountNews]
     for order in effects.orders:
         is_new = order.state in _ONCE and order.states[order.state] == max(at_ns, order.submitted_ns)
         if is_new or (order.id == filled and order.state is OrderState.PARTIALLY_FILLED):
-            yield AccountNews(f"order.{order.state}", order.terms.symbol, _order(order))
+            yield AccountNews(f"order.{order.state}", order.terms.symbol, _order(order), order.correlation_id)
         if isinstance(event, Executed) and order.id == filled:
-            yield AccountNews("execution", order.terms.symbol, _execution(event, order, at_ns))
+            data = _execution(event, order, at_ns)
+            yield AccountNews("execution", order.terms.symbol, data, order.correlation_id)
 
 
 def news_write(account: str, news: Sequence[tuple[int, AccountNews]]) -> None:
@@ -53,6 +55,7 @@ def news_write(account: str, news: Sequence[tuple[int, AccountNews]]) -> None:
             subject=f"account:{account}",
             account=account,
             symbol=each.symbol,
+            correlation_id=each.correlation_id,
             data={"account": account, "number": number, **each.data},
             created_at=now,
         )

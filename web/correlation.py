@@ -15,7 +15,9 @@ from ops.redis.connection import is_available
 
 HEADER = "X-Correlation-ID"
 ENVIRON_NAME = "HTTP_X_CORRELATION_ID"
+TRACEPARENT = "HTTP_TRACEPARENT"
 ALLOWED = "[A-Za-z0-9._:/+=-]{1,128}"
+_TRACE_ID = re.compile("00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
@@ -34,11 +36,22 @@ def correlated(request_id: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def accepted_id(offered_id: str | None) -> str:
-    """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
+def accepted_id(offered_id: str | None, traceparent: str = "") -> str:
+    """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id.
+
+    traceparent: the header of W3C Trace Context. Without an id of the client's its trace's id is taken.
+    """
+    if offered_id is None and (trace := trace_in(traceparent)):
+        return trace
     if offered_id is None or not re.fullmatch(ALLOWED, offered_id) or masked_text(offered_id) != offered_id:
         return _new_id()
     return offered_id
+
+
+def trace_in(traceparent: str) -> str:
+    """Return the id of the trace that the header names; "" if it is malformed."""
+    found = _TRACE_ID.fullmatch(traceparent)
+    return found[1] if found else ""
 
 
 def _new_id() -> str:
@@ -67,7 +80,7 @@ class CorrelationMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = accepted_id(request.META.get(ENVIRON_NAME))
+        request_id = accepted_id(request.META.get(ENVIRON_NAME), request.META.get(TRACEPARENT, ""))
         request.correlation_id = request_id  # type: ignore[attr-defined]  # the audit middleware reads it
         with correlated(request_id):
             response = self._get_response(request)

@@ -14,6 +14,7 @@ from django.db import transaction
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_of_principal
+from web.correlation import correlation_id
 from web.endpoints import ANY_CALLER, Access
 from webhooks.models import ACTIVE, Delivery, Webhook, WebhookEvent
 
@@ -77,7 +78,8 @@ def event_write(
     """
     columns = {"kind": kind, "subject": subject, "owner": owner, "account": account, "symbol": symbol}
     event, _ = WebhookEvent.objects.get_or_create(
-        uuid=uuid or uuid4(), defaults={**columns, "data": data, "created_at": now}
+        uuid=uuid or uuid4(),
+        defaults={**columns, "correlation_id": correlation_id(), "data": data, "created_at": now},
     )
     if callback_url:
         delivery_make(event, _callback_webhook(owner, callback_url, now), now=now, url=callback_url)

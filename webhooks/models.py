@@ -22,7 +22,7 @@ class WebhookEvent(models.Model):
 
     `kind` is one of EVENT_KINDS, `subject` what it happened to: `job:<uuid>`, `account:<name>`. Events of one subject are sent in their
     order. `owner` is the only `Caller.principal` that is told, "" for all who may see it. `account`, `symbol`: whose it
-    is, "" for none. `fanned_out_at` is when its deliveries were made. A cursor over ids would pass an event whose
+    is, "" for none. `correlation_id` is of the call that it follows from. `fanned_out_at` is when its deliveries were made. A cursor over ids would pass an event whose
     transaction commits after those of later ids.
     """
 
@@ -32,6 +32,7 @@ class WebhookEvent(models.Model):
     owner = models.CharField(max_length=100, default="")
     account = models.CharField(max_length=64, default="")
     symbol = models.CharField(max_length=32, default="")
+    correlation_id = models.CharField(max_length=128, default="", db_default="")
     data = models.JSONField()
     created_at = models.DateTimeField(db_index=True)
     fanned_out_at = models.DateTimeField(null=True)

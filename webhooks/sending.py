@@ -21,6 +21,8 @@ from ops.metrics.declarations import WEBHOOK_CALLS
 from ops.outbound.exceptions import OutboundError
 from ops.outbound.posting import Poster
 from ratelimit.credentials.identify import caller_of_principal
+from web.correlation import correlated
+from web.tracing import span
 from webhooks.events import events_fan_out, may_see
 from webhooks.models import ACTIVE, FAILED, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
 from webhooks.outcomes import DeliveryOutcome, outcomes_record
@@ -67,7 +69,8 @@ class _Batch:
         body, headers = signed_request(delivery.event, secrets, now=timezone.now())
         began, answer, error = time.monotonic(), None, ""
         try:
-            answer = poster.post(body, headers)
+            with correlated(delivery.event.correlation_id), span(f"webhook {delivery.event.kind}", "client"):
+                answer = poster.post(body, headers)
         except OutboundError as failure:
             error = str(failure)
         except Exception as failure:

@@ -85,6 +85,8 @@ CORS_ALLOW_HEADERS = (
     "if-none-match",
     "signature",
     "signature-input",
+    "traceparent",
+    "tracestate",
     "x-api-key",
     "x-correlation-id",
 )
@@ -162,6 +164,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "web.correlation.CorrelationMiddleware",
+    "web.tracing.TraceMiddleware",
     # Outside of all that refuse, so that it sees every refusal.
     "marketdata_project.versions.DeprecationMiddleware",
     "marketdata_project.error_shapes.ErrorShapeMiddleware",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -43,3 +44,14 @@ BACKFILL_SOURCES = _sources()
 BACKFILL_ORDER = json_object("BACKFILL_ORDER")
 # Whether gaps that an answer meets are filled without being asked for.
 BACKFILL_AUTOMATIC = env.bool("BACKFILL_AUTOMATIC", True)
+# Where traces are sent, by the names that OpenTelemetry gives; empty: there are none.
+TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+if TRACES_ENDPOINT and not TRACES_ENDPOINT.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("OTEL_EXPORTER_OTLP_ENDPOINT begins with http:// or https://")
+TRACES_SERVICE = env.str("OTEL_SERVICE_NAME", "marketdata")
+# Headers of each call of it, such as a credential: name=value, separated by commas.
+TRACES_HEADERS = {
+    name.strip(): unquote(value.strip())
+    for name, _, value in (pair.partition("=") for pair in secret("OTEL_EXPORTER_OTLP_HEADERS").split(","))
+    if name
+}

@@ -19,6 +19,7 @@ from psycopg import sql
 from psycopg.abc import PQGen
 
 from store.exceptions import StoreBusy, StoreUnavailable
+from store.server_calls import WATCHER
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -197,7 +198,7 @@ class PostgreSql:
     def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """Yield a connection."""
         try:
-            with self._pool.connection() as connection:
+            with WATCHER.span("postgresql", "client"), self._pool.connection() as connection:
                 yield connection
         except psycopg.errors.LockNotAvailable as error:
             raise StoreBusy("another process holds the log's lock: retry") from error
@@ -232,13 +233,18 @@ class ClickHouse:
     def columns(self, query: str, settings: dict[str, int] | None = None) -> list[Any]:
         """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
         with self._asked() as client:
-            return list(client.execute(query, columnar=True, settings=settings))
+            return list(client.execute(query, columnar=True, settings=settings, query_id=_query_id()))
 
     def insert(self, table: str, columns: dict[str, Any]) -> None:
         """Insert rows, and wait until they are on their shards. columns: numpy arrays by name."""
         names = ", ".join(columns)
         with self._asked() as client:
-            client.execute(f"INSERT INTO {table} ({names}) VALUES", [*columns.values()], columnar=True)
+            client.execute(
+                f"INSERT INTO {table} ({names}) VALUES",
+                [*columns.values()],
+                columnar=True,
+                query_id=_query_id(),
+            )
 
     def run_everywhere(self, statements: Sequence[str]) -> None:
         """Run statements on a host of each shard."""
@@ -253,7 +259,11 @@ class ClickHouse:
 
     @contextmanager
     def _asked(self) -> Iterator[clickhouse_driver.Client]:
-        with _named_errors(self._url), self._pool.connection() as client:
+        with (
+            WATCHER.span("clickhouse", "client"),
+            _named_errors(self._url),
+            self._pool.connection() as client,
+        ):
             yield client
 
     def _client(self, hosts: Sequence[tuple[str, int]]) -> clickhouse_driver.Client:
@@ -278,6 +288,12 @@ class ClickHouse:
         # The kernel of a server that is stopped accepts connections.
         connection.receive_hello = hello
         return client
+
+
+def _query_id() -> str | None:
+    """Return the correlation id with a number of its own, as ClickHouse's log of queries shows it; None without an id."""
+    own = WATCHER.correlation_id()
+    return f"{own}-{os.urandom(4).hex()}" if own else None
 
 
 @contextmanager

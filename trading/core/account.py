@@ -282,6 +282,7 @@ def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> E
         is_held=event.leg_of is not None and event.contingency in {Contingency.OTO, Contingency.BRACKET},
         replaces=event.replaces,
         by=event.by,
+        correlation_id=event.correlation_id,
         first_event=state.number,
     )
     order.move(OrderState.ACCEPTED, at_ns)

@@ -156,7 +156,7 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc.
     reference, checks, risk_version: what it was judged by. worth, margin, fee: see `Order`. commits: the heads of the
     logs that it is matched with, by dataset. leg_of, leg: of a leg. contingency: see `Order`. replaces: the order in whose
-    place it comes.
+    place it comes. correlation_id: of the call that placed it.
     """
 
     order_id: str
@@ -179,6 +179,7 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     contingency: Contingency | None = None
     replaces: str | None = None
     by: str = ""
+    correlation_id: str = ""
 
 
 class OrderRejected(_TradingEvent, frozen=True, tag="order_rejected"):

@@ -146,7 +146,7 @@ class Order(msgspec.Struct, kw_only=True):
     at limit or collar, in the account's currency. margin: the money that must be paid in for a unit. fee: what was
     expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
     contingency: of a leg and of its parent. is_held: whether it is a leg whose parent has filled nothing. replaces,
-    replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted
+    replaced_by: ids of orders. reason: why it ended. by: the caller. correlation_id: of its call. first_event: the number of the event that accepted
     it.
     """
 
@@ -174,6 +174,7 @@ class Order(msgspec.Struct, kw_only=True):
     replaced_by: str | None = None
     reason: str | None = None
     by: str = ""
+    correlation_id: str = ""
     first_event: int = 0
 
     @property

@@ -25,6 +25,8 @@ from trading.engine.logs import FollowedLog, ReadPosition
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import lease_renew
 from trading.models import Account, ExecutionRow, LogProgress
+from web.correlation import correlated
+from web.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -127,11 +129,15 @@ class Desk:
             if not lease_renew(self.holder):
                 raise EngineReplaced
             for name, act in wanted:
+                began_ns = time.time_ns()
                 with open_journal(name, self.states[name]) as journal, self._blaming(name):
                     self._has_read_changes |= journal.state.number != self.states[name].number
                     act(journal.state, partial(self._record, journal, at_ns))
                 self._set_state(name, journal.state)
-                _audit(name, journal.recorded)
+                for each in journal.correlation_ids or [""]:
+                    with correlated(each), span("engine step", began_ns=began_ns, account=name):
+                        pass
+                _audit(name, journal)
             self.version += 1
         return True
 
@@ -237,8 +243,9 @@ def is_passing(error: BaseException) -> bool:
     return is_of_store or isinstance(error, DatabaseError)
 
 
-def _audit(account: str, recorded: dict[int, str]) -> None:
-    """Write an audit record of what the engine did, in the same transaction."""
+def _audit(account: str, journal: Journal) -> None:
+    """Write an audit record of what the engine did, in the same transaction; for one call with its correlation id."""
+    recorded, ids = journal.recorded, journal.correlation_ids
     if recorded:
         event_record(
             at=datetime.now(UTC),
@@ -246,6 +253,7 @@ def _audit(account: str, recorded: dict[int, str]) -> None:
             audit_class="trading",
             event="account.changed",
             subject=f"account:{account}",
+            correlation_id=ids[0] if len(ids) == 1 else "",
             detail={"events": {str(number): name for number, name in recorded.items()}},
         )
 
