@@ -98,11 +98,15 @@ class StoredLog(NamedTuple):
 
 
 class NewCommit(NamedTuple):
-    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date."""
+    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date.
+
+    ids: the `id_hashes` of the rows; None if they are not known.
+    """
 
     record: CommitRecord
     rows: pa.Table
     lines: pa.Table
+    ids: Integers | None = None
 
 
 def new_attempt() -> int:
@@ -332,7 +336,7 @@ class LockedLog:
         """Return the rows of the next commits, with their arrival numbers."""
         arrival, found = self.state.rows, []
         for commit in commits:
-            found.append(NewRows(commit.record.id.number, arrival, commit.rows, commit.lines))
+            found.append(NewRows(commit.record.id.number, arrival, *commit[1:]))
             arrival += commit.rows.num_rows
         return found
 

@@ -85,7 +85,7 @@ def level_of(interval_ns: int) -> int | None:
 class ShardQuery:
     """Aggregates of a level of the rows that a condition names.
 
-    arrivals: the number of the log's rows. volumes, notionals: the bits of all of them. has_sequences: whether any row has
+    arrivals: the number of the log's rows, which is above all of `_order`. volumes, notionals: the bits of all of them. has_sequences: whether any row has
     a sequence number.
     """
 
@@ -123,7 +123,7 @@ class ShardQuery:
     def _names(self) -> Iterator[str]:
         yield f"intDiv(timestamp, {self.level_ns}) AS bar"
         offset = f"bitShiftLeft(toUInt64(timestamp - bar * {self.level_ns}), {self.shift})"
-        yield f"min({offset} + toUInt64(_arrival) AS key)"
+        yield f"min({offset} + toUInt64(_order) AS key)"
         yield from ("max(key)", "argMin(price, key)", "argMax(price, key)")
         yield from ("max(price)", "min(price)", "count()", "max(_commit)")
         if self.has_sequences:
@@ -168,7 +168,7 @@ class ShardQuery:
         return made, is_certain
 
     def _parts_of(self, keys: Any) -> tuple[Integers, Integers]:
-        """Return the time within the interval and the arrival number of keys."""
+        """Return the time within the interval and the `_order` of keys."""
         shift, mask = np.uint64(self.shift), np.uint64(2**self.shift - 1)
         return (keys >> shift).astype(np.int64), (keys & mask).astype(np.int64)
 

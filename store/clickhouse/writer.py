@@ -102,7 +102,10 @@ def _content(dataset: Dataset, rows: pa.Table, lines: pa.Table | None) -> str:
 
 
 class _Additions(NamedTuple):
-    """What a request adds. duplicates: the indices of the batch's other rows, or of corrections applied before."""
+    """What a request adds. duplicates: the indices of the batch's other rows, or of corrections applied before.
+
+    ids: the `id_hashes` of the rows; None if they are not known.
+    """
 
     rows: pa.Table
     lines: pa.Table
@@ -110,6 +113,7 @@ class _Additions(NamedTuple):
     duplicates: tuple[int, ...]
     superseded: tuple[Superseded, ...] = ()
     replaced: int = 0
+    ids: Integers | None = None
 
 
 class ClusterWriter:
@@ -191,13 +195,16 @@ class ClusterWriter:
             batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, self._ids, log.state)
         )
         rows, lines, content = prepared.rows, _no_lines(batch.dataset), prepared.content
+        ids = None if prepared.ids is None else prepared.ids[prepared.order]
         if not decision.is_new.all():
-            rows = rows.filter(pa.array(decision.is_new[prepared.order]))
+            is_new = decision.is_new[prepared.order]
+            rows, ids = rows.filter(pa.array(is_new)), None if ids is None else ids[is_new]
         if decision.corrections is not None:
             lines = pa.Table.from_batches([decision.corrections])
         if rows is not prepared.rows or lines.num_rows:
             content = _content(batch.dataset, rows, lines)
-        return _Additions(rows, lines, content, decision.duplicates, decision.superseded, decision.replaced)
+        duplicates, superseded, replaced = decision.duplicates, decision.superseded, decision.replaced
+        return _Additions(rows, lines, content, duplicates, superseded, replaced, ids)
 
     def _commit(
         self, log: LockedLog, request: Append | Amendment, digest: str, change: _Additions, *, is_fact: bool
@@ -225,7 +232,10 @@ class ClusterWriter:
         )
         commit_hash = chained(log.state.head.hash, encode_facts(facts))
         record = CommitRecord(CommitId(facts.number, commit_hash), facts)
-        self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines)])
+        self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines, change.ids)])
+        if change.ids is not None:
+            times = change.rows.column(0).to_numpy()
+            self._ids.note(log.state.id, log.state.head, record.id, times, change.ids)
         return record.receipt
 
     def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> None:
@@ -346,7 +356,7 @@ class _StoredCandidates:
 class RecentIdTimes:
     """LRU cache of the event times of rows by the hashes of their ids, for each log and event date.
 
-    What a log's newer commits stored is read at the next search. A log is searched by one thread at a time.
+    What other processes stored is read at the next search. A log is searched by one thread at a time.
     """
 
     def __init__(self, catalogue: Catalogue, tables: RowTables) -> None:
@@ -374,3 +384,14 @@ class RecentIdTimes:
         with self._mutex:
             self._dates[stored.log, day] = head, index
         return found
+
+    def note(self, log: int, before: CommitId, head: CommitId, times: Integers, ids: Integers) -> None:
+        """Add the rows of a commit to the dates that are known up to the commit before it."""
+        days = times // DAY_NS
+        for day in np.unique(days).tolist():
+            with self._mutex:
+                covered, index = self._dates.pop((log, day), (NO_COMMIT, IdTimes()))
+            if covered == before:
+                index.add(head.number, ids[days == day], times[days == day])
+                with self._mutex:
+                    self._dates[log, day] = head, index
