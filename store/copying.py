@@ -1,14 +1,20 @@
 """Copies logs from one store into another, whatever their backends, with numbers, hashes and times of the commits."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from store.copies import CopyProgress
 from store.datasets import STORED_DATASETS
+from store.declarations import Dataset
 from store.log import Log
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, CommitId
 from store.receiving import SentPiece
 from store.walk import CommittedRows, LogPosition, Resync
+
+# So many logs are copied at once, which is for stores of servers.
+_THREADS = 4
 
 
 class StoreCopy:
@@ -35,12 +41,23 @@ class StoreCopy:
         """Copy what is new since the last round. Yields the progress of each log that has changed; see `copy_log`."""
         for dataset in STORED_DATASETS.values():
             heads = self.origin.heads(dataset, self.origin.symbols(dataset))
-            for symbol, token in heads.items():
-                name = dataset.name, symbol
-                if self._seen.get(name) != token:
-                    log = self.origin.log(dataset, symbol)
-                    yield copy_log(log, self.to.log(dataset, symbol), on_rows, until_ns=self._until_ns)
-                    self._seen[name] = token
+            names = [each for each in heads.items() if self._seen.get((dataset.name, each[0])) != each[1]]
+            pool = ThreadPoolExecutor(_THREADS)
+            try:
+                yield from pool.map(partial(self._copy, dataset, on_rows), names)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _copy(
+        self, dataset: Dataset, on_rows: Callable[[int], object], log: tuple[str, Hashable]
+    ) -> CopyProgress:
+        """Copy a log. log: the symbol, and its token before."""
+        symbol, token = log
+        names = dataset, symbol
+        progress = copy_log(self.origin.log(*names), self.to.log(*names), on_rows, until_ns=self._until_ns)
+        if progress.head == progress.origin_head:
+            self._seen[dataset.name, symbol] = token
+        return progress
 
 
 def copy_log(

@@ -12,7 +12,8 @@ StorageError
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
     ├── StoreBusy                 another process held the log's lock for too long
-    │   └── CommitConflict        another commit came first; read it, and try again
+    │   ├── CommitConflict        another commit came first; read it, and try again
+    │   └── StoreMoves            the store's data move to another one; write to that one
     ├── ClockStepped              the clock may be wrong; an operator must check it
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
@@ -148,6 +149,13 @@ class CommitConflict(StoreBusy):
 
     def __init__(self) -> None:
         super().__init__("another commit came first: retry")
+
+
+class StoreMoves(StoreBusy):
+    """The store's data move to another store, or did. Retry: a server uses the other one then."""
+
+    def __init__(self) -> None:
+        super().__init__("the store moves: retry")
 
 
 class ClockStepped(StoreUnavailable):

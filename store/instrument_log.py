@@ -48,7 +48,6 @@ class InstrumentLog:
 
     def __init__(self, store: MarketStore) -> None:
         self._store = store
-        self._log = store.log(*DECLARED_INSTRUMENTS)
         self._stamp = store.change_stamp(())
         self._mutex = threading.Lock()
         self._known = _Known()
@@ -99,8 +98,9 @@ class InstrumentLog:
     def _read(self, stamp: Hashable) -> _Known:
         known = self._known
         try:
-            snapshot = self._log.at()
-            self._log.at(known.commit)
+            log = self._store.log(*DECLARED_INSTRUMENTS)
+            snapshot = log.at()
+            log.at(known.commit)
         except UnknownSymbol:
             earlier = self._store.earlier_declarations()
             return _Known(stamp, earlier=earlier, history=InstrumentHistory(earlier))
@@ -125,7 +125,9 @@ class InstrumentLog:
                 )
 
     def _declarations(self, rows: pa.Table) -> list[Declaration]:
-        committed_at = self._log.committed_times(rows.column("commit").to_numpy()).tolist()
+        committed_at = (
+            self._store.log(*DECLARED_INSTRUMENTS).committed_times(rows.column("commit").to_numpy()).tolist()
+        )
         changed_at, texts = (rows.column(name).to_pylist() for name in ("changed_at", "instrument"))
         try:
             instruments = map(_decoder.decode, texts)

@@ -36,6 +36,11 @@ class MarketStore(ABC):
 
     committed: list[CommitHook]
 
+    @property
+    def current(self) -> MarketStore:
+        """The store itself; of one that may move the store in which its data are now."""
+        return self
+
     @abstractmethod
     def log(self, dataset: Dataset, symbol: str) -> Log:
         """Return a log, which need not exist. It is cheap, and reads nothing."""

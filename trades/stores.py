@@ -89,7 +89,7 @@ class NotMaintained(Exception):
 
 def maintained_store() -> MaintainedStore:
     """Return the configured store of files. Raises `NotMaintained`."""
-    store = market_store()
+    store = market_store().current
     if not isinstance(store, MaintainedStore):
         raise NotMaintained(f"the configured store, {type(store).__name__}, has no files to maintain")
     return store
@@ -97,7 +97,7 @@ def maintained_store() -> MaintainedStore:
 
 def derived_keeper() -> Upkeep | None:
     """Return the updater of the store's derived files; None for a store without such files."""
-    store = market_store()
+    store = market_store().current
     return store.keeper() if isinstance(store, MaintainedStore) else None
 
 

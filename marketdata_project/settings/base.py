@@ -246,7 +246,7 @@ if MARKET_STORE and "postgres=" not in MARKET_STORE and DATABASE_URL.startswith(
 MARKET_STORES = {
     "default": {"BACKEND": "store.backends.store_at", "OPTIONS": {"where": MARKET_STORE}}
     if MARKET_STORE
-    else {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY}},
+    else {"BACKEND": "store.moving.MovableStore", "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY}},
 }
 # The maximum size of the finished answers in a process's memory.
 ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", DEFAULT_BYTES // 2**20)

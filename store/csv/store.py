@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits
+from store.csv.log.log_lock import LogLock
+from store.csv.log.move_file import MoveFile
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
@@ -202,6 +204,19 @@ class CsvStore(MarketStore):
         ):
             return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())
         return []
+
+    @contextmanager
+    def paused(self) -> Iterator[MoveFile]:
+        """Let the writers of all processes wait. Yields once no write is under way. Raises `StoreBusy`."""
+        move_file = MoveFile(self._path, self._disk)
+        with unavailable_on_error, move_file.held():
+            for dataset in STORED_DATASETS.values():
+                for symbol in self.folders(dataset):
+                    lock = LogLock(Path(self._logs.commits_file(dataset, symbol)), self._disk)
+                    # A log without a file gets its first writer after this one is told of.
+                    with suppress(FileNotFoundError), lock.shared():
+                        pass
+            yield move_file
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         # Imported here, because only maintenance commands need this module.

@@ -1,15 +1,18 @@
 """Whole stores are copied while they are written to, killed in the middle, up to an instant, and there and back."""
 
 import random
+import signal
+import subprocess
+import sys
 import threading
 import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from store import log as kernel
 from store.backends import store_at
 from store.checks import ReadLogCheck
 from store.copying import StoreCopy
@@ -20,7 +23,6 @@ from store.maintained import LogFinding
 from store.market_store import MarketStore
 from store.walk import LogPosition, Resync
 from tests.chance import SOAK, chosen_seed
-from tests.faults.processes import children
 from tests.front.front_server import eventually
 from tests.store.builders import (
     MINUTE,
@@ -35,6 +37,7 @@ from tests.store.builders import (
 from tests.store.conftest import IN_CLUSTER
 from tests.store.csv.copying.origins import logs_of
 
+ROOT = Path(__file__).parents[2]
 SYMBOLS = ("AAPL", "BRK:B", "MSFT")
 
 
@@ -133,16 +136,20 @@ def test_a_check_names_the_first_commit_that_is_not_as_recorded(tmp_path: Path):
     assert finding.commit is not None
 
 
-def copying(origin: Path, to: str, _inbox: Any, outbox: Any) -> None:
-    """Copy in small groups of commits, again and again."""
-    kernel._GROUP_COMMITS = 7  # type: ignore[misc]
-    copy = StoreCopy(CsvStore(origin), store_at(to, create=True))
-    outbox.send("begun")
-    while True:
-        outbox.send(problems(copy))
+COPYING = """
+import sys
+from store import log
+from store.backends import store_at
+from store.copying import StoreCopy
+
+log._GROUP_COMMITS = 7
+assert not [each for each in StoreCopy(*map(store_at, sys.argv[1:])).round() if each.problem]
+"""
 
 
-@pytest.mark.parametrize("backend", ["csv", IN_CLUSTER])
+@pytest.mark.parametrize(
+    "backend", ["csv", pytest.param("cluster", marks=[*IN_CLUSTER.marks, pytest.mark.soak])]
+)
 def test_a_copy_that_is_killed_goes_on(backend: str, tmp_path: Path, request: Any):
     to = str(tmp_path / "copy")
     if backend != "csv":
@@ -156,13 +163,17 @@ def test_a_copy_that_is_killed_goes_on(backend: str, tmp_path: Path, request: An
     def commits() -> int:
         return sum(watched.log(TRADES, symbol).end().head.number for symbol in SYMBOLS)
 
-    for _ in range(30 if SOAK else 3):
-        with children(copying, [(origin._path, to)]) as (child,):
-            assert child.received() == "begun"
-            wanted = heads[-1] + chance.randint(1, 60)
-            assert eventually(lambda wanted=wanted: commits() >= min(wanted, 300))
-            child.kill()
-            assert [each for each in child.all_received() if each] == []
+    def has_commits(wanted: int) -> bool:
+        return commits() >= min(wanted, 300)
+
+    for _ in range(30 if SOAK else 2):
+        wanted = heads[-1] + chance.randint(1, 60)
+        with subprocess.Popen(
+            [sys.executable, "-c", COPYING, str(tmp_path / "origin"), to], cwd=ROOT
+        ) as process:
+            assert eventually(partial(has_commits, wanted))
+            process.kill()
+        assert process.returncode in (-signal.SIGKILL, 0)
         heads.append(commits())
     assert heads == sorted(heads)
     assert 0 < heads[1] < 300

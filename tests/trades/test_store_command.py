@@ -198,6 +198,28 @@ def test_all_logs_are_copied_into_another_store(filled: Path, tmp_path: Path):
         assert CsvStore(to).declarations("AAPL") == market_store().declarations("AAPL")
 
 
+def test_the_store_moves_while_it_is_used(filled: Path, tmp_path: Path, settings):
+    with pytest.raises(CommandError, match="MARKET_STORE names the store"):
+        run("switch", str(tmp_path / "new"))
+    settings.DATA_DIR = filled.parent
+    settings.MARKET_STORES = {
+        "default": {"BACKEND": "store.moving.MovableStore", "OPTIONS": {"path": filled.parent}}
+    }
+    store, head = market_store(), market_store().log(TRADES, "AAPL").head
+    for refused, why in (("clickhouse://host/name", "name the PostgreSQL"), (str(filled), "is in the other")):
+        with pytest.raises(CommandError, match=why):
+            run("switch", refused)
+    assert run("switch", str(tmp_path / "new")).startswith("moved; writers waited 0.")
+    assert market_store() is store
+    assert store.log(TRADES, "AAPL").head == head
+    store.append(batch(trade(5)))
+    assert CsvStore(tmp_path / "new").log(TRADES, "AAPL").head.number == 2
+    assert "2 logs, 3 commits" in run("verify")
+    assert "1 segments" in run("rebuild", "AAPL")
+    with pytest.raises(CommandError, match="moved before"):
+        run("switch", str(tmp_path / "newer"))
+
+
 def test_a_copy_into_another_store_is_refused(filled: Path, tmp_path: Path):
     other = CsvStore(tmp_path / "other")
     other.append(batch(trade(7)))

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -29,7 +30,7 @@ from trading.strategies.models import StrategyCheckpoint
 from trading.strategies.own_files import own_failure
 from trading.strategies.past_bars import PastBars, interval_start_ns
 from trading.strategies.revisions import Lateness, LateRows, lateness_of
-from trading.strategies.stored import first_day_ns, stored_rows
+from trading.strategies.stored import first_day_ns, store_place, stored_rows
 from trading.strategies.strategy import Bar
 
 # When a bar is shown, and the bar.
@@ -251,7 +252,7 @@ class LiveStrategies:
         self._desk, self._market, self._clock = desk, market, clock
         self._lives: dict[str, LiveStrategy] = {}
         self._own_acts: list[AccountAct] = []
-        self._opened: Reader | None = None
+        self._opened: tuple[Path | str, Reader] | None = None
 
     def refresh(self) -> None:
         """Make the strategies that were assigned since, and forget those that were taken away."""
@@ -312,9 +313,10 @@ class LiveStrategies:
         return ()
 
     def _reader(self) -> Reader:
-        if self._opened is None:
-            self._opened = stored_rows()
-        return self._opened
+        place = store_place()  # another one once the store has moved
+        if self._opened is None or self._opened[0] != place:
+            self._opened = place, stored_rows()
+        return self._opened[1]
 
     def _guarded(self, name: str, call: Callable[[], Sequence[AccountAct]]) -> Sequence[AccountAct]:
         """Return what a strategy wants. One that fails ends, and its account is stopped; the others go on."""

@@ -11,6 +11,7 @@ from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.log_views.log_view import Coverage, LogView, last_row, log_coverage, view_of
+from store.moving import moved_to
 from store.protocol import CLOCKS_APART_NS, NO_COMMIT, Window
 from store.reading import Reader
 from store.rows.knowledge import event_ends_ns
@@ -30,8 +31,7 @@ def stored_rows() -> Reader:
 
 def store_place() -> Path | str:
     """Return where `open_store` finds this installation's rows: a URL, or a folder."""
-    place: Path | str = settings.MARKET_STORE or settings.DATA_DIR
-    return place
+    return settings.MARKET_STORE or moved_to(settings.DATA_DIR)
 
 
 def first_day_ns(market: Market, symbols: Sequence[str], as_of_ns: int | None = None) -> int | None:

@@ -12,13 +12,21 @@ from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
 from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
+from store.csv.log.move_file import move_of
 from store.csv.writing.batch import PreparedAmendment, PreparedRequest, ReceivedChunks
 from store.csv.writing.candidate_reader import CandidateReader
 from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.new_lines import NewLines, new_lines
 from store.csv.writing.staging import StagedCommits
-from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError, StoreUnavailable
+from store.exceptions import (
+    DataDamaged,
+    OutcomeUnknown,
+    RequestKeyReused,
+    StorageError,
+    StoreMoves,
+    StoreUnavailable,
+)
 from store.protocol import DUPLICATE_ROWS_KEPT, CommitId, Receipt
 
 FILES_AT_ONCE = 64
@@ -106,7 +114,8 @@ class Writer:
     ) -> None:
         """Create it. check_clock: takes the time of the log's newest commit; raises `ClockStepped`."""
         self._folder = folder
-        self._mirror_file = None if is_mirror else folder.parent.parent / MIRROR_FILE
+        self._store_folder = folder.parent.parent
+        self._mirror_file = None if is_mirror else self._store_folder / MIRROR_FILE
         self._log = log
         self._disk = disk
         self._stored = stored
@@ -156,6 +165,9 @@ class Writer:
             if self._mirror_file is not None and file_signature(self._mirror_file) != NO_FILE:
                 raise StoreUnavailable(IS_MIRROR)
             with self._log.locked() as descriptor:
+                # Under the lock: whoever moves the store takes it after the file is there.
+                if move_of(self._store_folder) is not None:
+                    raise StoreMoves
                 yield descriptor, StagedCommits(self._log.recover(descriptor), self._folder)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error

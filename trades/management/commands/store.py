@@ -1,4 +1,4 @@
-"""`manage.py store verify | stats | rebuild | compact-derived | clock | copy`."""
+"""`manage.py store verify | stats | rebuild | compact-derived | clock | copy | switch`."""
 
 import json
 import time
@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress
@@ -21,6 +22,7 @@ from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.market_store import MarketStore
+from store.moving import MovableStore, NotMoved
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.services import repeated_dates_of
@@ -46,6 +48,20 @@ _COPY = (
     " commits. FROM may be written to meanwhile. Run it again to copy what came since, or after it was ended in any way."
     " Each commit is checked before it is stored; `store verify --store TO` reads the copy back."
     " Exit status 1 if a log of TO is not one of FROM: it stays as it is."
+)
+_SWITCH = (
+    "Move the server's market data to another store while the server runs: copy everything, let writers wait for a moment,"
+    " copy the rest, and tell all processes, which then use the other store; no request fails. Set MARKET_STORE to TO"
+    " before the next start. Exit status 1 if nothing moved."
+)
+_FAILURES = (
+    StorageError,
+    NotMaintained,
+    NotMoved,
+    InvalidSymbol,
+    InvalidTimestamp,
+    NoSuchStore,
+    MirrorError,
 )
 _FOLLOW_SECONDS = 0.5
 
@@ -84,36 +100,41 @@ class Command(BaseCommand):
         copy.add_argument("--follow", action="store_true", help="copy what comes, too, until Ctrl-C")
         copy.add_argument("--until", metavar="INSTANT", help="leave out what was committed later")
 
+        switch = verbs.add_parser(
+            "switch", help="Move the server's store to another store", description=_SWITCH
+        )
+        switch.add_argument(
+            "to", metavar="TO", help="a folder, or the URL of a store; new, or a copy already"
+        )
+
     def handle(self, *_: Any, verb: str, symbols: Sequence[str] = (), **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
         try:
             if verb == "copy":
                 self._copy(options["origin"], options["to"], options["until"], follow=options["follow"])
-                return
-            store = store_at(options["store"]) if options.get("store") else market_store()
-            logs = logs_of(
-                store,
-                datasets=options["datasets"] or [],
-                symbols=list(map(parse_symbol, symbols)),
-                with_empty=verb == "verify",
-            )
-            if verb == "verify":
-                self._verify(store, logs)
-            elif verb == "stats":
-                self._stats(store, logs, as_json=options["json"])
-            elif verb == "clock":
-                self._clock(logs, is_accepted=options["accept"])
+            elif verb == "switch":
+                self._switch(options["to"])
             else:
-                self._derive(logs, is_rebuilt=verb == "rebuild")
-        except (
-            StorageError,
-            NotMaintained,
-            InvalidSymbol,
-            InvalidTimestamp,
-            NoSuchStore,
-            MirrorError,
-        ) as error:
+                self._maintain(verb, symbols, options)
+        except _FAILURES as error:
             raise CommandError(str(error)) from error
+
+    def _maintain(self, verb: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
+        store = store_at(options["store"]) if options.get("store") else market_store().current
+        logs = logs_of(
+            store,
+            datasets=options["datasets"] or [],
+            symbols=list(map(parse_symbol, symbols)),
+            with_empty=verb == "verify",
+        )
+        if verb == "verify":
+            self._verify(store, logs)
+        elif verb == "stats":
+            self._stats(store, logs, as_json=options["json"])
+        elif verb == "clock":
+            self._clock(logs, is_accepted=options["accept"])
+        else:
+            self._derive(logs, is_rebuilt=verb == "rebuild")
 
     def _verify(self, store: MarketStore, logs: list[LogName]) -> None:
         commits = rows = size = damages = 0
@@ -203,6 +224,19 @@ class Command(BaseCommand):
                 problems = sum(self._report_copied(each) for each in copy.round() if each.problem)
         if problems:
             raise CommandError("not all logs were copied", returncode=1)
+
+    def _switch(self, to_path: str) -> None:
+        store, folder = market_store(), folder_of(to_path)
+        to = to_path if folder is None else str(folder.resolve())
+        if not isinstance(store, MovableStore):
+            raise CommandError(
+                "MARKET_STORE names the store: stop the server, run `store copy`, and change MARKET_STORE"
+            )
+        if folder is None and "postgres=" not in to:
+            raise CommandError("name the PostgreSQL of the commits in the URL: postgres=…")
+        _stores(str(settings.DATA_DIR), to)
+        waited = store.move(to, self.stdout.write)
+        self.stdout.write(f"moved; writers waited {waited:.1f} s. Set MARKET_STORE before the next start")
 
     def _report_copied(self, progress: CopyProgress) -> bool:
         """Print how far a log is copied; return whether something is wrong."""
