@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-system check fmt lock bench soak screenshots
+.PHONY: help setup run test test-system test-servers check fmt lock bench soak screenshots
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -42,7 +42,7 @@ run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
 # Many processes share compiled modules: so bytecode is written, whatever the environment says.
-run test test-system soak screenshots: export PYTHONDONTWRITEBYTECODE =
+run test test-system test-servers soak screenshots: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
@@ -53,12 +53,20 @@ test-system: .venv/.installed-dev  ## run the system suites: real processes, fau
 	@echo "Testing real processes"
 	@$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder --durations 20 -m system
 
+test-servers: .venv/.installed-dev  ## run the tests over PostgreSQL, those of market data over ClickHouse, too
+	@echo "Testing over PostgreSQL"
+	@$(PY) -m tests.system.run_on_servers -n 2 --dist loadgroup -m "not system"
+	@echo "Testing over PostgreSQL and ClickHouse"
+	@$(PY) -m tests.system.run_on_servers --clickhouse -n 2 --dist loadgroup -m "not system" \
+		tests/stats/ohlc tests/trades/ingest tests/trades/corrections tests/trades/instruments
+
 # Tests that measure seconds run last and one at a time, so that other tests do not slow them.
 soak: .venv/.installed-dev  ## run all tests with full counts
 	@echo "Testing with full counts"
 	@SOAK=1 $(PYTEST) -n 2 --dist loadgroup -m "not seconds"; outcome=$$?; \
 		echo "Testing promises in seconds, alone"; \
 		SOAK=1 $(PYTEST) -m seconds && exit $$outcome
+	@$(MAKE) --no-print-directory test-servers
 
 screenshots: .venv/.installed-dev  ## take the pictures of docs/images, with the sample and a browser
 	@DJANGO_SETTINGS_MODULE=marketdata_project.settings.test $(PY) -m tests.browser.take_pictures

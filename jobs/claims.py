@@ -102,15 +102,16 @@ def job_end(
 ) -> bool:
     """End a job that this worker has, or a queued one; False if it is not ours.
 
-    state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents.
+    state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents. U+0000, which files of users may have and
+    PostgreSQL cannot store, becomes U+FFFD.
     """
     row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=QUEUED)
     with transaction.atomic():
         is_ours = bool(
             row.update(
                 state=state,
-                result=result,
-                error=error,
+                result=_without_nul(result),
+                error=_without_nul(error),
                 finished_at=now,
                 slot=None,
                 lease=None,
@@ -123,6 +124,14 @@ def job_end(
             transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
             _tell(job, state, now=now)
     return is_ours
+
+
+def _without_nul(document: Any) -> Any:
+    if isinstance(document, str):
+        return document.replace("\0", "\ufffd")
+    if isinstance(document, dict):
+        return {_without_nul(name): _without_nul(value) for name, value in document.items()}
+    return [_without_nul(each) for each in document] if isinstance(document, list) else document
 
 
 def _tell(job: Job, state: str, *, now: datetime) -> None:

@@ -64,6 +64,9 @@ def _in_rounds(kind: str, waiting: QuerySet[Job]) -> QuerySet[Job]:
     )
     owners = waiting.values_list("owner", flat=True).distinct()
     last_sent = {owner: sent.filter(owner=owner).first() or _LONG_AGO for owner in owners}
+    if not last_sent:
+        # PostgreSQL takes a constant in ORDER BY, which is what no owners make of their order, for a column's number.
+        return waiting.none()
     longest_ago_first = sorted(last_sent, key=last_sent.__getitem__)
     place = Case(
         *(When(owner=owner, then=number) for number, owner in enumerate(longest_ago_first)), default=0

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import client as django_client
 from hypothesis import core as hypothesis_core
 from hypothesis import settings as hypothesis_settings
@@ -65,6 +66,16 @@ def _kept_stream(iterable: Iterable[Any], close: Callable[[], Any]) -> Iterator[
 
 
 django_client.closing_iterator_wrapper = _kept_stream
+_close_old = BaseDatabaseWrapper.close_if_unusable_or_obsolete
+
+
+def _close_outside_of_transactions(connection: BaseDatabaseWrapper) -> None:
+    """Leave the connection with the transaction of a test alone, as Django does with SQLite in memory."""
+    if not connection.in_atomic_block:
+        _close_old(connection)
+
+
+setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", _close_outside_of_transactions)  # noqa: B010
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -37,6 +37,8 @@ from trades.stores import market_store
 from web.requests.json_fields import JsonObject
 
 CALLER = "backfill"
+COUNTS = ("gaps", FILLED, EMPTY, QUARANTINED, EXHAUSTED, "rows")
+"""The members of a job's result, in the order in which they are shown. PostgreSQL's JSON has an order of its own."""
 _LONGEST_PIECE_NS = 31 * DAY_NS
 
 
@@ -115,7 +117,7 @@ def backfill(run: Run) -> JsonObject:
         counts["gaps"] += 1
         run.leave(dict(counts))
         run.progress(number, before + len(gaps))
-    return dict.fromkeys(("gaps", FILLED, EMPTY, QUARANTINED, EXHAUSTED, "rows"), 0) | counts
+    return dict.fromkeys(COUNTS, 0) | counts
 
 
 class GapFiller:

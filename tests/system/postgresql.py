@@ -21,6 +21,18 @@ from tests.patience import PATIENCE_SECONDS
 _DEBIAN = Path("/usr/lib/postgresql")
 # It is not to outlive anything, and tests are not to wait for disks.
 _OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=")
+# It orders texts otherwise than SQLite does, as the databases of most servers do.
+_CLUSTER = [
+    "-U",
+    "postgres",
+    "-A",
+    "trust",
+    "-E",
+    "UTF8",
+    "--no-sync",
+    "--locale-provider=icu",
+    "--icu-locale=en-US",
+]
 
 
 def postgresql_folder() -> Path:
@@ -43,7 +55,7 @@ def postgresql() -> Iterator[str]:
         user = _user_of(folder)
         data = folder / "data"
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            [programs / "initdb", "-D", data, *_CLUSTER],
             stdout=subprocess.DEVNULL,
             cwd=folder,
             check=True,

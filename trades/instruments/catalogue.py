@@ -78,12 +78,12 @@ def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
 
 
 def catalogue_nearest(symbol: str, instrument_class: str) -> str | None:
-    """Return the most similar symbol of a class that begins with the same letter; None if none is similar.
+    """Return the most similar symbol of a class that begins with the same letter, small or large; None if none is similar.
 
     Raises `StorageError`s.
     """
     catalogue_refresh()
-    alike = InstrumentEntry.objects.filter(instrument_class=instrument_class, symbol__startswith=symbol[:1])
+    alike = InstrumentEntry.objects.filter(instrument_class=instrument_class, symbol__istartswith=symbol[:1])
     return nearest_of(symbol, alike.order_by("symbol").values_list("symbol", flat=True)[:_COMPARED])
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from calendars.schedule import Hours
+from jobs.backfills.filling import COUNTS
 from jobs.backfills.models import Backfill
 from jobs.backfills.records import KIND
 from jobs.backfills.serializers import BackfillRequestSerializer
@@ -74,4 +75,4 @@ def _table(job: Job) -> Table:
 
 
 def _sums(result: dict[str, Any]) -> str:
-    return ", ".join(f"{name}: {count:,}" for name, count in result.items() if count) or "no gaps"
+    return ", ".join(f"{name}: {result[name]:,}" for name in COUNTS if result.get(name)) or "no gaps"
