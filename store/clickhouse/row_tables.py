@@ -1,7 +1,8 @@
 """The tables of rows in ClickHouse: what they hold, how rows are inserted, and how they are read.
 
 Each dataset has two tables on every shard, of rows and of corrections, and over each a `Distributed` table. A row has the
-dataset's columns; `_nulls` has a bit for each column without a value. `_log` is the log's number in PostgreSQL, `_commit` and
+dataset's columns; `_nulls` has a bit for each column without a value, but for a later column one if there is a value, so that
+rows from before the column have none. `_log` is the log's number in PostgreSQL, `_commit` and
 `_arrival` are as in stored rows. `_attempt` names the attempt to commit that inserted the row: what an attempt inserted
 before its commit failed must not be seen. `_order` has the order of arrival of rows of one instant; unlike `_arrival` it is
 mostly one number for all rows of a commit, so that it is read in no time.
@@ -17,7 +18,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bars.prints import NO_SEQUENCE, STANDS
-from store.clickhouse.servers import ClickHouse, StoreUrl
+from store.clickhouse.servers import ClickHouse, ColumnMissing, StoreUrl
 from store.declarations import Column, ColumnKind, Dataset
 from store.protocol import Window
 from store.rows.row_hashes import id_hashes
@@ -98,7 +99,8 @@ class RowTables:
 
     def insert(self, dataset: Dataset, log: int, attempt: int, commits: Sequence[NewRows]) -> None:
         """Insert the rows and corrections of commits; return when they are on their shards."""
-        self._make(dataset)
+        if dataset.name not in self._made:
+            self._make(dataset)
         tables = dict[str, dict[str, Any]]()
         if any(each.rows.num_rows for each in commits):
             tables["rows"] = _rows_of(dataset, commits)
@@ -204,9 +206,12 @@ class RowTables:
     ) -> list[Any]:
         """Return the system columns, `_nulls` and the dataset's columns of rows or corrections."""
         names = [*system, "_nulls", *(column.name for column in columns)]
-        found = self._servers.columns(
-            f"SELECT {', '.join(names)} FROM {self._url.database}.{kind}_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
-        )
+        query = f"SELECT {', '.join(names)} FROM {self._url.database}.{kind}_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
+        try:
+            found = self._servers.columns(query)
+        except ColumnMissing:
+            self._make(log.dataset)
+            found = self._servers.columns(query)
         if found:
             return found
         types = {**_SYSTEM, **_OF_CORRECTIONS, **_types_of(log.dataset)}
@@ -214,9 +219,10 @@ class RowTables:
         return [np.empty(0, dtypes.get(types[name], np.object_)) for name in names]
 
     def _make(self, dataset: Dataset) -> None:
-        if dataset.name in self._made:
-            return
+        """Make the tables unless they exist, and add later columns that they lack."""
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
+        later = {column.name: _TYPES[column.kind] for column in dataset.columns if column.later}
+        names = list[str]()
         for kind, own in (("rows", _OF_ROWS), ("corrections", _OF_CORRECTIONS)):
             name, columns = (
                 f"{self._url.database}.{kind}_{dataset.name}",
@@ -227,11 +233,14 @@ class RowTables:
             local = name.rpartition(".")[2] + "_local"
             key = f"_log + intDiv(timestamp, {DAY_NS})"
             cluster = f"Distributed({self._url.cluster}, {self._url.database}, {local}, {key})"
+            names += [f"{name}_local", name]
             statements += [
                 f"CREATE TABLE IF NOT EXISTS {name}_local ({declared}) ENGINE = MergeTree ORDER BY ({', '.join(order)})",
                 f"CREATE TABLE IF NOT EXISTS {name} ({declared}) ENGINE = {cluster}",
             ]
         self._servers.run_everywhere(statements)
+        for name in names if later else ():
+            self._servers.add_columns(name, later)
         self._made.add(dataset.name)
 
 
@@ -293,8 +302,9 @@ def _numpy_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
     nulls, columns = np.zeros(rows.num_rows, np.uint32), dict[str, Any]()
     for index, column in enumerate(dataset.columns):
         values = rows.column(column.name)
-        if values.null_count:
-            nulls |= values.is_null().to_numpy().astype(np.uint32) << np.uint32(index)
+        if column.later or values.null_count:
+            flagged = values.is_valid() if column.later else values.is_null()
+            nulls |= flagged.to_numpy().astype(np.uint32) << np.uint32(index)
             if values.null_count == len(values) and column.name != "sequence":
                 continue
             missing = NO_SEQUENCE if column.name == "sequence" else _MISSING.get(column.kind, 0)
@@ -314,7 +324,7 @@ def _arrow_columns(dataset: Dataset, kept: Sequence[Column], found: Sequence[Any
     for column, values in zip(kept, columns, strict=True):
         mask = None
         if not column.required:
-            mask = (nulls >> np.uint32(places[column.name])) & np.uint32(1) == 1
+            mask = ((nulls >> np.uint32(places[column.name])) & np.uint32(1) == 1) != column.later
         if column.kind is ColumnKind.BOOLEAN:
             values = values.astype(np.bool_)  # noqa: PLW2901
         arrays.append(pa.array(values, dataset.schema.field(column.name).type, mask=mask))

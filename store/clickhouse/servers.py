@@ -6,7 +6,7 @@ import logging
 import os
 import select
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, TypeVar
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import clickhouse_driver
 import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
+from clickhouse_driver.errors import ServerException
 from psycopg import sql
 from psycopg.abc import PQGen
 
@@ -31,6 +32,9 @@ LEASE_SECONDS = 20
 """A writer that leaves PostgreSQL waiting for longer loses its transaction, and with it the log's lock."""
 DEFAULT_PORT = 9000
 _KEPT = 16
+# Codes of ClickHouse's errors.
+_COLUMN_EXISTS = 44
+_NO_COLUMN = 47
 _SETTINGS = {
     "use_numpy": True,
     # Without it rows are acknowledged before they are on their shard.
@@ -218,6 +222,10 @@ def _is_silent(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
     return not poll.poll(0)
 
 
+class ColumnMissing(StoreUnavailable):
+    """A table of rows lacks a column, because an earlier version made it. Retry: whoever writes adds the column."""
+
+
 class ClickHouse:
     """The servers with the rows. Methods raise `StoreUnavailable`."""
 
@@ -248,12 +256,27 @@ class ClickHouse:
 
     def run_everywhere(self, statements: Sequence[str]) -> None:
         """Run statements on a host of each shard."""
+        for client in self._each_host():
+            for statement in statements:
+                client.execute(statement)
+
+    def add_columns(self, table: str, types: Mapping[str, str]) -> None:
+        """Add the columns that a table lacks on a host of each shard. types: by the names of columns."""
+        for client in self._each_host():
+            known = {name for name, *_ in client.execute(f"DESCRIBE TABLE {table}")}
+            for name in types.keys() - known:
+                try:
+                    client.execute(f"ALTER TABLE {table} ADD COLUMN {name} {types[name]}")
+                except ServerException as error:
+                    if error.code != _COLUMN_EXISTS:  # another process has added it
+                        raise
+
+    def _each_host(self) -> Iterator[clickhouse_driver.Client]:
         for host in self._url.hosts:
             with _named_errors(self._url):
                 client = self._client([host])
                 try:
-                    for statement in statements:
-                        client.execute(statement)
+                    yield client
                 finally:
                     client.disconnect()
 
@@ -303,4 +326,6 @@ def _named_errors(url: StoreUrl) -> Iterator[None]:
     except (ClickHouseError, OSError, EOFError) as error:
         hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
         _logger.warning("ClickHouse (%s) does not answer: %s", hosts, str(error).partition("Stack trace")[0])
+        if isinstance(error, ServerException) and error.code == _NO_COLUMN:
+            raise ColumnMissing("a table lacks a column") from error
         raise StoreUnavailable("ClickHouse, which has the rows, does not answer on every shard") from error
