@@ -48,6 +48,7 @@ vars(hypothesis_core)["global_force_seed"] = chosen_seed()
 
 # Fixtures of a session that start installations or servers; the tests of one xdist group use them.
 SHARED_SERVERS = ("cluster_url", "installation", "sampled", "shared", "site", "traded")
+_ON_TODAYS_CLICKHOUSE = {"append", "corrections", "duplicates", "reads", "revisions", "spans", "superseding"}
 SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "system"}
 _HERE = Path(__file__).parent
 _WHOLLY_SYSTEM = re.compile(r"^pytestmark = .*\bpytest\.mark\.system\b", re.MULTILINE)
@@ -118,10 +119,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_beyond_conformance(item: pytest.Item) -> bool:
-    """Whether a test runs over a store of servers, and is not of the conformance suite."""
-    spec = getattr(item, "callspec", None)
-    is_of_servers = spec is not None and spec.params.get("store") == "cluster"
-    return is_of_servers and not item.path.name.startswith("test_conformance_")
+    """Whether a test runs over a store of servers, and is left to the soak.
+
+    So are those that are not of the conformance suite, and over today's ClickHouse those of modules that add nothing to its SQL.
+    """
+    store = item.callspec.params.get("store") if hasattr(item, "callspec") else None
+    module = item.path.stem
+    return (store in {"cluster", "chdb"} and not module.startswith("test_conformance_")) or (
+        store == "chdb" and module.removeprefix("test_conformance_") not in _ON_TODAYS_CLICKHOUSE
+    )
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")

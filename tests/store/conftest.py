@@ -56,6 +56,7 @@ def clock() -> Clock:
 
 
 IN_CLUSTER = pytest.param("cluster", marks=[pytest.mark.system, pytest.mark.xdist_group("cluster")])
+IN_CHDB = pytest.param("chdb", marks=[pytest.mark.system, pytest.mark.xdist_group("cluster")])
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +75,31 @@ def cluster_store(cluster_url: str, clock: Clock) -> Iterator[ClickHouseStore]:
     store.close()
 
 
-@pytest.fixture(params=[*STORES, IN_CLUSTER])
+@pytest.fixture(scope="session")
+def chdb_servers(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Today's ClickHouse in this process, which has one."""
+    from tests.store.chdb_servers import ChdbServers  # noqa: PLC0415 it loads 500 MB
+
+    return ChdbServers(tmp_path_factory.mktemp("chdb"))
+
+
+@pytest.fixture
+def chdb_store(
+    chdb_servers: Any, cluster_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ClickHouseStore]:
+    """A store as `cluster_store`, whose rows are in today's ClickHouse."""
+    monkeypatch.setattr("store.clickhouse.store.ClickHouse", lambda _: chdb_servers)
+    store = ClickHouseStore(cluster_url.replace("/conformance?", "/today?"), clock=clock)
+    store.catalogue.forget_all()
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=[*STORES, IN_CLUSTER, IN_CHDB])
 def store(request: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MarketStore:
     """A store. Its derived files have checksums of a few bytes, so that a read spans many of them."""
     if request.param not in STORES:
-        found: MarketStore = request.getfixturevalue("cluster_store")
+        found: MarketStore = request.getfixturevalue(f"{request.param}_store")
         return found
     monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 8)
     monkeypatch.setattr(arrow_file, "_SEARCHED_AT_ONCE", 1)

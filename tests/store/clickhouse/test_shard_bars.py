@@ -67,22 +67,23 @@ def check(snapshot: Snapshot, rng: random.Random) -> None:
 @pytest.mark.system
 @pytest.mark.xdist_group("cluster")
 @pytest.mark.parametrize("sequences", [False, True])
-def test_aggregates_of_shards_are_those_of_rows(cluster_store: ClickHouseStore, sequences):
-    rng = random.Random(7)
+@pytest.mark.parametrize("servers", ["cluster_store", "chdb_store"])
+def test_aggregates_of_shards_are_those_of_rows(request: pytest.FixtureRequest, servers, sequences):
+    store, rng = request.getfixturevalue(servers), random.Random(7)
     rows = [random_trade(rng, number, sequences=sequences) for number in range(300)]
     for start in range(0, 300, 100):
-        cluster_store.append(batch(*rows[start : start + 100]))
-    (state,) = cluster_store.newest.logs(TRADES).values()
+        store.append(batch(*rows[start : start + 100]))
+    (state,) = store.newest.logs(TRADES).values()
     assert len(state.notionals.shifts() or ()) == 3
-    check(trades_of(cluster_store).at(), rng)
-    check(trades_of(cluster_store).at(2), rng)
+    check(trades_of(store).at(), rng)
+    check(trades_of(store).at(2), rng)
     chosen = rng.sample(rows, 6)
     named = [{"at": row["timestamp"], "trade_id": row["trade_id"]} for row in chosen]
     changes = [cancel(**each) for each in named[:3]]
     changes += [correct(**each, new={"price": 2.5, "volume": 1e-300}) for each in named[3:]]
-    cluster_store.correct(amendment(*changes))
+    store.correct(amendment(*changes))
     for number in (1, 3, 4):
-        check(trades_of(cluster_store).at(number), rng)
+        check(trades_of(store).at(number), rng)
 
 
 @pytest.mark.system
