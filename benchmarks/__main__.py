@@ -13,6 +13,7 @@ from benchmarks.accounts import measure_accounts
 from benchmarks.backfill import measure_backfill
 from benchmarks.backtests import measure_backtests
 from benchmarks.best_quotes import measure_best_quotes
+from benchmarks.cluster import measure_cluster
 from benchmarks.cold import measure_cold
 from benchmarks.exports import measure_exports
 from benchmarks.formats import measure_formats
@@ -58,6 +59,10 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "quiet": ("1,000 quiet connections of the live feed", measure_quiet),
     "trading": ("previews, executes, fills and stops", measure_trading),
     "accounts": ("many accounts with open orders", measure_accounts),
+    "cluster": (
+        "the store of ClickHouse and PostgreSQL in two shards, against bare ClickHouse",
+        measure_cluster,
+    ),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "replay": ("a replay, against a bare read of its columns", measure_replay),
@@ -82,6 +87,8 @@ def main(arguments: list[str]) -> int:
     sizes = QUICK if options.quick else FULL
     if options.live_seconds:
         sizes = replace(sizes, live_seconds=options.live_seconds)
+    if options.cluster_trades:
+        sizes = replace(sizes, cluster_trades=options.cluster_trades)
     try:
         peers_missing()
     except PeersMissing as error:
@@ -130,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--live-seconds", type=int, help="how long the live feed is loaded in a round", metavar="N"
+    )
+    parser.add_argument(
+        "--cluster-trades", type=int, help="how many trades are in the shards of ClickHouse", metavar="N"
     )
     return parser
 

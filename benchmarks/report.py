@@ -26,6 +26,7 @@ class Sizes:
     small_batches: int  # batches of 100 rows for each of these symbols
     live_seconds: int  # seconds of load of the live feed in a round
     orders: int  # stored orders of an account
+    cluster_trades: int  # trades in the shards of ClickHouse
 
 
 FULL = Sizes(
@@ -43,6 +44,7 @@ FULL = Sizes(
     small_batches=10,
     live_seconds=10,
     orders=100_000,
+    cluster_trades=100_000_000,
 )
 QUICK = Sizes(
     rounds=1,
@@ -59,6 +61,7 @@ QUICK = Sizes(
     small_batches=3,
     live_seconds=2,
     orders=2_000,
+    cluster_trades=400_000,
 )
 
 

@@ -59,6 +59,8 @@ CREATE TABLE IF NOT EXISTS parts (
     last_ns bigint NOT NULL, PRIMARY KEY (log, day, number, is_rows));
 CREATE INDEX IF NOT EXISTS parts_number ON parts (log, number);
 """
+_Day = tuple[int, int, int, int]
+NO_WINDOW = Window(0, 0)
 # The channel of notifications, before the schema's name.
 CHANNEL = "commits of"
 _LARGEST_PAYLOAD = 7_900
@@ -187,17 +189,20 @@ class Catalogue:
             connection.execute(query, (list(attempts), log))
 
     @contextmanager
-    def locked(self, dataset: Dataset, symbol: str, log: int) -> Iterator[LockedLog]:
-        """Hold a log's lock, in one transaction. Without a new commit nothing is changed. Raises `StoreBusy`."""
+    def locked(
+        self, dataset: Dataset, symbol: str, log: int, window: Window = NO_WINDOW
+    ) -> Iterator[LockedLog]:
+        """Hold a log's lock, in one transaction. Without a new commit nothing is changed. Raises `StoreBusy`.
+
+        window: of whose event dates `LockedLog.days` are read.
+        """
         with self._postgres.connection() as connection:
             # Not a pipeline, after which PostgreSQL forgets `idle_in_transaction_session_timeout`: the lease.
             found = connection.execute(
-                f"BEGIN; SELECT pg_advisory_xact_lock({_LOCKS}, {log}); {_STATE} id = {log}"
+                f"BEGIN; SELECT pg_advisory_xact_lock({_LOCKS}, {log}); {_STATE} id = {log}; {_days(log, window)}"
             )
-            while found.nextset():
-                pass
-            state = state_of(found.fetchall()[0])
-            locked = LockedLog(connection, (dataset.name, symbol), state)
+            *_, state, days = [each.fetchall() for each in found.results() if each.description]
+            locked = LockedLog(connection, (dataset.name, symbol), state_of(state[0]), days)
             yield locked
             if locked.is_open:
                 connection.execute("ROLLBACK")
@@ -271,13 +276,9 @@ class Catalogue:
         days, newest = zip(*found, strict=True) if found else ((), ())
         return np.array(days, np.int64), np.array(newest, np.int64)
 
-    def days(self, log: int, window: Window, number: int) -> list[tuple[int, int, int, int]]:
+    def days(self, log: int, window: Window, number: int) -> list[_Day]:
         """Return the event dates with rows in a window: day, number of rows, first and last event time; ascending."""
-        return self._postgres.rows(
-            "SELECT day, sum(rows)::bigint, min(first_ns), max(last_ns) FROM parts WHERE log = %s AND is_rows"
-            " AND day BETWEEN %s AND %s AND number <= %s AND first_ns < %s AND last_ns >= %s GROUP BY day ORDER BY day",
-            (log, *_days_of(window), number, window.end_ns, window.start_ns),
-        )
+        return self._postgres.rows(_days(log, window, number))
 
     def bounds(self, log: int, first: int, last: int) -> Window | None:
         """Return the window from the first to the last event time of some commits; None if they have no rows."""
@@ -309,14 +310,19 @@ _LOCKS = 0x6D6B7400
 
 
 class LockedLog:
-    """A log whose lock is held. name: dataset and symbol. state: with its newest commit."""
+    """A log whose lock is held. name: dataset and symbol. state: with its newest commit. days: see `Catalogue.locked`."""
 
     def __init__(
-        self, connection: psycopg.Connection[tuple[Any, ...]], name: tuple[str, str], state: StoredLog
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        name: tuple[str, str],
+        state: StoredLog,
+        days: Sequence[_Day],
     ) -> None:
         self._connection = connection
         self.name = name
         self.state = state
+        self.days = days
         self.is_open = True
 
     def accepted(self, caller: str, key_hash: str) -> CommitRecord | None:
@@ -353,12 +359,15 @@ class LockedLog:
             records.append(_record_of(self.state.id, commit, state))
         attempts = [each for each in state.attempts if each != attempt] + [next_attempt]
         state = state._replace(attempts=attempts)
+        values = [
+            _columns(records, 13),
+            _columns(parts, 7),
+            (*_values_of(state), attempt, next_attempt, state.id),
+        ]
+        told = CHANNEL, self._payload(state)
         try:
             with self._connection.pipeline():
-                self._insert("commits", records)
-                self._insert("parts", parts)
-                self._connection.execute(_UPDATE, (*_values_of(state), attempt, next_attempt, state.id))
-                self._connection.execute(_NOTIFY, (CHANNEL, self._payload(state)))
+                self._connection.execute(_RECORD, [each for some in (*values, told) for each in some])
                 self._connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             raise OutcomeUnknown("PostgreSQL did not confirm the commit; send the batch again") from error
@@ -371,17 +380,21 @@ class LockedLog:
         text = json.dumps([*self.name, *values])
         return text if len(text) <= _LARGEST_PAYLOAD else json.dumps(self.name)
 
-    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if rows:
-            places = ", ".join(["%s"] * len(rows[0]))
-            self._connection.cursor().executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
 
-
-_NOTIFY = "SELECT pg_notify(%s || ' ' || current_schema, %s)"
-_UPDATE = (
-    "UPDATE logs SET number = %s, hash = %s, committed_at = %s, rows = %s, newest_ns = %s, complete_until = %s,"
-    " has_corrections = %s, has_fills = %s, has_sequences = %s, has_conditions = %s, bits = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s"
+# A table's rows come as one array for each column.
+_RECORD = (
+    "WITH recorded AS (INSERT INTO commits SELECT * FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::bytea[],"
+    " %s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
+    " %s::boolean[])), dated AS (INSERT INTO parts SELECT * FROM unnest(%s::integer[], %s::integer[], %s::integer[],"
+    " %s::boolean[], %s::bigint[], %s::bigint[], %s::bigint[])), changed AS (UPDATE logs SET number = %s, hash = %s,"
+    " committed_at = %s, rows = %s, newest_ns = %s, complete_until = %s, has_corrections = %s, has_fills = %s,"
+    " has_sequences = %s, has_conditions = %s, bits = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint"
+    " WHERE id = %s) SELECT pg_notify(%s || ' ' || current_schema, %s)"
 )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * count
 
 
 def _values_of(state: StoredLog) -> tuple[Any, ...]:
@@ -457,3 +470,13 @@ def _parts_of(state: StoredLog, commit: NewCommit) -> list[tuple[Any, ...]]:
 
 def _days_of(window: Window) -> tuple[int, int]:
     return window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
+
+
+def _days(log: int, window: Window, number: int = 2**31 - 1) -> str:
+    """Return the query of `Catalogue.days`."""
+    first, last = _days_of(window)
+    return (
+        "SELECT day, sum(rows)::bigint, min(first_ns), max(last_ns) FROM parts WHERE is_rows"  # noqa: S608
+        f" AND log = {log} AND day BETWEEN {first} AND {last} AND number <= {number}"
+        f" AND first_ns < {window.end_ns} AND last_ns >= {window.start_ns} GROUP BY day ORDER BY day"
+    )

@@ -40,7 +40,12 @@ _TYPES = {
     ColumnKind.BOOLEAN: "UInt8",
 }
 _MISSING: dict[ColumnKind, Any] = {ColumnKind.TEXT: "", ColumnKind.BOOLEAN: False}
-_NUMPY = {"Int64": np.int64, "Float64": np.float64, "UInt8": np.uint8}
+_NUMPY: dict[str, type[np.generic]] = {
+    "Int64": np.int64,
+    "Float64": np.float64,
+    "UInt8": np.uint8,
+    "String": np.object_,
+}
 _SYSTEM = {"_log": "Int32", "_commit": "Int32", "_attempt": "Int64", "_arrival": "Int64", "_nulls": "UInt32"}
 _OF_ROWS = {"_identity": "Int64", "_order": "Int64"}
 _OF_CORRECTIONS = {"_ordinal": "Int32", "_action": "String"}
@@ -216,7 +221,7 @@ class RowTables:
             return found
         types = {**_SYSTEM, **_OF_CORRECTIONS, **_types_of(log.dataset)}
         dtypes = {"Int32": np.int32, "UInt32": np.uint32, **_NUMPY}
-        return [np.empty(0, dtypes.get(types[name], np.object_)) for name in names]
+        return [np.empty(0, dtypes[types[name]]) for name in names]
 
     def _make(self, dataset: Dataset) -> None:
         """Make the tables unless they exist, and add later columns that they lack."""
@@ -309,10 +314,7 @@ def _numpy_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
                 continue
             missing = NO_SEQUENCE if column.name == "sequence" else _MISSING.get(column.kind, 0)
             values = values.fill_null(missing)
-        if column.kind is ColumnKind.TEXT:
-            columns[column.name] = np.array(values.to_pylist(), np.object_)
-        else:
-            columns[column.name] = values.to_numpy().astype(_NUMPY[_TYPES[column.kind]], copy=False)
+        columns[column.name] = values.to_numpy().astype(_NUMPY[_TYPES[column.kind]], copy=False)
     return {"_nulls": nulls, **columns}
 
 

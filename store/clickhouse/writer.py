@@ -13,8 +13,9 @@ import numpy as np
 from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers
+from store.arrays import Integers, distinct
 from store.clickhouse.catalogue import (
+    NO_WINDOW,
     Catalogue,
     LockedLog,
     NewCommit,
@@ -61,10 +62,12 @@ LogKey = tuple[Dataset, str]
 class BatchHashes:
     """A batch of rows and what needs no lock.
 
-    rows: by event date. order: the indices of these rows in the batch. ids: the `searched_ids` of the batch's rows.
+    window: the event dates on which stored rows are looked for. rows: by event date. order: the indices of these rows in
+    the batch. ids: the `searched_ids` of the batch's rows.
     """
 
     batch: Append
+    window: Window
     rows: pa.Table
     order: Integers
     ids: Integers | None
@@ -75,22 +78,21 @@ class BatchHashes:
     def of(cls, batch: Append) -> BatchHashes:
         """Compute a batch's hashes."""
         days = batch.rows.column(0).to_numpy() // DAY_NS
-        order = np.argsort(days, kind="stable")
+        order, window = np.argsort(days, kind="stable"), NO_WINDOW
+        if len(days) and batch.dedupe is Dedupe.ROWS:
+            window = Window(int(days.min()) * DAY_NS, (int(days.max()) + 1) * DAY_NS)
         rows = pa.Table.from_batches([batch.rows])
         if len(days) and days.min() != days.max():
             rows = rows.take(pa.array(order))
-        content = _content(batch.dataset, rows, None)
+        content = rows_hash = _content(batch.dataset, rows, None)
         own = TableHash(batch.dataset.own_columns)
         names = {column.name for column in batch.dataset.own_columns}
         others = [name for name in batch.dataset.schema.names if name not in names]
         if (order[1:] < order[:-1]).any() or any(rows.column(each).null_count < len(rows) for each in others):
             own.add(batch.rows)
-            return cls(batch, rows, order, _ids(batch), content, digest_of(batch, own.hexdigest()))
-        return cls(batch, rows, order, _ids(batch), content, digest_of(batch, content))
-
-
-def _ids(batch: Append) -> Integers | None:
-    return searched_ids(batch.dataset, batch.rows)
+            rows_hash = own.hexdigest()
+        ids = searched_ids(batch.dataset, batch.rows)
+        return cls(batch, window, rows, order, ids, content, digest_of(batch, rows_hash))
 
 
 def _content(dataset: Dataset, rows: pa.Table, lines: pa.Table | None) -> str:
@@ -134,7 +136,7 @@ class ClusterWriter:
         """Store a batch of rows; see `MarketStore.append`."""
         batch = prepared.batch
         key = (batch.dataset, batch.symbol)
-        with self._turn(key), self._catalogue.locked(*key, self._made(key)) as log:
+        with self._turn(key), self._catalogue.locked(*key, self._made(key), prepared.window) as log:
             if batch.after not in {None, log.state.head}:
                 raise CommitConflict
             replayed = _replayed(log, batch, prepared.digest)
@@ -192,7 +194,7 @@ class ClusterWriter:
             content = _content(batch.dataset, nothing, None)
             return _Additions(nothing, _no_lines(batch.dataset), content, tuple(range(batch.rows.num_rows)))
         decision = decide(
-            batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, self._ids, log.state)
+            batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, self._ids, log)
         )
         rows, lines, content = prepared.rows, _no_lines(batch.dataset), prepared.content
         ids = None if prepared.ids is None else prepared.ids[prepared.order]
@@ -266,7 +268,7 @@ class ClusterWriter:
     def _histories(self, amendment: Amendment, state: StoredLog) -> list[RowHistory]:
         """Return the rows at the corrections' event times, in order of arrival."""
         dataset = amendment.dataset
-        times = among("timestamp", np.unique([each.timestamp_ns for each in amendment.corrections]))
+        times = among("timestamp", distinct(np.array([each.timestamp_ns for each in amendment.corrections])))
         stored = state.rows_until(dataset, state.head.number)
         names, action, histories = (
             dataset.schema.names,
@@ -309,24 +311,20 @@ class _StoredCandidates:
     catalogue: Catalogue
     tables: RowTables
     ids: RecentIdTimes
-    state: StoredLog
+    log: LockedLog
 
     def fills(self, window: Window) -> LogFills:
         """See `CandidateSource.fills`."""
-        return self.catalogue.log_fills(self.state, window)
+        return self.catalogue.log_fills(self.log.state, window)
 
     def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table | None:
         """See `CandidateSource.candidates`."""
         times = rows.column(0).to_numpy()
-        if not self.state.rows:
-            return None
-        window = Window(int(times.min()), int(times.max()) + 1).whole_dates()
-        days = self.catalogue.days(self.state.id, window, self.state.head.number)
-        found = [self._times_on(day, times, ids) for day in days]
+        found = [self._times_on(day, times, ids) for day in self.log.days]
         found = [each for each in found if len(each)]
         if not found:
             return None
-        return self.tables.candidates(self._stored, among("timestamp", np.unique(np.concatenate(found))))
+        return self.tables.candidates(self._stored, among("timestamp", distinct(np.concatenate(found))))
 
     def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
         """See `CandidateSource.rows_of`."""
@@ -337,7 +335,7 @@ class _StoredCandidates:
 
     @property
     def _stored(self) -> SeenRows:
-        return self.state.rows_until(self.batch.dataset, self.state.head.number)
+        return self.log.state.rows_until(self.batch.dataset, self.log.state.head.number)
 
     def _times_on(self, day: tuple[int, int, int, int], times: Integers, ids: Integers | None) -> Integers:
         """Return the event times of an event date's stored rows that rows of the batch may equal, and perhaps others."""
@@ -345,9 +343,9 @@ class _StoredCandidates:
         is_own = times // DAY_NS == date
         found = [np.empty(0, np.int64)]
         if ids is not None:
-            own = np.unique(ids[is_own & (ids != NO_ID)])
+            own = distinct(ids[is_own & (ids != NO_ID)])
             if len(own):
-                found += self.ids.times(self._stored, date, self.state.head, own)
+                found += self.ids.times(self._stored, date, self.log.state.head, own)
             is_own &= ids == NO_ID
         found.append(times[is_own & (times >= first_ns) & (times <= last_ns)])
         return np.concatenate(found)
@@ -388,7 +386,7 @@ class RecentIdTimes:
     def note(self, log: int, before: CommitId, head: CommitId, times: Integers, ids: Integers) -> None:
         """Add the rows of a commit to the dates that are known up to the commit before it."""
         days = times // DAY_NS
-        for day in np.unique(days).tolist():
+        for day in distinct(days).tolist():
             with self._mutex:
                 covered, index = self._dates.pop((log, day), (NO_COMMIT, IdTimes()))
             if covered == before:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ def postgresql_folder() -> Path:
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[str]:
-    """The DATABASE_URL of a server with an empty database."""
+def postgresql(options: Sequence[str] = _OPTIONS) -> Iterator[str]:
+    """The DATABASE_URL of a server with an empty database. options: of the server, as NAME=VALUE."""
     programs = postgresql_folder()
     # A socket's path is short, and another user's server does not reach a test's own folder.
     folder = Path(tempfile.mkdtemp(prefix="pg"))
@@ -61,10 +61,9 @@ def postgresql() -> Iterator[str]:
             check=True,
             **user,
         )
-        options = [part for option in _OPTIONS for part in ("-c", option)]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
-                [programs / "postgres", "-D", data, "-k", folder, *options],
+                [programs / "postgres", "-D", data, "-k", folder, *(f"--{option}" for option in options)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stderr=log,
