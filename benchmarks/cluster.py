@@ -30,7 +30,7 @@ from store.window_list import WindowList
 from tests.system.clickhouse import clickhouse
 from tests.system.postgresql import postgresql
 
-_DAYS = 60
+_DAYS = 32
 _WARM_UP = 3
 _FILLED_ROWS = 1_000_000
 _BARS = """
@@ -70,7 +70,7 @@ def _measure_bars(
         cluster.append(_batch(SYMBOL, rows, Dedupe.NONE))
     log = cluster.newest.logs(TRADES)[SYMBOL].id
     for days, rounds in ((1, sizes.rounds * 4), (30, sizes.rounds)):
-        start = stream.start_ns + 20 * DAY_NS
+        start = stream.start_ns + DAY_NS
         window = WindowList(np.array([start]), np.array([start + days * DAY_NS]))
         query = _BARS.format(minute=MINUTE_NS, log=log, start=start, end=start + days * DAY_NS)
         _check(_bars(cluster, window), _bars(files, window), days)
