@@ -177,7 +177,9 @@ class MarketStore(ABC):
 
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
         """Return a check of all commits and rows of a log, not started. Raises `UnknownSymbol`."""
-        return ReadLogCheck(self.log(dataset, symbol))
+        log = self.log(dataset, symbol)
+        log.at()
+        return ReadLogCheck(log)
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
         """Return the counts of a log. Raises the errors of reads."""

@@ -95,3 +95,17 @@ def test_what_a_failed_attempt_inserted_is_removed_later(cluster_store, cluster_
         assert eventually(partial(has, number - 2))
     assert long_ago not in cluster_store.catalogue.state(TRADES, SYMBOL).attempts
     assert len(stored(cluster_store)) == 3
+
+
+def test_a_check_finds_rows_that_no_commit_stored(cluster_store):
+    for number in range(3):
+        cluster_store.append(batch(trade(number), trade(number + 10)))
+    check = cluster_store.check(TRADES, SYMBOL)
+    assert list(check.findings()) == []
+    assert (check.checked.commits, check.checked.rows) == (3, 6)
+    rows, log = "conformance.rows_trades", cluster_store.newest.state(TRADES, SYMBOL).id
+    cluster_store.tables._servers.run_everywhere(
+        [f"INSERT INTO {rows}_local SELECT * FROM {rows}_local WHERE _log = {log} AND _commit = 2"]
+    )
+    (finding,) = cluster_store.check(TRADES, SYMBOL).findings()
+    assert "6 rows, and 8 are stored" in finding.message
