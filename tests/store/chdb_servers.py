@@ -5,7 +5,7 @@ It has no cluster: over each local table stands one of the engine `Merge`, which
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -50,6 +50,9 @@ class ChdbServers:
     def run_everywhere(self, statements: Sequence[str]) -> None:
         for statement in statements:
             self._run(_DISTRIBUTED.sub(r"ENGINE = Merge(\1, '^\2$')", statement))
+
+    def add_columns(self, table: str, types: Mapping[str, str]) -> None:
+        """Do nothing: no table is of an earlier version."""
 
     def _run(self, statement: str) -> None:
         with _lock:
