@@ -22,17 +22,7 @@ _DEBIAN = Path("/usr/lib/postgresql")
 # It is not to outlive anything, and tests are not to wait for disks.
 _OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=")
 # It orders texts otherwise than SQLite does, as the databases of most servers do.
-_CLUSTER = [
-    "-U",
-    "postgres",
-    "-A",
-    "trust",
-    "-E",
-    "UTF8",
-    "--no-sync",
-    "--locale-provider=icu",
-    "--icu-locale=en-US",
-]
+_CLUSTER = ("-A", "trust", "-E", "UTF8", "--no-sync", "--locale-provider=icu", "--icu-locale=en-US")
 
 
 def postgresql_folder() -> Path:
@@ -45,47 +35,92 @@ def postgresql_folder() -> Path:
     return found[-1].parent
 
 
+class PostgresServer:
+    """A server in an empty folder. options: NAME=VALUE. address: of other hosts' connections; '' if there are none."""
+
+    def __init__(self, folder: Path, options: Sequence[str], address: str) -> None:
+        self._folder, self._address, self._options = folder, address, options
+        self._programs, self._user = postgresql_folder(), _user_of(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        command: list[str | Path] = [
+            self._programs / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "postgres",
+            *_CLUSTER,
+        ]
+        subprocess.run(command, stdout=subprocess.DEVNULL, cwd=folder, check=True, **self._user)
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all trust\n")
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@{self._address}/postgres" + (
+            "" if self._address else f"?host={self._folder}"
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = [*self._options]
+        if self._address:
+            # What was acknowledged to another host survives a kill.
+            options += [f"listen_addresses={self._address}", "synchronous_commit=on"]
+        folders: list[str | Path] = ["-D", self._folder / "data", "-k", self._folder]
+        command = [self._programs / "postgres", *folders, *(f"--{each}" for each in options)]
+        with (self._folder / "log").open("ab") as log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                command, cwd=self._folder, stdin=subprocess.DEVNULL, stderr=log, **self._user
+            )
+        self._process = process
+        _wait(process, self._folder)
+
+    def pids(self) -> list[int]:
+        """Its processes, the first one first."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        return _family(self._process.pid)
+
+    def kill(self) -> None:
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        """End it without waiting for those who are still connected."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(PATIENCE_SECONDS)
+
+
 @contextlib.contextmanager
-def postgresql(options: Sequence[str] = _OPTIONS) -> Iterator[str]:
-    """The DATABASE_URL of a server with an empty database. options: of the server, as NAME=VALUE."""
-    programs = postgresql_folder()
+def postgres_server(options: Sequence[str] = _OPTIONS, address: str = "") -> Iterator[PostgresServer]:
+    """A server with an empty database."""
     # A socket's path is short, and another user's server does not reach a test's own folder.
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     try:
-        user = _user_of(folder)
-        data = folder / "data"
-        subprocess.run(
-            [programs / "initdb", "-D", data, *_CLUSTER],
-            stdout=subprocess.DEVNULL,
-            cwd=folder,
-            check=True,
-            **user,
-        )
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", data, "-k", folder, *(f"--{option}" for option in options)],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-                **user,
-            )
+        server = PostgresServer(folder, options, address)
         try:
-            _wait(server, folder)
-            yield f"postgres://postgres@/postgres?host={folder}"
+            server.start()
+            yield server
         finally:
-            # Without waiting for those who are still connected.
-            server.send_signal(signal.SIGINT)
-            server.wait(PATIENCE_SECONDS)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def frozen_postgresql(url: str) -> Iterator[None]:
-    """All processes of a server of `postgresql` are stopped (SIGSTOP) meanwhile."""
-    folder = Path(url.partition("host=")[2])
-    first = int((folder / "data" / "postmaster.pid").read_text().split()[0])
-    pids = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+def postgresql(options: Sequence[str] = _OPTIONS) -> Iterator[str]:
+    """The DATABASE_URL of a server with an empty database."""
+    with postgres_server(options) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def stopped(pids: Sequence[int]) -> Iterator[None]:
+    """Processes are stopped (SIGSTOP) meanwhile."""
     try:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -93,6 +128,18 @@ def frozen_postgresql(url: str) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def frozen_postgresql(url: str) -> Iterator[None]:
+    """All processes of a server of `postgresql` are stopped meanwhile."""
+    first = int((Path(url.partition("host=")[2]) / "data" / "postmaster.pid").read_text().split()[0])
+    with stopped(_family(first)):
+        yield
+
+
+def _family(first: int) -> list[int]:
+    return [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
 
 
 def _user_of(folder: Path) -> dict[str, Any]:
