@@ -10,6 +10,7 @@ from threading import Event, Thread
 from django.db import OperationalError, close_old_connections, connections
 from django.utils import timezone
 
+from audit.chain.head_keeping import head_keep
 from audit.chain.prune import records_delete_old
 from audit.services import head_log, spool_collect
 from jobs.backfills.services import exhausted_retry
@@ -76,6 +77,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(answers_delete_old, period=HOUR),
     Duty(quota_usage_delete_old, period=HOUR),
     Duty(records_delete_old, period=HOUR),
+    Duty(head_keep, period=SECOND, after_error=SECOND),
     Duty(head_log, period=HOUR),
     Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),

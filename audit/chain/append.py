@@ -20,7 +20,7 @@ from audit.records.call import columns_of_event
 from audit.records.columns import AuditColumns
 
 HEAD_CONTRADICTED = "audit.head_contradicted"
-"""The event that records that the database contradicted the head file when records were appended."""
+"""The event that records that the database contradicted the head file."""
 
 _ENDS = 1
 logger = logging.getLogger(__name__)
@@ -112,19 +112,23 @@ def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
     """Append records to the chain in the current transaction; return the new head. Raises django.db.Error.
 
     After the commit the head is also written to the head file. If the database contradicts that file, an event about
-    it is appended first.
+    it is appended first. With AUDIT_HEAD_BY_DUTY `head_keep` does both.
     """
     with transaction.atomic():
         before = head_lock()
         rows = list(rows)
         if not rows:
             return before
-        contradictions = _contradictions(before, now)
-        links = list(chain_key().chained(before, map(_with_utc, [*contradictions, *rows])))
+        if before == BEGINNING:
+            # From now on a missing file is a finding.
+            head_file().advance(BEGINNING)
+        found = [] if settings.AUDIT_HEAD_BY_DUTY else contradictions(before, now)
+        links = list(chain_key().chained(before, map(_with_utc, [*found, *rows])))
         _insert(links)
         head = Head(links[-1].sequence, links[-1].hash)
         ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=head.sequence, head_hash=head.hash)
-        transaction.on_commit(lambda: head_file().advance(head, is_contradicted=bool(contradictions)))
+        if not settings.AUDIT_HEAD_BY_DUTY:
+            transaction.on_commit(lambda: head_file().advance(head, is_contradicted=bool(found)))
         return head
 
 
@@ -136,12 +140,10 @@ def hash_of(sequence: int) -> str | None:
     return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
 
 
-def _contradictions(before: Head, now: datetime) -> list[AuditColumns]:
-    """Return an event with the finding if the locked head contradicts the head file, or there is no such file."""
+def contradictions(before: Head, now: datetime) -> list[AuditColumns]:
+    """Return an event with the finding if a head of the chain contradicts the head file, or there is no such file."""
     file = head_file()
     if before == BEGINNING and not file.path.exists():
-        # Made before the first commit: from then on a missing file is a finding.
-        file.advance(BEGINNING)
         return []
     finding = end_finding(file.read(), last=before.sequence, hash_of=hash_of, source=HEAD_FILE)
     if finding is None:

@@ -222,6 +222,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
+# PostgreSQL may have several hosts. One of them has the head file of the audit log: the one whose worker runs the duties.
+AUDIT_HEAD_BY_DUTY = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
+
 _REDIS = {
     "BACKEND": "django_redis.cache.RedisCache",
     "LOCATION": REDIS_LOCATION,
