@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Thread
@@ -41,6 +42,8 @@ from ops.serve.status import start_publishing_metrics
 from ops.serve.turns import Acceptor, Turns
 from trades.decoder import decoder_fork
 
+# A rolling restart waits so long for idle connections to be used once more.
+LET_GO_SECONDS = 2.0
 SOCKET_PATH = b"/ws/v1/stream"
 LIVE_THREADS = 2
 DRAIN_SECONDS = 8
@@ -54,6 +57,8 @@ class WebServer(uvicorn.Server):
     """uvicorn's server. It also ends when its parent process has ended, and sends proofs of life by `pulse`."""
 
     parent: int | None = None
+    # Whether other web processes take over the connections.
+    is_replaced = False
     pulse: Pulse | None = None
     each_second: Callable[[], None] | None = None
 
@@ -85,7 +90,8 @@ class WebServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing more, and send WebSockets away; then finish running requests.
 
-        Connections that were just accepted end, too.
+        Connections that were just accepted end, too. If the process is replaced, each connection is told at its next
+        answer to end: a client that meets a closed connection may not know whether its request was taken.
         """
         if self.front is not None:
             self.front.long_polls.close()
@@ -94,7 +100,16 @@ class WebServer(uvicorn.Server):
             await acceptor.wait_closed()
         if self.front is not None:
             await self.front.live.close()
+        if self.is_replaced:
+            await self._let_go()
         await super().shutdown(sockets)
+
+    async def _let_go(self) -> None:
+        """Answer one more request of each connection, for LET_GO_SECONDS."""
+        GuardedProtocol.is_leaving = True
+        ends_at = time.monotonic() + LET_GO_SECONDS
+        while self.server_state.connections and time.monotonic() < ends_at:
+            await asyncio.sleep(0.02)
 
     def _new_protocol(self) -> asyncio.Protocol:
         """Return the protocol of a new connection, as uvicorn makes it."""
@@ -243,7 +258,7 @@ def _front(handler: DjangoHandler) -> Front:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until SIGTERM; then finish running requests for at most DRAIN_SECONDS."""
+    """Serve until SIGTERM or, if the process is replaced, SIGHUP; then finish requests for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
     parser.add_argument("--number", type=int, required=True, help="0 for the first web process")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
@@ -262,6 +277,10 @@ def main(arguments: list[str]) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
+    def let_go(_signal: int, _frame: FrameType | None) -> None:
+        server.is_replaced = server.should_exit = True
+
+    signal.signal(signal.SIGHUP, let_go)
     # For signals before uvicorn installs its own handlers, and for the signal that uvicorn raises again at its end.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -61,6 +61,8 @@ class GuardedProtocol(HttpToolsProtocol):
     Each connection has one timer, which checks every CHECK_SECONDS. A timer per request would be too expensive.
     """
 
+    # Whether each connection ends with its next answer.
+    is_leaving = False
     slots = ConnectionSlots()
     held_bytes = BodyBudget(MOST_HELD_BYTES)
     repeated: "EventLoopReads | None" = None
@@ -135,6 +137,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_in_body = self._has_progress = True
         self._body_left = body_length(self.headers)
         super().on_headers_complete()
+        if self.is_leaving:
+            self.cycle.keep_alive = False
         # The application begins in a later turn of the loop.
         self._extend(self.cycle.scope)
         if any(name == b"transfer-encoding" for name, _ in self.headers):
@@ -322,7 +326,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _is_answered_again(self, data: bytes) -> bool:
         """Return whether a request will be answered without the application."""
-        if self.repeated is None:
+        if self.repeated is None or self.is_leaving:
             return False
         try:
             is_awaited = self.repeated.answer_without_django(self._address, data, self._deliver)

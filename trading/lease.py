@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max
+from django.db import connection
+from django.db.models import Max, Q
 
 from audit.chain.append import write_transaction
 from trading.core.events import WALL
@@ -40,14 +41,14 @@ def lease_take(holder: UUID, *, now_ns: int | None, document: dict[str, Any]) ->
     Return whether the holder has it now. now_ns: of the engine's clock; None for the wall clock.
     """
     lease, _ = EngineLease.objects.get_or_create(pk=_ID)
-    if lease.holder != holder and lease.leased_until_ns >= time.time_ns():
+    if lease.holder not in {holder, None} and lease.leased_until_ns >= _database_ns():
         return False
     with write_transaction():
-        wall_ns = time.time_ns()
+        wall_ns = _database_ns()
         values = {"leased_until_ns": wall_ns + _LEASE_NS, "now_ns": now_ns, "document": document}
         if EngineLease.objects.filter(pk=_ID, holder=holder).update(**values):
             return True
-        free = EngineLease.objects.filter(pk=_ID, leased_until_ns__lt=wall_ns)
+        free = EngineLease.objects.filter(Q(leased_until_ns__lt=wall_ns) | Q(holder=None), pk=_ID)
         return bool(free.update(**values, holder=holder, started_ns=wall_ns))
 
 
@@ -56,13 +57,25 @@ def lease_renew(holder: UUID) -> bool:
 
     In a transaction nobody can take it until the end.
     """
-    until_ns = time.time_ns() + _LEASE_NS
+    until_ns = _database_ns() + _LEASE_NS
     return bool(EngineLease.objects.filter(pk=_ID, holder=holder).update(leased_until_ns=until_ns))
 
 
 def lease_end(holder: UUID) -> None:
-    """Give the lease back, so that another process may take it at once."""
-    EngineLease.objects.filter(pk=_ID, holder=holder).update(leased_until_ns=0, holder=None)
+    """Give the lease back, so that another process may take it at once.
+
+    Until its end the engine counts as alive: a restart, in which another one follows within a second, refuses no order.
+    """
+    EngineLease.objects.filter(pk=_ID, holder=holder).update(holder=None)
+
+
+def _database_ns() -> int:
+    """Return the time by PostgreSQL's clock: those of hosts may differ. SQLite has no other host."""
+    if connection.vendor == "sqlite":
+        return time.time_ns()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint")
+        return int(cursor.fetchone()[0])
 
 
 def engine_status() -> EngineStatus:
@@ -71,7 +84,7 @@ def engine_status() -> EngineStatus:
     lease = EngineLease.objects.filter(pk=_ID).first()
     if lease is None:
         return EngineStatus(is_alive=False, now_ns=wall_ns, started_ns=0, document={})
-    is_alive = lease.leased_until_ns >= wall_ns
+    is_alive = lease.leased_until_ns >= _database_ns()
     now_ns = wall_ns if lease.now_ns is None else lease.now_ns
     return EngineStatus(is_alive, now_ns, lease.started_ns if is_alive else 0, lease.document)
 

@@ -283,7 +283,7 @@ class Preview(models.Model):
 class EngineLease(models.Model):
     """The one engine of the installation: a single row.
 
-    holder: its random name; it ends at `leased_until_ns` of the wall clock.
+    holder: its random name; None if it gave the lease back. The lease ends at `leased_until_ns` of the database's clock.
 
     now_ns: the engine's own clock when it renewed the lease; None if that is the wall clock. document: what it says of
     itself.

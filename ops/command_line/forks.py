@@ -22,29 +22,11 @@ CAN_FORK = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-class ForkedProcess:
-    """A fork of this process that calls `main`, and ends when that returns, without waiting for threads or `atexit`.
+class ChildProcess:
+    """A child of this process, by its id. The methods are those of `subprocess.Popen`."""
 
-    This process must have one thread, and no open connection to a database: raises `RuntimeError` if it has more threads.
-
-    The fork has the title `title` in the output of `ps`. It begins as a program does. Signals have their default actions.
-    The standard input is empty. The other open files are the standard output, the standard error and `keep`. Its exit
-    code is 1 after an exception, which `sys.excepthook` gets. The methods are those of `subprocess.Popen`.
-    """
-
-    def __init__(self, main: Callable[[], object], *, title: str, keep: Iterable[int] = ()) -> None:
-        if threading.active_count() > 1:
-            raise RuntimeError("a process with more than one thread must not fork")
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # So that no signal reaches the fork while it still has this process's handlers.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            self.pid = os.fork()
-            if self.pid == 0:
-                _live(main, title, {0, 1, 2, *keep})
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._exit_code: int | None = None
 
     def poll(self) -> int | None:
@@ -60,6 +42,31 @@ class ForkedProcess:
             pid, status = os.waitpid(self.pid, options)
             self._exit_code = os.waitstatus_to_exitcode(status) if pid else None
         return self._exit_code
+
+
+class ForkedProcess(ChildProcess):
+    """A fork of this process that calls `main`, and ends when that returns, without waiting for threads or `atexit`.
+
+    This process must have one thread, and no open connection to a database: raises `RuntimeError` if it has more threads.
+
+    The fork has the title `title` in the output of `ps`. It begins as a program does. Signals have their default actions.
+    The standard input is empty. The other open files are the standard output, the standard error and `keep`. Its exit
+    code is 1 after an exception, which `sys.excepthook` gets.
+    """
+
+    def __init__(self, main: Callable[[], object], *, title: str, keep: Iterable[int] = ()) -> None:
+        if threading.active_count() > 1:
+            raise RuntimeError("a process with more than one thread must not fork")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # So that no signal reaches the fork while it still has this process's handlers.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            super().__init__(os.fork())
+            if self.pid == 0:
+                _live(main, title, {0, 1, 2, *keep})
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _live(main: Callable[[], object], title: str, keep: set[int]) -> NoReturn:

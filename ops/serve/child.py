@@ -5,6 +5,7 @@ changes is in the memory once. Where a fork is not safe (macOS) the child is a p
 """
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from typing import TypeVar
 
 from django.db import connections
 
-from ops.command_line.forks import CAN_FORK, ForkedProcess
+from ops.command_line.forks import CAN_FORK, ChildProcess, ForkedProcess
 from ops.log_masking import log_uncaught
 from ops.serve.installation import InstallationError
 from ops.serve.watchdog import Watchdog
@@ -134,7 +135,7 @@ class Child:
     """A program's process. While there is none, `due_at` is the monotonic time at which to start it, in seconds."""
 
     program: Program
-    process: subprocess.Popen[bytes] | ForkedProcess | None = None
+    process: subprocess.Popen[bytes] | ChildProcess | None = None
     due_at: float = 0.0
     _started_at: float = 0.0
     _failures: int = 0
@@ -143,6 +144,21 @@ class Child:
     def running(self) -> bool:
         """Whether the process was started and not yet reaped."""
         return self.process is not None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs and, if it has a watchdog, has proved that it serves."""
+        watchdog = self.program.watchdog
+        return self.running and (watchdog is None or watchdog.has_started)
+
+    def hold(self) -> None:
+        """Start no process until `release`."""
+        self.due_at = math.inf
+
+    def release(self) -> None:
+        """Let the process start that was held."""
+        if self.due_at == math.inf:
+            self.due_at = 0.0
 
     def start(self) -> None:
         """Start the process. Raises OSError, SubprocessError and whatever `before` raises."""

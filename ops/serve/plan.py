@@ -11,29 +11,30 @@ from django.core.management import execute_from_command_line
 
 from ops.serve.child import Program, end_with_parent
 from ops.serve.embedded_redis import EmbeddedRedis
+from ops.serve.handover import WEB
 from ops.serve.installation import url_of
 from ops.serve.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
 class ServePlan:
-    """The processes to run: `workers` times `web` on `listener`, and `redis` unless it is None.
+    """The processes to run: `web` on `listener` for each of `numbers`, and `redis` unless it is None.
 
     `web` is the function that a web process calls with its arguments; its module does the same with `python -m`. Without
     web processes `listener` is None.
 
-    `worker` is the command line of the worker; empty for none. `trades` adds the trading engine, `runs_jobs` a process that runs jobs, `submits_jobs` one that submits the scheduled
-    jobs, `feeds_sample` one that posts the sample's rows.
+    `worker` is the command line of the worker; empty for none. `trades` adds the trading engine, `runs_jobs` a process
+    that runs jobs, `submits_jobs` one that submits the scheduled jobs, `feeds_sample` one that posts the sample's rows.
 
-    `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). Process n keeps to
-    `cores[n]`; to no core if `cores` is empty. A web process that gives no proof of life for
+    `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). The n-th
+    keeps to `cores[n]`; to no core if `cores` is empty. A web process that gives no proof of life for
     `watchdog_seconds` is replaced; 0 turns that off.
     """
 
     listener: socket.socket | None
     turns: int
     web: Callable[[list[str]], None]
-    workers: int
+    numbers: Sequence[int]
     cores: Sequence[int]
     redis: EmbeddedRedis | None
     watchdog_seconds: float
@@ -62,7 +63,10 @@ def python_programs(plan: ServePlan) -> list[Program]:
     """Return the programs of all processes but Redis, in the order of their start."""
     programs: list[Program] = []
     if plan.listener is not None:
-        programs += [_web_program(plan, plan.listener, number) for number in range(plan.workers)]
+        cores: Sequence[int | None] = plan.cores or [None] * len(plan.numbers)
+        programs += [
+            _web_program(plan, plan.listener, *each) for each in zip(plan.numbers, cores, strict=True)
+        ]
     if plan.worker:
         programs.append(_command_program("worker", *plan.worker))
     if plan.trades:
@@ -87,7 +91,7 @@ def _command_program(name: str, command: str, *options: str) -> Program:
     )
 
 
-def _web_program(plan: ServePlan, listener: socket.socket, number: int) -> Program:
+def _web_program(plan: ServePlan, listener: socket.socket, number: int, core: int | None) -> Program:
     fd = listener.fileno()
     watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
     arguments = ["--number", str(number), "--fd", str(fd), "--turns", str(plan.turns)]
@@ -95,12 +99,12 @@ def _web_program(plan: ServePlan, listener: socket.socket, number: int) -> Progr
     if watchdog is not None:
         arguments += ["--pulse", str(watchdog.sender)]
     return Program(
-        name=f"web {number + 1}",
+        name=f"{WEB}{number + 1}",
         command=lambda: [sys.executable, "-m", plan.web.__module__, *arguments],
         bind_to_parent=end_with_parent(),
         descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
         main=partial(plan.web, arguments),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,
-        core=plan.cores[number] if plan.cores else None,
+        core=core,
     )

@@ -5,17 +5,19 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from select import select
-from subprocess import SubprocessError
+from subprocess import Popen, SubprocessError
 from types import FrameType, TracebackType
 from typing import Self
 
+from ops.command_line.forks import ChildProcess
 from ops.serve.child import Child
 from ops.serve.embedded_redis import EmbeddedRedis
+from ops.serve.handover import RollingRestart, hand_over, successor_prepare
 from ops.serve.installation import InstallationError, address_of
 from ops.serve.plan import ServePlan, python_programs, redis_programs
 
@@ -33,6 +35,8 @@ class SignalInbox:
         self._sender.setblocking(False)
         self._previous_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self._previous = [(number, signal.signal(number, _nothing)) for number in self._signals]
+        # A handover has blocked them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
         return self
 
     def __exit__(
@@ -59,7 +63,8 @@ def _nothing(_signal: int, _frame: FrameType | None) -> None:
     """Do nothing: the wake-up descriptor reports the signal."""
 
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (*STOP_SIGNALS, signal.SIGHUP, signal.SIGCHLD)
 # Seconds. The installation ends within 10 s of a stop signal: 8.5 s for running requests and duties, 1 s for Redis.
 END_SECONDS = 8.5
 REDIS_END_SECONDS = 1.0
@@ -74,7 +79,9 @@ Say = Callable[[str], None]
 
 def set_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> None:
     """Set what the environment of child processes needs, in this process's own: absolute paths and the actual port."""
-    path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(
+        dict.fromkeys([str(base_dir), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+    )
     os.environ.update(
         {
             "DJANGO_SETTINGS_MODULE": settings_module,
@@ -89,17 +96,26 @@ def set_environment(*, settings_module: str, base_dir: Path, data_dir: Path, por
 class Supervisor:
     """The parent of a plan's processes. For the main thread of a process that has no other threads."""
 
-    def __init__(self, plan: ServePlan, *, say: Say) -> None:
+    def __init__(self, plan: ServePlan, *, say: Say, inherited: Mapping[str, int] | None = None) -> None:
+        """`inherited`: the processes of an earlier supervisor, which are replaced one by one; None if there was none."""
         self._plan = plan
         self._say = say
         self._redis = [Child(program) for program in redis_programs(plan)]
         self._others = [Child(program) for program in python_programs(plan)]
-        self._ready = False
+        self._ready = inherited is not None
         self._replaced = 0
+        self._is_restart_due = False
+        self._successor: Popen[bytes] | None = None
+        self._had_terminal = _has_terminal()
+        others = dict(inherited or {})
+        for redis in self._redis:
+            if (pid := others.pop(redis.program.name, None)) is not None:
+                redis.process = ChildProcess(pid)
+        self._rolling = RollingRestart(self._others, others, end_seconds=END_SECONDS)
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
         """Run until a stop signal. `on_ready` is called once, when `/readyz` first answers 200, or without web processes at once."""
-        with SignalInbox([*STOP_SIGNALS, signal.SIGCHLD]) as inbox:
+        with SignalInbox(_SIGNALS) as inbox:
             try:
                 if self._start(inbox):
                     self._keep_running(inbox, on_ready)
@@ -107,13 +123,16 @@ class Supervisor:
                 # Without this, connections that no process accepts any more would wait until the end.
                 if self._plan.listener is not None:
                     self._plan.listener.close()
-                self._end(self._others, inbox, END_SECONDS)
+                self._end([*self._others, *self._rolling.left()], inbox, END_SECONDS)
                 self._end(self._redis, inbox, REDIS_END_SECONDS)
             finally:
-                self._kill([*self._others, *self._redis])
+                self._kill([*self._others, *self._redis, *self._rolling.left()])
                 self._tidy()
 
     def _tidy(self) -> None:
+        if self._successor is not None:
+            self._successor.kill()
+            self._successor.wait()
         if self._plan.redis is not None:
             self._plan.redis.tidy()
         for child in self._others:
@@ -142,17 +161,48 @@ class Supervisor:
 
     def _keep_running(self, inbox: SignalInbox, on_ready: Callable[[], None]) -> None:
         children = [*self._redis, *self._others]
-        while not inbox.wait(self._patience(children)).intersection(STOP_SIGNALS):
+        while not self._is_stopped_by(inbox.wait(self._patience(children))):
             self._reap(children)
+            self._restart()
             self._kill_silent(children)
             self._start_due(children)
             if not self._ready and (self._plan.listener is None or _answers_ready(self._plan.listener)):
                 self._ready = True
                 on_ready()
 
+    def _is_stopped_by(self, signals: frozenset[int]) -> bool:
+        """Return whether to stop. A SIGHUP asks for a rolling restart, unless it came because the terminal was closed."""
+        if signal.SIGHUP not in signals:
+            return bool(signals.intersection(STOP_SIGNALS))
+        self._is_restart_due = True
+        return bool(signals.intersection(STOP_SIGNALS)) or (self._had_terminal and not _has_terminal())
+
+    def _restart(self) -> None:
+        """Go on with a rolling restart: prepare the successor, become it; as the successor, replace the children."""
+        if not self._rolling.is_over:
+            self._rolling.go_on()
+            if self._rolling.is_over:
+                self._say("Every process was replaced")
+        elif self._successor is not None and (code := self._successor.poll()) is not None:
+            self._successor = None
+            if code == 0:
+                self._hand_over()
+            else:
+                self._say("The new program cannot take over; nothing is restarted")
+        elif self._is_restart_due and self._successor is None:
+            self._is_restart_due = False
+            self._say("Preparing a rolling restart")
+            self._successor = successor_prepare()
+
+    def _hand_over(self) -> None:
+        children = [*self._redis, *self._others]
+        pids = {child.program.name: child.process.pid for child in children if child.process is not None}
+        self._say("Replacing every process")
+        hand_over(self._plan.listener, pids, _SIGNALS)
+
     def _patience(self, children: Iterable[Child]) -> float:
         """Return the seconds until the next start or check is due."""
-        if not self._ready:
+        if not self._ready or not self._rolling.is_over or self._successor is not None:
             return _PROBE_SECONDS
         delays = [child.due_at - time.monotonic() for child in children if not child.running]
         return min([_TICK_SECONDS, *delays])
@@ -207,6 +257,11 @@ class Supervisor:
                 child.process.wait()
                 child.reap()
                 self._say(f"{child.program.name} did not end in time and was killed")
+
+
+def _has_terminal() -> bool:
+    """Return whether a standard stream is a terminal that is open."""
+    return any(map(os.isatty, range(3)))
 
 
 def _answers_ready(listener: socket.socket) -> bool:

@@ -34,6 +34,11 @@ class Watchdog:
         self._silence = 0.0
         self._looked_at = self._clock()
 
+    @property
+    def has_started(self) -> bool:
+        """Whether there was a proof, as of the last `look`."""
+        return self._has_started
+
     def look(self) -> float:
         """Return the seconds without a proof. Each call adds at most LONGEST_LOOK_SECONDS."""
         now = self._clock()

@@ -13,6 +13,7 @@ from front.application import (
     WRITE_THREADS,
     DjangoHandler,
 )
+from front.protocol import GuardedProtocol
 from front.warm import load_everything
 from tests.front.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
@@ -218,3 +219,13 @@ def test_django_reads_path_query_and_body(settings):
         request = b"POST /na%C3%AFve/x%20y?a=%C3%A9 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
         reply = ask(port, request)
     assert reply.json() == {"path": "/naïve/x y", "name": "x y", "a": "é", "body": "abc"}
+
+
+def test_a_process_that_is_replaced_ends_each_connection_with_its_next_answer(monkeypatch):
+    with running(lambda _environ: HttpResponse("ok")) as port, connected(port) as connection:
+        for is_leaving in (False, True):
+            monkeypatch.setattr(GuardedProtocol, "is_leaving", is_leaving)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            reply = read_reply(connection)
+            assert (reply.status, reply.headers.get("connection")) == (200, "close" if is_leaving else None)
+        assert connection.recv(1) == b""

@@ -184,7 +184,7 @@ def test_a_request_under_way_is_answered_before_the_end_and_new_connections_are_
     with migrated(tmp_path, LOAD_SAMPLE="1") as served, connected(served.port) as connection:
         assert "Sample: not loaded" in served.output.read_text()
         begin(connection, b"GET")
-        os.killpg(served.process.pid, signal.SIGHUP)  # as at the end of a terminal
+        os.killpg(served.process.pid, signal.SIGTERM)
         assert eventually(lambda: is_refused(served.port))
         assert served.process.poll() is None
         connection.sendall(b"ab")

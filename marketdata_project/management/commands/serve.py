@@ -25,6 +25,7 @@ from ops.metrics.process_files import remove_files
 from ops.serve.child import in_fork
 from ops.serve.database_lock import migration_lock
 from ops.serve.embedded_redis import EmbeddedRedis
+from ops.serve.handover import CHECK_OPTION, Handover, handover_take
 from ops.serve.installation import (
     FolderUnavailable,
     InstallationError,
@@ -78,10 +79,17 @@ class Command(BaseCommand):
             metavar="ROLE",
             help=f"on one of many hosts: run only these of {roles}, separated by commas",
         )
+        parser.add_argument(
+            CHECK_OPTION,
+            action="store_true",
+            help="check the program and migrate the database, and run nothing",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for number in STOP_SIGNALS:
-            signal.signal(number, _exit)
+        handover = handover_take()
+        if handover is None:
+            for number in (*STOP_SIGNALS, signal.SIGHUP):
+                signal.signal(number, _exit)
         # The program that started this one may have ignored it. Then the system would keep no exit codes of children.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         hide_new_files()
@@ -89,19 +97,34 @@ class Command(BaseCommand):
         connections.close_all()
         try:
             roles = roles_of(options["only"])
+            if options["prepare_only"]:
+                load_before_forks()
+                self._migrate()
+                return
             make_private_folder(settings.RUN_DIR)
             hide_existing_files(settings.DATA_DIR)
             with sole_user(settings.RUN_DIR):
                 allow_many_files()
-                with _listener(roles) as listener:
-                    if CAN_FORK:
-                        load_before_forks()
-                    base = "" if listener is None or options["only"] else url_of(listener)
-                    prepared = in_fork(partial(self._prepare, base), name="preparation")
-                    with shared_memory(settings.WORKERS) as turns:
-                        self._run(_plan(roles, listener, turns.fileno(), prepared), prepared)
+                self._begin(roles, handover, is_only_host=not options["only"])
         except InstallationError as error:
             raise CommandError(str(error)) from error
+
+    def _begin(self, roles: frozenset[str], handover: Handover | None, *, is_only_host: bool) -> None:
+        """Listen, prepare, and run the processes of `roles`. A handover was prepared before."""
+        with _listener(roles, handover) as listener:
+            if CAN_FORK:
+                load_before_forks()
+            if handover is None:
+                base = url_of(listener) if listener is not None and is_only_host else ""
+                numbers = list(range(settings.WORKERS))
+                prepared = in_fork(partial(self._prepare, base), name="preparation")
+            else:
+                numbers = handover.web_numbers(settings.WORKERS)
+                prepared = Prepared("sample feed" in handover.children, None, None, "")
+            # A rolling restart has one process more.
+            with shared_memory(max(numbers) + 1) as turns:
+                plan = _plan(roles, listener, turns.fileno(), numbers, prepared)
+                self._run(plan, prepared, None if handover is None else handover.children)
 
     def _prepare(self, base: str) -> Prepared:
         """Remove the last run's counters, migrate the database, make the first key, load the sample.
@@ -166,7 +189,7 @@ class Command(BaseCommand):
         account_transfer(name=_ACCOUNT, transfer="sample", amount=Decimal(_DEPOSIT))
         self._say(f"Account: {_ACCOUNT}, with {_DEPOSIT:,} USD of play money")
 
-    def _run(self, plan: ServePlan, prepared: Prepared) -> None:
+    def _run(self, plan: ServePlan, prepared: Prepared, inherited: dict[str, int] | None) -> None:
         listener = plan.listener
         set_environment(
             settings_module=settings.SETTINGS_MODULE,
@@ -174,11 +197,13 @@ class Command(BaseCommand):
             data_dir=settings.DATA_DIR,
             port=settings.PORT if listener is None else address_of(listener)[1],
         )
-        processes = [f"{plan.workers} web processes"] * bool(plan.workers) + ["a worker"] * bool(plan.worker)
+        processes = [f"{len(plan.numbers)} web processes"] * (listener is not None)
+        processes += ["a worker"] * bool(plan.worker)
         processes += ["a job worker"] * plan.runs_jobs + ["the trading engine"] * plan.trades
         place = "" if listener is None else f" on {url_of(listener)}"
         self._say(f"Starting {', '.join(processes)}{place}")
-        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(listener, prepared)))
+        supervisor = Supervisor(plan, say=self._say, inherited=inherited)
+        supervisor.run(on_ready=lambda: self._say(_welcome(listener, prepared)))
         self._say("Stopped")
 
     def _say(self, line: str) -> None:
@@ -209,12 +234,22 @@ def _own_cores() -> list[int]:
     return allowed if len(allowed) == settings.WORKERS else []
 
 
-def _listener(roles: frozenset[str]) -> AbstractContextManager[socket.socket | None]:
+def _listener(
+    roles: frozenset[str], handover: Handover | None
+) -> AbstractContextManager[socket.socket | None]:
     """Return the socket on which web processes listen; None without web processes."""
+    if handover is not None and handover.listener is not None:
+        return socket.socket(fileno=handover.listener)
     return open_listener(host=settings.HOST, port=settings.PORT) if "web" in roles else nullcontext()
 
 
-def _plan(roles: frozenset[str], listener: socket.socket | None, turns: int, prepared: Prepared) -> ServePlan:
+def _plan(
+    roles: frozenset[str],
+    listener: socket.socket | None,
+    turns: int,
+    numbers: list[int],
+    prepared: Prepared,
+) -> ServePlan:
     """Return the processes of this host."""
     is_worker = "worker" in roles
     runs_jobs = "jobs" in roles and settings.JOB_THREADS > 0
@@ -222,7 +257,7 @@ def _plan(roles: frozenset[str], listener: socket.socket | None, turns: int, pre
         listener=listener,
         turns=turns,
         web=run_web_process,
-        workers=0 if listener is None else settings.WORKERS,
+        numbers=numbers,
         cores=_own_cores(),
         redis=_embedded_redis(),
         watchdog_seconds=settings.WATCHDOG_SECONDS,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.api_client import Api, answer, make_key, problem
 from tests.trading.desks import at_ns, coin, prints
-from tests.trading.recorded import HOLDER, RecordedAccount, decimal, engine_lives
+from tests.trading.recorded import RecordedAccount, decimal, engine_lives
 from trading.core.configuration import Zone
 from trading.core.events import (
     CloseQueued,
@@ -16,8 +16,7 @@ from trading.core.events import (
     StopRequested,
     TradingStarted,
 )
-from trading.lease import lease_end
-from trading.models import LogProgress
+from trading.models import EngineLease, LogProgress
 
 STATUS, PORTFOLIO, RISK = "/api/v1/status", "/api/v1/portfolio", "/api/v1/risk"
 
@@ -199,7 +198,7 @@ def test_a_running_account_without_the_market_is_degraded(api: Api, held: Record
     if reason == "a log that cannot be read":
         engine_lives(10, broken=["quotes:GOLD"])
     elif reason == "no engine":
-        lease_end(HOLDER)
+        EngineLease.objects.update(leased_until_ns=1)
     found = shown(api, STATUS)
     assert (found["connected"], found["status"]) == (False, "degraded")
     assert (found["engine"], found["uptime_seconds"] is None) == (

@@ -1,0 +1,145 @@
+"""A rolling restart: which numbers new web processes have, and in which order processes are replaced."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ops.serve import supervisor
+from ops.serve.child import Child, Program, end_with_parent
+from ops.serve.handover import Handover, RollingRestart
+from ops.serve.plan import ServePlan
+from tests.front.front_server import eventually
+
+# Says when it is told to end, and ends at once or never.
+SCRIPT = """
+import signal, sys
+def end(number, _):
+    print(sys.argv[1], signal.Signals(number).name, file=open(sys.argv[2], "a"), flush=True)
+    if "stubborn" not in sys.argv[1]:
+        sys.exit(0)
+for each in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(each, end)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(
+    ("used", "count", "expected"),
+    [
+        ([0, 1], 2, [2, 0]),
+        ([2, 0], 2, [1, 2]),
+        ([0], 1, [1]),
+        ([1], 1, [0]),
+        ([0, 1, 2], 1, [3]),
+        ([0], 3, [1, 0, 2]),
+        ([], 2, [0, 1]),
+    ],
+)
+def test_a_new_web_process_has_a_number_that_no_living_one_has(used, count, expected):
+    handover = Handover(None, {f"web {number + 1}": 4711 for number in used} | {"worker": 4712})
+    assert handover.web_numbers(count) == expected
+
+
+@pytest.fixture
+def told(tmp_path):
+    path = tmp_path / "told"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def old(told) -> Iterator[Callable[..., dict[str, int]]]:
+    """Starts processes of an earlier supervisor; returns their ids."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*names: str) -> dict[str, int]:
+        for name in names:
+            command = [sys.executable, "-c", SCRIPT, name, str(told)]
+            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        for each in started:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        return {name: each.pid for name, each in zip(names, started, strict=True)}
+
+    yield start
+    for each in started:
+        each.kill()
+        # Whoever replaced it has waited for it.
+        each.returncode = 0
+        assert each.stdout is not None
+        each.stdout.close()
+
+
+def child(name: str) -> Child:
+    return Child(Program(name, lambda: ["sleep", "60"], end_with_parent()))
+
+
+def started_in_order(restart: RollingRestart, children: list[Child]) -> list[str]:
+    """Go on as the supervisor does until every process was replaced; return the names in the order of their start."""
+    names: list[str] = []
+
+    def go_on() -> bool:
+        restart.go_on()
+        for each in children:
+            if not each.running and time.monotonic() >= each.due_at:
+                each.start()
+                names.append(each.program.name)
+        return restart.is_over
+
+    try:
+        assert eventually(go_on)
+        go_on()
+    finally:
+        for each in children:
+            each.send(signal.SIGKILL)
+            if each.process is not None:
+                each.process.wait()
+    return names
+
+
+def test_web_processes_start_before_their_predecessors_end_and_others_after(told, old):
+    children = [child("web 3"), child("web 1"), child("worker"), child("beat")]
+    inherited = old("web 1", "web 2", "worker", "engine")
+    restart = RollingRestart(children, inherited, end_seconds=60)
+    # A process that the earlier supervisor had not, waits for nobody.
+    assert started_in_order(restart, children) == ["web 3", "beat", "web 1", "worker"]
+    assert told.read_text().splitlines() == [
+        "web 1 SIGHUP",
+        "web 2 SIGHUP",
+        "worker SIGTERM",
+        "engine SIGTERM",
+    ]
+    assert restart.left() == []
+
+
+def test_a_process_that_does_not_end_in_time_is_killed(told, old):
+    children = [child("stubborn worker")]
+    restart = RollingRestart(children, old("stubborn worker"), end_seconds=0.1)
+    assert started_in_order(restart, children) == ["stubborn worker"]
+    assert told.read_text() == "stubborn worker SIGTERM\n"
+
+
+@pytest.mark.parametrize(
+    ("terminals", "signals", "is_stopped"),
+    [
+        ((False, False), {signal.SIGHUP}, False),
+        ((True, True), {signal.SIGHUP}, False),
+        ((True, False), {signal.SIGHUP}, True),
+        ((False, False), {signal.SIGHUP, signal.SIGTERM}, True),
+        ((True, False), {signal.SIGCHLD}, False),
+    ],
+)
+def test_a_hangup_stops_the_server_only_if_its_terminal_was_closed(
+    monkeypatch, terminals, signals, is_stopped
+):
+    terminal = iter(terminals)
+    monkeypatch.setattr(supervisor, "_has_terminal", lambda: next(terminal))
+    plan = ServePlan(None, 0, print, [], [], None, 0, [], trades=False, runs_jobs=False, submits_jobs=False, feeds_sample=False)  # fmt: skip
+    running = supervisor.Supervisor(plan, say=print)
+    assert running._is_stopped_by(frozenset(signals)) is is_stopped
