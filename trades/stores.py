@@ -18,7 +18,7 @@ from ops.metrics.declarations import COMMIT_FAILURES, COMMIT_SECONDS, COMMITS, R
 from store.datasets import DATASETS, STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
-from store.maintained import MaintainedStore, Upkeep
+from store.maintained import DerivedBacklog, MaintainedStore, Upkeep
 from store.market_store import MarketStore
 from store.protocol import CommitId, Receipt
 from web.tracing import span
@@ -95,10 +95,30 @@ def maintained_store() -> MaintainedStore:
     return store
 
 
+class CurrentKeeper:
+    """The upkeep of the store's derived files; after a move that of the other store, if it has such files."""
+
+    def __init__(self) -> None:
+        self._store: MarketStore | None = None
+        self._keeper: Upkeep | None = None
+
+    def round(self, *, seconds: float) -> int:
+        """See `Upkeep.round`."""
+        store = market_store().current
+        if store is not self._store:
+            self._store, self._keeper = store, None
+            if isinstance(store, MaintainedStore):
+                self._keeper = store.keeper()
+        return 0 if self._keeper is None else self._keeper.round(seconds=seconds)
+
+    def backlog(self) -> DerivedBacklog:
+        """See `Upkeep.backlog`."""
+        return DerivedBacklog() if self._keeper is None else self._keeper.backlog()
+
+
 def derived_keeper() -> Upkeep | None:
     """Return the updater of the store's derived files; None for a store without such files."""
-    store = market_store().current
-    return store.keeper() if isinstance(store, MaintainedStore) else None
+    return CurrentKeeper() if isinstance(market_store().current, MaintainedStore) else None
 
 
 def logs_of(

@@ -33,7 +33,7 @@ LEASE_SECONDS = 20
 DEFAULT_PORT = 9000
 _KEPT = 16
 # Codes of ClickHouse's errors.
-_COLUMN_EXISTS = 44
+_COLUMN_EXISTS = {15, 44}
 _NO_COLUMN = 47
 _SETTINGS = {
     "use_numpy": True,
@@ -268,7 +268,7 @@ class ClickHouse:
                 try:
                     client.execute(f"ALTER TABLE {table} ADD COLUMN {name} {types[name]}")
                 except ServerException as error:
-                    if error.code != _COLUMN_EXISTS:  # another process has added it
+                    if error.code not in _COLUMN_EXISTS:  # another process has added it
                         raise
 
     def _each_host(self) -> Iterator[clickhouse_driver.Client]:

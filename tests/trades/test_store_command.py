@@ -14,11 +14,11 @@ from store.csv.files.codec import header_line, header_of
 from store.datasets import TRADES
 from store.exceptions import ClockStepped
 from store.instruments import Instrument
-from store.maintained import DerivedStatistics
+from store.maintained import DerivedBacklog, DerivedStatistics
 from store.timestamps import format_timestamp
 from tests.store.builders import DAY, batch, trade
 from tests.store.csv.copying.origins import logs_of
-from trades.stores import market_store
+from trades.stores import derived_keeper, market_store
 
 HEADER = len(header_line(header_of(TRADES)))
 
@@ -209,7 +209,13 @@ def test_the_store_moves_while_it_is_used(filled: Path, tmp_path: Path, settings
     for refused, why in (("clickhouse://host/name", "name the PostgreSQL"), (str(filled), "is in the other")):
         with pytest.raises(CommandError, match=why):
             run("switch", refused)
+    keeper = derived_keeper()
+    assert keeper is not None
+    assert keeper.backlog() == DerivedBacklog()
+    assert keeper.round(seconds=1) == 2
     assert run("switch", str(tmp_path / "new")).startswith("moved; writers waited 0.")
+    assert keeper.round(seconds=1) == 2
+    assert [*(tmp_path / "new").glob("trades/AAPL/.derived/*.arrow")] != []
     assert market_store() is store
     assert store.log(TRADES, "AAPL").head == head
     store.append(batch(trade(5)))
