@@ -221,6 +221,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+else:
+    DATABASES["default"]["ENGINE"] = "ops.postgresql"
 
 # PostgreSQL may have several hosts. One of them has the head file of the audit log: the one whose worker runs the duties.
 AUDIT_HEAD_BY_DUTY = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"

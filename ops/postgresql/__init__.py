@@ -1,0 +1,1 @@
+"""Django's backend for PostgreSQL; a server that has stopped answering is not waited for."""
