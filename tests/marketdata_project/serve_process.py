@@ -135,11 +135,11 @@ def sockets_of(pid: int) -> set[str]:
     return {target[8:-1] for target in targets if target.startswith("socket:[")}
 
 
-def start(data_dir: Path, output: Path, **environment: str) -> Served:
+def start(data_dir: Path, output: Path, *options: str, **environment: str) -> Served:
     """Start it, in a process group of its own as a shell would."""
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, str(MANAGE), "serve"],
+            [sys.executable, str(MANAGE), "serve", *options],
             env={
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": SETTINGS,

@@ -12,7 +12,6 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.system.clients import Client, Crowd, connected
@@ -22,10 +21,7 @@ from tests.system.live_clients import LiveCrowd
 from tests.system.test_live import begun, check
 from tests.system.traders import Market, accounts_open
 
-pytestmark = [
-    pytest.mark.seconds,
-    pytest.mark.skipif(not SOAK, reason="replacing every process takes twenty seconds"),
-]
+pytestmark = [pytest.mark.soak, pytest.mark.seconds]
 
 logger = logging.getLogger(__name__)
 
