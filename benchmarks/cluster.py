@@ -32,7 +32,7 @@ from tests.system.postgresql import postgresql
 
 _DAYS = 32
 _WARM_UP = 3
-_FILLED_ROWS = 1_000_000
+_FILLED_ROWS = 200_000
 _BARS = """
 SELECT intDiv(timestamp, {minute}) AS bar, argMin(price, timestamp), max(price), min(price), argMax(price, timestamp),
     sum(volume), sum(price * volume), count()

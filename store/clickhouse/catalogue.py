@@ -15,7 +15,7 @@ import psycopg
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.clickhouse.row_tables import NewRows, SeenRows
+from store.clickhouse.row_tables import NewCommit, SeenRows
 from store.clickhouse.servers import PostgreSql
 from store.clickhouse.shard_bars import NO_BITS, BitRange, bits_of
 from store.declarations import Dataset
@@ -97,18 +97,6 @@ class StoredLog(NamedTuple):
     def rows_until(self, dataset: Dataset, commit: int) -> SeenRows:
         """Return the rows of the commits up to a number."""
         return SeenRows(dataset, self.id, commit, self.attempts, self.has_corrections)
-
-
-class NewCommit(NamedTuple):
-    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date.
-
-    ids: the `id_hashes` of the rows; None if they are not known.
-    """
-
-    record: CommitRecord
-    rows: pa.Table
-    lines: pa.Table
-    ids: Integers | None = None
 
 
 def new_attempt() -> int:
@@ -337,14 +325,6 @@ class LockedLog:
         """Return whether a commit's batch has a digest."""
         query = "SELECT 1 FROM commits WHERE log = %s AND digest = %s LIMIT 1"
         return self._connection.execute(query, (self.state.id, digest)).fetchone() is not None
-
-    def new_rows(self, commits: Sequence[NewCommit]) -> list[NewRows]:
-        """Return the rows of the next commits, with their arrival numbers."""
-        arrival, found = self.state.rows, []
-        for commit in commits:
-            found.append(NewRows(commit.record.id.number, arrival, *commit[1:]))
-            arrival += commit.rows.num_rows
-        return found
 
     def add(self, commits: Sequence[NewCommit], attempt: int, next_attempt: int) -> StoredLog:
         """Store the records of the next commits, whose rows are stored, and end the transaction. Return the new state.

@@ -181,7 +181,11 @@ class ClusterSnapshot(Snapshot):
             return super().aggregates(windows, interval_ns, policy)
         made, again = found
         if state.has_corrections:
-            corrected = self.log.store.tables.corrected_times(stored, where) // level_ns * level_ns
+            corrected = (
+                self.log.store.tables.numbers(stored, where, "timestamp", kind="corrections")[0]
+                // level_ns
+                * level_ns
+            )
             made, again = made[~np.isin(made.time, corrected)], np.union1d(again, corrected)
         if len(again) > _MOST_AGAIN:
             return super().aggregates(windows, interval_ns, policy)

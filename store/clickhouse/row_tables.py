@@ -31,6 +31,7 @@ from store.rows.stored_rows import (
     passed_values,
 )
 from store.timestamps import DAY_NS
+from store.walk import CommitRecord
 
 _TYPES = {
     ColumnKind.TIME: "Int64",
@@ -67,17 +68,16 @@ class SeenRows(NamedTuple):
         return f"_log = {self.log} AND _commit <= {self.commit}{unseen}"
 
 
-class NewRows(NamedTuple):
-    """The rows of one commit in order of arrival, and its corrections in the schema of `corrections_of` the dataset.
+class NewCommit(NamedTuple):
+    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date.
 
     ids: the `id_hashes` of the rows; None if they are not known.
     """
 
-    commit: int
-    first_arrival: int
+    record: CommitRecord
     rows: pa.Table
     lines: pa.Table
-    ids: Integers | None
+    ids: Integers | None = None
 
 
 def in_window(window: Window) -> str:
@@ -102,19 +102,24 @@ class RowTables:
         self._servers = servers
         self._made: set[str] = set()
 
-    def insert(self, dataset: Dataset, log: int, attempt: int, commits: Sequence[NewRows]) -> None:
-        """Insert the rows and corrections of commits; return when they are on their shards."""
+    def insert(
+        self, dataset: Dataset, log: int, attempt: int, commits: Sequence[NewCommit], first_arrival: int
+    ) -> None:
+        """Insert the rows and corrections of commits; return when they are on their shards.
+
+        first_arrival: the number of rows of all commits before.
+        """
         if dataset.name not in self._made:
             self._make(dataset)
         tables = dict[str, dict[str, Any]]()
         if any(each.rows.num_rows for each in commits):
-            tables["rows"] = _rows_of(dataset, commits)
+            tables["rows"] = _rows_of(dataset, commits, first_arrival)
         if any(each.lines.num_rows for each in commits):
             tables["corrections"] = _corrections_of(dataset, commits)
         for kind, table in tables.items():
             count = len(table["_commit"])
             table["_log"], table["_attempt"] = np.full(count, log, np.int32), np.full(count, attempt)
-            self._servers.insert(f"{self._url.database}.{kind}_{dataset.name}", table)
+            self._servers.insert(self._name(kind, dataset), table)
 
     def stored(
         self, log: SeenRows, times: str, columns: Collection[str] | None = None, *, also: str = "1"
@@ -168,30 +173,21 @@ class RowTables:
         table = pa.Table.from_arrays(arrays, schema=pa.schema([*fields, ARRIVAL.field, COMMIT.field, action]))
         return table.take(pa.array(np.lexsort((found[2], found[1]))))
 
-    def numbers(self, log: SeenRows, where: str, *names: str) -> list[Any]:
-        """Return columns of the rows as they were first stored, in any order."""
-        found = self._servers.columns(
-            f"SELECT {', '.join(names)} FROM {self._url.database}.rows_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
-        )
+    def numbers(self, log: SeenRows, where: str, *names: str, kind: str = "rows") -> list[Any]:
+        """Return columns of the rows as they were first stored, or of `corrections`, in any order."""
+        found = self._servers.columns(self._query(log, kind, names, where))
         return found or [np.empty(0, np.int64) for _ in names]
 
     def aggregates(self, log: SeenRows, where: str, names: Sequence[str], group: str) -> list[Any]:
         """Return one row for each group of rows as they were first stored. No group may be on two shards."""
-        query = f"SELECT {', '.join(names)} FROM {self._url.database}.rows_{log.dataset.name} WHERE {log.condition} AND ({where}) GROUP BY {group}"  # noqa: S608
-        return self._servers.columns(query, {"distributed_group_by_no_merge": 1}) or [np.empty(0)] * len(
-            names
-        )
-
-    def corrected_times(self, log: SeenRows, where: str) -> Integers:
-        """Return the event times of corrected rows; a time may occur repeatedly."""
-        query = f"SELECT timestamp FROM {self._url.database}.corrections_{log.dataset.name} WHERE {log.condition} AND ({where})"  # noqa: S608
-        found: Integers = (self._servers.columns(query) or [np.empty(0, np.int64)])[0]
-        return found
+        query = f"{self._query(log, 'rows', names, where)} GROUP BY {group}"
+        found = self._servers.columns(query, {"distributed_group_by_no_merge": 1})
+        return found or [np.empty(0)] * len(names)
 
     def remove(self, dataset: Dataset, log: int, attempts: Sequence[int]) -> bool:
         """Begin to remove what attempts inserted. Return whether there was nothing any more."""
         condition = f"_log = {log} AND _attempt IN ({_listed(attempts)})"
-        names = [f"{self._url.database}.{kind}_{dataset.name}" for kind in ("rows", "corrections")]
+        names = [self._name(kind, dataset) for kind in ("rows", "corrections")]
         counts = [self._servers.columns(f"SELECT count() FROM {name} WHERE {condition}") for name in names]  # noqa: S608
         if not sum(int(count[0].sum()) for count in counts if count):
             return True
@@ -200,18 +196,14 @@ class RowTables:
 
     def count(self, log: SeenRows, window: Window, kind: str = "rows", where: str = "1") -> int:
         """Return the number of rows as they were first stored, or of `corrections`, in a window."""
-        (found,) = self._servers.columns(
-            f"SELECT count() FROM {self._url.database}.{kind}_{log.dataset.name}"  # noqa: S608
-            f" WHERE {log.condition} AND {in_window(window)} AND {where}"
-        ) or [np.zeros(1, np.int64)]
-        return int(found.sum())
+        return int(self.numbers(log, f"{in_window(window)} AND ({where})", "count()", kind=kind)[0].sum())
 
     def _read(
         self, log: SeenRows, kind: str, where: str, system: Sequence[str], columns: Sequence[Column]
     ) -> list[Any]:
         """Return the system columns, `_nulls` and the dataset's columns of rows or corrections."""
         names = [*system, "_nulls", *(column.name for column in columns)]
-        query = f"SELECT {', '.join(names)} FROM {self._url.database}.{kind}_{log.dataset.name} WHERE {log.condition} AND {where}"  # noqa: S608
+        query = self._query(log, kind, names, where)
         try:
             found = self._servers.columns(query)
         except ColumnMissing:
@@ -223,16 +215,20 @@ class RowTables:
         dtypes = {"Int32": np.int32, "UInt32": np.uint32, **_NUMPY}
         return [np.empty(0, dtypes[types[name]]) for name in names]
 
+    def _query(self, log: SeenRows, kind: str, names: Sequence[str], where: str) -> str:
+        table = self._name(kind, log.dataset)
+        return f"SELECT {', '.join(names)} FROM {table} WHERE {log.condition} AND ({where})"  # noqa: S608
+
+    def _name(self, kind: str, dataset: Dataset) -> str:
+        return f"{self._url.database}.{kind}_{dataset.name}"
+
     def _make(self, dataset: Dataset) -> None:
         """Make the tables unless they exist, and add later columns that they lack."""
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
         later = {column.name: _TYPES[column.kind] for column in dataset.columns if column.later}
         names = list[str]()
         for kind, own in (("rows", _OF_ROWS), ("corrections", _OF_CORRECTIONS)):
-            name, columns = (
-                f"{self._url.database}.{kind}_{dataset.name}",
-                {**_SYSTEM, **own, **_types_of(dataset)},
-            )
+            name, columns = self._name(kind, dataset), {**_SYSTEM, **own, **_types_of(dataset)}
             declared = ", ".join(f"{column} {kind_of}" for column, kind_of in columns.items())
             order = ["_log", "timestamp", *(["sequence"] if "sequence" in columns else []), "_arrival"]
             local = name.rpartition(".")[2] + "_local"
@@ -259,9 +255,8 @@ def _kept(dataset: Dataset, columns: Collection[str] | None) -> list[Column]:
     return [each for each in dataset.columns if each.name in {"timestamp", "sequence", *columns}]
 
 
-def _rows_of(dataset: Dataset, commits: Sequence[NewRows]) -> dict[str, Any]:
+def _rows_of(dataset: Dataset, commits: Sequence[NewCommit], first: int) -> dict[str, Any]:
     rows = pa.concat_tables([each.rows for each in commits]).combine_chunks()
-    first = commits[0].first_arrival
     columns = {
         "_commit": _commits_of(commits, [each.rows.num_rows for each in commits]),
         "_arrival": np.arange(first, first + len(rows)),
@@ -274,7 +269,7 @@ def _rows_of(dataset: Dataset, commits: Sequence[NewRows]) -> dict[str, Any]:
     return columns
 
 
-def _corrections_of(dataset: Dataset, commits: Sequence[NewRows]) -> dict[str, Any]:
+def _corrections_of(dataset: Dataset, commits: Sequence[NewCommit]) -> dict[str, Any]:
     lines = pa.concat_tables([each.lines for each in commits]).combine_chunks()
     counts = [each.lines.num_rows for each in commits]
     return {
@@ -286,8 +281,8 @@ def _corrections_of(dataset: Dataset, commits: Sequence[NewRows]) -> dict[str, A
     }
 
 
-def _commits_of(commits: Sequence[NewRows], counts: Sequence[int]) -> Integers:
-    return np.repeat(np.array([each.commit for each in commits], np.int32), counts)
+def _commits_of(commits: Sequence[NewCommit], counts: Sequence[int]) -> Integers:
+    return np.repeat(np.array([each.record.id.number for each in commits], np.int32), counts)
 
 
 def _places_among_equal(values: Integers) -> Integers:

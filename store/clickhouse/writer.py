@@ -18,13 +18,12 @@ from store.clickhouse.catalogue import (
     NO_WINDOW,
     Catalogue,
     LockedLog,
-    NewCommit,
     StoredLog,
     attempt_age_seconds,
     new_attempt,
 )
 from store.clickhouse.newest import NewestCommits
-from store.clickhouse.row_tables import RowTables, SeenRows, among, in_window
+from store.clickhouse.row_tables import NewCommit, RowTables, SeenRows, among, in_window
 from store.clickhouse.servers import LOCK_SECONDS
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.content_hash import ContentHash, TableHash
@@ -248,7 +247,7 @@ class ClusterWriter:
             self._catalogue.register(log.state.id, attempt)
             self._remove_abandoned(dataset, log.state)
         # If this fails, the attempt stays registered, and what it inserted is not seen.
-        self._tables.insert(dataset, log.state.id, attempt, log.new_rows(commits))
+        self._tables.insert(dataset, log.state.id, attempt, commits, log.state.rows)
         following = new_attempt()
         state = log.add(commits, attempt, following)
         self._attempts[state.id] = following
