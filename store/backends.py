@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from store.market_store import MarketStore
@@ -14,11 +15,11 @@ class NoSuchStore(ValueError):
 _BACKENDS = {"csv": ("store.csv", "CsvStore"), "clickhouse": ("store.clickhouse", "ClickHouseStore")}
 
 
-def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
+def store_at(where: Path | str, *, create: bool = False, **of_files: Any) -> MarketStore:
     """Return the store in a folder, or of a URL.
 
     where: a folder's path, or a URL such as `csv:///srv/data` or `clickhouse://host:9000,host:9000/database`. create: make
-    a new folder. Raises `NoSuchStore`.
+    a new folder. of_files: options of a `CsvStore`. Raises `NoSuchStore`.
     """
     path, scheme = folder_of(where), urlsplit(str(where)).scheme
     if path is None:
@@ -33,12 +34,12 @@ def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
             raise NoSuchStore(f"{path} cannot be made: {error.strerror}") from error
     if not path.is_dir():
         raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
-    return _made("csv", path)
+    return _made("csv", path, **of_files)
 
 
-def _made(scheme: str, where: Path | str) -> MarketStore:
+def _made(scheme: str, where: Path | str, **options: Any) -> MarketStore:
     module, name = _BACKENDS[scheme]
-    store: MarketStore = getattr(import_module(module), name)(where)
+    store: MarketStore = getattr(import_module(module), name)(where, **options)
     return store
 
 

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from store.backends import store_at
+from store.backends import NoSuchStore, store_at
 from store.copying import StoreCopy
 from store.csv.files.disk import unavailable_on_error
 from store.csv.files.file_names import MIRROR_FILE
 from store.csv.log.move_file import MOVE_FILE, move_of
 from store.csv.store import CsvStore
 from store.declarations import Dataset
-from store.exceptions import StoreMoves
+from store.exceptions import StoreMoves, StoreUnavailable
 from store.instrument_log import Declaration
 from store.log import Log
 from store.market_store import MarketStore
@@ -47,6 +47,7 @@ class MovableStore(MarketStore):
         self._folder, self._move_file = Path(path), f"{path}/{MOVE_FILE}"
         self._mutex = threading.Lock()
         self._has_moved = False
+        self._options = options
         self._store: MarketStore = CsvStore(path, **options)
         self._store.committed = self.committed
 
@@ -59,7 +60,8 @@ class MovableStore(MarketStore):
     def move(self, to: str, on_attempt: Callable[[str], object] = lambda _: None) -> float:
         """Copy everything into another store, and let all processes use that one. Return the seconds that writers waited.
 
-        to: a folder, or the URL of a store. Raises `NotMoved`, and the errors of `copy_log`; then all is as before.
+        to: a folder, or the URL of a store. Raises `NotMoved`, and the errors of `copy_log`; then all is as before,
+        unless the disk failed when the file that says so had been written.
         """
         store = self.current
         if self._has_moved or not isinstance(store, CsvStore) or (self._folder / MIRROR_FILE).exists():
@@ -133,7 +135,10 @@ class MovableStore(MarketStore):
         with self._mutex, unavailable_on_error:
             move = None if self._has_moved else move_of(self._folder)
             if move is not None and move.is_complete:
-                store = store_at(move.to)
+                try:
+                    store = store_at(move.to, **self._options)
+                except NoSuchStore as error:
+                    raise StoreUnavailable("the store to which the data moved is not there") from error
                 store.committed = self.committed
                 self._store, self._has_moved = store, True
 

@@ -16,7 +16,7 @@ from store.csv import CsvStore
 from store.csv.log import log_lock
 from store.csv.log.move_file import MOVE_FILE, move_of
 from store.datasets import TRADES
-from store.exceptions import StoreBusy, StoreMoves
+from store.exceptions import StoreBusy, StoreMoves, StoreUnavailable
 from store.instruments import Instrument
 from store.market_store import MarketStore
 from store.moving import MovableStore, NotMoved, moved_to
@@ -161,6 +161,14 @@ def test_a_store_with_another_history_is_not_moved_to(tmp_path: Path):
         old.move(str(tmp_path / "other"))
     assert old.append(batch(trade(1))).stored == 1
     assert other.log(TRADES, "AAPL").head.number == 1
+
+
+def test_a_store_that_is_gone_after_the_move_is_unavailable(tmp_path: Path):
+    MovableStore(tmp_path / "old").append(batch(trade()))
+    MovableStore(tmp_path / "old").move(str(tmp_path / "new"))
+    (tmp_path / "new").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreUnavailable, match="moved is not there"):
+        MovableStore(tmp_path / "old").log(TRADES, "AAPL")
 
 
 def test_writers_wait_for_a_process_that_moves_the_store_and_not_for_one_that_ended(

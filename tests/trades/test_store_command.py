@@ -245,7 +245,7 @@ def test_a_copy_into_another_store_is_refused(filled: Path, tmp_path: Path):
     with pytest.raises(CommandError, match="is not a folder"):
         run("copy", str(tmp_path / "nowhere"), str(tmp_path / "new"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CommandError, match="has no data"):
+    with pytest.raises(CommandError, match="FROM has no data"):
         run("copy", str(tmp_path / "empty"), str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
     for to in (filled.parent, filled.parent / "trades", filled.parent.parent):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from store.csv.files.disk import Disk
+from store.csv.files.disk import Disk, unavailable_on_error
 from store.csv.log.log_lock import LogLock
 from store.exceptions import StoreMoves, StoreUnavailable
 
@@ -26,11 +26,12 @@ _decoder = msgspec.json.Decoder(Move)
 
 
 def move_of(folder: Path) -> Move | None:
-    """Return a store's move. One that is not complete, and whose process has ended, is none. Raises `StoreUnavailable`."""
-    try:
-        descriptor = os.open(folder / MOVE_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+    """Return a store's move. An unfinished move whose process has ended counts as none. Raises `StoreUnavailable`."""
+    with unavailable_on_error:
+        try:
+            descriptor = os.open(folder / MOVE_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
     try:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,11 +1,13 @@
 """`manage.py store verify | stats | rebuild | compact-derived | clock | copy | switch`."""
 
 import json
+import os
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -234,7 +236,9 @@ class Command(BaseCommand):
             )
         if folder is None and "postgres=" not in to:
             raise CommandError("name the PostgreSQL of the commits in the URL: postgres=…")
-        _stores(str(settings.DATA_DIR), to)
+        if settings.DATA_DIR.stat().st_uid != os.geteuid():
+            raise CommandError("run it as the user of the server, whose processes read what it writes")
+        _refuse_nested(settings.DATA_DIR, folder_of(to))
         waited = store.move(to, self.stdout.write)
         self.stdout.write(f"moved; writers waited {waited:.1f} s. Set MARKET_STORE before the next start")
 
@@ -256,14 +260,18 @@ class Command(BaseCommand):
 
 def _stores(origin_path: str, to_path: str) -> tuple[MarketStore, MarketStore]:
     """Return the stores of a copy; the second one may be new. Raises CommandError, `NoSuchStore`."""
-    folders = [folder.resolve() for folder in map(folder_of, (origin_path, to_path)) if folder is not None]
-    if len(folders) == 2 and any(each.is_relative_to(other) for each, other in (folders, folders[::-1])):
-        raise CommandError("one of the folders is in the other: choose a TO beside FROM")
+    _refuse_nested(folder_of(origin_path), folder_of(to_path))
     origin = store_at(origin_path)
     origin.take_over_declarations()
     if not any(origin.symbols(dataset) for dataset in STORED_DATASETS.values()):
-        raise CommandError(f"{origin_path} has no data: give the DATA_DIR of a store")
+        raise CommandError("FROM has no data: give the DATA_DIR of a store, or its URL")
     return origin, store_at(to_path, create=True)
+
+
+def _refuse_nested(*folders: Path | None) -> None:
+    found = [folder.resolve() for folder in folders if folder is not None]
+    if len(found) == 2 and any(each.is_relative_to(other) for each, other in (found, found[::-1])):
+        raise CommandError("one of the folders is in the other: choose a TO beside FROM")
 
 
 def _findings(log: str, check: LogCheck) -> Iterator[LogFinding]:
