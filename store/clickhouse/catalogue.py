@@ -187,7 +187,7 @@ class Catalogue:
         with self._postgres.connection() as connection:
             # Not a pipeline, after which PostgreSQL forgets `idle_in_transaction_session_timeout`: the lease.
             found = connection.execute(
-                f"BEGIN; SELECT pg_advisory_xact_lock({_LOCKS}, {log}); {_STATE} id = {log}; {_days(log, window)}"
+                f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCKS}, {log}); {_STATE} id = {log}; {_days(log, window)}"
             )
             *_, state, days = [each.fetchall() for each in found.results() if each.description]
             locked = LockedLog(connection, (dataset.name, symbol), state_of(state[0]), days)

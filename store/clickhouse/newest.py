@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -20,6 +20,7 @@ from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable
 
+_logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.5
 STALE_SECONDS = 2.0
 """Memory is trusted for so long after PostgreSQL answered last. Then PostgreSQL itself is asked."""
@@ -77,9 +78,7 @@ class NewestCommits:
         with self._mutex:
             if self._noted is not None:
                 self._noted.append((dataset, symbol, state))
-            logs = self._logs.setdefault(dataset, {})
-            if symbol not in logs or logs[symbol].head.number < state.head.number:
-                logs[symbol] = state
+            _put(self._logs, dataset, symbol, state)
 
     def close(self) -> None:
         """End the thread."""
@@ -94,9 +93,9 @@ class NewestCommits:
         for dataset, symbol, state in self._catalogue.all_logs():
             loaded.setdefault(dataset, {})[symbol] = state
         with self._mutex:
-            noted, self._noted, self._logs = self._noted, None, loaded
-        for each in noted:
-            self.note(*each)
+            for each in self._noted:
+                _put(loaded, *each)
+            self._noted, self._logs = None, loaded
 
     def confirm(self, began: float) -> None:
         """Trust the memory from an instant of the monotonic clock on."""
@@ -116,6 +115,12 @@ class NewestCommits:
         return connection
 
 
+def _put(logs: _Logs, dataset: str, symbol: str, state: StoredLog) -> None:
+    known = logs.setdefault(dataset, {})
+    if symbol not in known or known[symbol].head.number < state.head.number:
+        known[symbol] = state
+
+
 def _forgetting(method: weakref.WeakMethod[Callable[[], None]]) -> Callable[[], None]:
     def forget() -> None:
         begin = method()
@@ -132,12 +137,17 @@ def _listen(reference: weakref.ref[NewestCommits]) -> None:
         newest = reference()
         if newest is None or newest.is_closed:
             return
-        with suppress(psycopg.Error, StoreUnavailable), newest.connect() as connection:
-            began = time.monotonic()
-            newest.load()
-            newest.confirm(began)
-            del newest
-            _follow(reference, connection)
+        try:
+            with newest.connect() as connection:
+                began = time.monotonic()
+                newest.load()
+                newest.confirm(began)
+                del newest
+                _follow(reference, connection)
+        except (psycopg.Error, StoreUnavailable):
+            pass
+        except Exception:
+            _logger.exception("a notification of PostgreSQL cannot be read: all logs are read again")
         newest = None
         time.sleep(HEARTBEAT_SECONDS)
 

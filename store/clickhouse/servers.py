@@ -18,6 +18,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from clickhouse_driver.errors import ServerException
 from psycopg import sql
 from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
 
 from store.exceptions import StoreBusy, StoreUnavailable
 from store.server_calls import WATCHER
@@ -78,6 +79,10 @@ class StoreUrl:
                 "this is not the URL of a store, such as clickhouse://host:9000,host:9000/database: names have letters, digits"
                 " and _, options are cluster and postgres"
             )
+        try:
+            conninfo_to_dict(postgres)
+        except psycopg.ProgrammingError:
+            raise ValueError("postgres= is not the URL of a database") from None
         user, _, password = map(unquote, (named or "default").partition(":"))
         return cls(hosts, database, cluster, postgres, (user, password))
 
@@ -165,7 +170,7 @@ class PostgreSql:
         self._url = url
         self.schema = url.database
         self._tables = tables
-        self._pool = Pool(self.connect, lambda connection: connection.close(), _is_silent)
+        self._pool = Pool(self.connect, lambda connection: connection.close(), _is_open)
         self.close = self._pool.close
         self._is_made = False
 
@@ -215,7 +220,7 @@ class PostgreSql:
             raise StoreUnavailable("PostgreSQL, which has the commits, does not answer") from error
 
 
-def _is_silent(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+def _is_open(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
     """Return whether a server has sent nothing to an idle connection: it tells when it closes one."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
@@ -256,13 +261,17 @@ class ClickHouse:
 
     def run_everywhere(self, statements: Sequence[str]) -> None:
         """Run statements on a host of each shard."""
-        for client in self._each_host():
+
+        def run(client: clickhouse_driver.Client) -> None:
             for statement in statements:
                 client.execute(statement)
 
+        self._on_each_host(run)
+
     def add_columns(self, table: str, types: Mapping[str, str]) -> None:
         """Add the columns that a table lacks on a host of each shard. types: by the names of columns."""
-        for client in self._each_host():
+
+        def add(client: clickhouse_driver.Client) -> None:
             known = {name for name, *_ in client.execute(f"DESCRIBE TABLE {table}")}
             for name in types.keys() - known:
                 try:
@@ -271,12 +280,14 @@ class ClickHouse:
                     if error.code not in _COLUMN_EXISTS:  # another process has added it
                         raise
 
-    def _each_host(self) -> Iterator[clickhouse_driver.Client]:
+        self._on_each_host(add)
+
+    def _on_each_host(self, run: Callable[[clickhouse_driver.Client], None]) -> None:
         for host in self._url.hosts:
             with _named_errors(self._url):
                 client = self._client([host])
                 try:
-                    yield client
+                    run(client)
                 finally:
                     client.disconnect()
 
@@ -324,8 +335,10 @@ def _named_errors(url: StoreUrl) -> Iterator[None]:
     try:
         yield
     except (ClickHouseError, OSError, EOFError) as error:
-        hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
-        _logger.warning("ClickHouse (%s) does not answer: %s", hosts, str(error).partition("Stack trace")[0])
-        if isinstance(error, ServerException) and error.code == _NO_COLUMN:
+        code = error.code if isinstance(error, ServerException) else None
+        if code == _NO_COLUMN:
             raise ColumnMissing("a table lacks a column") from error
+        hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
+        what = "does not answer" if code is None else f"refused a query with code {code}"
+        _logger.warning("ClickHouse (%s) %s: %s", hosts, what, str(error).partition("Stack trace")[0])
         raise StoreUnavailable("ClickHouse, which has the rows, does not answer on every shard") from error

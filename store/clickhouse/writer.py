@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,7 +126,7 @@ class ClusterWriter:
         self._newest = newest
         self._tables = tables
         self._clock = clock
-        self._mutexes: dict[LogKey, threading.Lock] = defaultdict(threading.Lock)
+        self._mutexes: dict[LogKey, threading.Lock] = {}
         self._attempts: dict[int, int] = {}
         self._ids = RecentIdTimes(catalogue, tables)
 
@@ -179,12 +178,13 @@ class ClusterWriter:
     @contextmanager
     def _turn(self, key: LogKey) -> Iterator[None]:
         """Hold a log's mutex. Raises `StoreBusy`."""
-        if not self._mutexes[key].acquire(timeout=LOCK_SECONDS):
+        mutex = self._mutexes.setdefault(key, threading.Lock())
+        if not mutex.acquire(timeout=LOCK_SECONDS):
             raise StoreBusy("another thread writes to the log: retry")
         try:
             yield
         finally:
-            self._mutexes[key].release()
+            mutex.release()
 
     def _change(self, prepared: BatchHashes, log: LockedLog) -> _Additions:
         batch = prepared.batch

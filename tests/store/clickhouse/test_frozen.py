@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from threading import Lock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -59,7 +60,8 @@ def test_a_commit_that_a_frozen_postgresql_does_not_confirm(cluster_store, postg
 
 def test_threads_do_not_wait_long_for_one_another(cluster_store, monkeypatch):
     monkeypatch.setattr(writer, "LOCK_SECONDS", 0.1)
-    with cluster_store.writer._mutexes[TRADES, SYMBOL], pytest.raises(StoreBusy):
+    mutex = cluster_store.writer._mutexes.setdefault((TRADES, SYMBOL), Lock())
+    with mutex, pytest.raises(StoreBusy):
         cluster_store.append(batch(trade(1)))
     assert cluster_store.append(batch(trade(1))).stored == 1
 

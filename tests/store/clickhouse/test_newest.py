@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from store.clickhouse import ClickHouseStore
+from store.clickhouse.catalogue import CHANNEL, StoredLog
 from store.clickhouse.servers import PostgreSql
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
@@ -73,6 +74,35 @@ def test_after_a_lost_connection_memory_is_read_again(cluster_store, other):
 
     assert eventually(is_written)
     assert eventually(lambda: other.heads(TRADES) == {SYMBOL: heads[0]})
+
+
+@pytest.mark.parametrize("payload", ["x", "[]", '["later", "A"]'])
+def test_after_an_odd_notification_commits_are_noted(cluster_store, other, payload):
+    other._servers[0].rows("SELECT pg_notify(%s || ' ' || current_schema, %s)", (CHANNEL, payload))
+    head = cluster_store.append(batch(trade(1))).commit
+    assert eventually(lambda: other.heads(TRADES) == {SYMBOL: head})
+    assert other.newest._thread.is_alive()
+
+
+def test_while_all_logs_are_read_again_an_own_commit_is_seen(cluster_store, other, monkeypatch):
+    read, heads, seen = other.catalogue.all_logs, list[CommitId](), list[bool]()
+
+    class Noted(list[tuple[str, str, StoredLog]]):
+        def __iter__(self):
+            for each in super().__iter__():
+                seen.append(other.newest._logs[TRADES.name][SYMBOL].head == heads[-1])
+                yield each
+
+    def all_logs():
+        found = list(read())
+        heads.append(other.append(batch(trade(len(heads)))).commit)
+        other.newest._noted = Noted(other.newest._noted)
+        return found
+
+    monkeypatch.setattr(other.catalogue, "all_logs", all_logs)
+    other.newest.load()
+    assert all(seen)
+    assert other.heads(TRADES) == {SYMBOL: heads[-1]}
 
 
 def test_memory_that_is_too_old_is_not_trusted(cluster_store, other):

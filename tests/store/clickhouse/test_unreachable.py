@@ -32,6 +32,14 @@ def test_clickhouse_is_named():
         ClickHouse(StoreUrl.parsed(NOBODY)).columns("SELECT 1")
 
 
+def test_clickhouse_is_named_by_what_runs_on_each_host():
+    servers = ClickHouse(StoreUrl.parsed(NOBODY))
+    with pytest.raises(StoreUnavailable, match="ClickHouse, which has the rows"):
+        servers.run_everywhere(["SELECT 1"])
+    with pytest.raises(StoreUnavailable, match="ClickHouse, which has the rows"):
+        servers.add_columns("trades", {"late": "Int64"})
+
+
 def test_a_reader_of_it_is_opened_without_asking_a_server():
     reader = open_store(NOBODY)
     with pytest.raises(StoreUnavailable):
@@ -48,7 +56,7 @@ def test_the_parts_of_a_url():
     assert StoreUrl.parsed("clickhouse://me:p%40ss@a/m").login == ("me", "p@ss")
 
 
-@pytest.mark.parametrize("rest", ["a:x/m", "a/m-1", "a", "a/m?size=1"])
+@pytest.mark.parametrize("rest", ["a:x/m", "a/m-1", "a", "a/m?size=1", "a/m?postgres=hidden"])
 def test_a_url_that_is_none_is_refused_without_its_password(rest):
     with pytest.raises(NoSuchStore) as refused:
         store_at(f"clickhouse://me:hidden@{rest}")
