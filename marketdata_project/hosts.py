@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import connection
 
 from ops.serve.installation import InstallationError
+from store.backends import folder_of
 
 ROLES = ("web", "worker", "engine", "jobs")
 
@@ -33,7 +34,7 @@ def _missing_settings() -> list[str]:
     is_set = {
         "DATABASE_URL (PostgreSQL)": connection.vendor == "postgresql",
         "REDIS_URL": not settings.REDIS_EMBEDDED,
-        "MARKET_STORE": bool(settings.MARKET_STORE),
+        "MARKET_STORE (of servers)": bool(settings.MARKET_STORE) and folder_of(settings.MARKET_STORE) is None,
         "SECRET_KEY": not settings.SECRET_KEY_IS_OWN,
     }
     return [name for name, has in is_set.items() if not has]

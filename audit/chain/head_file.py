@@ -45,10 +45,10 @@ class HeadFile:
             return None
         return Head(content.sequence, content.hash)
 
-    def advance(self, head: Head, *, is_contradicted: bool = False) -> None:
+    def advance(self, head: Head, *, is_contradicted: bool = False) -> bool:
         """Write a committed head, unless the file has a later one that the database does not contradict.
 
-        Errors are logged: the records themselves are in the database.
+        Return whether that went well. Errors are logged: the records themselves are in the database.
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,6 +58,8 @@ class HeadFile:
                     self._replace(head)
         except OSError:
             logger.exception("the audit log's head cannot be written to %s", self.path)
+            return False
+        return True
 
     def _is_behind(self, head: Head) -> bool:
         before = self.read()

@@ -223,9 +223,18 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"]["ENGINE"] = "ops.postgresql"
+    # Client and server each notice within eight seconds that the other one's host is gone. Until then the server keeps locks.
+    _options: Any = DATABASES["default"].get("OPTIONS", {})
+    _keepalive = {"keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3}
+    DATABASES["default"]["OPTIONS"] = {
+        "tcp_user_timeout": 5_000,
+        **_keepalive,
+        "options": " ".join(f"-c tcp_{name}={value}" for name, value in _keepalive.items()),
+        **_options,
+    }
 
 # PostgreSQL may have several hosts. One of them has the head file of the audit log: the one whose worker runs the duties.
-AUDIT_HEAD_BY_DUTY = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
+AUDIT_HEAD_BY_DUTY = DATABASES["default"]["ENGINE"] == "ops.postgresql"
 
 _REDIS = {
     "BACKEND": "django_redis.cache.RedisCache",

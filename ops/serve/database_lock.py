@@ -1,12 +1,17 @@
 """Locks of PostgreSQL for what one process of all hosts does at a time. SQLite has one server, which needs none."""
 
 import logging
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from django.db import Error, connection
 
 logger = logging.getLogger(__name__)
+
+TRUST_SECONDS = 3.0
+"""Less than PostgreSQL takes to end the session of a host that is gone (`tcp_keepalives_…` in the settings)."""
 
 _DUTIES, _MIGRATIONS = (int.from_bytes(name) for name in (b"mdduties", b"mdmigrat"))
 
@@ -15,28 +20,31 @@ class DutyLock:
     """Decides which worker of all hosts runs the duties. It is for one thread, and uses the thread's connection.
 
     PostgreSQL keeps the lock for a session, so it is free as soon as the session of its holder has ended. A worker that
-    is no candidate never takes it. is_held: as of the last `look`.
+    is no candidate never takes it.
     """
 
     def __init__(self, *, is_candidate: bool = True) -> None:
         self._is_candidate = is_candidate
-        self.is_held = False
+        self._held_until = -math.inf
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process had the lock less than `TRUST_SECONDS` ago, when a `look` began that was answered."""
+        return time.monotonic() < self._held_until
 
     def look(self) -> None:
         """Take the lock if it is free, or see whether this process still has it. Call it each second."""
-        if connection.vendor == "sqlite" or not self._is_candidate:
-            self.is_held = self._is_candidate
-            return
-        was_held = self.is_held
+        was_held, began = self.is_held, time.monotonic()
         try:
-            self.is_held = self._holds()
+            holds = self._is_candidate and (connection.vendor == "sqlite" or self._holds())
         except Error as error:
-            self.is_held = False
+            holds = False
             with suppress(Error):
                 connection.close()
             if was_held:
                 logger.warning("The lock of the duties is lost: %s", error)
-        if self.is_held and not was_held:
+        self._held_until = began + TRUST_SECONDS if holds else -math.inf
+        if holds and not was_held:
             logger.info("This worker runs the duties")
 
     def _holds(self) -> bool:
@@ -45,22 +53,20 @@ class DutyLock:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [_DUTIES])
             return bool(cursor.fetchone()[0])
 
-    def release(self) -> None:
-        """Leave the duties to another worker."""
-        if self.is_held and connection.vendor != "sqlite":
-            with suppress(Error), connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock_all()")
-        self.is_held = False
-
 
 @contextmanager
-def migration_lock() -> Iterator[None]:
-    """Let one host migrate at a time; the others wait. Raises django.db.Error."""
+def migration_lock(say: Callable[[str], None]) -> Iterator[None]:
+    """Let one host migrate at a time; the others say that they wait, ten minutes at most. Raises django.db.Error."""
     if connection.vendor == "sqlite":
         yield
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATIONS])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_MIGRATIONS])
+        if not cursor.fetchone()[0]:
+            say("Database: waiting for the migrations of another host")
+            cursor.execute("SET lock_timeout = '10min'")
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATIONS])
+            cursor.execute("RESET lock_timeout")
     try:
         yield
     finally:

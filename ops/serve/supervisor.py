@@ -103,10 +103,10 @@ class Supervisor:
         self._redis = [Child(program) for program in redis_programs(plan)]
         self._others = [Child(program) for program in python_programs(plan)]
         self._ready = inherited is not None
-        self._replaced = 0
         self._is_restart_due = False
+        self._unserving = ""
         self._successor: Popen[bytes] | None = None
-        self._had_terminal = _has_terminal()
+        self._had_terminal = has_terminal()
         others = dict(inherited or {})
         for redis in self._redis:
             if (pid := others.pop(redis.program.name, None)) is not None:
@@ -163,6 +163,7 @@ class Supervisor:
         children = [*self._redis, *self._others]
         while not self._is_stopped_by(inbox.wait(self._patience(children))):
             self._reap(children)
+            self._replace()
             self._restart()
             self._kill_silent(children)
             self._start_due(children)
@@ -175,27 +176,38 @@ class Supervisor:
         if signal.SIGHUP not in signals:
             return bool(signals.intersection(STOP_SIGNALS))
         self._is_restart_due = True
-        return bool(signals.intersection(STOP_SIGNALS)) or (self._had_terminal and not _has_terminal())
+        return bool(signals.intersection(STOP_SIGNALS)) or (self._had_terminal and not has_terminal())
+
+    def _replace(self) -> None:
+        """As the successor, go on with replacing the inherited children."""
+        if self._rolling.is_over:
+            return
+        self._rolling.go_on()
+        if self._rolling.is_over:
+            self._say("Every process was replaced")
+        elif (name := self._rolling.unserving()) != self._unserving:
+            self._unserving = name
+            if name:
+                self._say(f"{name} does not serve; older processes go on. SIGHUP tries again")
 
     def _restart(self) -> None:
-        """Go on with a rolling restart: prepare the successor, become it; as the successor, replace the children."""
-        if not self._rolling.is_over:
-            self._rolling.go_on()
-            if self._rolling.is_over:
-                self._say("Every process was replaced")
-        elif self._successor is not None and (code := self._successor.poll()) is not None:
-            self._successor = None
-            if code == 0:
-                self._hand_over()
-            else:
-                self._say("The new program cannot take over; nothing is restarted")
-        elif self._is_restart_due and self._successor is None:
-            self._is_restart_due = False
-            self._say("Preparing a rolling restart")
-            self._successor = successor_prepare()
+        """Go on with a rolling restart that was asked for: prepare the successor, become it."""
+        try:
+            if self._successor is not None and (code := self._successor.poll()) is not None:
+                self._successor = None
+                if code == 0:
+                    self._hand_over()
+                else:
+                    self._say("The new program cannot take over; nothing is restarted")
+            elif self._is_restart_due and self._ready and self._successor is None:
+                self._is_restart_due = False
+                self._say("Preparing a rolling restart")
+                self._successor = successor_prepare()
+        except OSError as error:
+            self._say(f"The new program cannot be started: {error}; nothing is restarted")
 
     def _hand_over(self) -> None:
-        children = [*self._redis, *self._others]
+        children = [*self._redis, *self._others, *self._rolling.left()]
         pids = {child.program.name: child.process.pid for child in children if child.process is not None}
         self._say("Replacing every process")
         hand_over(self._plan.listener, pids, _SIGNALS)
@@ -219,10 +231,9 @@ class Supervisor:
             if watchdog is None or child.process is None:
                 continue
             if (silence := watchdog.look()) >= self._plan.watchdog_seconds:
-                self._replaced += 1
                 logger.warning(
-                    "%s (process %d) answered nothing for %.1f s and is killed and replaced; replaced so far: %d",
-                    child.program.name, child.process.pid, silence, self._replaced,
+                    "%s (process %d) answered nothing for %.1f s and is killed and replaced",
+                    child.program.name, child.process.pid, silence,
                 )  # fmt: skip
                 # SIGKILL, because the process could not react to SIGTERM. Acknowledged writes are on the disk.
                 child.send(signal.SIGKILL)
@@ -259,7 +270,7 @@ class Supervisor:
                 self._say(f"{child.program.name} did not end in time and was killed")
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     """Return whether a standard stream is a terminal that is open."""
     return any(map(os.isatty, range(3)))
 

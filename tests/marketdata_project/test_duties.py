@@ -93,9 +93,18 @@ def test_of_many_hosts_one_runs_a_duty_and_each_runs_its_own(monkeypatch):
     threads = DutyThreads([Duty(everywhere, period=0.01, of_each_host=True), Duty(once, period=0.01)], lock)
     assert eventually(lambda: ran.count("everywhere") > 3)
     assert "once" not in ran
-    lock.is_held = True
+    lock.look()
     assert eventually(lambda: "once" in ran)
     threads.stop(patience=PATIENCE_SECONDS)
+
+
+def test_a_lock_is_trusted_for_three_seconds(monkeypatch):
+    lock = DutyLock()
+    lock.look()
+    assert lock.is_held
+    later = time.monotonic() + 3
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert not lock.is_held
 
 
 def test_a_worker_of_a_web_host_runs_the_duties_of_the_host_only(monkeypatch, command):

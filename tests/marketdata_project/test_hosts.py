@@ -1,6 +1,11 @@
 """`serve --only`: which processes a host runs, and what many hosts must share."""
 
+import json
+import subprocess
+import sys
+
 import pytest
+from django.conf import settings as project_settings
 from django.db import connection
 
 from marketdata_project.hosts import ROLES, HostRefused, roles_of
@@ -31,8 +36,37 @@ def test_what_is_no_role_is_refused_with_the_roles(named):
         roles_of([named])
 
 
+@pytest.mark.usefixtures("shared")
+def test_a_store_of_files_is_none_of_many_hosts(settings):
+    settings.MARKET_STORE = "csv:///srv/data"
+    with pytest.raises(HostRefused, match=r"set MARKET_STORE \(of servers\)\."):
+        roles_of(["web"])
+
+
+def test_over_postgresql_a_host_that_is_gone_is_noticed_and_one_worker_keeps_the_audit_head(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgres://somebody@host/name?sslmode=require")
+    show = (
+        "import json; from marketdata_project.settings import development as s;"
+        "print(json.dumps([s.AUDIT_HEAD_BY_DUTY, s.DATABASES['default']['OPTIONS']]))"
+    )
+    command = [sys.executable, "-c", show]
+    done = subprocess.run(command, cwd=project_settings.BASE_DIR, capture_output=True, text=True, check=True)
+    is_by_duty, options = json.loads(done.stdout)
+    assert is_by_duty
+    assert options == {
+        "sslmode": "require",
+        "tcp_user_timeout": 5_000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+        "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
+    }
+
+
 def test_a_host_alone_is_refused_with_the_settings_that_it_lacks(settings):
     settings.SECRET_KEY_IS_OWN = True
     with pytest.raises(HostRefused) as refused:
         roles_of(["web"])
-    assert "set DATABASE_URL (PostgreSQL), REDIS_URL, MARKET_STORE, SECRET_KEY." in str(refused.value)
+    assert "set DATABASE_URL (PostgreSQL), REDIS_URL, MARKET_STORE (of servers), SECRET_KEY." in str(
+        refused.value
+    )

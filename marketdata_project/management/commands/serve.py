@@ -40,7 +40,7 @@ from ops.serve.installation import (
 )
 from ops.serve.migrations import pending_migrations
 from ops.serve.plan import ServePlan
-from ops.serve.supervisor import STOP_SIGNALS, Supervisor, set_environment
+from ops.serve.supervisor import STOP_SIGNALS, Supervisor, has_terminal, set_environment
 from ops.serve.turns import shared_memory
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
@@ -90,6 +90,9 @@ class Command(BaseCommand):
         if handover is None:
             for number in (*STOP_SIGNALS, signal.SIGHUP):
                 signal.signal(number, _exit)
+            if not has_terminal():
+                # The supervisor takes it.
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         # The program that started this one may have ignored it. Then the system would keep no exit codes of children.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         hide_new_files()
@@ -143,7 +146,7 @@ class Command(BaseCommand):
         return Prepared(has_sample, link, key, key_line)
 
     def _migrate(self) -> None:
-        with migration_lock():
+        with migration_lock(self._say):
             count = pending_migrations()
             if count:
                 call_command("migrate", interactive=False, verbosity=0)

@@ -57,5 +57,4 @@ class Command(BaseCommand):
             lock.look()
         heartbeat.stop()
         threads.stop(patience=PATIENCE_SECONDS)
-        lock.release()
         publisher.stop()

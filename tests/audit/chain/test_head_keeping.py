@@ -59,6 +59,20 @@ def test_a_host_that_has_no_file_yet_records_that(tmp_path, settings):
     assert head_file().read() == head_of_chain()
 
 
+def test_without_a_folder_that_can_be_written_nothing_is_recorded(tmp_path, settings):
+    chain_of(3)
+    folder = settings.AUDIT_DIR = tmp_path / "no folder yet"
+    folder.write_bytes(b"")
+    for _ in range(2):
+        head_keep(now=AT)
+    assert noted() == 0
+    folder.unlink()
+    for _ in range(2):
+        head_keep(now=AT)
+    assert noted() == 1
+    assert head_file().read() == head_of_chain()
+
+
 def test_one_host_needs_no_duty(settings):
     settings.AUDIT_HEAD_BY_DUTY = False
     chain_of(1)

@@ -1,6 +1,8 @@
 """A rolling restart: which numbers new web processes have, and in which order processes are replaced."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -8,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ops.serve import supervisor
+from ops.serve import handover, supervisor
 from ops.serve.child import Child, Program, end_with_parent
-from ops.serve.handover import Handover, RollingRestart
+from ops.serve.handover import Handover, RollingRestart, hand_over, handover_take
 from ops.serve.plan import ServePlan
+from ops.serve.supervisor import Supervisor
 from tests.front.front_server import eventually
 
 # Says when it is told to end, and ends at once or never.
@@ -29,6 +32,9 @@ while True:
 """
 
 
+PLAN = ServePlan(None, 0, print, [], [], None, 0, [], trades=False, runs_jobs=False, submits_jobs=False, feeds_sample=False)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("used", "count", "expected"),
     [
@@ -37,13 +43,15 @@ while True:
         ([0], 1, [1]),
         ([1], 1, [0]),
         ([0, 1, 2], 1, [3]),
-        ([0], 3, [1, 0, 2]),
+        ([0], 3, [1, 2, 3]),
+        ([0], 2, [1, 2]),
+        ([0, 1, 2], 2, [3, 0]),
         ([], 2, [0, 1]),
     ],
 )
 def test_a_new_web_process_has_a_number_that_no_living_one_has(used, count, expected):
-    handover = Handover(None, {f"web {number + 1}": 4711 for number in used} | {"worker": 4712})
-    assert handover.web_numbers(count) == expected
+    left = Handover(None, {f"web {number + 1}": 4711 for number in used} | {"worker": 4712})
+    assert left.web_numbers(count) == expected
 
 
 @pytest.fixture
@@ -125,6 +133,74 @@ def test_a_process_that_does_not_end_in_time_is_killed(told, old):
     assert told.read_text() == "stubborn worker SIGTERM\n"
 
 
+def test_a_process_that_ended_is_not_replaced_by_one_of_a_living_ones_name(told, old):
+    children = [child("web 3"), child("web 1")]
+    inherited = old("web 1", "web 2")
+    restart = RollingRestart(children, inherited, end_seconds=60)
+    os.kill(inherited["web 2"], signal.SIGKILL)
+    assert started_in_order(restart, children) == ["web 3", "web 1"]
+    assert told.read_text() == "web 1 SIGHUP\n"
+
+
+@pytest.fixture
+def sentences() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def running(sentences) -> Supervisor:
+    return Supervisor(PLAN, say=sentences.append)
+
+
+def failing(*_: object, **__: object) -> None:
+    raise OSError(2, "No such file or directory")
+
+
+def test_a_program_that_cannot_be_started_restarts_nothing(monkeypatch, running, sentences):
+    monkeypatch.setattr(subprocess, "Popen", failing)
+    running._ready = running._is_restart_due = True
+    for _ in range(2):
+        running._restart()
+    assert sentences == [
+        "Preparing a rolling restart",
+        "The new program cannot be started: [Errno 2] No such file or directory; nothing is restarted",
+    ]
+
+
+def test_a_program_that_cannot_be_become_leaves_this_one_as_it_was(monkeypatch):
+    monkeypatch.setattr(os, "execv", failing)
+    with socket.socket() as listener:
+        with pytest.raises(OSError, match="No such file"):
+            hand_over(listener, {"worker": 4711}, [signal.SIGHUP])
+        assert not listener.get_inheritable()
+    assert handover_take() is None
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_hangup_before_the_server_is_ready_waits_for_that(running, sentences):
+    assert not running._is_stopped_by(frozenset({signal.SIGHUP}))
+    running._restart()
+    assert sentences == []
+
+
+def test_a_web_process_that_does_not_serve_is_said_once_and_another_hangup_goes_on(
+    monkeypatch, old, running, sentences
+):
+    monkeypatch.setattr(handover, "SERVE_SECONDS", 0)
+    inherited = old("web 1", "web 2")
+    rolling = running._rolling = RollingRestart([child("web 3"), child("web 1")], inherited, end_seconds=60)
+    for _ in range(2):
+        running._replace()
+    assert sentences == ["web 3 does not serve; older processes go on. SIGHUP tries again"]
+    passed: list[dict[str, int]] = []
+    monkeypatch.setattr(supervisor, "hand_over", lambda _, pids, __: passed.append(pids))
+    monkeypatch.setattr(supervisor, "successor_prepare", lambda: subprocess.Popen(["true"]))
+    running._ready = running._is_restart_due = True
+    assert eventually(lambda: running._restart() or passed)
+    assert passed == [inherited]
+    assert not rolling.is_over
+
+
 @pytest.mark.parametrize(
     ("terminals", "signals", "is_stopped"),
     [
@@ -139,7 +215,6 @@ def test_a_hangup_stops_the_server_only_if_its_terminal_was_closed(
     monkeypatch, terminals, signals, is_stopped
 ):
     terminal = iter(terminals)
-    monkeypatch.setattr(supervisor, "_has_terminal", lambda: next(terminal))
-    plan = ServePlan(None, 0, print, [], [], None, 0, [], trades=False, runs_jobs=False, submits_jobs=False, feeds_sample=False)  # fmt: skip
-    running = supervisor.Supervisor(plan, say=print)
+    monkeypatch.setattr(supervisor, "has_terminal", lambda: next(terminal))
+    running = Supervisor(PLAN, say=print)
     assert running._is_stopped_by(frozenset(signals)) is is_stopped
