@@ -37,6 +37,16 @@ class StoreCopy:
             for symbol in self.origin.symbols(dataset):
                 yield self.origin.log(dataset, symbol)
 
+    def strangers(self) -> Iterator[str]:
+        """Yield the names of logs of the copy whose newest commit is not one of the origin."""
+        for dataset in STORED_DATASETS.values():
+            for symbol in self.to.symbols(dataset):
+                head = self.to.log(dataset, symbol).head
+                try:
+                    next(iter(self.origin.log(dataset, symbol).commits(LogPosition(head))), None)
+                except Resync:
+                    yield f"{dataset.name}/{symbol}"
+
     def round(self, on_rows: Callable[[int], object] = lambda _: None) -> Iterator[CopyProgress]:
         """Copy what is new since the last round. Yields the progress of each log that has changed; see `copy_log`."""
         for dataset in STORED_DATASETS.values():

@@ -64,9 +64,15 @@ class MovableStore(MarketStore):
         unless the disk failed when the file that says so had been written.
         """
         store = self.current
-        if self._has_moved or not isinstance(store, CsvStore) or (self._folder / MIRROR_FILE).exists():
-            raise NotMoved("the store is a mirror, or moved before: only one of files of its own can move")
+        if self._has_moved or not isinstance(store, CsvStore):
+            raise NotMoved(
+                f"the data moved before, as {self._move_file} says: set MARKET_STORE to where they are"
+            )
+        if (self._folder / MIRROR_FILE).exists():
+            raise NotMoved("the store is a mirror, which cannot move")
         copy = StoreCopy(store, store_at(to, create=True))
+        if stranger := next(copy.strangers(), None):
+            raise NotMoved(f"TO has another {stranger} than this store: choose an empty one")
         for _ in range(_ATTEMPTS):
             _copy_all(copy)
             began = time.monotonic()

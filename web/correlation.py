@@ -17,7 +17,7 @@ HEADER = "X-Correlation-ID"
 ENVIRON_NAME = "HTTP_X_CORRELATION_ID"
 TRACEPARENT = "HTTP_TRACEPARENT"
 ALLOWED = "[A-Za-z0-9._:/+=-]{1,128}"
-_TRACE_ID = re.compile("00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_ID = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 

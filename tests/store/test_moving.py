@@ -157,8 +157,10 @@ def test_a_store_with_another_history_is_not_moved_to(tmp_path: Path):
     old, other = MovableStore(tmp_path / "old"), CsvStore(tmp_path / "other")
     old.append(batch(trade()))
     other.append(batch(trade(5)))
-    with pytest.raises(NotMoved, match="trades/AAPL: the origin is at commit"):
+    old.append(batch(trade(), symbol="A"))
+    with pytest.raises(NotMoved, match="another trades/AAPL"):
         old.move(str(tmp_path / "other"))
+    assert other.symbols(TRADES) == ["AAPL"]
     assert old.append(batch(trade(1))).stored == 1
     assert other.log(TRADES, "AAPL").head.number == 1
 

@@ -112,6 +112,7 @@ def test_what_a_caller_does_not_want_recorded_is_not_sent(collector: Collector):
         ("my-id", TRACEPARENT, False),
         (None, f"00-{'0' * 32}-{PARENT}-01", False),
         (None, f"{TRACEPARENT}-x", False),
+        (None, f"00-{TRACE}-{'0' * 16}-01", False),
     ],
 )
 def test_a_traceparent_gives_the_correlation_id_unless_the_client_chose_one(offered, traceparent, is_trace):
