@@ -36,5 +36,7 @@ def _missing_settings() -> list[str]:
         "REDIS_URL": not settings.REDIS_EMBEDDED,
         "MARKET_STORE (of servers)": bool(settings.MARKET_STORE) and folder_of(settings.MARKET_STORE) is None,
         "SECRET_KEY": not settings.SECRET_KEY_IS_OWN,
+        "UPLOADS_DIR (shared)": not settings.UPLOADS_DIR.is_relative_to(settings.DATA_DIR),
+        "EXPORTS_DIR (shared)": not settings.EXPORTS_DIR.is_relative_to(settings.DATA_DIR),
     }
     return [name for name, has in is_set.items() if not has]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.conf import settings as project_settings
@@ -17,6 +18,7 @@ def shared(monkeypatch, settings):
     monkeypatch.setattr(connection, "vendor", "postgresql")
     settings.REDIS_EMBEDDED = False
     settings.MARKET_STORE = "clickhouse://127.0.0.1/market"
+    settings.UPLOADS_DIR = settings.EXPORTS_DIR = Path("/srv/shared")
 
 
 def test_without_the_option_a_host_runs_everything():
@@ -67,6 +69,7 @@ def test_a_host_alone_is_refused_with_the_settings_that_it_lacks(settings):
     settings.SECRET_KEY_IS_OWN = True
     with pytest.raises(HostRefused) as refused:
         roles_of(["web"])
-    assert "set DATABASE_URL (PostgreSQL), REDIS_URL, MARKET_STORE (of servers), SECRET_KEY." in str(
-        refused.value
-    )
+    assert (
+        "set DATABASE_URL (PostgreSQL), REDIS_URL, MARKET_STORE (of servers), SECRET_KEY,"
+        " UPLOADS_DIR (shared), EXPORTS_DIR (shared)."
+    ) in str(refused.value)
