@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 # What wrk takes of a processor for a call, in µs: from the first row of CASES at two cores.
 LOAD_US = 68.0
-# So far, at most, the simulation is from a measured rate.
-ERROR = 0.15
 
 
 class Case(NamedTuple):
@@ -82,7 +80,7 @@ def simulate(
 
 
 def case_rates(case: Case) -> tuple[float, float]:
-    """Return the simulated rates of a case: the load beside one core, and on the same two cores."""
+    """Return two simulated rates: server and load on a core each; both sharing two cores."""
     one = simulate({"server": 1, "load": 1}, [[("load", LOAD_US), ("server", case.demand_us)]])
     two = simulate({"cores": 2}, [[("cores", LOAD_US), ("cores", case.demand_us)]])
     return one, two
@@ -146,7 +144,7 @@ def plan(batch: Batch) -> dict[str, float]:
         "processors: PostgreSQL": postgres,
         "processors: shards": shards,
         "web hosts": hosts[0],
-        "hosts of PostgreSQL": hosts[1],
+        "hosts of PostgreSQL (more than 1 is not possible)": hosts[1],
         "shards": hosts[2],
         "$ a month: hosts, PostgreSQL and shards twice": (hosts[0] + 2 * hosts[1] + 2 * hosts[2])
         * (HOST_CORES * CORE_HOUR * 730),

@@ -24,7 +24,7 @@ _OFF = nullcontext()
 
 @dataclass(slots=True)
 class Span:
-    """A part of the work that is timed. is_sent: whether a caller asked for it, and not that none be recorded."""
+    """A part of the work that is timed. is_sent: False if the caller's traceparent is not sampled."""
 
     name: str
     trace: str
@@ -93,17 +93,19 @@ def _parent(traceparent: str) -> tuple[str, str, bool]:
 
 
 def trace_id_of(request_id: str) -> str:
-    """Return the id of the trace of a correlation id: the id itself, or the first digits of its SHA-256; of none a random one."""
+    """Return the id of the trace of a correlation id: the id itself, or the first digits of its SHA-256; a random one if there is no correlation id."""
     if re.fullmatch("[0-9a-f]{32}", request_id) and int(request_id, 16):
         return request_id
     return hashlib.sha256(request_id.encode() or os.urandom(16)).hexdigest()[:32]
 
 
-def event_loop_span(route: str, status: int, request_id: str, *, took_ns: int) -> None:
-    """Send the span of a GET that was answered in the event loop."""
+def ended_span(
+    name: str, request_id: str, kind: str = "internal", *, took_ns: int, **attributes: str | int
+) -> None:
+    """Send a span that ends now, of the call with this correlation id."""
     if settings.TRACES_ENDPOINT:
         began_ns = time.time_ns() - took_ns
-        with correlated(request_id), span(f"GET {route}", "server", began_ns=began_ns, status=status):
+        with correlated(request_id), span(name, kind, began_ns=began_ns, **attributes):
             pass
 
 

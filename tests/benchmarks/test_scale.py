@@ -3,7 +3,10 @@
 import pytest
 from django.conf import settings
 
-from benchmarks.scale import CASES, ERROR, Case, case_rates, hosts_rate, simulate, tables
+from benchmarks.scale import CASES, Case, case_rates, hosts_rate, simulate, tables
+
+# So far, at most, the simulation is from a measured rate.
+ERROR = 0.15
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from configparser import ConfigParser
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,13 @@ def test_each_host_has_a_data_folder_of_its_own_and_the_settings_of_many_hosts(h
     webs = [each for each in hosts.values() if each["command"][1] == "web"]
     assert int(hosts["web1"]["environment"]["WEB_HOSTS"]) == len(webs)
     upstream = compose["services"]["nginx"]["environment"]["UPSTREAM"]
-    assert upstream == "; server ".join(f"{name}:8000" for name in hosts if name.startswith("web"))
+    addresses = [each["networks"]["default"]["ipv4_address"] for each in webs]
+    assert upstream == "; server ".join(f"{address}:8000" for address in addresses)
+    (network,) = compose["networks"]["default"]["ipam"]["config"]
+    for address in map(ip_address, addresses):
+        # Nobody else gets it.
+        assert address in ip_network(network["subnet"])
+        assert address not in ip_network(network["ip_range"])
 
 
 def test_what_the_containers_name_exists(compose):
@@ -87,6 +94,7 @@ def test_the_unit_runs_a_role_restarts_by_sighup_and_writes_its_own_folder_only(
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # as the documentation of configparser does
     unit.read(UNIT)
     service = unit["Service"]
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
     assert service["ExecStart"].endswith("manage.py serve --only %i")
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert (service["StateDirectory"], service["User"]) == ("marketdata/%i", "marketdata")

@@ -21,7 +21,7 @@ from tests.trading.desks import TradingDesk, coin, prints
 from tests.webhooks.conftest import send
 from trading.core.terms import Side
 from web.correlation import accepted_id, correlated
-from web.tracing import TraceMiddleware, event_loop_span, span, trace_id_of
+from web.tracing import TraceMiddleware, ended_span, span, trace_id_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -100,7 +100,7 @@ def test_of_an_error_only_the_class_is_told(collector: Collector):
 def test_what_a_caller_does_not_want_recorded_is_not_sent(collector: Collector):
     with span("a call", traceparent=f"{TRACEPARENT[:-2]}00"), span("its work"):
         pass
-    event_loop_span("ohlc", 200, TRACE, took_ns=1_000)
+    ended_span("GET ohlc", TRACE, "server", took_ns=1_000, status=200)
     assert collector.has(TRACE, "GET ohlc")
     assert collector.spans(TRACE).keys() == {"GET ohlc"}
 

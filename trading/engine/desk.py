@@ -25,8 +25,7 @@ from trading.engine.logs import FollowedLog, ReadPosition
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import lease_renew
 from trading.models import Account, ExecutionRow, LogProgress
-from web.correlation import correlated
-from web.tracing import span
+from web.tracing import ended_span
 
 logger = logging.getLogger(__name__)
 
@@ -129,15 +128,15 @@ class Desk:
             if not lease_renew(self.holder):
                 raise EngineReplaced
             for name, act in wanted:
-                began_ns = time.time_ns()
+                began_ns = time.perf_counter_ns()
                 with open_journal(name, self.states[name]) as journal, self._blaming(name):
                     self._has_read_changes |= journal.state.number != self.states[name].number
                     act(journal.state, partial(self._record, journal, at_ns))
                 self._set_state(name, journal.state)
-                for each in journal.correlation_ids or [""]:
-                    with correlated(each), span("engine step", began_ns=began_ns, account=name):
-                        pass
-                _audit(name, journal)
+                ids = journal.correlation_ids
+                for each in ids or [""]:
+                    ended_span("engine step", each, took_ns=time.perf_counter_ns() - began_ns, account=name)
+                _audit(name, journal, ids)
             self.version += 1
         return True
 
@@ -243,10 +242,9 @@ def is_passing(error: BaseException) -> bool:
     return is_of_store or isinstance(error, DatabaseError)
 
 
-def _audit(account: str, journal: Journal) -> None:
+def _audit(account: str, journal: Journal, ids: list[str]) -> None:
     """Write an audit record of what the engine did, in the same transaction; for one call with its correlation id."""
-    recorded, ids = journal.recorded, journal.correlation_ids
-    if recorded:
+    if recorded := journal.recorded:
         event_record(
             at=datetime.now(UTC),
             actor="engine",

@@ -53,7 +53,7 @@ _COPY = (
 )
 _SWITCH = (
     "Move the server's market data to another store while the server runs: copy everything, let writers wait for a moment,"
-    " copy the rest, and tell all processes, which then use the other store; no request fails. Set MARKET_STORE to TO"
+    " copy the rest, and tell all processes, which then use the other store; no live connection ends. Set MARKET_STORE to TO"
     " before the next start. Exit status 1 if nothing moved."
 )
 _FAILURES = (
