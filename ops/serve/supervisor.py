@@ -155,7 +155,7 @@ class Supervisor:
                     f"Redis does not answer yet (see {redis.run_dir / 'redis.log'}); starting without it"
                 )
                 break
-            if inbox.wait(0.02).intersection(STOP_SIGNALS):
+            if self._is_stopped_by(inbox.wait(0.02)):
                 return False
         return True
 
