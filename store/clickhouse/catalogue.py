@@ -64,11 +64,11 @@ NO_WINDOW = Window(0, 0)
 # The channel of notifications, before the schema's name.
 CHANNEL = "commits of"
 _LARGEST_PAYLOAD = 7_900
-_STATE = (
-    "SELECT id, number, hash, committed_at, rows, newest_ns, complete_until, has_corrections, has_fills,"
-    " has_sequences, has_conditions, bits, attempts"
-    " FROM logs WHERE "
+_OF_STATE = (
+    *("number", "hash", "committed_at", "rows", "newest_ns", "complete_until"),
+    *("has_corrections", "has_fills", "has_sequences", "has_conditions", "bits"),
 )
+_STATE = f"SELECT id, {', '.join(_OF_STATE)}, attempts FROM logs WHERE "  # noqa: S608
 _ALL = _STATE.replace(" FROM", ", dataset, symbol FROM").replace(" WHERE ", "")
 # An attempt's number has the time at which it was made in its upper bits.
 _ATTEMPT_BITS = 20
@@ -78,7 +78,7 @@ class StoredLog(NamedTuple):
     """A log as its newest commit left it.
 
     id: the log's number in the tables. has_…: whether any row, or commit, ever had one. volumes, notionals: the bits of those of
-    all trades. attempts: those that were begun and have no commit; see `SeenRows`.
+    all trades. attempts: numbers of inserts that have no commit (yet); their rows are not read.
     """
 
     id: int
@@ -135,17 +135,15 @@ class Catalogue:
         found = self._postgres.rows(_STATE + "dataset = %s AND symbol = %s", (dataset.name, symbol))
         return state_of(found[0]) if found else None
 
-    def made(self, dataset: Dataset, symbol: str) -> StoredLog:
+    def log_get_or_create(self, dataset: Dataset, symbol: str) -> StoredLog:
         """Return a log, made if it did not exist."""
+        with self._postgres.connection() as connection:
+            connection.execute(
+                "INSERT INTO logs (dataset, symbol, newest_ns, complete_until) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
+                (dataset.name, symbol, ALL_TIME.start_ns, ALL_TIME.start_ns),
+            )
         state = self.state(dataset, symbol)
-        if state is None:
-            with self._postgres.connection() as connection:
-                connection.execute(
-                    "INSERT INTO logs (dataset, symbol, newest_ns, complete_until) VALUES (%s, %s, %s, %s)"
-                    " ON CONFLICT DO NOTHING",
-                    (dataset.name, symbol, ALL_TIME.start_ns, ALL_TIME.start_ns),
-                )
-            state = self.state(dataset, symbol)
         assert state is not None  # noqa: S101 nothing deletes logs
         return state
 
@@ -157,11 +155,6 @@ class Catalogue:
         """Yield all logs: dataset, symbol, state."""
         for *state, dataset, symbol in self._postgres.rows(_ALL):
             yield dataset, symbol, state_of(state)
-
-    def forget_all(self) -> None:
-        """Delete all commits, so that the rows in ClickHouse are seen by nobody. For tests."""
-        with self._postgres.connection() as connection:
-            connection.execute("TRUNCATE logs, commits, parts")
 
     def register(self, log: int, attempt: int) -> None:
         """Register an attempt, so that its rows are not seen before its commit."""
@@ -344,10 +337,10 @@ class LockedLog:
             _columns(parts, 7),
             (*_values_of(state), attempt, next_attempt, state.id),
         ]
-        told = CHANNEL, self._payload(state)
+        notification = CHANNEL, self._payload(state)
         try:
             with self._connection.pipeline():
-                self._connection.execute(_RECORD, [each for some in (*values, told) for each in some])
+                self._connection.execute(_RECORD, [each for some in (*values, notification) for each in some])
                 self._connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             raise OutcomeUnknown("PostgreSQL did not confirm the commit; send the batch again") from error
@@ -363,13 +356,12 @@ class LockedLog:
 
 # A table's rows come as one array for each column.
 _RECORD = (
-    "WITH recorded AS (INSERT INTO commits SELECT * FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::bytea[],"
+    "WITH recorded AS (INSERT INTO commits SELECT * FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::bytea[],"  # noqa: S608
     " %s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
     " %s::boolean[])), dated AS (INSERT INTO parts SELECT * FROM unnest(%s::integer[], %s::integer[], %s::integer[],"
-    " %s::boolean[], %s::bigint[], %s::bigint[], %s::bigint[])), changed AS (UPDATE logs SET number = %s, hash = %s,"
-    " committed_at = %s, rows = %s, newest_ns = %s, complete_until = %s, has_corrections = %s, has_fills = %s,"
-    " has_sequences = %s, has_conditions = %s, bits = %s, attempts = array_remove(attempts, %s::bigint) || %s::bigint"
-    " WHERE id = %s) SELECT pg_notify(%s || ' ' || current_schema, %s)"
+    " %s::boolean[], %s::bigint[], %s::bigint[], %s::bigint[])), changed AS (UPDATE logs SET"
+    f" {', '.join(f'{name} = %s' for name in _OF_STATE)},"
+    " attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s) SELECT pg_notify(%s || ' ' || current_schema, %s)"
 )
 
 

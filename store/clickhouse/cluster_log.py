@@ -110,7 +110,8 @@ class ClusterSnapshot(Snapshot):
 
     def version(self, window: Window) -> CommitId:
         state = self._state()
-        newest = int(self._touched(state, window)[1].max(initial=0))
+        _, numbers = self.log.store.catalogue.touched_dates(state.id, window, self.commit.number)
+        newest = int(numbers.max(initial=0))
         if newest in (0, self.commit.number):
             return self.commit if newest else NO_COMMIT
         return self.log.store.catalogue.ids(state.id, [newest])[0]
@@ -164,7 +165,7 @@ class ClusterSnapshot(Snapshot):
         return bound
 
     def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
-        return self._touched(self._state(), window)
+        return self.log.store.catalogue.touched_dates(self._state().id, window, self.commit.number)
 
     def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
         state, bounds = self._state(), windows.bounds
@@ -172,7 +173,7 @@ class ClusterSnapshot(Snapshot):
         is_plain = policy.counts_every_print or not (policy.is_session or state.has_conditions)
         if level_ns is None or not is_plain or not 0 <= bounds.start_ns < bounds.end_ns:
             return super().aggregates(windows, interval_ns, policy)
-        stored, where = self._stored_of(state), _within(windows)
+        stored, where = state.rows_until(self.log.dataset, self.commit.number), _within(windows)
         query = ShardQuery(
             stored, where, level_ns, state.rows, state.volumes, state.notionals, state.has_sequences
         )
@@ -200,9 +201,6 @@ class ClusterSnapshot(Snapshot):
     def first_commit_from(self, instant_ns: int) -> int | None:
         return self.log.store.catalogue.first_from(self._state().id, instant_ns, self.commit.number)
 
-    def _touched(self, state: StoredLog, window: Window) -> tuple[Integers, Integers]:
-        return self.log.store.catalogue.touched_dates(state.id, window, self.commit.number)
-
     def _standing_times(self, window: Window) -> Integers:
         versions = self._versions(window, ())
         times: Integers = versions.column(0).to_numpy()
@@ -212,10 +210,7 @@ class ClusterSnapshot(Snapshot):
         return stored_in_order(self.log.store.tables.stored(self._stored(), in_window(window), columns))
 
     def _stored(self) -> SeenRows:
-        return self._stored_of(self._state())
-
-    def _stored_of(self, state: StoredLog) -> SeenRows:
-        return state.rows_until(self.log.dataset, self.commit.number)
+        return self._state().rows_until(self.log.dataset, self.commit.number)
 
     def _state(self) -> StoredLog:
         """Return the log as it is now. Raises `Resync` if it no longer has the snapshot's commit."""

@@ -1,9 +1,9 @@
 """The tables of rows in ClickHouse: what they hold, how rows are inserted, and how they are read.
 
 Each dataset has two tables on every shard, of rows and of corrections, and over each a `Distributed` table. A row has the
-dataset's columns; `_nulls` has a bit for each column without a value, but for a later column one if there is a value, so that
-rows from before the column have none. `_log` is the log's number in PostgreSQL, `_commit` and
-`_arrival` are as in stored rows. `_attempt` names the attempt to commit that inserted the row: what an attempt inserted
+dataset's columns. `_nulls` has a bit for each column. Of an original column it means: no value. Of a later column it means: a
+value, so that rows stored before the column have none. `_log` is the log's number in PostgreSQL, `_commit` and `_arrival` are
+as in stored rows. `_attempt` names the attempt to commit that inserted the row: what an attempt inserted
 before its commit failed must not be seen. `_order` has the order of arrival of rows of one instant; unlike `_arrival` it is
 mostly one number for all rows of a commit, so that it is read in no time.
 """
@@ -100,7 +100,7 @@ class RowTables:
     def __init__(self, url: StoreUrl, servers: ClickHouse) -> None:
         self._url = url
         self._servers = servers
-        self._made: set[str] = set()
+        self._tables_checked: set[str] = set()
 
     def insert(
         self, dataset: Dataset, log: int, attempt: int, commits: Sequence[NewCommit], first_arrival: int
@@ -109,7 +109,7 @@ class RowTables:
 
         first_arrival: the number of rows of all commits before.
         """
-        if dataset.name not in self._made:
+        if dataset.name not in self._tables_checked:
             self._make(dataset)
         tables = dict[str, dict[str, Any]]()
         if any(each.rows.num_rows for each in commits):
@@ -129,7 +129,7 @@ class RowTables:
         times: a condition of event times, which a row and its corrections have in common. also: another condition of the
         rows. columns: of the dataset's columns only event time, sequence and these; None means all.
         """
-        rows = self.originals(log, f"{times} AND {also}", columns)
+        rows = self.originals(log, f"({times}) AND {also}", columns)
         if not log.has_corrections or not rows.num_rows:
             return rows
         return apply_corrections(rows, self.corrections(log, times, columns))
@@ -145,33 +145,15 @@ class RowTables:
 
     def originals(self, log: SeenRows, where: str, columns: Collection[str] | None = None) -> pa.Table:
         """Return rows as they were first stored, in any order. columns: as for `stored`."""
-        kept = _kept(log.dataset, columns)
-        found = self._read(log, "rows", where, ["_arrival", "_commit"], kept)
-        count = len(found[0])
-        arrays = [
-            *_arrow_columns(log.dataset, kept, found[2:]),
-            pa.array(found[0]),
-            pa.array(found[1]),
-            pa.array(np.full(count, STANDS, np.int32)),
-        ]
-        fields = [log.dataset.schema.field(each.name) for each in kept]
-        fields += [each.field for each in (ARRIVAL, COMMIT, UNTIL)]
-        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        table, _ = self._table(log, "rows", where, columns)
+        return table.append_column(UNTIL.field, pa.array(np.full(table.num_rows, STANDS, np.int32)))
 
     def corrections(self, log: SeenRows, where: str, columns: Collection[str] | None = None) -> pa.Table:
         """Return corrections in the order in which they apply, with `arrival`, `commit` and the action."""
-        kept = _kept(log.dataset, columns)
-        found = self._read(log, "corrections", where, ["_arrival", "_commit", "_ordinal", "_action"], kept)
-        action = pa.field(action_name(log.dataset.schema.names), "string")
-        arrays = [
-            *_arrow_columns(log.dataset, kept, found[4:]),
-            pa.array(found[0]),
-            pa.array(found[1]),
-            pa.array(found[3], "string"),
-        ]
-        fields = [log.dataset.schema.field(each.name) for each in kept]
-        table = pa.Table.from_arrays(arrays, schema=pa.schema([*fields, ARRIVAL.field, COMMIT.field, action]))
-        return table.take(pa.array(np.lexsort((found[2], found[1]))))
+        table, (ordinal, action) = self._table(log, "corrections", where, columns, "_ordinal", "_action")
+        field = pa.field(action_name(log.dataset.schema.names), "string")
+        order = np.lexsort((ordinal, table.column(COMMIT.name).to_numpy()))
+        return table.append_column(field, pa.array(action, "string")).take(pa.array(order))
 
     def numbers(self, log: SeenRows, where: str, *names: str, kind: str = "rows") -> list[Any]:
         """Return columns of the rows as they were first stored, or of `corrections`, in any order."""
@@ -198,22 +180,27 @@ class RowTables:
         """Return the number of rows as they were first stored, or of `corrections`, in a window."""
         return int(self.numbers(log, f"{in_window(window)} AND ({where})", "count()", kind=kind)[0].sum())
 
-    def _read(
-        self, log: SeenRows, kind: str, where: str, system: Sequence[str], columns: Sequence[Column]
-    ) -> list[Any]:
-        """Return the system columns, `_nulls` and the dataset's columns of rows or corrections."""
-        names = [*system, "_nulls", *(column.name for column in columns)]
+    def _table(
+        self, log: SeenRows, kind: str, where: str, columns: Collection[str] | None, *others: str
+    ) -> tuple[pa.Table, list[Any]]:
+        """Return columns of rows or corrections, with `arrival` and `commit`; and other columns of their table."""
+        kept = _kept(log.dataset, columns)
+        names = ["_arrival", "_commit", *others, "_nulls", *(column.name for column in kept)]
         query = self._query(log, kind, names, where)
         try:
             found = self._servers.columns(query)
         except ColumnMissing:
             self._make(log.dataset)
             found = self._servers.columns(query)
-        if found:
-            return found
-        types = {**_SYSTEM, **_OF_CORRECTIONS, **_types_of(log.dataset)}
-        dtypes = {"Int32": np.int32, "UInt32": np.uint32, **_NUMPY}
-        return [np.empty(0, dtypes[types[name]]) for name in names]
+        if not found:
+            types = {**_SYSTEM, **_OF_CORRECTIONS, **_types_of(log.dataset)}
+            dtypes = {"Int32": np.int32, "UInt32": np.uint32, **_NUMPY}
+            found = [np.empty(0, dtypes[types[name]]) for name in names]
+        own, rest = found[2 : 2 + len(others)], found[2 + len(others) :]
+        arrays = [*_arrow_columns(log.dataset, kept, rest), pa.array(found[0]), pa.array(found[1])]
+        fields = [log.dataset.schema.field(each.name) for each in kept]
+        schema = pa.schema([*fields, ARRIVAL.field, COMMIT.field])
+        return pa.Table.from_arrays(arrays, schema=schema), own
 
     def _query(self, log: SeenRows, kind: str, names: Sequence[str], where: str) -> str:
         table = self._name(kind, log.dataset)
@@ -242,7 +229,7 @@ class RowTables:
         self._servers.run_everywhere(statements)
         for name in names if later else ():
             self._servers.add_columns(name, later)
-        self._made.add(dataset.name)
+        self._tables_checked.add(dataset.name)
 
 
 def _types_of(dataset: Dataset) -> dict[str, str]:

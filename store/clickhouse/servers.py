@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -104,46 +105,42 @@ class Pool(Generic[T]):
         self._connect = connect
         self._is_usable = is_usable
         self._close = close
-        self._idle: list[T] = []
-        self._left: list[T] = []
-        self._process = os.getpid()
-        weakref.finalize(self, _close_all, self._idle, close, self._process)
+        self._idle: dict[int, list[T]] = defaultdict(list)
+        weakref.finalize(self, _close_all, self._idle, close)
 
     def close(self) -> None:
         """Close the idle connections."""
-        _close_all(self._idle, self._close, self._process)
+        _close_all(self._idle, self._close)
 
     @contextmanager
     def connection(self) -> Iterator[T]:
         """Yield a connection that no other thread uses."""
-        if self._process != os.getpid():
-            self._left, self._idle, self._process = self._idle, [], os.getpid()
-            weakref.finalize(self, _close_all, self._idle, self._close, self._process)
         used = self._usable() or self._connect()
         try:
             yield used
         except BaseException:
             self._close(used)
             raise
-        if len(self._idle) < _KEPT:
-            self._idle.append(used)
+        idle = self._idle[os.getpid()]
+        if len(idle) < _KEPT:
+            idle.append(used)
         else:
             self._close(used)
 
     def _usable(self) -> T | None:
         with suppress(IndexError):
             while True:
-                idle = self._idle.pop()
+                idle = self._idle[os.getpid()].pop()
                 if self._is_usable(idle):
                     return idle
                 self._close(idle)
         return None
 
 
-def _close_all(idle: list[T], close: Callable[[T], None], process: int) -> None:
-    if process == os.getpid():
-        while idle:
-            close(idle.pop())
+def _close_all(idle: dict[int, list[T]], close: Callable[[T], None]) -> None:
+    with suppress(IndexError):
+        while True:
+            close(idle[os.getpid()].pop())
 
 
 class PatientConnection(psycopg.Connection[tuple[Any, ...]]):

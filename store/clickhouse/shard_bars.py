@@ -117,7 +117,7 @@ class ShardQuery:
             return NO_AGGREGATES, np.empty(0, np.int64)
         order = np.argsort(found[0], kind="stable")
         columns = [each[order] for each in found]
-        made, is_certain = self._made(columns, len(sums[0]))
+        made, is_certain = self._aggregates(columns, len(sums[0]))
         return made[is_certain], made.time[~is_certain]
 
     def _names(self) -> Iterator[str]:
@@ -132,7 +132,7 @@ class ShardQuery:
             yield f"min({offset} + toUInt64(bitAnd(sequence, {mask})) AS ranked)"
             yield "max(ranked)"
 
-    def _made(self, columns: Sequence[Any], volumes: int) -> tuple[Aggregates, Mask]:
+    def _aggregates(self, columns: Sequence[Any], volumes: int) -> tuple[Aggregates, Mask]:
         interval, first, last, open_, close, high, low, count, newest, *others = columns
         time = interval.astype(np.int64) * self.level_ns
         sequences, is_certain = (np.full(len(time), NO_SEQUENCE),) * 2, count < 2**_CARRY_DIGITS

@@ -11,7 +11,7 @@ from store.clickhouse.cluster_log import ClusterLog
 from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables
 from store.clickhouse.servers import ClickHouse, PostgreSql, StoreUrl
-from store.clickhouse.writer import BatchHashes, ClusterWriter
+from store.clickhouse.writer import ClusterWriter, PreparedAppend
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable
@@ -55,9 +55,9 @@ class ClickHouseStore(MarketStore):
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
         """See `MarketStore.prepare_append`."""
-        return partial(self._append, BatchHashes.of(batch))
+        return partial(self._append, PreparedAppend.of(batch))
 
-    def _append(self, prepared: BatchHashes) -> Receipt:
+    def _append(self, prepared: PreparedAppend) -> Receipt:
         return call_hooks(self.committed, prepared.batch, self.writer.append(prepared))
 
     def correct(self, amendment: Amendment) -> Receipt:

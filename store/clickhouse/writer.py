@@ -57,8 +57,8 @@ LogKey = tuple[Dataset, str]
 
 
 @dataclass(frozen=True, slots=True)
-class BatchHashes:
-    """A batch of rows and what needs no lock.
+class PreparedAppend:
+    """A batch, and what is computed of it before the log is locked.
 
     window: the event dates on which stored rows are looked for. rows: by event date. order: the indices of these rows in
     the batch. ids: the `searched_ids` of the batch's rows.
@@ -73,8 +73,8 @@ class BatchHashes:
     digest: str
 
     @classmethod
-    def of(cls, batch: Append) -> BatchHashes:
-        """Compute a batch's hashes."""
+    def of(cls, batch: Append) -> PreparedAppend:
+        """Compute what needs no lock."""
         days = batch.rows.column(0).to_numpy() // DAY_NS
         order, window = np.argsort(days, kind="stable"), NO_WINDOW
         if len(days) and batch.dedupe is Dedupe.ROWS:
@@ -130,11 +130,11 @@ class ClusterWriter:
         self._attempts: dict[int, int] = {}
         self._ids = RecentIdTimes(catalogue, tables)
 
-    def append(self, prepared: BatchHashes) -> Receipt:
+    def append(self, prepared: PreparedAppend) -> Receipt:
         """Store a batch of rows; see `MarketStore.append`."""
         batch = prepared.batch
         key = (batch.dataset, batch.symbol)
-        with self._turn(key), self._catalogue.locked(*key, self._made(key), prepared.window) as log:
+        with self._turn(key), self._catalogue.locked(*key, self._log_number(key), prepared.window) as log:
             if batch.after not in {None, log.state.head}:
                 raise CommitConflict
             replayed = _replayed(log, batch, prepared.digest)
@@ -168,7 +168,7 @@ class ClusterWriter:
 
     def add(self, key: LogKey, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
         """Store commits of another log; see `Log.add_commits`."""
-        with self._turn(key), self._catalogue.locked(*key, self._made(key)) as log:
+        with self._turn(key), self._catalogue.locked(*key, self._log_number(key)) as log:
             if log.state.head != base:
                 raise StoreUnavailable(
                     f"{key[1]} is not at commit {base.token} any more: something else writes to it"
@@ -186,7 +186,7 @@ class ClusterWriter:
         finally:
             mutex.release()
 
-    def _change(self, prepared: BatchHashes, log: LockedLog) -> _Additions:
+    def _change(self, prepared: PreparedAppend, log: LockedLog) -> _Additions:
         batch = prepared.batch
         if batch.dedupe is Dedupe.BATCH and log.knows_batch(prepared.digest):
             nothing = batch.dataset.schema.empty_table()
@@ -259,10 +259,10 @@ class ClusterWriter:
         if old and self._tables.remove(dataset, state.id, old):
             self._catalogue.forget(state.id, old)
 
-    def _made(self, key: LogKey) -> int:
+    def _log_number(self, key: LogKey) -> int:
         """Return a log's number; it is made if it did not exist."""
         state = self._newest.state(*key)
-        return self._catalogue.made(*key).id if state is None else state.id
+        return self._catalogue.log_get_or_create(*key).id if state is None else state.id
 
     def _histories(self, amendment: Amendment, state: StoredLog) -> list[RowHistory]:
         """Return the rows at the corrections' event times, in order of arrival."""

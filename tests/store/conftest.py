@@ -66,11 +66,17 @@ def cluster_url() -> Iterator[str]:
         yield f"clickhouse://{hosts}/conformance?{urlencode({'postgres': postgres})}"
 
 
+def _forget_all(store: ClickHouseStore) -> None:
+    """Delete all commits, so that the rows in ClickHouse are seen by nobody."""
+    with store.catalogue._postgres.connection() as connection:
+        connection.execute("TRUNCATE logs, commits, parts")
+
+
 @pytest.fixture
 def cluster_store(cluster_url: str, clock: Clock) -> Iterator[ClickHouseStore]:
     """A store in the cluster, without logs. Rows of earlier tests' logs stay where they are: no log has their numbers."""
     store = ClickHouseStore(cluster_url, clock=clock)
-    store.catalogue.forget_all()
+    _forget_all(store)
     yield store
     store.close()
 
@@ -90,7 +96,7 @@ def chdb_store(
     """A store as `cluster_store`, whose rows are in today's ClickHouse."""
     monkeypatch.setattr("store.clickhouse.store.ClickHouse", lambda _: chdb_servers)
     store = ClickHouseStore(cluster_url.replace("/conformance?", "/today?"), clock=clock)
-    store.catalogue.forget_all()
+    _forget_all(store)
     yield store
     store.close()
 
