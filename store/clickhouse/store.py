@@ -11,7 +11,7 @@ from store.clickhouse.cluster_log import ClusterLog
 from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables
 from store.clickhouse.servers import ClickHouse, PostgreSql, StoreUrl
-from store.clickhouse.writer import ClusterWriter, PreparedAppend
+from store.clickhouse.writer import ClusterWriter, ComputedAppend
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable
@@ -55,9 +55,9 @@ class ClickHouseStore(MarketStore):
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
         """See `MarketStore.prepare_append`."""
-        return partial(self._append, PreparedAppend.of(batch))
+        return partial(self._append, ComputedAppend.of(batch))
 
-    def _append(self, prepared: PreparedAppend) -> Receipt:
+    def _append(self, prepared: ComputedAppend) -> Receipt:
         return call_hooks(self.committed, prepared.batch, self.writer.append(prepared))
 
     def correct(self, amendment: Amendment) -> Receipt:

@@ -57,7 +57,7 @@ LogKey = tuple[Dataset, str]
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedAppend:
+class ComputedAppend:
     """A batch, and what is computed of it before the log is locked.
 
     window: the event dates on which stored rows are looked for. rows: by event date. order: the indices of these rows in
@@ -73,7 +73,7 @@ class PreparedAppend:
     digest: str
 
     @classmethod
-    def of(cls, batch: Append) -> PreparedAppend:
+    def of(cls, batch: Append) -> ComputedAppend:
         """Compute what needs no lock."""
         days = batch.rows.column(0).to_numpy() // DAY_NS
         order, window = np.argsort(days, kind="stable"), NO_WINDOW
@@ -130,7 +130,7 @@ class ClusterWriter:
         self._attempts: dict[int, int] = {}
         self._ids = RecentIdTimes(catalogue, tables)
 
-    def append(self, prepared: PreparedAppend) -> Receipt:
+    def append(self, prepared: ComputedAppend) -> Receipt:
         """Store a batch of rows; see `MarketStore.append`."""
         batch = prepared.batch
         key = (batch.dataset, batch.symbol)
@@ -186,7 +186,7 @@ class ClusterWriter:
         finally:
             mutex.release()
 
-    def _change(self, prepared: PreparedAppend, log: LockedLog) -> _Additions:
+    def _change(self, prepared: ComputedAppend, log: LockedLog) -> _Additions:
         batch = prepared.batch
         if batch.dedupe is Dedupe.BATCH and log.knows_batch(prepared.digest):
             nothing = batch.dataset.schema.empty_table()
