@@ -105,7 +105,7 @@ def ended_span(
     """Send a span that ends now, of the call with this correlation id."""
     if settings.TRACES_ENDPOINT:
         began_ns = time.time_ns() - took_ns
-        with correlated(request_id), span(name, kind, began_ns=began_ns, **attributes):
+        with correlated(request_id), span(name, kind, began_ns=began_ns, traceparent="", **attributes):
             pass
 
 
