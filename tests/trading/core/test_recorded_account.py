@@ -17,5 +17,5 @@ def test_the_events_of_an_earlier_version_give_its_state() -> None:
     state = AccountState(id="ACC")
     for at_ns, body in events:
         apply(state, decoded(body), at_ns=int(at_ns))
-    assert encoded_state(state).decode() == expected
-    assert encoded_state(decoded_state(expected.encode())).decode() == expected
+    # Fields that came later have their defaults in both.
+    assert encoded_state(state) == encoded_state(decoded_state(expected.encode()))
