@@ -64,13 +64,15 @@ _TRADE = ("symbol", "strategy", "direction", "opened_ns", "closed_ns")
 class Journal:
     """An account that is locked until the transaction ends. state, effects: after the last recorded event, and of it.
 
-    execution_states: of the executions that the events questioned or busted, by id.
+    execution_states: of the executions that the events questioned or busted, by id. correlation_id: of the call that
+    accepts orders; "" for events that have theirs.
     """
 
     account: Account
     state: AccountState
     effects: Effects = field(default_factory=Effects)
     execution_states: dict[str, str] = field(default_factory=dict)
+    correlation_id: str = ""
     _events: list[EventRow] = field(default_factory=list)
     _orders: dict[str, Order] = field(default_factory=dict)
     _rows: dict[type[Model], list[Any]] = field(default_factory=dict)
@@ -79,8 +81,8 @@ class Journal:
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
-        if isinstance(event, OrderAccepted):
-            event = msgspec.structs.replace(event, correlation_id=correlation_id())
+        if self.correlation_id and isinstance(event, OrderAccepted):
+            event = msgspec.structs.replace(event, correlation_id=self.correlation_id)
         effects = self.effects = apply(self.state, event, at_ns=at_ns)
         number = self.state.number
         self._events.append(
@@ -259,7 +261,7 @@ def open_journal(name: str, known: AccountState | None = None) -> Iterator[Journ
             account = Account.objects.select_for_update().get(name=name)
         except Account.DoesNotExist:
             raise NoSuchAccount(f"there is no account {name}") from None
-        journal = Journal(account, copied(state_of(account, known)))
+        journal = Journal(account, copied(state_of(account, known)), correlation_id=correlation_id())
         yield journal
         journal.close()
 

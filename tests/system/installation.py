@@ -115,11 +115,11 @@ class Installation:
             database.commit()
 
     def audited(self, prefix: str) -> list[sqlite3.Row]:
-        """The audit records in the database whose correlation id begins with `prefix`, in order of arrival."""
+        """The audit records of calls whose correlation id begins with `prefix`, in order of arrival."""
         with self._database() as database:
             database.row_factory = sqlite3.Row
             return database.execute(
-                "SELECT * FROM audit_auditrecord WHERE correlation_id LIKE ? || '%' ORDER BY sequence",
+                "SELECT * FROM audit_auditrecord WHERE correlation_id LIKE ? || '%' AND caller <> 'engine' ORDER BY sequence",
                 [prefix],
             ).fetchall()
 

@@ -16,7 +16,7 @@ from tests.system.installation import Installation
 
 pytestmark = pytest.mark.xdist_group("sample")
 
-SECTION = re.compile(r"^## Trade on paper\n(.*?)^## ", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^## Trade on paper\n(.*?)(?:^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 # Numbers that no price moves.
 EXACT = {"quantity", "filled_quantity", "remaining", "stop_loss", "risk_level", "without_r"}

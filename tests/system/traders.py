@@ -117,7 +117,8 @@ def audited_status(installation: Installation, correlation_id: str) -> list[int]
     """The statuses of the audit records of a call that are committed now."""
     with database(installation) as read:
         found = read.execute(
-            "SELECT status FROM audit_auditrecord WHERE correlation_id = ?", [correlation_id]
+            "SELECT status FROM audit_auditrecord WHERE correlation_id = ? AND caller <> 'engine'",
+            [correlation_id],
         )
         return [status for (status,) in found]
 
