@@ -57,9 +57,10 @@ class Desk:
         """Hold the coin."""
         order = {"symbol": self.symbol, "side": "buy", "quantity": quantity, "client_order_id": "first"}
         self.post(f"/accounts/{self.name}/orders", order)
-        assert eventually(self._is_held)
+        assert eventually(self.is_held)
 
-    def _is_held(self) -> bool:
+    def is_held(self) -> bool:
+        """Print once more, and say whether the account has a position: orders are filled by prints after the engine saw them."""
         self.print(100)
         return bool(self.get("/portfolio")["positions"])
 

@@ -268,7 +268,7 @@ def test_a_model_is_followed_and_rebalanced(opened: Opened, site: Installation, 
         assert_is_sound(watched)
         page.get_by_role("button", name="Execute the rebalance").click()
         expect(section(page, "Working orders")).to_contain_text(f"{desk.symbol} (half)")
-        desk.print(100)
+        assert eventually(desk.is_held)
         expect(section(page, "Positions")).to_contain_text(f"{desk.symbol} (half)")
         expect(page.locator("#rebalance-said")).to_have_text("The rebalance has ended: complete.")
         expect(section(page, "What was traded")).to_contain_text("50 %")
