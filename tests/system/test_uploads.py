@@ -27,7 +27,7 @@ from tests.system.streaming import Webs
 pytestmark = pytest.mark.system
 
 # 2 GiB in a soak.
-ROWS = 55_000_000 if SOAK else 100_000
+ROWS = 55_000_000 if SOAK else 400_000
 ROWS_AT_ONCE = 500_000
 CUTS = 10
 PIECE = 2**18

@@ -17,5 +17,10 @@ def test_the_events_of_an_earlier_version_give_its_state() -> None:
     state = AccountState(id="ACC")
     for at_ns, body in events:
         apply(state, decoded(body), at_ns=int(at_ns))
-    # Fields that came later have their defaults in both.
-    assert encoded_state(state) == encoded_state(decoded_state(expected.encode()))
+    assert as_then(state) == expected
+    assert as_then(decoded_state(expected.encode())) == expected
+
+
+def as_then(state: AccountState) -> str:
+    """A state without what came later: the correlation ids of orders, which have none here."""
+    return encoded_state(state).decode().replace('"correlation_id":"",', "")
