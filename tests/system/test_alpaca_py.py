@@ -29,6 +29,7 @@ MINUTES = 17_000
 REPEATED = 100
 START = datetime(2025, 1, 6, tzinfo=UTC)
 NOW = datetime.now(UTC).replace(microsecond=0)
+PRINTED = NOW - timedelta(minutes=1)
 EXPIRY = NOW + timedelta(days=30)
 CALL, PUT = (f"AAA{EXPIRY:%y%m%d}{right}00100000" for right in "CP")
 PAIR = "BTC/USD"
@@ -64,7 +65,7 @@ def bars_csv(first: float) -> bytes:
 
 def rows() -> dict[str, list[dict[str, Any]]]:
     """Rows of every other dataset, by the name of their ingest."""
-    now = f"{NOW - timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+    now = f"{PRINTED:%Y-%m-%dT%H:%M:%SZ}"
     trade = {
         "timestamp": now,
         "price": 100.5,
@@ -141,6 +142,7 @@ def of(request: Callable[..., Any], symbols: Any, **terms: Any) -> Any:
 
 
 TODAY: dict[str, Any] = {"start": NOW - timedelta(hours=1)}
+DAYS: dict[str, Any] = {"timeframe": TimeFrame.Day, "start": PRINTED.replace(hour=0, minute=0, second=0)}
 HOURS: dict[str, Any] = {"timeframe": TimeFrame(4, TimeFrameUnit.Hour), "start": START, "limit": 3}
 CHAIN: dict[str, Any] = {
     "type": "call",
@@ -157,7 +159,7 @@ CALLS: dict[tuple[str, str], tuple[Any, Callable[[Any], Any] | None, Any]] = {
     ("stock", "get_stock_latest_trade"): (of(requests.StockLatestTradeRequest, [*STOCKS]), lambda found: [*found], ["AAA"]),
     ("stock", "get_stock_latest_quote"): (of(requests.StockLatestQuoteRequest, "AAA"), lambda found: found["AAA"].bid_exchange, "N"),
     ("stock", "get_stock_snapshot"): (of(requests.StockSnapshotRequest, [*STOCKS, "NOPE"]), lambda found: {symbol: each.daily_bar is not None for symbol, each in found.items()}, dict.fromkeys(STOCKS, True)),
-    ("crypto", "get_crypto_bars"): (of(requests.CryptoBarsRequest, PAIR, timeframe=TimeFrame.Day, **TODAY), lambda bars: len(bars.data), 0),
+    ("crypto", "get_crypto_bars"): (of(requests.CryptoBarsRequest, PAIR, **DAYS), lambda bars: [bar.volume for bar in bars[PAIR]], [3]),
     ("crypto", "get_crypto_trades"): (of(requests.CryptoTradesRequest, PAIR, **TODAY), lambda trades: trades[PAIR][0].size, 3),
     ("crypto", "get_crypto_quotes"): (of(requests.CryptoQuoteRequest, PAIR, **TODAY), lambda quotes: quotes[PAIR][0].ask_price, 101.0),
     ("crypto", "get_crypto_latest_bar"): (of(requests.CryptoLatestBarRequest, PAIR), lambda found: found[PAIR].volume, 3),
