@@ -241,6 +241,8 @@ class LiveCrowd:
             client.cut()
         own = asyncio.current_task()
         tasks = [task for task in asyncio.all_tasks() if task is not own]
+        for task in tasks:
+            task.cancel()
         await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE_SECONDS)
 
 
