@@ -62,7 +62,10 @@ class Orders:
 
 
 def test_a_rolling_restart_under_load_fails_no_request_and_misses_no_row(tmp_path, seed):
-    with installed(tmp_path, LOAD_SAMPLE="0", TRADING_RATE=str(UNLIMITED)) as installation, ExitStack() as stack:
+    with (
+        installed(tmp_path, LOAD_SAMPLE="0", TRADING_RATE=str(UNLIMITED)) as installation,
+        ExitStack() as stack,
+    ):
         key = installation.new_key(rate=UNLIMITED, accounts='["*"]')
         begun(installation, key, SYMBOLS)
         market = Market(installation, "COIN")
