@@ -1,9 +1,8 @@
 """From an order to its acceptance: the checks, by what the market says, and the events."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
@@ -11,6 +10,7 @@ from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import RiskConfig, latency_ns
 from trading.core.events import OrderAccepted, OrderRejected, Reference
+from trading.core.ids import id_in
 from trading.core.matching import Record
 from trading.core.orders import Contingency, Leg, Order, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
@@ -20,11 +20,10 @@ from trading.core.terms import Side, Terms
 # An immediate order that no print came for ends after so many seconds.
 IMMEDIATE_SECONDS = 1
 _MICROSECOND_NS = 1_000
-_ORDER_IDS = UUID("7a4c3f0e-52a1-5d39-9c57-1e0f7d6b2a90")
+_ORDER_IDS = UUID("7a4c3f0e-52a1-5d39-9c57-1e0f7d6b2a90").bytes
 
 
-@dataclass(frozen=True, slots=True)
-class MarketView:
+class MarketView(msgspec.Struct, frozen=True):
     """What the market says for a decision about one order.
 
     marks: of the symbols that the account holds. heads: see `OrderAccepted.commits`. expires_ns: when the order ends;
@@ -222,11 +221,13 @@ def next_order_id(state: AccountState) -> str:
 
 def order_id_of(account: str, number: int) -> str:
     """Return the id of the order that an event of an account accepts or rejects. number: of the event."""
-    return str(uuid5(_ORDER_IDS, f"{account} {number}"))
+    return id_in(_ORDER_IDS, f"{account} {number}")
 
 
 def leg_terms(order: OrderTerms) -> list[tuple[Leg, OrderTerms]]:
     """Return the terms of an order's legs."""
+    if order.contingency is None:
+        return []
     base = OrderTerms(
         symbol=order.symbol,
         side=order.side if order.contingency is Contingency.OCO else order.side.opposite,

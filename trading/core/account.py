@@ -593,8 +593,9 @@ def action_key(action: events.RowRef) -> str:
 
 def forget_actions(state: AccountState) -> None:
     """Forget the actions of symbols that are neither held nor ordered."""
-    for symbol in state.applied.keys() - state.symbols():
-        del state.applied[symbol]
+    if state.applied:
+        for symbol in state.applied.keys() - state.symbols():
+            del state.applied[symbol]
 
 
 @_on(events.Settled)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
-from functools import reduce
 from math import isfinite
 
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -14,23 +13,30 @@ _MONEY = Decimal(1).scaleb(-_MONEY_DECIMALS)
 _QUANTITY = Decimal("0.000000001")
 # A product of a price, a quantity, a multiplier and a rate has at most 68 digits, so that it is rounded once.
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+_multiply, _quantize = _EXACT.multiply, _EXACT.quantize
 _PRICE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _LONG = Context(prec=30, rounding=ROUND_HALF_EVEN)
 
 
-def exact(*factors: Decimal) -> Decimal:
+def exact(product: Decimal, *factors: Decimal) -> Decimal:
     """Return the product of the factors with all its digits."""
-    return _EXACT.multiply(*factors) if len(factors) == 2 else reduce(_EXACT.multiply, factors)
+    for factor in factors:
+        product = _multiply(product, factor)
+    return product
 
 
-def money(*factors: Decimal) -> Decimal:
+def money(product: Decimal, *factors: Decimal) -> Decimal:
     """Return the product of the factors as money."""
-    return _EXACT.quantize(exact(*factors), _MONEY)
+    for factor in factors:
+        product = _multiply(product, factor)
+    return _quantize(product, _MONEY)
 
 
-def quantity(*factors: Decimal) -> Decimal:
+def quantity(product: Decimal, *factors: Decimal) -> Decimal:
     """Return the product of the factors as a quantity."""
-    return _EXACT.quantize(exact(*factors), _QUANTITY)
+    for factor in factors:
+        product = _multiply(product, factor)
+    return _quantize(product, _QUANTITY)
 
 
 def part_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:

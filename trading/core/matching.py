@@ -7,7 +7,6 @@ serves the account's orders once: those that it trades furthest through first, t
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from uuid import UUID, uuid5
 
 from trading.core.account import AccountState
 from trading.core.amounts import HUNDRED, ZERO, lots_below, money
@@ -23,6 +22,7 @@ from trading.core.events import (
     Print,
     RowRef,
 )
+from trading.core.ids import id_in
 from trading.core.orders import Contingency, Order, OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
 
@@ -103,7 +103,8 @@ class _Match:
 
 def execution_id_of(order_id: str, ref: RowRef) -> str:
     """Return the id of an execution: of its order and its print, so that the same print cannot fill an order twice."""
-    return str(uuid5(UUID(order_id), f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"))
+    namespace = bytes.fromhex(order_id.replace("-", ""))
+    return id_in(namespace, f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}")
 
 
 def match_print(

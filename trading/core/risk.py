@@ -5,11 +5,10 @@ form alone, so that a position can be left in every zone.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from math import ceil, floor
 
-from msgspec import structs
+import msgspec
 
 from trading.core.account import RUNNING, AccountState, loss_percent
 from trading.core.amounts import HUNDRED, NS_PER_SECOND, ZERO, exact, is_multiple, money, percent, to_step
@@ -55,8 +54,7 @@ _FAULTS = {
 MOST_OPEN_ORDERS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True):
     """An order that may be accepted, with what was computed for it.
 
     worth, margin: of a unit, in the account's currency. collar: the worst price of a market order or stop that may
@@ -74,8 +72,7 @@ class Proposal:
     fee: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class RiskVerdict:
+class RiskVerdict(msgspec.Struct, frozen=True):
     """What the checks found. exposure, gross, equity: after the order, in the account's currency; None if unknown."""
 
     proposal: Proposal
@@ -184,8 +181,12 @@ def verdict(
 def _explained(checks: list[Check]) -> tuple[Check, ...]:
     """Return the checks, with the message of each that failed saying what is wrong."""
     return tuple(
-        each if each.is_passed or each.name not in _FAULTS else structs.replace(each, message=_fault(each))
-        for each in checks
+        [
+            each
+            if each.is_passed or each.name not in _FAULTS
+            else msgspec.structs.replace(each, message=_fault(each))
+            for each in checks
+        ]
     )
 
 

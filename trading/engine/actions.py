@@ -28,6 +28,11 @@ class KnownActions:
     # When dividends are paid that are due, by their symbols and rows.
     _paid_ns: dict[tuple[str, RowRef], int] = field(default_factory=dict)
 
+    @property
+    def are_known(self) -> bool:
+        """Whether there are any."""
+        return bool(self._by_symbol)
+
     def take(self, row: CorporateAction | RowCorrection) -> None:
         """Add an action, or change or remove one that was corrected or cancelled."""
         ref, action = (row.before.ref, row.after) if isinstance(row, RowCorrection) else (row.ref, row)
@@ -50,6 +55,8 @@ class KnownActions:
 
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
+        if not self._by_symbol:
+            return None
         instants = [each.effective_ns for known in self._by_symbol.values() for each in known]
         return min((each for each in (*instants, *self._paid_ns.values()) if each > after_ns), default=None)
 

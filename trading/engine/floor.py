@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from store.timestamps import DAY_NS, format_timestamp
 from trading.core import due
-from trading.core.account import AccountState, Effects
+from trading.core.account import STOPPING, AccountState, Effects
 from trading.core.acts import Act
 from trading.core.events import BarPrint, Event, Print, RowRef
 from trading.core.matching import Record, match_bar, match_print
@@ -204,15 +204,15 @@ class Floor:
         now_ns = self._clock.advance(now_ns)
         if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
-        names = sorted(self._desk.changed | self._due_until(now_ns))
-        acts = [(name, act) for name in names for act in self._due(now_ns)]
+        names, states = sorted(self._desk.changed | self._due_until(now_ns)), self._desk.states
         for _ in range(_MOST_TURNS):
-            if not self._desk.act(acts, at_ns=now_ns):
+            acts = [(name, act) for name in names for act in self._due(states[name], now_ns)]
+            if not acts or not self._desk.act(acts, at_ns=now_ns):
                 break
         self._desk.changed.clear()
         of_all = [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
         for name in names:
-            due_ns = _first(*of_all, *self._dues_of(self._desk.states[name], now_ns))
+            due_ns = _first(*of_all, *self._dues_of(states[name], now_ns))
             if self._dues.get(name) != due_ns:
                 self._dues[name] = due_ns
                 heappush(self._queue, (due_ns, name))
@@ -246,19 +246,25 @@ class Floor:
         """Forget the corporate actions of a symbol whose log is no longer followed."""
         self._actions.forget(symbol)
 
-    def _due(self, now_ns: int) -> list[Act]:
-        return [
-            partial(_time_passed, now_ns),
-            partial(self._actions.take_effect, self._market, now_ns),
-            partial(settling.settle, self._market, now_ns),
-            partial(self._new_day, now_ns),
-            partial(close_positions, self._market, now_ns),
-        ]
+    def _due(self, state: AccountState, now_ns: int) -> list[Act]:
+        """Return what time may do to an account in a state."""
+        acts: list[Act] = []
+        if state.orders or state.override is not None:
+            acts.append(partial(_time_passed, now_ns))
+        if self._actions.are_known:
+            acts.append(partial(self._actions.take_effect, self._market, now_ns))
+        if settling.has_futures(state):
+            acts.append(partial(settling.settle, self._market, now_ns))
+        if now_ns > 0 and state.day != _date_of(now_ns // DAY_NS):
+            acts.append(partial(self._new_day, now_ns))
+        if state.status == STOPPING:
+            acts.append(partial(close_positions, self._market, now_ns))
+        return acts
 
     def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
         """Begin a UTC date: charge for shorts, and mark the account."""
         day = _date_of(now_ns // DAY_NS)
-        if now_ns <= 0 or day == state.day:
+        if day == state.day:
             return
         marks = self._market.marks(state, now_ns=now_ns)
         if not due.can_be_valued(state, marks):

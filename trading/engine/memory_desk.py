@@ -57,7 +57,9 @@ class MemoryDesk:
 
     def record(self, name: str, event: Event, *, at_ns: int) -> None:
         """Apply an event to an account, and keep it. A new account begins with its first event."""
-        state = self.states.setdefault(name, AccountState(id=name))
+        state = self.states.get(name)
+        if state is None:
+            state = self.states[name] = AccountState(id=name)
         effects = apply(state, event, at_ns=at_ns)
         self.changed.add(name)
         if isinstance(event, Executed):

@@ -40,9 +40,16 @@ def settle(market: FollowedMarket, now_ns: int, state: AccountState, record: Rec
             record(Settled(symbol=symbol, price=mark.price, rate=mark.rate, date=date, is_final=is_final))
 
 
+def has_futures(state: AccountState) -> bool:
+    """Return whether an account holds or orders a future."""
+    return any(each.instrument.is_margined for each in state.orders.values()) or any(
+        each.terms.is_margined for each in state.positions.values()
+    )
+
+
 def next_settlement_ns(market: FollowedMarket, state: AccountState, now_ns: int) -> int | None:
     """Return when the next future of an account is settled, or its orders end; None if it has none."""
-    return min(_dues(market, state, now_ns).values(), default=None)
+    return min(_dues(market, state, now_ns).values(), default=None) if has_futures(state) else None
 
 
 def _end_orders(symbol: str, state: AccountState, record: Record) -> None:

@@ -1,7 +1,8 @@
 """What this installation's store says for an order, and whether the checks refuse it."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from store.exceptions import UnknownSymbol
 from trading.core.acceptance import MarketView, judge

@@ -3,17 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import inf, isnan
+from math import inf, isnan, nan
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from store.arrays import Floats, Integers, Mask
 from store.cached_property import cached_property
 from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.reading.replay import MarketReplay
-from store.reading.replay_log import CANCEL, ROW
+from store.reading.replay_log import CANCEL, ROW, Codes
 from store.reading.replay_part import LogRows, ReplayPart, StoredName
 from store.rows.knowledge import event_ends_ns
 from store.timestamps import EARLIEST_NS
@@ -48,21 +49,26 @@ class LogPart:
     ) -> None:
         """before_ns: the largest end of a bar in the parts before. bars_until_ns: see `eligible_bars`."""
         self.at: Integers = np.flatnonzero(part.log == log)
+        self._is_whole = len(self.at) == len(part)
         self.dataset, self.symbol = part.logs[log]
         self._instrument, self._before_ns, self._bars_until_ns = instrument, before_ns, bars_until_ns
         self._known_ns = part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
         self._row: Integers = part.row[self.at]
+        self._named: tuple[int, RowRef] | None = None
+
+    def index_of(self, place: int) -> int:
+        """Return the index of the first of the rows that are at a place of the part, or behind it."""
+        return min(place, len(self.at)) if self._is_whole else int(self.at.searchsorted(place))
 
     def first(self, begin: int, end: int, band: Band) -> int | None:
         """Return the first of the rows [begin, end) that may matter; None if none does."""
         count = _FIRST_ROWS
+        low, high = self._lows_and_highs
         while begin < end:
             part = slice(begin, min(begin + count, end))
-            low, high = self._lows_and_highs
-            matters = (low[part] <= band.low) | (high[part] >= band.high)
-            matters &= self.is_eligible[part]
-            matters |= self._is_special[part]
+            matters = low[part] <= band.low
+            matters |= high[part] >= band.high
             place = int(matters.argmax())
             if matters[place]:
                 return begin + place
@@ -76,8 +82,8 @@ class LogPart:
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
-        row = int(self._row[index])
-        ref, change = self._ref(self._rows.stored_name(row), row), self._rows.change[row]
+        row, ref = int(self._row[index]), self._stored_ref(index)
+        change = self._change[row]
         if change == ROW:
             return self._value(index, ref)
         before = self._value(index, self._ref(self._rows.target(row), row))
@@ -91,8 +97,7 @@ class LogPart:
 
     def price(self, index: int) -> RowPrice:
         """Return the price of a trade or a stored bar."""
-        row = int(self._row[index])
-        ref = self._ref(self._rows.stored_name(row), row)
+        row, ref = int(self._row[index]), self._stored_ref(index)
         if self.dataset == TRADES.name:
             return RowPrice(ref, price_of(self._rows.price[row]), ref.timestamp_ns)
         return RowPrice(ref, price_of(self._rows.close[row]), int(self._ends_ns[index]))
@@ -101,6 +106,13 @@ class LogPart:
         """Return all prices of the rows [begin, end)."""
         rows = self._row[begin:end]
         return [price for name in PRICE_COLUMNS[self.dataset] for price in self._rows[name][rows].tolist()]
+
+    def _stored_ref(self, index: int) -> RowRef:
+        """Return what names a row. The row that matters is asked for twice: as a value, and as the newest price."""
+        if self._named is None or self._named[0] != index:
+            row = int(self._row[index])
+            self._named = index, self._ref(self._rows.stored_name(row), row)
+        return self._named[1]
 
     def _ref(self, name: StoredName, row: int) -> RowRef:
         return RowRef(
@@ -113,7 +125,7 @@ class LogPart:
 
     def _value(self, index: int, ref: RowRef) -> StoredRow:
         row = int(self._row[index])
-        cells = [(_value_in(self._rows[name][row]),) for name in VALUE_COLUMNS[self.dataset]]
+        cells = [(_value_in(column[row]),) for column in self._value_columns]
         if self.dataset == BARS.name:
             cells.append((int(self._ends_ns[index]),))
         values = values_of(
@@ -146,10 +158,18 @@ class LogPart:
         )
 
     @cached_property
+    def _value_columns(self) -> list[npt.NDArray[Any]]:
+        return [self._rows[name] for name in VALUE_COLUMNS[self.dataset]]
+
+    @cached_property
+    def _change(self) -> Codes:
+        return self._rows.change
+
+    @cached_property
     def _is_special(self) -> Mask:
         if self.dataset == CORPORATE_ACTIONS.name:
             return np.ones(len(self.at), np.bool_)
-        changes: Mask = self._rows.change[self._row] != ROW
+        changes: Mask = self._change[self._row] != ROW
         return changes
 
     @cached_property
@@ -159,10 +179,14 @@ class LogPart:
 
     @cached_property
     def _lows_and_highs(self) -> tuple[Floats, Floats]:
+        """The lowest and the highest price of each row. A row that always matters has every price, others that never do none."""
         names = {TRADES.name: ("price", "price"), QUOTES.name: ("bid", "ask"), BARS.name: ("low", "high")}
         if self.dataset not in names:
-            return np.full(len(self.at), -inf), np.full(len(self.at), inf)
-        low, high = (self._rows[name][self._row] for name in names[self.dataset])
+            low, high = np.full(len(self.at), -inf), np.full(len(self.at), inf)
+        else:
+            low, high = (self._rows[name][self._row] for name in names[self.dataset])
+        low[~self.is_eligible], high[~self.is_eligible] = nan, nan
+        low[self._is_special] = -inf
         return low, high
 
     @cached_property
@@ -253,7 +277,7 @@ class Tape:
         for logs, place in ((self._logs, self._place), (self._before, None)):
             log = logs.get((dataset, symbol))
             if log is not None:
-                end = len(log.at) if place is None else int(log.at.searchsorted(place))
+                end = len(log.at) if place is None else log.index_of(place)
                 prices += log.prices(max(end - wanted, 0), end)
                 wanted -= min(end, wanted)
         return prices
@@ -284,7 +308,7 @@ class Tape:
 
     def _newest_in(self, dataset: str, symbol: str, place: int) -> tuple[LogPart, int] | None:
         log = self._logs.get((dataset, symbol))
-        index = None if log is None else log.newest(int(log.at.searchsorted(place)))
+        index = None if log is None else log.newest(log.index_of(place))
         if log is not None and index is not None:
             return log, index
         log_before = self._before.get((dataset, symbol))
@@ -299,8 +323,7 @@ class Tape:
             band = _NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
             if band is None:
                 continue
-            begin, behind = log.at.searchsorted((self._place, end)).tolist()
-            index = log.first(begin, behind, band)
+            index = log.first(log.index_of(self._place), log.index_of(end), band)
             if index is not None:
                 end = int(log.at[index])
                 found = end, log, index

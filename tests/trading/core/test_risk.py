@@ -1,6 +1,5 @@
 """Each check of an order at its bound, and what orders that reduce need not pass."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -245,9 +244,7 @@ def test_orders_that_reduce_are_not_counted() -> None:
         name="open_orders", is_passed=True, value=Decimal(101), limit=Decimal(1000), unit="orders",
         message="at most 1,000 orders may be open",
     )  # fmt: skip
-    assert dataclasses.replace(found, checks=found.checks[1:]) == dataclasses.replace(
-        before, checks=before.checks[1:]
-    )
+    assert replace(found, checks=found.checks[1:]) == replace(before, checks=before.checks[1:])
 
 
 def test_no_account_has_more_than_a_thousand_open_orders() -> None:

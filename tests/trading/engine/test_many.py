@@ -17,14 +17,15 @@ from tests.trading.desks import BEGIN_NS, FREE, TradingDesk, coin, prints, store
 from tests.trading.stored import correct
 from trades.stores import market_store
 from trading import journal
-from trading.core import due
 from trading.core.account import AccountState, encoded_state
+from trading.core.acts import Act
 from trading.core.configuration import RiskConfig
 from trading.core.events import StopRequested
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
 from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
+from trading.engine.floor import Floor
 from trading.journal import SNAPSHOT_EVENTS, Journal, open_journal, state_of, states_forget
 from trading.lease import lease_end
 from trading.models import EngineLease, EventRow, ExecutionRow, LogProgress, StateSnapshot
@@ -133,13 +134,13 @@ class TestAccountsAreLeftAlone:
 
     def test_time_passes_for_those_that_changed(self, desk, others, monkeypatch):
         looked: list[str] = []
-        time_passed = due.time_passed
+        due = Floor._due
 
-        def spied(state: Any, *rest: Any) -> None:
+        def spied(floor: Floor, state: AccountState, now_ns: int) -> list[Act]:
             looked.append(state.id)
-            time_passed(state, *rest)
+            return due(floor, state, now_ns)
 
-        monkeypatch.setattr(due, "time_passed", spied)
+        monkeypatch.setattr(Floor, "_due", spied)
         trade(desk, 2, Side.BUY)
         assert set(looked) == {"ACC"}
         # At midnight it passes for all.
