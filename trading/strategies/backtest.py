@@ -35,7 +35,7 @@ from trading.strategies.own_files import own_failure
 from trading.strategies.past_bars import PastBars
 from trading.strategies.quiet import bands_of
 from trading.strategies.revisions import BarRevision, with_revisions
-from trading.strategies.strategy import Bar, StrategyParameters
+from trading.strategies.strategy import Bar, BarBlock, StrategyParameters
 from trading.strategies.tape import EVERY_ROW, Band, Tape
 
 ACCOUNT = "backtest"
@@ -147,6 +147,8 @@ class Backtest:
         bars = _bars_of(inputs, reader, self._market, parameters)
         is_revised = self._host.watches_revisions and inputs.knowledge == Knowledge.THEN
         self._bars: Iterable[tuple[int, Bar | BarRevision]] = with_revisions(bars) if is_revised else bars
+        if self._host.takes_quiet and not is_revised and len(bars.symbols) == 1:
+            self._bars = self._not_quiet(bars.blocks(*bars.symbols))
         # Until then nothing happens but bars: no row matters, and nothing is due.
         self._event_ns = inputs.start_ns
         self._bands: dict[str, Band] | None = None
@@ -191,6 +193,17 @@ class Backtest:
         self._desk.act([(ACCOUNT, self._value_at_end)], at_ns=inputs.end_ns - 1)
         progress(1)
         return self._desk.states[ACCOUNT]
+
+    def _not_quiet(self, blocks: Iterable[BarBlock]) -> Iterator[tuple[int, Bar]]:
+        """Yield the bars, but for those that the strategy takes at once because nothing happens meanwhile."""
+        for block in blocks:
+            index = 0
+            while index < len(block):
+                end = int(block.shown_ns.searchsorted(min(self._event_ns, self._equity_ns)))
+                if end > index:
+                    index += self._host.take_quiet(block, index, end)
+                yield from block.between(index, index + 1)
+                index += 1
 
     def _tell(self, now_ns: int) -> None:
         begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns

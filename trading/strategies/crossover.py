@@ -5,14 +5,17 @@ from decimal import Decimal
 from typing import Annotated
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
-from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
+from store.arrays import Integers
+from trading.strategies.strategy import Bar, BarBlock, OrderFill, Strategy, StrategyParameters, StrategyState
 
 # Of the first close. The sums of 10,000 closes stay integers of 64 bits if the price rises a thousand times.
 _DIGITS = 10
 # Up to here a product of floats is within half a unit.
 _EXACT_UNITS = 10.0**15
+_EXACT_PRODUCT = 2.0**62
 
 
 class CrossoverParameters(StrategyParameters, frozen=True):
@@ -65,6 +68,21 @@ class _Means(msgspec.Struct):
         self.next = index + 1 if index + 1 < slow else 0
         return fast_sum * slow > slow_sum * fast
 
+    def take(self, found: "_Crossings", count: int, behind: int, own: CrossoverParameters) -> None:
+        """Add the closes of the last bars before `behind`, which is counted from `found.begin`."""
+        fast, slow = own.fast, own.slow
+        end = slow + behind
+        sums = found.sums
+        self.fast, self.slow = int(sums[end] - sums[end - fast]), int(sums[end] - sums[end - slow])
+        self.next = (self.next + count) % slow
+        # The newest ones, of which the last is before `next`, which is the oldest.
+        kept = min(count, slow)
+        units = found.units[end - kept : end].tolist()
+        at_end = min(kept, self.next)
+        self.closes[self.next - at_end : self.next] = units[kept - at_end :]
+        if kept > at_end:
+            self.closes[slow - kept + at_end :] = units[: kept - at_end]
+
     def _add_first(self, close: int, fast: int) -> None:
         closes = self.closes
         closes.append(close)
@@ -76,6 +94,31 @@ def _units(price: float, digits: int) -> int:
     """Return a price in units, to the nearest."""
     units = price * 10.0**digits
     return round(units) if abs(units) < _EXACT_UNITS else int(Decimal(repr(price)).scaleb(digits))
+
+
+class _Crossings:
+    """Where the means cross in a block of bars, from a bar on.
+
+    begin: that bar. is_exact: whether all is exact in 64 bits; if not, the rest is missing. units: the closes of the last
+    `slow` bars before it, then its own and those behind. sums: of the units before each. at: the bars after which
+    `was_above` changes.
+    """
+
+    def __init__(self, block: BarBlock, begin: int, means: _Means, own: CrossoverParameters) -> None:
+        self.block, self.begin = block, begin
+        before = [*means.closes[means.next :], *means.closes[: means.next]]
+        after = block.bars.close[begin:] * 10.0**means.digits
+        largest = max(float(np.abs(after).max()), *map(abs, before))
+        # False for what is no number.
+        self.is_exact = largest < _EXACT_UNITS and largest * own.fast * own.slow < _EXACT_PRODUCT
+        if self.is_exact:
+            self.units: Integers = np.concatenate((before, np.rint(after))).astype(np.int64)
+            self.sums: Integers = np.concatenate(([0], np.cumsum(self.units)))
+            behind = self.sums[own.slow + 1 :]
+            fast, slow = (behind - self.sums[own.slow + 1 - each : -each] for each in (own.fast, own.slow))
+            is_above = fast * own.slow > slow * own.fast
+            was_above = np.append(np.array([bool(means.was_above)]), is_above[:-1])
+            self.at: Integers = begin + np.flatnonzero(is_above != was_above)
 
 
 class CrossoverState(StrategyState):
@@ -93,6 +136,22 @@ class Crossover(Strategy):
     State = CrossoverState
     parameters: CrossoverParameters
     state: CrossoverState
+    _crossings: _Crossings | None = None
+
+    def take_quiet(self, block: BarBlock, begin: int, end: int) -> int:
+        means, own = self.state.means.get(block.symbol), self.parameters
+        if means is None or means.was_above is None or not means.slow:
+            return 0
+        found = self._crossings
+        if found is None or found.block is not block:
+            found = self._crossings = _Crossings(block, begin, means, own)
+        if not found.is_exact:
+            return 0
+        place = int(found.at.searchsorted(begin))
+        behind = min(end, int(found.at[place])) if place < len(found.at) else end
+        if behind > begin:
+            means.take(found, behind - begin, behind - found.begin, own)
+        return behind - begin
 
     def on_bar(self, bar: Bar) -> None:
         means = self.state.means.get(bar.symbol)

@@ -30,7 +30,7 @@ from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.followed import FollowedMarket
 from trading.market.views import market_view, position_closing_view
 from trading.strategies.revisions import BarRevision
-from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
+from trading.strategies.strategy import Bar, BarBlock, OrderFill, Strategy, StrategyParameters
 
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
@@ -50,8 +50,8 @@ class StrategyHost:
 
     wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
     ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
-    watches_revisions: whether it wants to know of these. decides_by: the bar that it is shown; None if it decides
-    by something else.
+    watches_revisions: whether it wants to know of these. takes_quiet: whether it takes bars at once. decides_by: the bar
+    that it is shown; None if it decides by something else.
     """
 
     account: str
@@ -66,6 +66,7 @@ class StrategyHost:
     strategy: Strategy = field(init=False)
     watches_rows: bool = field(init=False)
     watches_revisions: bool = field(init=False)
+    takes_quiet: bool = field(init=False)
     wanted: list[AccountAct] = field(default_factory=list)
     _shown: dict[str, deque[Bar]] = field(default_factory=dict)
     _fills: list[OrderFill] = field(default_factory=list)
@@ -79,6 +80,7 @@ class StrategyHost:
             Strategy.on_trade,
             Strategy.on_quote,
         )
+        self.takes_quiet = strategy_class.take_quiet != Strategy.take_quiet
         self.watches_revisions = strategy_class.on_revision != Strategy.on_revision
 
     @property
@@ -139,6 +141,15 @@ class StrategyHost:
         self.now_ns, self.decides_by = now_ns, bar
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
+
+    def take_quiet(self, block: BarBlock, begin: int, end: int) -> int:
+        """Let the strategy take bars at once by which it does nothing. Return how many."""
+        taken = self.strategy.take_quiet(block, begin, end)
+        if taken and (kept := self.strategy.bars_kept):
+            self._shown[block.symbol].extend(
+                bar for _, bar in block.between(max(begin, begin + taken - kept), begin + taken)
+            )
+        return taken
 
     def show_either(self, now_ns: int, shown: Bar | BarRevision) -> None:
         """Show a bar, or what a bar has become."""

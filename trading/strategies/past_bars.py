@@ -2,29 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from heapq import merge
-from itertools import chain, repeat
+from itertools import chain
 from operator import itemgetter
 from typing import TypeVar
 
 from stats.live.tokens import head_of
 from store.arrays import Integers
-from store.bars.bars import Bars
 from store.datasets import BARS, TRADES
 from store.protocol import NO_COMMIT
 from store.reading import Reader
 from store.timestamps import DAY_NS
-from trading.strategies.strategy import WEEK, WEEK_NS, Bar
+from trading.strategies.strategy import WEEK, WEEK_NS, Bar, BarBlock
 
 # So many intervals of all symbols are read at once.
 _BARS_AT_ONCE = 1 << 15
-_COLUMNS = ("open", "high", "low", "close", "volume")
 # 1970 began on a Thursday.
 _MONDAY_NS = 4 * DAY_NS
 Instants = TypeVar("Instants", int, Integers)
-# As `Bar._make`, without a call of Python for each bar.
-_made = partial(tuple.__new__, Bar)
 
 
 def interval_start_ns(at_ns: Instants, interval_ns: int) -> Instants:
@@ -63,7 +58,7 @@ class PastBars:
         ]
 
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
-        streams = [chain.from_iterable(self._blocks(symbol)) for symbol in self.symbols]
+        streams = [chain.from_iterable(self.blocks(symbol)) for symbol in self.symbols]
         return streams[0] if len(streams) == 1 else merge(*streams, key=itemgetter(0))
 
     def last(self, symbol: str, count: int, until_ns: int) -> list[tuple[int, Bar]]:
@@ -77,15 +72,15 @@ class PastBars:
             end_ns, length_ns = start_ns, 2 * length_ns
         return found[len(found) - count :] if len(found) > count else found
 
-    def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:
+    def blocks(self, symbol: str) -> Iterator[BarBlock]:
         """Yield the bars of a symbol, in blocks that are read at once."""
         count = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024)
         step_ns = max(min(count, self.at_once_ns // self.interval_ns), 1) * self.interval_ns
         for start_ns in range(interval_start_ns(self.start_ns, self.interval_ns), self.end_ns, step_ns):
             yield self._block(symbol, start_ns, min(start_ns + step_ns, self.end_ns))
 
-    def _block(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[tuple[int, Bar]]:
-        bars: Bars = self.reader.bars(
+    def _block(self, symbol: str, start_ns: int, end_ns: int) -> BarBlock:
+        bars = self.reader.bars(
             symbol,
             start_ns,
             end_ns,
@@ -96,7 +91,4 @@ class PastBars:
             known_at=self.known_at_ns,
         )
         ends_ns: Integers = bars.time_ns + self.interval_ns
-        times = (bars.time_ns.tolist(), ends_ns.tolist())
-        columns = (getattr(bars, name).tolist() for name in _COLUMNS)
-        made = map(_made, zip(repeat(symbol), *times, *columns, strict=False))
-        return zip((ends_ns + self.settle_ns[symbol]).tolist(), made, strict=True)
+        return BarBlock(symbol, bars, ends_ns, ends_ns + self.settle_ns[symbol])

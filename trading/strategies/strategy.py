@@ -1,11 +1,17 @@
 """What a strategy is: it decides by bars, rows and fills, and does not know whether they are live or of the past."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
+from itertools import repeat
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
+from store.arrays import Integers
+from store.bars.bars import Bars
 from store.reading.arguments import interval_ns
 from store.timestamps import DAY_NS, SECOND_NS
 from trading.core.events import Print
@@ -30,6 +36,34 @@ class Bar(NamedTuple):
     low: float
     close: float
     volume: float
+
+
+_COLUMNS = ("open", "high", "low", "close", "volume")
+# As `Bar._make`, without a call of Python for each bar.
+_made = partial(tuple.__new__, Bar)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarBlock:
+    """Bars of a symbol that follow one another, as columns. ends_ns, shown_ns: when each ends and is shown."""
+
+    symbol: str
+    bars: Bars
+    ends_ns: Integers
+    shown_ns: Integers
+
+    def __len__(self) -> int:
+        return len(self.shown_ns)
+
+    def __iter__(self) -> Iterator[tuple[int, Bar]]:
+        return self.between(0, len(self))
+
+    def between(self, begin: int, end: int) -> Iterator[tuple[int, Bar]]:
+        """Yield the bars [begin, end), each with the instant at which it is shown."""
+        part = slice(begin, end)
+        columns = (self.bars.time_ns, self.ends_ns, *(getattr(self.bars, name) for name in _COLUMNS))
+        made = map(_made, zip(repeat(self.symbol), *(each[part].tolist() for each in columns), strict=False))
+        return zip(self.shown_ns[part].tolist(), made, strict=True)
 
 
 class OrderFill(NamedTuple):
@@ -160,6 +194,13 @@ class Strategy:
 
     def on_bar(self, bar: Bar) -> None:
         """Called at a bar's end plus the instrument's `settle`, with the bar as it is known then."""
+
+    def take_quiet(self, block: BarBlock, begin: int, end: int) -> int:
+        """Take bars [begin, end) at once, up to the first by which it might act, and return how many were taken.
+
+        For the speed of backtests: the rest is shown by `on_bar`, and what is taken leaves the state as if it had been, too. Only for strategies that are shipped, because the block has bars that are not due yet.
+        """
+        return 0
 
     def on_revision(self, before: Bar | None, after: Bar | None) -> None:
         """Called when a row that comes after a bar was due changes it: a late print, a correction, a cancel.

@@ -1,21 +1,27 @@
 """No decision depends on the unit of prices: the same market in other units has the same trades and figures."""
 
 import random
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from store import open_store
+from store.bars.bars import Bars
 from store.csv import CsvStore
 from store.datasets import BARS
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
+from store.timestamps import MINUTE_NS
 from tests.trading.strategies.past import batch_of, inputs_of, stored_bars
 from trading.documents.backtests import BacktestDocument
 from trading.strategies.catalogue import SHIPPED
-from trading.strategies.crossover import _Means
+from trading.strategies.crossover import Crossover, CrossoverParameters, CrossoverState, _Means
 from trading.strategies.outcome import outcome_of
+from trading.strategies.strategy import BarBlock
 
 SYMBOL, MINUTES = "C-USD", 400
 # Powers of ten, as texts of prices have them.
@@ -80,6 +86,49 @@ def test_a_price_that_rises_a_million_times_keeps_its_digits():
     found = [means.add(close, 1, 3) for close in closes]
     cents = [round(close * 100) for close in closes]
     assert found[2:] == [cents[end - 1] * 3 > sum(cents[end - 3 : end]) for end in range(3, len(cents) + 1)]
+
+
+class _Broker:
+    """Notes what it is asked by a strategy that has no position."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def position(self, symbol: str) -> Decimal:
+        self.asked.append(symbol)
+        return Decimal(0)
+
+    def has_orders(self, symbol: str) -> bool:
+        return False
+
+    def order(self, *given: Any, **terms: Any) -> None:
+        self.asked.append(given)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+@pytest.mark.parametrize("spread", [0.1, 1e12], ids=["exact", "too wide for 64 bits"])
+def test_bars_that_are_taken_at_once_leave_the_same_means(scale: float, spread: float):
+    """Those by which a crossover might act are shown one by one, as all are live."""
+    chance, starts_ns = random.Random(f"{scale} {spread}"), np.arange(500) * MINUTE_NS
+    for fast, slow in ((1, 2), (3, 8), (20, 150)):
+        parameters = CrossoverParameters(fast=fast, slow=slow, quantity=Decimal(1))
+        brokers: list[Any] = [_Broker(), _Broker()]
+        one_by_one, at_once = (Crossover(each, parameters, CrossoverState()) for each in brokers)
+        for _ in range(3):
+            closes = np.array([round(chance.gauss(100, spread), 2) * scale for _ in starts_ns])
+            columns = {field.name: closes for field in fields(Bars)}
+            block = BarBlock(SYMBOL, Bars(**columns | {"time_ns": starts_ns}), starts_ns, starts_ns)
+            shown, place = [bar for _, bar in block], 0
+            for bar in shown:
+                one_by_one.on_bar(bar)
+            while place < len(shown):
+                place += at_once.take_quiet(block, place, min(place + chance.randrange(1, 200), len(shown)))
+                for bar in shown[place : place + 1]:
+                    at_once.on_bar(bar)
+                place += 1
+            assert at_once.state == one_by_one.state
+            assert brokers[0].asked == brokers[1].asked
+        assert brokers[0].asked
 
 
 def test_a_close_of_nothing_has_no_unit():
