@@ -65,7 +65,8 @@ def test_over_postgresql_a_host_that_is_gone_is_noticed_and_one_worker_keeps_the
     }
 
 
-def test_a_host_alone_is_refused_with_the_settings_that_it_lacks(settings):
+def test_a_host_alone_is_refused_with_the_settings_that_it_lacks(monkeypatch, settings):
+    monkeypatch.setattr(connection, "vendor", "sqlite")
     settings.SECRET_KEY_IS_OWN = True
     with pytest.raises(HostRefused) as refused:
         roles_of(["web"])

@@ -12,7 +12,7 @@ from tests.system.clickhouse import clickhouse
 from tests.system.postgresql import postgresql
 
 # The databases end with their server. Threads of tests leave connections, which with SQLite in memory are none.
-_OPTIONS = ["--reuse-db", "-W", "ignore:<psycopg.Connection object:ResourceWarning"]
+_OPTIONS = ["--reuse-db", "-W", "ignore:<store.connections.WatchedConnection:ResourceWarning"]
 
 
 def main(arguments: list[str]) -> int:
