@@ -16,7 +16,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions as drf
@@ -258,7 +258,7 @@ def _of_throttle(error: drf.Throttled) -> Problem:
 
 def _of_database(error: Exception) -> Problem:
     logger.error("the database cannot be used", exc_info=error)
-    return Problem("database_unavailable", "the database cannot be used now")
+    return Problem("database_unavailable", f"the database ({connection.display_name}) cannot be used now")
 
 
 _ErrorClasses = type[Exception] | tuple[type[Exception], ...]

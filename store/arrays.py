@@ -1,7 +1,9 @@
 """The types of numpy columns, and functions of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import cache
+from operator import getitem
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
@@ -13,29 +15,105 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class EqualColumns:
-    """Equally long columns: a base of frozen dataclasses with slots, all fields of which are columns."""
+    """Equally long columns: a base of frozen dataclasses with slots, all fields of which are columns.
+
+    Joined rows, and slices of them, have each column in chunks; the whole column is made at its first use.
+    """
 
     __slots__: ClassVar[tuple[str, ...]] = ()
+    is_chunked: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(getattr(self, self.__slots__[0]))
 
     def __getitem__(self, part: slice | Integers | Mask) -> Self:
         """Return some of the rows."""
-        return cast("Any", type(self))(*(getattr(self, name)[part] for name in self.__slots__))  # type: ignore[no-any-return]
+        is_taken = isinstance(part, np.ndarray) and part.dtype != np.bool_
+        take: Callable[[Any, Any], Any] = _taken if is_taken else getitem
+        return cast("Any", type(self))(*(take(getattr(self, name), part) for name in self.__slots__))  # type: ignore[no-any-return]
+
+    def chunks(self, name: str) -> list[npt.NDArray[Any]]:
+        """Return a column in chunks, not copied; at least one."""
+        return [getattr(self, name)]
+
+    @classmethod
+    def of_chunks(cls, chunks: Callable[[str], list[npt.NDArray[Any]]]) -> Self:
+        """Return columns in chunks. chunks: returns those of a field's column."""
+        made: Self = object.__new__(_chunked(cast("Any", cls)))
+        object.__setattr__(made, "_chunks", chunks)
+        return made
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the rows of the parts one after the other."""
         if len(parts) == 1:
             return parts[0]
-        columns = [
-            np.concatenate([getattr(part, each.name) for part in parts])
-            if parts
-            else np.empty(0, np.int64 if each.type in (Integers, "Integers") else np.float64)
-            for each in fields(cast("Any", cls))
-        ]
-        return cast("Any", cls)(*columns)  # type: ignore[no-any-return]
+        if parts:
+            return cls.of_chunks(lambda name: [chunk for part in parts for chunk in part.chunks(name)])
+        types = (each.type for each in fields(cast("Any", cls)))
+        empty = (np.empty(0, np.int64 if each in (Integers, "Integers") else np.float64) for each in types)
+        return cast("Any", cls)(*empty)  # type: ignore[no-any-return]
+
+
+class _Chunked:
+    """The methods of columns in chunks."""
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
+    is_chunked: ClassVar[bool] = True
+    plain: ClassVar[Any]
+    _chunks: Any
+
+    def __new__(cls, *columns: Any, **named: Any) -> Any:
+        """Return whole columns."""
+        return cls.plain(*columns, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make a column of its chunks."""
+        if name not in self.__slots__:
+            raise AttributeError(name)
+        column = np.concatenate(self._chunks(name))
+        object.__setattr__(self, name, column)
+        return column
+
+    def __len__(self) -> int:
+        return sum(map(len, self._chunks(self.__slots__[0])))
+
+    def __getitem__(self, part: slice | Integers | Mask) -> Any:
+        if isinstance(part, slice) and part.step is None:
+            start, stop, _ = part.indices(len(self))
+            return self.plain.of_chunks(lambda name: chunks_between(self._chunks(name), start, stop))
+        return self.plain(*(getattr(self, name) for name in self.__slots__))[part]
+
+    def chunks(self, name: str) -> list[npt.NDArray[Any]]:
+        return self._chunks(name)  # type: ignore[no-any-return]
+
+
+@cache
+def _chunked(cls: Any) -> Any:
+    made: Any = type(cls.__name__, (_Chunked, cls), {"__slots__": ("_chunks",), "plain": cls})
+    made.__slots__ = cls.__slots__
+    return made
+
+
+def chunks_between(chunks: Sequence[npt.NDArray[Any]], start: int, stop: int) -> list[npt.NDArray[Any]]:
+    """Return the rows `[start, stop)` of chunks."""
+    found, before = [], 0
+    for chunk in chunks:
+        found.append(chunk[max(start - before, 0) : max(stop - before, 0)])
+        before += len(chunk)
+    return found
+
+
+def _taken(column: Any, indices: Integers) -> Any:
+    """Return the values at some indices; ten times as fast as indexing.
+
+    A broadcast column (one repeated value) is not expanded.
+    """
+    if not isinstance(column, np.ndarray):
+        return column[indices]
+    if column.strides == (0,) and len(column):
+        return np.broadcast_to(column[0], len(indices))
+    return column.take(indices)
 
 
 # More equal values than this are searched for.

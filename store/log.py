@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers
+from store.arrays import Integers, chunks_between
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
@@ -250,8 +250,9 @@ class Snapshot(ABC):
         if dates is None:
             return bars_of(self.aggregates(WindowList.of(window), interval_ns, policy))
         found = self._with_next(window, interval_ns, policy)
-        own = int(found.time.searchsorted(window.end_ns))
-        if own < len(found) and found.price_count[: own + 1].all():
+        own = sum(int(times.searchsorted(window.end_ns)) for times in found.chunks("time"))
+        prices = chunks_between(found.chunks("price_count"), 0, own + 1)
+        if own < len(found) and all(counts.all() for counts in prices):
             # No volume can be credited: each bar has a price, and so has the next one.
             return bars_of(found[:own])
         needed = self.dependency_window(window, interval_ns, policy=policy, dates_of=dates_of)

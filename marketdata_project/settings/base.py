@@ -223,6 +223,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"]["ENGINE"] = "ops.postgresql"
+    # After each call the connection is another thread's.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
     # Client and server each notice within eight seconds that the other one's host is gone. Until then the server keeps locks.
     _options: Any = DATABASES["default"].get("OPTIONS", {})
     _keepalive = {"keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3}

@@ -1,59 +1,41 @@
 """The backend of `DATABASES`, under the name by which Django finds it."""
 
-import time
-from types import SimpleNamespace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-import psycopg
 from django.db.backends.postgresql import base
-from psycopg.abc import PQGen
-from psycopg.waiting import READY_NONE
+from psycopg.pq import TransactionStatus
 
-# With another attempt to connect together less than the default WATCHDOG_SECONDS.
-SILENCE_SECONDS, CONNECT_SECONDS = 3.0, 2
-T = TypeVar("T")
+from store.connections import CONNECT_SECONDS, Pool, WatchedConnection
 
-
-class WatchedConnection(psycopg.Connection[Any]):
-    """A connection that is closed if a server is silent and does not answer a new connection either.
-
-    The kernel of a process that is stopped answers for it, so that TCP notices nothing. A long statement may go on.
-    """
-
-    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        return super().wait(self._watched(gen), interval, timeout)
-
-    def _watched(self, gen: PQGen[T]) -> PQGen[T]:
-        """Go through a generator. Raises `psycopg.OperationalError`."""
-        heard = time.monotonic()
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if ready != READY_NONE:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > SILENCE_SECONDS:
-                    self._check()
-                    heard = time.monotonic()
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    def _check(self) -> None:
-        try:
-            psycopg.connect(self.info.dsn, connect_timeout=CONNECT_SECONDS).close()
-        except psycopg.errors.ConnectionTimeout:
-            self.close()
-            raise
-        except psycopg.OperationalError:
-            pass  # It answers: the password is not in the DSN.
+_pools: dict[object, Pool[WatchedConnection]] = {}
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Connects by `WatchedConnection`."""
+    """A thread takes an idle connection of the process, and gives it back when Django closes it after a call.
 
-    Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": WatchedConnection.connect})
+    A process has as many connections as threads that use one at a moment, and keeps some of them.
+    """
+
+    _pool: Pool[WatchedConnection]
 
     def get_connection_params(self) -> dict[str, Any]:
         return {"connect_timeout": CONNECT_SECONDS, **super().get_connection_params()}
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> WatchedConnection:
+        """Return a connection that no other thread uses."""
+        connect = partial(WatchedConnection.connect, **conn_params)
+        new = Pool(connect, WatchedConnection.close, WatchedConnection.is_open)
+        place = tuple(map(conn_params.get, ("host", "port", "dbname")))
+        self._pool = _pools.setdefault(place, new)
+        return self._pool.take()
+
+    def _close(self) -> None:
+        connection: WatchedConnection = self.connection
+        if connection.closed:
+            # A server that is lost to one is lost to the idle ones, too, even if they do not show it.
+            self._pool.close()
+        elif self.errors_occurred or connection.info.transaction_status != TransactionStatus.IDLE:
+            connection.close()
+        else:
+            self._pool.give(connection)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import Floats, Integers, Mask
+from store.arrays import EqualColumns, Floats, Integers
 from store.bars.exact_sums import ExactSums, merged_sums
 
 AFTER_ALL = 2**63 - 1
@@ -15,7 +14,7 @@ BEFORE_ALL = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregates:
+class Aggregates(EqualColumns):
     """Equally long columns, one row per interval that has stored rows, ascending by time.
 
     time: start of the interval, nanoseconds UTC. first_*: the time, sequence and arrival of the print that sets
@@ -50,14 +49,6 @@ class Aggregates:
     trade_count: Integers
     newest: Integers
 
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def __getitem__(self, part: slice | Integers | Mask) -> "Aggregates":
-        if isinstance(part, np.ndarray) and part.dtype != np.bool_:
-            return Aggregates(*(_taken(getattr(self, name), part) for name in COLUMNS))
-        return Aggregates(*(getattr(self, name)[part] for name in COLUMNS))
-
     @property
     def volume_sums(self) -> ExactSums:
         """The exact volumes."""
@@ -74,17 +65,7 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 }
 
 
-NO_AGGREGATES = Aggregates(*(np.empty(0, dtype) for dtype in COLUMNS.values()))
-
-
-def _taken(column: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the values at some indices; ten times as fast as indexing.
-
-    A broadcast column (one repeated value) is not expanded.
-    """
-    if column.strides == (0,) and len(column):
-        return np.broadcast_to(column[0], len(indices))
-    return column.take(indices)
+NO_AGGREGATES = Aggregates.joined([])
 
 
 def frozen(aggregates: Aggregates) -> Aggregates:
@@ -94,22 +75,13 @@ def frozen(aggregates: Aggregates) -> Aggregates:
     return aggregates
 
 
-def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
-    """Return the rows of the parts one after the other, not merged."""
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return NO_AGGREGATES
-    return Aggregates(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
-
-
 def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
     """Return the aggregates of all the parts' prints in intervals of `interval_ns`.
 
     The result equals, bit by bit, the aggregates made of all prints at once. Parts may overlap, come in any
     order, and have different interval lengths, which must divide `interval_ns`. No print may be in two parts.
     """
-    joined = concatenated([part for part in parts if len(part)])
+    joined = Aggregates.joined([part for part in parts if len(part)])
     return merged_by(joined, joined.time // interval_ns * interval_ns)
 
 

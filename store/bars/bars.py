@@ -1,8 +1,11 @@
 """Bars, and how they are made of aggregates."""
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from store.arrays import EqualColumns, Floats, Integers
 from store.bars.aggregates import Aggregates
@@ -41,9 +44,11 @@ def bars_of(aggregates: Aggregates, dates_of: DatesOf | None = None) -> Bars:
     credit once: credited bars cannot be merged. If every interval has a price, the bars share the aggregates'
     columns.
     """
-    has_price = aggregates.price_count > 0
-    if has_price.all():
+    if all(chunk.all() for chunk in aggregates.chunks("price_count")):
+        if aggregates.is_chunked:
+            return Bars.of_chunks(partial(_chunks, aggregates))
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
+    has_price = aggregates.price_count > 0
     priced = aggregates[np.flatnonzero(has_price)]
     return credited_bars(priced, aggregates, owners(aggregates.time, has_price, dates_of))
 
@@ -78,3 +83,15 @@ def priced_bars(bars: Bars) -> Bars:
     high = np.where(is_unset, np.maximum(bars.open, bars.close), bars.high)
     low = np.where(np.isnan(bars.low), np.minimum(bars.open, bars.close), bars.low)
     return replace(bars, high=high, low=low)
+
+
+def _chunks(priced: Aggregates, name: str) -> list[npt.NDArray[Any]]:
+    """Return a column of the bars of aggregates with prices in chunks."""
+    if name not in {"high", "low"}:
+        return priced.chunks("time" if name == "time_ns" else name)
+    columns = zip(*(priced.chunks(each) for each in (name, "open", "close")), strict=True)
+    choose = np.maximum if name == "high" else np.minimum
+    return [
+        np.where(np.isnan(edge), choose(open_, close), edge) if np.isnan(edge).any() else edge
+        for edge, open_, close in columns
+    ]

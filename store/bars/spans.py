@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.arrays import Integers, Mask
-from store.bars.aggregates import Aggregates, concatenated, merged_by
+from store.bars.aggregates import Aggregates, merged_by
 from store.bars.bars import Bars, bars_of, credited_bars
 from store.bars.credit import DatesOf, owners
 
@@ -77,7 +77,7 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, dates_of: DatesOf | 
     parts: aggregates in any order and of any interval. No interval may cross a span's edge, and no print may
     be in two parts. Aggregates outside all spans are ignored. dates_of: see `bars_of`.
     """
-    joined = concatenated([part for part in parts if len(part)])
+    joined = Aggregates.joined([part for part in parts if len(part)])
     index = spans.indices(joined.time)
     if (index < 0).any():
         joined, index = joined[index >= 0], index[index >= 0]

@@ -10,7 +10,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import EqualColumns, Integers
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import Aggregates, concatenated
+from store.bars.aggregates import Aggregates
 from store.bars.aggregation import aggregate_slices
 from store.bars.prints import STANDS, Prints, prints_of
 
@@ -39,7 +39,7 @@ class AggregateVersions(EqualColumns):
 def joined_versions(parts: Sequence[AggregateVersions]) -> AggregateVersions:
     """Return the versions of the parts one after the other."""
     until = np.concatenate([np.empty(0, np.int64), *(part.until for part in parts)])
-    return AggregateVersions(concatenated([part.aggregates for part in parts]), until)
+    return AggregateVersions(Aggregates.joined([part.aggregates for part in parts]), until)
 
 
 def versions_of(rows: pa.Table, policy: BarPolicy, interval_ns: int) -> AggregateVersions:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import select
-import weakref
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, LiteralString, TypeVar
+from typing import Any, LiteralString
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import clickhouse_driver
@@ -18,22 +15,19 @@ import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
 from clickhouse_driver.errors import ServerException
 from psycopg import sql
-from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
+from store.connections import CONNECT_SECONDS, Pool, WatchedConnection
 from store.exceptions import StoreBusy, StoreUnavailable
 from store.server_calls import WATCHER
 
 _logger = logging.getLogger(__name__)
-T = TypeVar("T")
-CONNECT_SECONDS = 2
 LOCK_SECONDS = 3
 ANSWER_SECONDS = 5
 """For an answer of PostgreSQL, and for the next packet of ClickHouse, which tells ten times a second how far it is."""
 LEASE_SECONDS = 20
 """A writer that leaves PostgreSQL waiting for longer loses its transaction, and with it the log's lock."""
 DEFAULT_PORT = 9000
-_KEPT = 16
 # Codes of ClickHouse's errors.
 _COLUMN_EXISTS = {15, 44}
 _NO_COLUMN = 47
@@ -95,70 +89,6 @@ def _host(text: str) -> tuple[str, int]:
     return name, int(port or DEFAULT_PORT)
 
 
-class Pool(Generic[T]):
-    """Open connections of this process. One that failed is closed; those of the parent process are left alone."""
-
-    def __init__(
-        self, connect: Callable[[], T], close: Callable[[T], None], is_usable: Callable[[T], bool]
-    ) -> None:
-        """Create it. is_usable: returns whether the server still has an idle connection, as far as is known."""
-        self._connect = connect
-        self._is_usable = is_usable
-        self._close = close
-        self._idle: dict[int, list[T]] = defaultdict(list)
-        weakref.finalize(self, _close_all, self._idle, close)
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        _close_all(self._idle, self._close)
-
-    @contextmanager
-    def connection(self) -> Iterator[T]:
-        """Yield a connection that no other thread uses."""
-        used = self._usable() or self._connect()
-        try:
-            yield used
-        except BaseException:
-            self._close(used)
-            raise
-        idle = self._idle[os.getpid()]
-        if len(idle) < _KEPT:
-            idle.append(used)
-        else:
-            self._close(used)
-
-    def _usable(self) -> T | None:
-        with suppress(IndexError):
-            while True:
-                idle = self._idle[os.getpid()].pop()
-                if self._is_usable(idle):
-                    return idle
-                self._close(idle)
-        return None
-
-
-def _close_all(idle: dict[int, list[T]], close: Callable[[T], None]) -> None:
-    with suppress(IndexError):
-        while True:
-            close(idle[os.getpid()].pop())
-
-
-class PatientConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection to PostgreSQL that is closed when an answer takes longer than `ANSWER_SECONDS`."""
-
-    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for a server; the kernel answers for one that is stopped. Raises `psycopg.OperationalError`."""
-        if timeout is not None:
-            return super().wait(gen, interval, timeout)
-        try:
-            return super().wait(gen, interval, ANSWER_SECONDS)
-        except psycopg.errors._WaitTimeout:  # noqa: SLF001
-            self.close()
-            with suppress(Exception):
-                gen.close()
-            raise
-
-
 class PostgreSql:
     """The database with the commits. Methods raise `StoreUnavailable`, `StoreBusy`."""
 
@@ -167,13 +97,13 @@ class PostgreSql:
         self._url = url
         self.schema = url.database
         self._tables = tables
-        self._pool = Pool(self.connect, lambda connection: connection.close(), _is_open)
+        self._pool = Pool(self.connect, WatchedConnection.close, WatchedConnection.is_open)
         self.close = self._pool.close
         self._is_made = False
 
-    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def connect(self) -> WatchedConnection:
         """Return a new connection, whose statements commit by themselves."""
-        connection = PatientConnection.connect(
+        connection = WatchedConnection.connect(
             self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS
         )
         schema = sql.Identifier(self.schema)
@@ -215,13 +145,6 @@ class PostgreSql:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             _logger.warning("PostgreSQL, which has the commits, does not answer: %s", error)
             raise StoreUnavailable("PostgreSQL, which has the commits, does not answer") from error
-
-
-def _is_open(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
-    """Return whether a server has sent nothing to an idle connection: it tells when it closes one."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return not poll.poll(0)
 
 
 class ColumnMissing(StoreUnavailable):

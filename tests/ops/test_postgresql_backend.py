@@ -1,14 +1,15 @@
-"""A PostgreSQL that is stopped ends a query, a long query does not end."""
+"""Threads share connections to PostgreSQL; one that is stopped ends a query, a long query does not end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.db.utils import ConnectionHandler
 
-from ops.postgresql import base
+from store import connections
 from tests.patience import allowed
 from tests.system.postgresql import PostgresServer, postgres_server, stopped
 
@@ -22,16 +23,54 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def database(
+def connect(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
-) -> Iterator[Any]:
-    monkeypatch.setattr(base, "SILENCE_SECONDS", 0.3)
+) -> Iterator[Callable[[], Any]]:
+    """Make connections of Django, as threads of one process have them."""
+    monkeypatch.setattr(connections, "SILENCE_SECONDS", 0.3)
     host = server.url.partition("host=")[2]
     settings = {"ENGINE": "ops.postgresql", "NAME": "postgres", "USER": "postgres", "HOST": host}
-    database = ConnectionHandler({"default": settings})["default"]
-    with django_db_blocker.unblock():
-        yield database
-    database.close()
+    handler = ConnectionHandler({"default": settings})
+    with django_db_blocker.unblock(), ExitStack() as stack:
+
+        def connect() -> Any:
+            database = handler.create_connection("default")
+            stack.callback(database.close)
+            return database
+
+        yield connect
+
+
+@pytest.fixture
+def database(connect: Callable[[], Any]) -> Any:
+    return connect()
+
+
+def session(database: Any) -> int:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def test_threads_share_idle_connections(connect):
+    first, second, third = connect(), connect(), connect()
+    sessions = [session(first), session(second)]
+    assert sessions[0] != sessions[1]
+    first.close()
+    assert session(third) == sessions[0]
+    third.set_autocommit(False)
+    assert session(third) == sessions[0]
+    third.close()
+    assert session(first) not in sessions, "one within a transaction is no other thread's"
+
+
+def test_a_session_that_the_server_ended_is_not_used(connect):
+    used, other = connect(), connect()
+    ended = session(used)
+    with other.cursor() as cursor:
+        used.close()
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [ended])
+    assert session(used) != ended
 
 
 def test_a_stopped_server_ends_a_query_and_the_next_one_connects_again(server, database):
@@ -41,7 +80,7 @@ def test_a_stopped_server_ends_a_query_and_the_next_one_connects_again(server, d
         began = time.monotonic()
         with pytest.raises(OperationalError), database.cursor() as cursor:
             cursor.execute("SELECT 1")
-        assert time.monotonic() - began < allowed(0.3 + base.CONNECT_SECONDS)
+        assert time.monotonic() - began < allowed(0.3 + connections.CONNECT_SECONDS)
     database.close_if_unusable_or_obsolete()
     with database.cursor() as cursor:
         cursor.execute("SELECT 1")

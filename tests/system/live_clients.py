@@ -88,6 +88,7 @@ class LiveClient:
         self.faults: list[str] = []
         self.connections = 0
         self._socket: ClientConnection | None = None
+        self._is_subscribed = False
         self._wait = 0.0
 
     async def run(self) -> None:
@@ -117,6 +118,7 @@ class LiveClient:
                 self.codes.append(socket.close_code)
 
     async def _subscribe(self, socket: ClientConnection) -> None:
+        self._is_subscribed = False
         tokens = {name: feed.token for name, feed in self.feeds.items() if feed.token is not None}
         await socket.send(
             orjson.dumps({"op": "subscribe", "channels": list(self.feeds), "from": tokens}).decode()
@@ -135,6 +137,7 @@ class LiveClient:
                 data = orjson.dumps(message.get("data", []))
                 self.feeds[message["ch"]].take(message, self._crowd.one_of(data))
             case "subscribed":
+                self._is_subscribed = True
                 for name, token in message["channels"].items():
                     self.feeds[name].subscribed(token)
             case "resync":
@@ -142,7 +145,9 @@ class LiveClient:
             case "closing":
                 self.closings.append(message)
                 self._wait = message["retry_after"]
-                tokens = {name: feed.token for name, feed in self.feeds.items()}
+                # A server that ends may do so before it reads what the client subscribes to.
+                subscribed = self.feeds if self._is_subscribed else {}
+                tokens = {name: feed.token for name, feed in subscribed.items()}
                 assert message["from"] == tokens, message["from"]
             case other:
                 assert other == "ping", message

@@ -238,7 +238,7 @@ def take_duties(*, at: float) -> Any:
 
 def lose_connection() -> Any:
     """End the session that holds locks, as a network that is cut does."""
-    connection.close()
+    connection.connection.close()
 
 
 def _waits_somebody() -> bool:

@@ -162,7 +162,11 @@ class AbsenceFinder:
         if judged is not None and evidence is not None and evidence.bar_grid.resolution == resolution:
             starts, ends = judged.bar_blocks
             return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
-        return blocks_of(intervals.number_of(self.bar_maker.bars(window).time_ns), 1)
+        times = self.bar_maker.bars(window).chunks("time_ns")
+        if isinstance(intervals, Resolution):
+            starts, ends = blocks_of(times, resolution.length_ns)
+            return intervals.number_of(starts), intervals.number_of(ends)
+        return blocks_of([intervals.number_of(each) for each in times], 1)
 
     def _traded(self, window: Window, dates: Integers, traded: Integers) -> Integers:
         """Return which dates have a bar. traded: those that have an intraday bar in the window."""

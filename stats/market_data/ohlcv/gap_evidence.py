@@ -6,7 +6,7 @@ lower decile of those dates' trades a minute. A date is clean if it has trades, 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from stats.market_data.ohlcv.session_activity import (
     DatedSessions,
     Runs,
     blocks_of,
-    half_hours_of,
     sessions_around,
 )
 from store.arrays import Floats, Integers, Mask
@@ -56,8 +55,8 @@ class JudgedRuns:
     bar_blocks: tuple[Integers, Integers]
 
     def __getitem__(self, rows: Integers | Mask | slice) -> "JudgedRuns":
-        columns = {name: getattr(self, name)[rows] for name in self.__slots__ if name != "bar_blocks"}
-        return replace(self, **columns)
+        columns = {name: getattr(self, name)[rows] for name in self.__slots__[:-1]}
+        return JudgedRuns(**columns, bar_blocks=self.bar_blocks)
 
     @property
     def minutes(self) -> Integers:
@@ -104,10 +103,11 @@ class GapEvidence:
         """Return the judged runs of the trading dates of a window. They do not depend on where in a date it begins."""
         activity = self.activity(window)
         runs = self._open_to_doubt(activity)
-        clean = self._clean(activity, runs)
+        clean, found = self._clean(activity, runs)
         first = np.searchsorted(activity.sessions.date_start_ns, window.start_ns, side="right") - 1
-        runs = runs[(runs.date_index >= first) & (runs.is_regular | (not self.only_regular))]
-        found = _judged(activity, clean, runs)
+        wanted = (runs.date_index >= first) & (runs.is_regular | (not self.only_regular))
+        wanted &= activity.has_bars[runs.date_index]
+        runs, found = runs[wanted], found[wanted]
         pieces = self._split_at_rows(runs, found.is_gap)
         return found if pieces is runs else _judged(activity, clean, pieces)
 
@@ -116,7 +116,7 @@ class GapEvidence:
 
         0 without enough history, and for what is declared to be complete. activity: of a window that has the runs.
         """
-        index = np.flatnonzero(self._clean(activity, self._open_to_doubt(activity)))
+        index = np.flatnonzero(self._clean(activity, self._open_to_doubt(activity))[0])
         before = np.searchsorted(index, runs.date_index)
         known = before - np.searchsorted(index, runs.date_index - _REACH) >= HISTORY_DATES
         known &= runs.end_ns > self.complete_until_ns
@@ -132,21 +132,21 @@ class GapEvidence:
         return Activity(sessions, self._bars(sessions), length_ns, halts, self.until_ns)
 
     def _open_to_doubt(self, activity: Activity) -> Runs:
-        """Return the empty runs of traded dates. What is declared to be complete is no gap; a minute is once its end is."""
-        runs = activity.empty_runs
+        """Return the empty runs. What is declared to be complete is no gap; a minute is once its end is."""
         complete_ns = self.complete_until_ns // MINUTE_NS * MINUTE_NS
-        return runs[activity.has_bars[runs.date_index]].within(complete_ns, self.until_ns)
+        return activity.empty_runs.within(complete_ns, self.until_ns)
 
-    def _clean(self, activity: Activity, runs: Runs) -> Mask:
-        """Return which dates are clean."""
+    def _clean(self, activity: Activity, runs: Runs) -> tuple[Mask, JudgedRuns]:
+        """Return which dates are clean, and the runs as these dates judge them."""
         has_history = activity.is_whole & (activity.sessions.date_start_ns > self.listed_from_ns)
-        clean = has_history
+        clean, judged = has_history, _judged(activity, has_history, runs)
         for _ in range(_JUDGEMENTS - 1):
             before, clean = clean, has_history.copy()
-            clean[runs.date_index[_judged(activity, before, runs).is_gap]] = False
+            clean[runs.date_index[judged.is_gap]] = False
             if (clean == before).all():
                 break
-        return clean
+            judged = _judged(activity, clean, runs)
+        return clean, judged
 
     def _bars(self, sessions: DatedSessions) -> Bars:
         if not len(sessions.start_ns):
@@ -162,22 +162,22 @@ class GapEvidence:
         times = [self.trades.versions(window).column("timestamp").to_numpy() for window in inside]
         if not times:
             return runs
-        return runs.without(*blocks_of(np.unique(np.concatenate(times) // MINUTE_NS) * MINUTE_NS, MINUTE_NS))
+        minutes = np.unique(np.concatenate(times) // MINUTE_NS) * MINUTE_NS
+        return runs.without(*blocks_of([minutes], MINUTE_NS))
 
 
 def _judged(activity: Activity, clean: Mask, runs: Runs) -> JudgedRuns:
     """Judge runs by the clean dates before them. clean: of each date of the activity."""
-    index = np.flatnonzero(clean)
-    before = np.searchsorted(index, runs.date_index)
-    history = before - np.searchsorted(index, runs.date_index - _REACH)
+    index, dates = np.flatnonzero(clean), np.arange(len(clean))
+    before = np.searchsorted(index, dates)
+    history = (before - np.searchsorted(index, dates - _REACH))[runs.date_index]
     longest, expected = np.zeros(len(runs), dtype=np.int64), np.zeros(len(runs))
-    known = np.flatnonzero(history >= HISTORY_DATES)
-    if len(known):
-        history_from = before[known] - HISTORY_DATES
-        longest[known] = _longest(activity, index, runs[known], history_from)
-        candidates = longest[known] < runs.minutes[known]
-        known, history_from = known[candidates], history_from[candidates]
-        expected[known] = _expected(activity, index, runs[known], history_from)
+    is_known = history >= HISTORY_DATES
+    if is_known.any():
+        history_from = np.maximum(before - HISTORY_DATES, 0)[runs.date_index]
+        longest = np.where(is_known, _longest(activity, index, runs, history_from), 0)
+        candidates = np.flatnonzero(is_known & (longest < runs.minutes))
+        expected[candidates] = _expected(activity, index, runs[candidates], history_from[candidates])
     is_gap = (expected > LEAST_EXPECTED) & (runs.minutes > longest)
     history = np.minimum(history, HISTORY_DATES)
     columns = (runs.start_ns, runs.end_ns, expected, longest, history, is_gap)
@@ -193,16 +193,15 @@ def _longest(activity: Activity, index: Integers, runs: Runs, history_from: Inte
     # The maxima of 2, 4, 8, 16 and 20 dates, each from the maxima before it.
     for step in (1, 2, 4, 8, HISTORY_DATES - 16):
         of_dates = np.maximum(of_dates[:-step], of_dates[step:])
-    parts = half_hours_of(runs)
-    found = np.zeros(len(runs), dtype=np.int64)
-    values = of_dates[history_from[parts.run_index], activity.column(parts.number)]
-    np.maximum.at(found, parts.run_index, values)
-    return found
+    parts = runs.half_hours
+    cells = (history_from * of_dates.shape[1])[parts.run_index] + activity.column(parts.number)
+    longest: Integers = np.maximum.reduceat(of_dates.ravel().take(cells), parts.first)
+    return longest
 
 
 def _expected(activity: Activity, index: Integers, runs: Runs, history_from: Integers) -> Floats:
     """Return how many trades each run would have at the lower decile of the dates before it. See `_longest`."""
-    parts = half_hours_of(runs)
+    parts = runs.half_hours
     dates = index[history_from[parts.run_index][:, None] + np.arange(HISTORY_DATES)]
     rates = activity.rates(dates, activity.column(parts.number)[:, None])
     # NaN, of a date without this half hour, is sorted last.

@@ -1,15 +1,16 @@
 """What a symbol traded in the sessions of its trading dates: trades by half hours, and runs of empty minutes."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from calendars.schedule import Hours
 from calendars.trading_calendar import TradingCalendar
-from store.arrays import Floats, Integers, Mask
+from store.arrays import Floats, Integers, Mask, indices_of_ranges
 from store.bars.bars import Bars
 from store.cached_property import cached_property
-from store.protocol import Window
+from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, MINUTE_NS
 
 # Sessions are compared by half hours, counted from the opening of the regular session.
@@ -36,6 +37,26 @@ class DatedSessions:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfHours:
+    """The half hours of runs, ascending.
+
+    first: the index of each run's first half hour. run_index: the run of each half hour. number: twice its number from the opening, which may be negative, and one more in regular
+    sessions: after an early close the same half hour is post-market.
+    """
+
+    first: Integers
+    run_index: Integers
+    number: Integers
+    start_ns: Integers
+    end_ns: Integers
+
+    @property
+    def minutes(self) -> Integers:
+        """The length of each part."""
+        return (self.end_ns - self.start_ns) // MINUTE_NS
+
+
+@dataclass(frozen=True)
 class Runs:
     """Runs of minutes, each within one period of trading. open_ns, date_index, is_regular: of the period."""
 
@@ -49,15 +70,34 @@ class Runs:
         return len(self.start_ns)
 
     def __getitem__(self, rows: Integers | Mask) -> "Runs":
-        return Runs(*(getattr(self, name)[rows] for name in self.__slots__))
+        return Runs(*(getattr(self, each.name)[rows] for each in fields(self)))
 
-    @property
+    @cached_property
     def minutes(self) -> Integers:
         """The length of each run."""
         return (self.end_ns - self.start_ns) // MINUTE_NS
 
+    @cached_property
+    def half_hours(self) -> HalfHours:
+        """The runs, cut at the half hours from the opening."""
+        number = (self.start_ns - self.open_ns) // PART_NS
+        counts = (self.end_ns - 1 - self.open_ns) // PART_NS - number + 1
+        first = np.cumsum(counts) - counts
+        index = np.repeat(np.arange(len(self)), counts)
+        half_hour = np.arange(len(index)) + (number - first)[index]
+        lower = self.open_ns[index] + half_hour * PART_NS
+        return HalfHours(
+            first,
+            index,
+            2 * half_hour + self.is_regular[index],
+            np.maximum(lower, self.start_ns[index]),
+            np.minimum(lower + PART_NS, self.end_ns[index]),
+        )
+
     def within(self, start_ns: int, end_ns: int) -> "Runs":
         """Return the parts of the runs in a window."""
+        if not len(self) or (start_ns <= self.start_ns[0] and self.end_ns[-1] <= end_ns):
+            return self
         starts, ends = np.maximum(self.start_ns, start_ns), np.minimum(self.end_ns, end_ns)
         return Runs(starts, ends, self.open_ns, self.date_index, self.is_regular)[starts < ends]
 
@@ -67,8 +107,15 @@ class Runs:
         return Runs(starts, ends, self.open_ns[index], self.date_index[index], self.is_regular[index])
 
 
-def blocks_of(points: Integers, length: int) -> tuple[Integers, Integers]:
-    """Return the starts and ends of the blocks that intervals of one length make. points: their starts, ascending."""
+def blocks_of(chunks: Sequence[Integers], length: int) -> tuple[Integers, Integers]:
+    """Return the starts and ends of the blocks that intervals of one length make. chunks: their starts, ascending."""
+    found = [_blocks_of(points, length) for points in chunks]
+    starts, ends = (np.concatenate(edges) for edges in zip(*found, strict=True))
+    is_apart, edge = starts[1:] > ends[:-1], np.ones(min(len(starts), 1), dtype=bool)
+    return starts[np.append(edge, is_apart)], ends[np.append(is_apart, edge)]
+
+
+def _blocks_of(points: Integers, length: int) -> tuple[Integers, Integers]:
     is_last = np.diff(points) > length
     edge = np.ones(min(len(points), 1), dtype=bool)
     return points[np.append(edge, is_last)], points[np.append(is_last, edge)] + length
@@ -96,40 +143,6 @@ def uncovered(
     free_ends = np.minimum(ends[index], following)
     is_part = free_starts < free_ends
     return free_starts[is_part], free_ends[is_part], index[is_part]
-
-
-@dataclass(frozen=True, slots=True)
-class HalfHours:
-    """The half hours of runs, ascending.
-
-    run_index: the run of each. number: twice its number from the opening, which may be negative, and one more in regular
-    sessions: after an early close the same half hour is post-market.
-    """
-
-    run_index: Integers
-    number: Integers
-    start_ns: Integers
-    end_ns: Integers
-
-    @property
-    def minutes(self) -> Integers:
-        """The length of each part."""
-        return (self.end_ns - self.start_ns) // MINUTE_NS
-
-
-def half_hours_of(runs: Runs) -> HalfHours:
-    """Cut runs at the half hours from the opening."""
-    first = (runs.start_ns - runs.open_ns) // PART_NS
-    counts = (runs.end_ns - 1 - runs.open_ns) // PART_NS - first + 1
-    index = np.repeat(np.arange(len(runs)), counts)
-    half_hour = first[index] + np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
-    lower = runs.open_ns[index] + half_hour * PART_NS
-    return HalfHours(
-        index,
-        2 * half_hour + runs.is_regular[index],
-        np.maximum(lower, runs.start_ns[index]),
-        np.minimum(lower + PART_NS, runs.end_ns[index]),
-    )
 
 
 def sessions_around(window: Window, calendar: TradingCalendar | None, dates_before: int) -> DatedSessions:
@@ -180,7 +193,7 @@ class Activity:
     @cached_property
     def blocks(self) -> tuple[Integers, Integers]:
         """The starts and ends of the blocks that the bars make."""
-        return blocks_of(self.bars.time_ns, self.length_ns)
+        return blocks_of(self.bars.chunks("time_ns"), self.length_ns)
 
     @cached_property
     def empty_runs(self) -> Runs:
@@ -202,11 +215,10 @@ class Activity:
     @cached_property
     def longest(self) -> Integers:
         """The table of the minutes of the longest empty run that touches each half hour."""
-        runs, parts = self.empty_runs, half_hours_of(self.empty_runs)
-        table = np.zeros(self._shape, dtype=np.int64)
-        cells = runs.date_index[parts.run_index], self.column(parts.number)
-        np.maximum.at(table, cells, runs.minutes[parts.run_index])
-        return table
+        runs, (count, width) = self.empty_runs, self._shape
+        table = np.zeros(count * width, dtype=np.int64)
+        np.maximum.at(table, self._cells_of(runs), runs.minutes[runs.half_hours.run_index])
+        return table.reshape(count, width)
 
     def column(self, number: Integers) -> Integers:
         """Return the tables' columns of half hours."""
@@ -222,32 +234,31 @@ class Activity:
         is_needed = np.zeros(count * width, dtype=bool)
         is_needed[cells] = True
         needed = np.flatnonzero(is_needed[of_parts])
-        parts, times = self._parts, self.bars.time_ns
-        first, behind = (np.searchsorted(times, edges[needed]) for edges in (parts.start_ns, parts.end_ns))
-        trades = np.bincount(of_parts[needed], self._trades(first, behind), count * width)
-        minutes = np.bincount(of_parts[needed], parts.minutes[needed], count * width)
-        rates: Floats = np.divide(trades, minutes, out=np.full(len(minutes), np.nan), where=minutes > 0)
-        found: Floats = rates[cells]
-        return found
+        parts = self._parts
+        trades = self._trades(parts.start_ns[needed], parts.end_ns[needed])
+        trades = np.bincount(of_parts[needed], trades, count * width)[cells]
+        minutes = np.bincount(of_parts[needed], parts.minutes[needed], count * width)[cells]
+        rates: Floats = np.divide(trades, minutes, out=np.full(cells.shape, np.nan), where=minutes > 0)
+        return rates
 
-    def _trades(self, first: Integers, behind: Integers) -> Integers:
-        """Return the trades of the bars with these indices, which are ascending."""
-        counts, has_bars = self.bars.trade_count, first < behind
-        if len(counts) and counts.min() < 1:
-            counts = np.maximum(counts, 1)
-        edges = np.column_stack([first[has_bars], behind[has_bars]]).ravel()
-        sums = np.zeros(len(first), dtype=np.int64)
-        if len(edges):
-            edges = edges[:-1] if edges[-1] == len(counts) else edges
-            sums[has_bars] = np.add.reduceat(counts, edges)[::2]
-        return sums
+    def _trades(self, starts_ns: Integers, ends_ns: Integers) -> Integers:
+        """Return the trades of windows."""
+        trades = np.zeros(len(starts_ns), dtype=np.int64)
+        for times, counts in zip(*map(self.bars.chunks, ("time_ns", "trade_count")), strict=True):
+            first, behind = times.searchsorted(starts_ns), times.searchsorted(ends_ns)
+            has_bars = np.flatnonzero(first < behind)
+            if len(has_bars):
+                first, lengths = first[has_bars], (behind - first)[has_bars]
+                of_bars = np.maximum(counts[indices_of_ranges(first, first + lengths)], 1)
+                trades[has_bars] += np.add.reduceat(of_bars, np.cumsum(lengths) - lengths)
+        return trades
 
     @cached_property
     def _periods(self) -> Runs:
         sessions = self.sessions
         columns = (sessions.open_ns, sessions.date_index, sessions.is_regular)
         periods = Runs(sessions.start_ns, sessions.end_ns, *columns)
-        return periods if not len(periods) else periods.within(int(periods.start_ns[0]), self.until_ns)
+        return periods.within(ALL_TIME.start_ns, self.until_ns)
 
     @cached_property
     def open_runs(self) -> Runs:
@@ -256,7 +267,7 @@ class Activity:
 
     @cached_property
     def _parts(self) -> HalfHours:
-        return half_hours_of(self.open_runs)
+        return self.open_runs.half_hours
 
     @cached_property
     def _first_number(self) -> int:
@@ -270,8 +281,11 @@ class Activity:
     @cached_property
     def _cells(self) -> Integers:
         """The cell of each part, counted through the table. Two parts may have one, such as those around a halt."""
-        parts = self._parts
-        return self.open_runs.date_index[parts.run_index] * self._shape[1] + self.column(parts.number)
+        return self._cells_of(self.open_runs)
+
+    def _cells_of(self, runs: Runs) -> Integers:
+        parts = runs.half_hours
+        return (runs.date_index * self._shape[1])[parts.run_index] + self.column(parts.number)
 
     def _minutes(self, runs: Runs) -> Floats:
         """Return the minutes of each date's runs."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import COLUMNS, NO_AGGREGATES, Aggregates, concatenated, merge
+from store.bars.aggregates import COLUMNS, NO_AGGREGATES, Aggregates, merge
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import STANDS, Prints, prints_of
 from store.bars.session_bars import aggregate_rows
@@ -70,7 +70,7 @@ def write_rollups(path: Path, rollups: Rollups) -> Seal:
     if rollups.versions is not None:
         tables.append(rollups.versions.aggregates)
         until.append(rollups.versions.until.astype(np.int32))
-    joined = concatenated(tables)
+    joined = Aggregates.joined(tables)
     columns = {name: getattr(joined, name) for name in COLUMNS} | {_UNTIL: np.concatenate(until)}
     constants = {
         name: value

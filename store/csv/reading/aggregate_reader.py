@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -50,7 +50,9 @@ class AggregateReader:
             rows = self._reader.stored(date_windows.bounds, state, PRINT_COLUMNS)
             made = aggregate_rows(rows, level_ns, policy, commit=state.commit)
             parts.append(made[date_windows.indices(made.time)])
-        return parts[0] if len(parts) == 1 and level_ns == interval_ns else merge(parts, interval_ns)
+        if level_ns == interval_ns and _is_ascending(parts):
+            return Aggregates.joined(parts)
+        return merge(parts, interval_ns)
 
     def versions(
         self, window: Window, interval_ns: int, policy: BarPolicy, state: ReadState
@@ -124,6 +126,12 @@ def _versions_of(
     if stored is not None:
         return stored
     return versions_of(rows_in(source, window, PRINT_COLUMNS), policy, interval_ns)
+
+
+def _is_ascending(parts: Sequence[Aggregates]) -> bool:
+    """Return whether each part's intervals come after those of the part before."""
+    edges = [(part.time[0], part.time[-1]) for part in parts if len(part)]
+    return all(last < first for (_, last), (first, _) in pairwise(edges))
 
 
 def _outside(aggregates: Aggregates, windows: WindowList) -> Aggregates:

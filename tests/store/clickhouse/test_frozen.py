@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from store.clickhouse import servers, writer
+from store import connections
+from store.clickhouse import writer
 from store.datasets import TRADES
 from store.exceptions import OutcomeUnknown, StoreBusy, StoreUnavailable
 from tests.patience import allowed
@@ -30,13 +31,13 @@ def postgres(cluster_url: str) -> str:
 
 
 def test_a_frozen_postgresql_is_named_soon(cluster_store, postgres, monkeypatch):
-    monkeypatch.setattr(servers, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(connections, "SILENCE_SECONDS", 1)
     cluster_store.append(batch(trade(1)))
     with frozen_postgresql(postgres):
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match="PostgreSQL"):
             cluster_store.append(batch(trade(2)))
-        assert time.monotonic() - began < allowed(1 + servers.CONNECT_SECONDS)
+        assert time.monotonic() - began < allowed(1 + connections.CONNECT_SECONDS)
     assert cluster_store.append(batch(trade(2))).stored == 1
     assert stored(cluster_store) == [trade(1), trade(2)]
 
@@ -49,7 +50,7 @@ def test_a_commit_that_a_frozen_postgresql_does_not_confirm(cluster_store, postg
             insert(*values)
             stack.enter_context(frozen_postgresql(postgres))
 
-        monkeypatch.setattr(servers, "ANSWER_SECONDS", 1)
+        monkeypatch.setattr(connections, "SILENCE_SECONDS", 1)
         monkeypatch.setattr(cluster_store.tables, "insert", freeze)
         with pytest.raises(OutcomeUnknown):
             cluster_store.append(batch(trade(1)))
