@@ -1,6 +1,7 @@
 """Joined bars have columns in chunks, and the same rows as whole columns."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ _NAMES = Bars.__slots__
 
 
 def _bars(first: int, count: int) -> Bars:
-    return Bars(*(np.arange(first, first + count) + 100.0 * place for place in range(len(_NAMES))))
+    columns: list[Any] = [np.arange(first, first + count) + 100.0 * place for place in range(len(_NAMES))]
+    return Bars(*columns)
 
 
 def _values(bars: Bars) -> list[list[float]]:
