@@ -40,10 +40,12 @@ STOP = "stop"
 
 def next_due_ns(state: AccountState) -> int | None:
     """Return the first instant at which `time_passed` has something to do; None for never."""
-    dues = [due for order in state.orders.values() if (due := _end_ns(state, order)) is not None]
-    if state.override is not None:
-        dues.append(state.override.until_ns)
-    return min(dues, default=None)
+    due_ns = None if state.override is None else state.override.until_ns
+    for order in state.orders.values():
+        end_ns = _end_ns(state, order)
+        if end_ns is not None and (due_ns is None or end_ns < due_ns):
+            due_ns = end_ns
+    return due_ns
 
 
 def _end_ns(state: AccountState, order: Order) -> int | None:
@@ -61,7 +63,7 @@ def time_passed(state: AccountState, now_ns: int, record: Record) -> None:
     for order in list(state.orders.values()):
         if order.id in state.orders:
             _order_due(state, order, now_ns, record)
-    for symbol in dict.fromkeys(order.terms.symbol for order in state.orders.values()):
+    for symbol in dict.fromkeys([order.terms.symbol for order in state.orders.values()]):
         end_unneeded(state, symbol, record)
     if state.override is not None and state.override.until_ns <= now_ns:
         record(OverrideEnded())

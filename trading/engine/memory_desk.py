@@ -49,10 +49,11 @@ class MemoryDesk:
         if name not in changed:
             # The account's other acts are done only if they would record something before this event.
             changed.add(name)
-            state = self.states[name]
-            wanted = [each for each in rest if each[0] != name or would_record(each[1], state)]
-            rest.clear()
-            rest.extend(wanted)
+            if rest:
+                state = self.states[name]
+                wanted = [each for each in rest if each[0] != name or would_record(each[1], state)]
+                rest.clear()
+                rest.extend(wanted)
         self.record(name, event, at_ns=at_ns)
 
     def record(self, name: str, event: Event, *, at_ns: int) -> None:

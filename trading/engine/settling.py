@@ -42,9 +42,10 @@ def settle(market: FollowedMarket, now_ns: int, state: AccountState, record: Rec
 
 def has_futures(state: AccountState) -> bool:
     """Return whether an account holds or orders a future."""
-    return any(each.instrument.is_margined for each in state.orders.values()) or any(
-        each.terms.is_margined for each in state.positions.values()
-    )
+    for order in state.orders.values():
+        if order.instrument.is_margined:
+            return True
+    return any(each.terms.is_margined for each in state.positions.values())
 
 
 def next_settlement_ns(market: FollowedMarket, state: AccountState, now_ns: int) -> int | None:

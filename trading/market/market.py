@@ -4,7 +4,6 @@ It knows no database and no setting; `trading.market.symbols` asks the installat
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NamedTuple
@@ -201,8 +200,12 @@ class Market:
         A symbol without a price or a rate has none.
         """
         held = {each.symbol: each for each in state.positions.values() if each.symbol not in known}
-        marks = (self.mark(position, state.currency, now_ns=now_ns) for position in held.values())
-        return {mark.symbol: mark for mark in marks if mark is not None}
+        marks = {}
+        for symbol, position in held.items():
+            mark = self.mark(position, state.currency, now_ns=now_ns)
+            if mark is not None:
+                marks[symbol] = mark
+        return marks
 
     def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
         """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
@@ -210,9 +213,10 @@ class Market:
         if rate is None:
             return None
         side = Side.SELL if position.quantity > 0 else Side.BUY
-        with suppress(NoReferencePrice):
+        try:
             return self._reference(position.symbol, side=side, rate=rate, now_ns=now_ns)
-        return None
+        except NoReferencePrice:
+            return None
 
     def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate | None:
         """Return the rate from a currency to the account's: the middle of the pair's newest quote, or its last price.
@@ -377,7 +381,11 @@ def reference_from(
     priced = last if quote is None or asked is None else RowPrice(quote.ref, asked, quote.ref.timestamp_ns)
     if priced is None:
         raise NoReferencePrice(symbol)
-    refs = (None if quote is None else quote.ref, None if last is None else last.ref, rate[1])
+    refs = [] if quote is None else [quote.ref]
+    if last is not None:
+        refs.append(last.ref)
+    if rate[1] is not None:
+        refs.append(rate[1])
     return Reference(
         symbol=symbol,
         price=priced.price,
@@ -386,5 +394,5 @@ def reference_from(
         ask=ask,
         last=None if last is None else last.price,
         at_ns=priced.at_ns,
-        refs=tuple(ref for ref in refs if ref is not None),
+        refs=tuple(refs),
     )

@@ -197,13 +197,14 @@ class Backtest:
     def _not_quiet(self, blocks: Iterable[BarBlock]) -> Iterator[tuple[int, Bar]]:
         """Yield the bars, but for those that the strategy takes at once because nothing happens meanwhile."""
         for block in blocks:
-            index = 0
-            while index < len(block):
+            index, length = 0, len(block)
+            while index < length:
                 end = int(block.shown_ns.searchsorted(min(self._event_ns, self._equity_ns)))
                 if end > index:
                     index += self._host.take_quiet(block, index, end)
-                yield from block.between(index, index + 1)
-                index += 1
+                if index < length:
+                    yield block.at(index)
+                    index += 1
 
     def _tell(self, now_ns: int) -> None:
         begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns

@@ -21,6 +21,8 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
     at which it is recorded and reaches no other zone, and no margin call begins or ends. A row inside has no effect;
     one outside may have.
     """
+    if not state.positions and not state.orders:
+        return {}
     bands = {symbol: _quiet_for_orders(state.orders_of(symbol)) for symbol in state.symbols()}
     held = {position.symbol for position in state.positions.values()}
     if all(bands[symbol] is EVERY_ROW for symbol in held):

@@ -55,6 +55,21 @@ class BarBlock:
     def __len__(self) -> int:
         return len(self.shown_ns)
 
+    def at(self, index: int) -> tuple[int, Bar]:
+        """Return a bar, and the instant at which it is shown."""
+        bars = self.bars
+        bar = Bar(
+            self.symbol,
+            bars.time_ns.item(index),
+            self.ends_ns.item(index),
+            bars.open.item(index),
+            bars.high.item(index),
+            bars.low.item(index),
+            bars.close.item(index),
+            bars.volume.item(index),
+        )
+        return self.shown_ns.item(index), bar
+
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
         return self.between(0, len(self))
 

@@ -99,8 +99,8 @@ class LogPart:
         """Return the price of a trade or a stored bar."""
         row, ref = int(self._row[index]), self._stored_ref(index)
         if self.dataset == TRADES.name:
-            return RowPrice(ref, price_of(self._rows.price[row]), ref.timestamp_ns)
-        return RowPrice(ref, price_of(self._rows.close[row]), int(self._ends_ns[index]))
+            return RowPrice(ref, price_of(self._rows["price"][row]), ref.timestamp_ns)
+        return RowPrice(ref, price_of(self._rows["close"][row]), int(self._ends_ns[index]))
 
     def prices(self, begin: int, end: int) -> list[float]:
         """Return all prices of the rows [begin, end)."""
@@ -236,14 +236,15 @@ class Tape:
         """
         self._matters_ns = before_ns
         while self._part is not None:
-            end = int(self._part.known_ns.searchsorted(before_ns))
-            found = self._first(bands, end)
+            known_ns = self._part.known_ns
+            end = self._place_of(known_ns, before_ns)
+            found = self._first(bands, end) if end > self._place else None
             if found is not None:
                 place, log, index = found
-                self._place, self._matters_ns = place + 1, int(self._part.known_ns[place])
+                self._place, self._matters_ns = place + 1, int(known_ns[place])
                 return log.value(index)
             self._place = end
-            if end < len(self._part):
+            if end < len(known_ns):
                 return None
             self._turn()
         return None
@@ -293,12 +294,18 @@ class Tape:
     def _pass(self, before_ns: int) -> None:
         while self._part is not None:
             known_ns = self._part.known_ns
-            if self._place < len(known_ns) and known_ns[self._place] >= before_ns:
-                return
-            self._place = max(self._place, int(known_ns.searchsorted(before_ns)))
+            self._place = self._place_of(known_ns, before_ns)
             if self._place < len(known_ns):
                 return
             self._turn()
+
+    def _place_of(self, known_ns: Integers, before_ns: int) -> int:
+        """Return the place of the next row that is known at an instant or later; behind the part if it has none."""
+        # Mostly it is the next row or the one behind it.
+        for place in (self._place, self._place + 1):
+            if place >= len(known_ns) or known_ns[place] >= before_ns:
+                return min(place, len(known_ns))
+        return int(known_ns.searchsorted(before_ns))
 
     def _newest_of(self, symbol: str) -> tuple[Quote | None, RowPrice | None]:
         place = self._place
