@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from clickhouse_driver import Client
 
 from benchmarks.generated_trades import BATCH_ROWS, MINUTE_NS, SYMBOL, Stream, stored
 from benchmarks.processes import CORES, on_cores
@@ -55,9 +56,13 @@ def measure_cluster(sizes: Sizes) -> Iterator[Row]:
         url = f"clickhouse://{hosts}/market"
         cluster, servers = ClickHouseStore(url, postgres=postgres), ClickHouse(StoreUrl.parsed(url))
         stack.callback(cluster.close)
+        place = hosts.partition(",")[0]
+        direct = Client.from_url(f"clickhouse://{place}/market?use_numpy=1&insert_distributed_sync=1")
+        stack.callback(direct.disconnect)
         yield from _measure_bars(cluster, servers, folder, stream, sizes)
         for symbol in ("WITHOUT", "WITH"):
-            yield from _measure_appends(cluster, servers, folder, symbol, sizes.batches * 5)
+            rounds = sizes.batches * 5
+            yield from _measure_appends(cluster, servers, direct, folder, symbol, rounds=rounds)
 
 
 def _measure_bars(
@@ -97,7 +102,7 @@ def _check(found: Aggregates, expected: Aggregates, days: int) -> None:
 
 
 def _measure_appends(
-    cluster: ClickHouseStore, servers: ClickHouse, folder: Path, symbol: str, rounds: int
+    cluster: ClickHouseStore, servers: ClickHouse, direct: Client, folder: Path, symbol: str, *, rounds: int
 ) -> Iterator[Row]:
     """Yield rows per second of batches, against bare inserts of their columns, which are ready as numpy arrays."""
     files = CsvStore(folder / "appends")
@@ -110,7 +115,7 @@ def _measure_appends(
                 _make_table(servers, symbol, columns)
             calls = {
                 "here": partial(cluster.append, batch),
-                "bare": partial(servers.insert, f"market.{symbol}", columns),
+                "bare": partial(_insert, direct, symbol, columns),
                 "csv": partial(files.append, batch),
             }
             for name, call in calls.items():
@@ -119,6 +124,11 @@ def _measure_appends(
     name = f"batches of 10,000 trades {symbol.lower()} ids in two shards"
     yield Ratio(f"{name}, against bare inserts", here, bare, "rows/s", Goal(least=0.5))
     yield Ratio(f"{name}, against the CSV store", here, csv, "rows/s")
+
+
+def _insert(client: Client, table: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    query = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+    client.execute(query, [*columns.values()], columnar=True)
 
 
 def _numpy_columns(rows: pa.RecordBatch) -> dict[str, npt.NDArray[Any]]:

@@ -319,11 +319,10 @@ class LockedLog:
         query = "SELECT 1 FROM commits WHERE log = %s AND digest = %s LIMIT 1"
         return self._connection.execute(query, (self.state.id, digest)).fetchone() is not None
 
-    def add(self, commits: Sequence[NewCommit], attempt: int, next_attempt: int) -> StoredLog:
-        """Store the records of the next commits, whose rows are stored, and end the transaction. Return the new state.
+    def record(self, commits: Sequence[NewCommit], attempt: int, next_attempt: int) -> StoredLog:
+        """Store the records of the next commits, which nobody sees before `commit`. Return the new state.
 
-        attempt: the one that inserted the rows. next_attempt: is registered for the process's next commit. Raises
-        `OutcomeUnknown` if PostgreSQL did not answer.
+        attempt: the one that inserts the rows. next_attempt: is registered for the process's next commit.
         """
         state, records, parts = self.state, list[tuple[Any, ...]](), list[tuple[Any, ...]]()
         for commit in commits:
@@ -338,14 +337,16 @@ class LockedLog:
             (*_values_of(state), attempt, next_attempt, state.id),
         ]
         notification = CHANNEL, self._payload(state)
+        self._connection.execute(_RECORD, [each for some in (*values, notification) for each in some])
+        return state
+
+    def commit(self) -> None:
+        """End the transaction, when the rows are stored. Raises `OutcomeUnknown` if PostgreSQL did not answer."""
         try:
-            with self._connection.pipeline():
-                self._connection.execute(_RECORD, [each for some in (*values, notification) for each in some])
-                self._connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             raise OutcomeUnknown("PostgreSQL did not confirm the commit; send the batch again") from error
         self.is_open = False
-        return state
 
     def _payload(self, state: StoredLog) -> str:
         """Return what other processes are told: the log's name, and its state if that is not too long."""

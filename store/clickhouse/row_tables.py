@@ -10,7 +10,8 @@ mostly one number for all rows of a commit, so that it is read in no time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bars.prints import NO_SEQUENCE, STANDS
-from store.clickhouse.servers import ClickHouse, ColumnMissing, StoreUrl
+from store.clickhouse.servers import ClickHouse, StoreUrl
 from store.declarations import Column, ColumnKind, Dataset
 from store.protocol import Window
 from store.rows.row_hashes import id_hashes
@@ -41,15 +42,11 @@ _TYPES = {
     ColumnKind.BOOLEAN: "UInt8",
 }
 _MISSING: dict[ColumnKind, Any] = {ColumnKind.TEXT: "", ColumnKind.BOOLEAN: False}
-_NUMPY: dict[str, type[np.generic]] = {
-    "Int64": np.int64,
-    "Float64": np.float64,
-    "UInt8": np.uint8,
-    "String": np.object_,
-}
 _SYSTEM = {"_log": "Int32", "_commit": "Int32", "_attempt": "Int64", "_arrival": "Int64", "_nulls": "UInt32"}
-_OF_ROWS = {"_identity": "Int64", "_order": "Int64"}
-_OF_CORRECTIONS = {"_ordinal": "Int32", "_action": "String"}
+_OWN = {
+    "rows": {"_identity": "Int64", "_order": "Int64"},
+    "corrections": {"_ordinal": "Int32", "_action": "String"},
+}
 
 
 class SeenRows(NamedTuple):
@@ -100,26 +97,29 @@ class RowTables:
     def __init__(self, url: StoreUrl, servers: ClickHouse) -> None:
         self._url = url
         self._servers = servers
-        self._tables_checked: set[str] = set()
+        self._columns: dict[str, Set[str]] = {}
 
-    def insert(
+    @contextmanager
+    def inserting(
         self, dataset: Dataset, log: int, attempt: int, commits: Sequence[NewCommit], first_arrival: int
-    ) -> None:
-        """Insert the rows and corrections of commits; return when they are on their shards.
+    ) -> Iterator[None]:
+        """Send the rows and corrections of commits; at the end of the context wait until they are on their shards.
 
         first_arrival: the number of rows of all commits before.
         """
-        if dataset.name not in self._tables_checked:
-            self._make(dataset)
         tables = dict[str, dict[str, Any]]()
         if any(each.rows.num_rows for each in commits):
             tables["rows"] = _rows_of(dataset, commits, first_arrival)
         if any(each.lines.num_rows for each in commits):
             tables["corrections"] = _corrections_of(dataset, commits)
-        for kind, table in tables.items():
-            count = len(table["_commit"])
-            table["_log"], table["_attempt"] = np.full(count, log, np.int32), np.full(count, attempt)
-            self._servers.insert(self._name(kind, dataset), table)
+        with ExitStack() as stack:
+            for kind, columns in tables.items():
+                count = len(columns["_commit"])
+                rows = {**columns, "_log": np.full(count, log, np.int32), "_attempt": np.full(count, attempt)}
+                self._add_columns(kind, dataset, rows.keys())
+                keys = log + columns["timestamp"].to_numpy() // DAY_NS
+                stack.enter_context(self._servers.inserting(self._name(kind, dataset), pa.table(rows), keys))
+            yield
 
     def stored(
         self, log: SeenRows, times: str, columns: Collection[str] | None = None, *, also: str = "1"
@@ -184,23 +184,31 @@ class RowTables:
         self, log: SeenRows, kind: str, where: str, columns: Collection[str] | None, *others: str
     ) -> tuple[pa.Table, list[Any]]:
         """Return columns of rows or corrections, with `arrival` and `commit`; and other columns of their table."""
-        kept = _kept(log.dataset, columns)
-        names = ["_arrival", "_commit", *others, "_nulls", *(column.name for column in kept)]
-        query = self._query(log, kind, names, where)
-        try:
-            found = self._servers.columns(query)
-        except ColumnMissing:
-            self._make(log.dataset)
-            found = self._servers.columns(query)
-        if not found:
-            types = {**_SYSTEM, **_OF_CORRECTIONS, **_types_of(log.dataset)}
-            dtypes = {"Int32": np.int32, "UInt32": np.uint32, **_NUMPY}
-            found = [np.empty(0, dtypes[types[name]]) for name in names]
-        own, rest = found[2 : 2 + len(others)], found[2 + len(others) :]
-        arrays = [*_arrow_columns(log.dataset, kept, rest), pa.array(found[0]), pa.array(found[1])]
-        fields = [log.dataset.schema.field(each.name) for each in kept]
-        schema = pa.schema([*fields, ARRIVAL.field, COMMIT.field])
-        return pa.Table.from_arrays(arrays, schema=schema), own
+        dataset, name = log.dataset, self._name(kind, log.dataset)
+        kept, known = _kept(dataset, columns), self._columns.get(name) or self._read_columns(name)
+        names = [
+            "_arrival",
+            "_commit",
+            *others,
+            "_nulls",
+            *(each.name for each in kept if each.name in known),
+        ]
+        schema = pa.schema([*(dataset.schema.field(each.name) for each in kept), ARRIVAL.field, COMMIT.field])
+        stored = dict(zip(names, self._servers.columns(self._query(log, kind, names, where)), strict=False))
+        if not stored:
+            return schema.empty_table(), [[] for _ in others]
+        missing = [_missing(dataset, each, stored["_nulls"]) for each in kept]
+        is_stale = any(
+            not own.all() for each, own in zip(kept, missing, strict=True) if each.name not in known
+        )
+        if is_stale and self._read_columns(name) != known:
+            return self._table(log, kind, where, columns, *others)
+        arrays = [
+            _arrow_column(each.kind, field.type, stored.get(each.name), own)
+            for each, field, own in zip(kept, schema, missing, strict=False)
+        ]
+        arrays += [pa.array(stored["_arrival"]), pa.array(stored["_commit"])]
+        return pa.Table.from_arrays(arrays, schema=schema), [stored[each] for each in others]
 
     def _query(self, log: SeenRows, kind: str, names: Sequence[str], where: str) -> str:
         table = self._name(kind, log.dataset)
@@ -210,30 +218,50 @@ class RowTables:
         return f"{self._url.database}.{kind}_{dataset.name}"
 
     def _make(self, dataset: Dataset) -> None:
-        """Make the tables unless they exist, and add later columns that they lack."""
+        """Make the tables unless they exist, with the columns that all rows have."""
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
-        later = {column.name: _TYPES[column.kind] for column in dataset.columns if column.later}
-        names = list[str]()
-        for kind, own in (("rows", _OF_ROWS), ("corrections", _OF_CORRECTIONS)):
-            name, columns = self._name(kind, dataset), {**_SYSTEM, **own, **_types_of(dataset)}
-            declared = ", ".join(f"{column} {kind_of}" for column, kind_of in columns.items())
-            order = ["_log", "timestamp", *(["sequence"] if "sequence" in columns else []), "_arrival"]
+        for kind in _OWN:
+            name, types = self._name(kind, dataset), _types_of(kind, dataset)
+            optional = {
+                each.name for each in dataset.columns if not each.required and each.name != "sequence"
+            }
+            declared = ", ".join(
+                f"{each} {type_name}" for each, type_name in types.items() if each not in optional
+            )
+            order = ["_log", "timestamp", *(["sequence"] if "sequence" in types else []), "_arrival"]
             local = name.rpartition(".")[2] + "_local"
             key = f"_log + intDiv(timestamp, {DAY_NS})"
             cluster = f"Distributed({self._url.cluster}, {self._url.database}, {local}, {key})"
-            names += [f"{name}_local", name]
             statements += [
                 f"CREATE TABLE IF NOT EXISTS {name}_local ({declared}) ENGINE = MergeTree ORDER BY ({', '.join(order)})",
                 f"CREATE TABLE IF NOT EXISTS {name} ({declared}) ENGINE = {cluster}",
             ]
         self._servers.run_everywhere(statements)
-        for name in names if later else ():
-            self._servers.add_columns(name, later)
-        self._tables_checked.add(dataset.name)
+
+    def _read_columns(self, name: str) -> Set[str]:
+        """Return the names of a table's columns, and keep them."""
+        database, _, table = name.partition(".")
+        found = self._servers.columns(
+            f"SELECT name FROM system.columns WHERE database = '{database}' AND table = '{table}'"  # noqa: S608
+        )
+        self._columns[name] = frozenset(each for names in found for each in names)
+        return self._columns[name]
+
+    def _add_columns(self, kind: str, dataset: Dataset, names: Set[str]) -> None:
+        """Make the tables, or add columns, unless they exist. Readers find a column first where all shards have it."""
+        name = self._name(kind, dataset)
+        if name not in self._columns:
+            self._make(dataset)
+            self._read_columns(name)
+        added = [f"{each} {_types_of(kind, dataset)[each]}" for each in names - self._columns[name]]
+        if added:
+            for table in (f"{name}_local", name):
+                self._servers.run_everywhere([f"ALTER TABLE {table} ADD COLUMN {each}" for each in added])
+            self._columns[name] |= names
 
 
-def _types_of(dataset: Dataset) -> dict[str, str]:
-    return {column.name: _TYPES[column.kind] for column in dataset.columns}
+def _types_of(kind: str, dataset: Dataset) -> dict[str, str]:
+    return {**_SYSTEM, **_OWN[kind], **{column.name: _TYPES[column.kind] for column in dataset.columns}}
 
 
 def _kept(dataset: Dataset, columns: Collection[str] | None) -> list[Column]:
@@ -248,7 +276,7 @@ def _rows_of(dataset: Dataset, commits: Sequence[NewCommit], first: int) -> dict
         "_commit": _commits_of(commits, [each.rows.num_rows for each in commits]),
         "_arrival": np.arange(first, first + len(rows)),
         "_order": first + _places_among_equal(rows.column(0).to_numpy()),
-        **_numpy_columns(dataset, rows),
+        **_stored_columns(dataset, rows),
     }
     if dataset.has_optional_ids and dataset.id_columns[-1] in columns:
         known = commits[0].ids if len(commits) == 1 else None
@@ -263,8 +291,8 @@ def _corrections_of(dataset: Dataset, commits: Sequence[NewCommit]) -> dict[str,
         "_commit": _commits_of(commits, counts),
         "_arrival": lines.column(ARRIVAL.name).to_numpy(),
         "_ordinal": np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
-        "_action": np.array(lines.column(action_name(dataset.schema.names)).to_pylist(), np.object_),
-        **_numpy_columns(dataset, lines),
+        "_action": lines.column(action_name(dataset.schema.names)),
+        **_stored_columns(dataset, lines),
     }
 
 
@@ -284,32 +312,35 @@ def _places_among_equal(values: Integers) -> Integers:
     return places
 
 
-def _numpy_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
+def _stored_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
     """Return `_nulls` and the dataset's columns that have a value, or whose missing value is not ClickHouse's default."""
     nulls, columns = np.zeros(rows.num_rows, np.uint32), dict[str, Any]()
     for index, column in enumerate(dataset.columns):
-        values = rows.column(column.name)
-        if column.later or values.null_count:
-            flagged = values.is_valid() if column.later else values.is_null()
-            nulls |= flagged.to_numpy().astype(np.uint32) << np.uint32(index)
-            if values.null_count == len(values) and column.name != "sequence":
-                continue
-            missing = NO_SEQUENCE if column.name == "sequence" else _MISSING.get(column.kind, 0)
-            values = values.fill_null(missing)
-        columns[column.name] = values.to_numpy().astype(_NUMPY[_TYPES[column.kind]], copy=False)
+        values, bit = rows.column(column.name), np.uint32(1 << index)
+        is_empty = values.null_count == len(values)
+        if is_empty and not column.later:
+            nulls |= bit
+        elif not is_empty and (column.later or values.null_count):
+            nulls |= np.where(values.is_valid().to_numpy() == column.later, bit, np.uint32(0))
+        if is_empty and column.name != "sequence":
+            continue
+        if values.null_count:
+            values = values.fill_null(
+                NO_SEQUENCE if column.name == "sequence" else _MISSING.get(column.kind, 0)
+            )
+        columns[column.name] = values.cast("uint8") if column.kind is ColumnKind.BOOLEAN else values
     return {"_nulls": nulls, **columns}
 
 
-def _arrow_columns(dataset: Dataset, kept: Sequence[Column], found: Sequence[Any]) -> list[pa.Array]:
-    """Return columns of the dataset. found: `_nulls`, then the columns, as they are stored."""
-    nulls, *columns = found
-    places = {column.name: index for index, column in enumerate(dataset.columns)}
-    arrays = []
-    for column, values in zip(kept, columns, strict=True):
-        mask = None
-        if not column.required:
-            mask = ((nulls >> np.uint32(places[column.name])) & np.uint32(1) == 1) != column.later
-        if column.kind is ColumnKind.BOOLEAN:
-            values = values.astype(np.bool_)  # noqa: PLW2901
-        arrays.append(pa.array(values, dataset.schema.field(column.name).type, mask=mask))
-    return arrays
+def _missing(dataset: Dataset, column: Column, nulls: Any) -> Any:
+    """Return a mask of the rows without a value of a column. nulls: `_nulls`."""
+    bit = np.uint32(1 << dataset.columns.index(column))
+    return (nulls & bit != 0) != column.later if not column.required else np.zeros(len(nulls), np.bool_)
+
+
+def _arrow_column(kind: ColumnKind, type_name: Any, stored: Any, missing: Any) -> pa.Array:
+    """Return a column of the dataset. stored: None if the table lacks it."""
+    if stored is None:
+        return pa.nulls(len(missing), type_name)
+    values = stored.astype(np.bool_) if kind is ColumnKind.BOOLEAN else stored
+    return pa.array(values, type_name, mask=missing if missing.any() else None)

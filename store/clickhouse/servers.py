@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import clickhouse_driver
+import numpy as np
 import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
 from clickhouse_driver.errors import ServerException
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from store import lazy_pyarrow as pa
+from store.arrays import Integers, distinct
+from store.clickhouse.native_block import send_rows
 from store.connections import CONNECT_SECONDS, Pool, WatchedConnection
 from store.exceptions import StoreBusy, StoreUnavailable
 from store.server_calls import WATCHER
@@ -28,9 +32,9 @@ ANSWER_SECONDS = 5
 LEASE_SECONDS = 20
 """A writer that leaves PostgreSQL waiting for longer loses its transaction, and with it the log's lock."""
 DEFAULT_PORT = 9000
+_Host = tuple[str, int]
 # Codes of ClickHouse's errors.
 _COLUMN_EXISTS = {15, 44}
-_NO_COLUMN = 47
 _SETTINGS = {
     "use_numpy": True,
     # Without it rows are acknowledged before they are on their shard.
@@ -53,7 +57,7 @@ class StoreUrl:
     environment variables apply. login: the user and the password of ClickHouse.
     """
 
-    hosts: tuple[tuple[str, int], ...]
+    hosts: tuple[_Host, ...]
     database: str
     cluster: str
     postgres: str
@@ -82,7 +86,7 @@ class StoreUrl:
         return cls(hosts, database, cluster, postgres, (user, password))
 
 
-def _host(text: str) -> tuple[str, int]:
+def _host(text: str) -> _Host:
     name, _, port = text.partition(":")
     if port and not (port.isascii() and port.isdecimal()):
         raise ValueError("the port of a host of a store is not a number")
@@ -147,17 +151,18 @@ class PostgreSql:
             raise StoreUnavailable("PostgreSQL, which has the commits, does not answer") from error
 
 
-class ColumnMissing(StoreUnavailable):
-    """A table of rows lacks a column, because an earlier version made it. Retry: whoever writes adds the column."""
-
-
 class ClickHouse:
     """The servers with the rows. Methods raise `StoreUnavailable`."""
 
     def __init__(self, url: StoreUrl) -> None:
         self._url = url
-        self._pool = Pool(lambda: self._client(url.hosts), lambda client: client.disconnect(), lambda _: True)
-        self.close = self._pool.close
+        self._pools = {host: self._pool(host) for host in url.hosts}
+        self._slots: list[_Host | None] = []
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        for pool in self._pools.values():
+            pool.close()
 
     def check(self) -> None:
         """Raise `StoreUnavailable` unless every shard answers."""
@@ -165,42 +170,68 @@ class ClickHouse:
 
     def columns(self, query: str, settings: dict[str, int] | None = None) -> list[Any]:
         """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
-        with self._asked() as client:
+        with self._asked(self._url.hosts[0]) as client:
             return list(client.execute(query, columnar=True, settings=settings, query_id=_query_id()))
 
-    def insert(self, table: str, columns: dict[str, Any]) -> None:
-        """Insert rows, and wait until they are on their shards. columns: numpy arrays by name."""
-        names = ", ".join(columns)
-        with self._asked() as client:
-            client.execute(
-                f"INSERT INTO {table} ({names}) VALUES",
-                [*columns.values()],
-                columnar=True,
-                query_id=_query_id(),
+    @contextmanager
+    def inserting(self, table: str, rows: pa.Table, keys: Integers) -> Iterator[None]:
+        """Send rows; at the end of the context wait until they are on their shards.
+
+        table: a `Distributed` one. rows: without nulls. keys: the table's sharding key of each row.
+        """
+        slots = self._slots or self._read_slots()
+        own = (keys.view(np.uint64) % np.uint64(len(slots))).view(np.int64)
+        with ExitStack() as stack:
+            for slot in distinct(own).tolist():
+                part = rows if (own == slot).all() else rows.filter(pa.array(own == slot))
+                stack.enter_context(self._inserting(slots[slot], table, part))
+            yield
+
+    @contextmanager
+    def _inserting(self, shard: _Host | None, table: str, rows: pa.Table) -> Iterator[None]:
+        """Insert rows of a shard: on its host, or through the `Distributed` table of another one."""
+        with self._asked(shard or self._url.hosts[0]) as client:
+            client.establish_connection(None)
+            connection = client.connection
+            place = f"{table}_local" if (connection.host, connection.port) == shard else table
+            connection.send_query(
+                f"INSERT INTO {place} ({', '.join(rows.column_names)}) VALUES", query_id=_query_id()
             )
+            connection.send_external_tables(None)
+            send_rows(connection, client.receive_sample_block(), rows)
+            yield
+            client.receive_end_of_insert_query()
+
+    def _read_slots(self) -> list[_Host | None]:
+        """Return the host of each slot of the cluster, as `Distributed` numbers them; None if it has replicas, or no URL."""
+        query = (
+            "SELECT shard_num, any(shard_weight), count() = 1 AND any(is_local) FROM system.clusters"  # noqa: S608
+            f" WHERE cluster = '{self._url.cluster}' GROUP BY shard_num"
+        )
+        shards = dict[int, list[_Host | None]]()
+
+        def read(client: clickhouse_driver.Client) -> None:
+            for shard, weight, is_own in client.execute(query):
+                if is_own or shard not in shards:
+                    host = client.connection.host, client.connection.port
+                    shards[shard] = [host if is_own else None] * int(weight)
+
+        self._on_each_host(read)
+        self._slots = [host for shard in sorted(shards) for host in shards[shard]]
+        return self._slots
 
     def run_everywhere(self, statements: Sequence[str]) -> None:
-        """Run statements on a host of each shard."""
+        """Run statements on a host of each shard. One that adds a column does nothing if the column exists."""
 
         def run(client: clickhouse_driver.Client) -> None:
             for statement in statements:
-                client.execute(statement)
-
-        self._on_each_host(run)
-
-    def add_columns(self, table: str, types: Mapping[str, str]) -> None:
-        """Add the columns that a table lacks on a host of each shard. types: by the names of columns."""
-
-        def add(client: clickhouse_driver.Client) -> None:
-            known = {name for name, *_ in client.execute(f"DESCRIBE TABLE {table}")}
-            for name in types.keys() - known:
                 try:
-                    client.execute(f"ALTER TABLE {table} ADD COLUMN {name} {types[name]}")
+                    client.execute(statement)
                 except ServerException as error:
-                    if error.code not in _COLUMN_EXISTS:  # another process has added it
+                    if error.code not in _COLUMN_EXISTS:
                         raise
 
-        self._on_each_host(add)
+        self._on_each_host(run)
 
     def _on_each_host(self, run: Callable[[clickhouse_driver.Client], None]) -> None:
         for host in self._url.hosts:
@@ -212,15 +243,20 @@ class ClickHouse:
                     client.disconnect()
 
     @contextmanager
-    def _asked(self) -> Iterator[clickhouse_driver.Client]:
+    def _asked(self, host: _Host) -> Iterator[clickhouse_driver.Client]:
+        """Yield a client of a host, or of another one if it does not answer."""
         with (
             WATCHER.span("clickhouse", "client"),
             _named_errors(self._url),
-            self._pool.connection() as client,
+            self._pools[host].connection() as client,
         ):
             yield client
 
-    def _client(self, hosts: Sequence[tuple[str, int]]) -> clickhouse_driver.Client:
+    def _pool(self, host: _Host) -> Pool[clickhouse_driver.Client]:
+        hosts = [host, *(each for each in self._url.hosts if each != host)]
+        return Pool(lambda: self._client(hosts), lambda client: client.disconnect(), lambda _: True)
+
+    def _client(self, hosts: Sequence[_Host]) -> clickhouse_driver.Client:
         (name, port), *others = hosts
         client = clickhouse_driver.Client(
             name,
@@ -256,8 +292,6 @@ def _named_errors(url: StoreUrl) -> Iterator[None]:
         yield
     except (ClickHouseError, OSError, EOFError) as error:
         code = error.code if isinstance(error, ServerException) else None
-        if code == _NO_COLUMN:
-            raise ColumnMissing("a table lacks a column") from error
         hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
         what = "does not answer" if code is None else f"refused a query with code {code}"
         _logger.warning("ClickHouse (%s) %s: %s", hosts, what, str(error).partition("Stack trace")[0])

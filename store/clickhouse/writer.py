@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -234,22 +235,22 @@ class ClusterWriter:
         commit_hash = chained(log.state.head.hash, encode_facts(facts))
         record = CommitRecord(CommitId(facts.number, commit_hash), facts)
         self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines, change.ids)])
-        if change.ids is not None:
-            times = change.rows.column(0).to_numpy()
-            self._ids.note(log.state.id, log.state.head, record.id, times, change.ids)
         return record.receipt
 
     def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> None:
-        """Store commits: first what they stored, then their records."""
+        """Store commits. Their records are made while the shards store the rows, and become valid after that."""
         attempt = self._attempts.pop(log.state.id, None)
         if attempt is None or attempt_age_seconds(attempt) > _OLD_SECONDS / 2:
             attempt = new_attempt()
             self._catalogue.register(log.state.id, attempt)
             self._remove_abandoned(dataset, log.state)
         # If this fails, the attempt stays registered, and what it inserted is not seen.
-        self._tables.insert(dataset, log.state.id, attempt, commits, log.state.rows)
         following = new_attempt()
-        state = log.add(commits, attempt, following)
+        with self._tables.inserting(dataset, log.state.id, attempt, commits, log.state.rows):
+            state = log.record(commits, attempt, following)
+            for commit in commits:
+                self._ids.note(log.state.id, log.state.head, commit)
+        log.commit()
         self._attempts[state.id] = following
         self._newest.note(*log.name, state)
 
@@ -294,6 +295,7 @@ def _replayed(log: LockedLog, request: Append | Amendment, digest: str) -> Recei
     return record.facts.receipt(record.id.hash, replayed=True)
 
 
+@cache
 def _no_lines(dataset: Dataset) -> pa.Table:
     return corrections_of(dataset).schema.empty_table()
 
@@ -382,8 +384,14 @@ class RecentIdTimes:
             self._dates[stored.log, day] = head, index
         return found
 
-    def note(self, log: int, before: CommitId, head: CommitId, times: Integers, ids: Integers) -> None:
-        """Add the rows of a commit to the dates that are known up to the commit before it."""
+    def note(self, log: int, before: CommitId, commit: NewCommit) -> None:
+        """Add the rows of a commit to the dates that are known up to the commit before it.
+
+        It may come before the commit is valid: a date that is known up to a commit that does not exist is read again.
+        """
+        if commit.ids is None:
+            return
+        head, times, ids = commit.record.id, commit.rows.column(0).to_numpy(), commit.ids
         days = times // DAY_NS
         for day in distinct(days).tolist():
             with self._mutex:

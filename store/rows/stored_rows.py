@@ -65,6 +65,7 @@ def action_name(names: Collection[str]) -> str:
     return ACTION.name if ACTION.name not in names else f"correction_{ACTION.name}"
 
 
+@cache
 def corrections_of(dataset: Dataset) -> Dataset:
     """Return a dataset with the columns of corrections: `arrival` and `action` precede later columns."""
     own = (

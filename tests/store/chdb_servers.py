@@ -5,7 +5,8 @@ It has no cluster: over each local table stands one of the engine `Merge`, which
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -37,30 +38,25 @@ class ChdbServers:
             found = self._session.query(query, "ArrowTable")
         return [_numpy(column) for column in found.columns] if found.num_rows else []
 
-    def insert(self, table: str, columns: dict[str, Any]) -> None:
-        rows = pa.table({name: _arrow(values) for name, values in columns.items()})
-        names = ", ".join(columns)
+    @contextmanager
+    def inserting(self, table: str, rows: pa.Table, _: Any) -> Iterator[None]:
+        names = ", ".join(rows.column_names)
         with _lock:
             with pa.OSFile(str(self._rows), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
                 writer.write_table(rows)
             self._run(
                 f"INSERT INTO {table}_local ({names}) SELECT {names} FROM file('{self._rows}', 'Arrow')"
             )
+        yield
 
     def run_everywhere(self, statements: Sequence[str]) -> None:
         for statement in statements:
-            self._run(_DISTRIBUTED.sub(r"ENGINE = Merge(\1, '^\2$')", statement))
-
-    def add_columns(self, table: str, types: Mapping[str, str]) -> None:
-        """Do nothing: no table is of an earlier version."""
+            own = statement.replace("ADD COLUMN", "ADD COLUMN IF NOT EXISTS")
+            self._run(_DISTRIBUTED.sub(r"ENGINE = Merge(\1, '^\2$')", own))
 
     def _run(self, statement: str) -> None:
         with _lock:
             self._session.query(statement)
-
-
-def _arrow(values: Any) -> pa.Array:
-    return pa.array(values, pa.string() if values.dtype == np.object_ else None)
 
 
 def _numpy(column: pa.ChunkedArray) -> Any:

@@ -4,9 +4,9 @@ import json
 import os
 import signal
 import sys
-from typing import Any
 
 from store.clickhouse import ClickHouseStore, servers
+from store.clickhouse.catalogue import LockedLog
 from store.exceptions import StoreUnavailable
 from tests.store.builders import Clock, batch, trade
 
@@ -14,14 +14,14 @@ from tests.store.builders import Clock, batch, trade
 def main(url: str, batches: int) -> None:
     servers.LEASE_SECONDS = 1
     store = ClickHouseStore(url, clock=Clock())
-    insert = store.tables.insert
+    commit = LockedLog.commit
 
-    def stop(*values: Any) -> None:
-        store.tables.insert = insert  # type: ignore[method-assign]
-        insert(*values)
+    def stop(log: LockedLog) -> None:
+        LockedLog.commit = commit  # type: ignore[method-assign]
         os.kill(os.getpid(), signal.SIGSTOP)
+        commit(log)
 
-    store.tables.insert = stop  # type: ignore[method-assign, assignment]
+    LockedLog.commit = stop  # type: ignore[method-assign, assignment]
     second = 1
     while second <= batches:
         try:

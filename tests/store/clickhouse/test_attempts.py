@@ -37,7 +37,7 @@ def fail(*_: object) -> None:
 
 def test_rows_without_a_record_are_not_seen_and_their_number_is_free(cluster_store, monkeypatch):
     cluster_store.append(batch(trade(1, trade_id="a")))
-    monkeypatch.setattr(LockedLog, "add", fail)
+    monkeypatch.setattr(LockedLog, "commit", fail)
     with pytest.raises(StoreUnavailable):
         cluster_store.append(batch(trade(2, trade_id="b"), trade(3, 7.0)))
     monkeypatch.undo()
@@ -81,7 +81,7 @@ def test_what_a_failed_attempt_inserted_is_removed_later(cluster_store, cluster_
     cluster_store.append(batch(trade(1)))
     log = cluster_store.newest.state(TRADES, SYMBOL).id
     long_ago = (time.time_ns() // 1_000_000 - 25 * 3_600_000) << 20
-    monkeypatch.setattr(LockedLog, "add", fail)
+    monkeypatch.setattr(LockedLog, "commit", fail)
     cluster_store.writer._attempts.clear()
     monkeypatch.setattr(writer, "new_attempt", lambda: long_ago)
     with pytest.raises(StoreUnavailable):

@@ -1,30 +1,56 @@
-"""A dataset gets a column: tables that were made before have it from the first use on, and rows in them have no value of it."""
+"""A table gets an optional column when a row has a value of it; rows that are stored already have none."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from store.clickhouse import ClickHouseStore
+from store.datasets import TRADES
+from tests.front.front_server import eventually
 from tests.store.builders import Clock, amendment, correct, stored, trade
 from tests.store.builders import batch as batch_of
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cluster")]
 
 TABLES = [f"{kind}_trades{suffix}" for kind in ("rows", "corrections") for suffix in ("", "_local")]
+OPTIONAL = {"trade_id", "exchange", "conditions", "received_at", "buyer_is_maker"}
 
 
-def test_tables_of_an_earlier_version_get_a_later_column(
+def _drop_optional(store: ClickHouseStore) -> None:
+    """Make the tables as they are before any row has a value."""
+    servers = store.tables._servers
+    for table in TABLES:
+        known = store.tables._read_columns(f"conformance.{table}")
+        assert known >= {column.name for column in TRADES.columns} - OPTIONAL
+        dropped = [f"ALTER TABLE conformance.{table} DROP COLUMN {name}" for name in known & OPTIONAL]
+        servers.run_everywhere(dropped)
+
+
+def _has(store: ClickHouseStore, rows: list[dict[str, Any]]) -> bool:
+    return stored(store) == rows
+
+
+def test_columns_are_added_by_the_first_row_with_a_value(
     cluster_store: ClickHouseStore, cluster_url: str, clock: Clock
 ):
     cluster_store.append(batch_of(trade(1), trade(2)))
     cluster_store.correct(amendment(correct(2, price=100.0, new={"volume": 5.0})))
-    servers = cluster_store.tables._servers
-    servers.run_everywhere([f"ALTER TABLE conformance.{name} DROP COLUMN buyer_is_maker" for name in TABLES])
-    later = ClickHouseStore(cluster_url, clock=clock)
+    _drop_optional(cluster_store)
+    reader, writer = ClickHouseStore(cluster_url, clock=clock), ClickHouseStore(cluster_url, clock=clock)
     rows: list[dict[str, Any]] = [trade(1), trade(2, volume=5.0)]
-    assert stored(later) == rows
-    new = [trade(3, buyer_is_maker=False), trade(4, buyer_is_maker=True), trade(5)]
-    later.append(batch_of(*new))
-    assert stored(later) == rows + new
-    assert stored(cluster_store) == rows + new
-    later.close()
+    assert stored(reader) == rows
+    for new in (
+        [trade(3, buyer_is_maker=False), trade(4, buyer_is_maker=True), trade(5)],
+        [trade(6, trade_id="a", exchange="XNAS", conditions="x;y", received_at=7), trade(7)],
+    ):
+        writer.append(batch_of(*new))
+        rows += new
+        assert stored(writer) == rows
+        assert eventually(partial(_has, reader, [*rows]))
+    assert not OPTIONAL & writer.tables._columns["conformance.corrections_trades"]
+    writer.correct(amendment(correct(6, price=100.0, new={"conditions": "z"})))
+    rows[5] = rows[5] | {"conditions": "z"}
+    assert eventually(partial(_has, reader, [*rows]))
+    reader.close()
+    writer.close()

@@ -14,6 +14,7 @@ import pytest
 
 from store import connections
 from store.clickhouse import writer
+from store.clickhouse.catalogue import LockedLog
 from store.datasets import TRADES
 from store.exceptions import OutcomeUnknown, StoreBusy, StoreUnavailable
 from tests.patience import allowed
@@ -43,15 +44,15 @@ def test_a_frozen_postgresql_is_named_soon(cluster_store, postgres, monkeypatch)
 
 
 def test_a_commit_that_a_frozen_postgresql_does_not_confirm(cluster_store, postgres, monkeypatch):
-    insert = cluster_store.tables.insert
+    commit = LockedLog.commit
     with ExitStack() as stack:
 
-        def freeze(*values):
-            insert(*values)
+        def freeze(log):
             stack.enter_context(frozen_postgresql(postgres))
+            commit(log)
 
         monkeypatch.setattr(connections, "SILENCE_SECONDS", 1)
-        monkeypatch.setattr(cluster_store.tables, "insert", freeze)
+        monkeypatch.setattr(LockedLog, "commit", freeze)
         with pytest.raises(OutcomeUnknown):
             cluster_store.append(batch(trade(1)))
     monkeypatch.undo()

@@ -36,8 +36,6 @@ def test_clickhouse_is_named_by_what_runs_on_each_host():
     servers = ClickHouse(StoreUrl.parsed(NOBODY))
     with pytest.raises(StoreUnavailable, match="ClickHouse, which has the rows"):
         servers.run_everywhere(["SELECT 1"])
-    with pytest.raises(StoreUnavailable, match="ClickHouse, which has the rows"):
-        servers.add_columns("trades", {"late": "Int64"})
 
 
 def test_a_reader_of_it_is_opened_without_asking_a_server():
