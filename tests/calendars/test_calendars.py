@@ -179,6 +179,7 @@ import marketdata_project.urls
 from calendars import trading_calendar
 from stats.sessions import services, views
 from store.log_views import bar_grid
+from trades.imports import services as imports
 
 assert trading_calendar.exchange_calendar("XNYS").key.startswith("NYSE-")
 assert trading_calendar.named_calendar("CME Globex Equity").key

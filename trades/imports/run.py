@@ -230,7 +230,10 @@ class FileImport:
         return tuple(appends)
 
     def _store_all(self, blocks: Iterator[RowBlock], stage: ImportStage, total: int) -> None:
-        with read_ahead(self._groups(blocks_in_order(blocks), stage)) as groups:
+        with (
+            read_ahead(blocks_in_order(blocks)) as ordered,
+            read_ahead(self._groups(ordered, stage)) as groups,
+        ):
             for group in groups:
                 for append in group.appends:
                     self._append(append)

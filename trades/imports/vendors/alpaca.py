@@ -1,8 +1,10 @@
 """Alpaca's market data: the JSON of its API, and the CSV that its Python library writes (`.df.to_csv`)."""
 
-import pyarrow as pa
+from __future__ import annotations
+
 import pyarrow.compute as pc
 
+from store import lazy_pyarrow as pa
 from store.datasets import BARS, QUOTES, TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.imports.vendors.layout import Derived, VendorLayout
