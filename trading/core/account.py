@@ -187,11 +187,16 @@ def _on(kind: type[E]) -> Callable[[Callable[[AccountState, E, int], Effects]], 
     return register
 
 
+# They change neither what orders may fill, nor positions or cash.
+_OF_AN_ORDER_ALONE = (events.OrderWorking, events.OrderRejected)
+
+
 def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
     """Change the state by its next event, and return what changed."""
     state.number += 1
     effects = _HANDLERS[type(event)](state, event, at_ns)
-    effects.entries = [entry for entry in effects.entries if entry.amount]
+    if effects.entries:
+        effects.entries = [entry for entry in effects.entries if entry.amount]
     for entry in effects.entries:
         key = f"{entry.account} {entry.currency} {entry.symbol}".rstrip()
         balance = state.balances.get(key, ZERO) + entry.amount
@@ -204,7 +209,7 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
     is_change = (
         effects.orders or effects.entries or effects.closed or isinstance(event, events.PositionAdjusted)
     )
-    if is_change and not isinstance(event, events.OrderWorking | events.OrderRejected):
+    if is_change and not isinstance(event, _OF_AN_ORDER_ALONE):
         state.traded = state.number
         forget_actions(state)
     return effects

@@ -236,8 +236,9 @@ class Backtest:
     def _act(self, acts: Sequence[AccountAct], now_ns: int) -> None:
         """Do what the strategy wants, and look what is due then."""
         self._floor.pass_time(now_ns)
-        self._desk.act(acts, at_ns=now_ns)
-        self._floor.pass_time(now_ns)
+        if acts:
+            self._desk.act(acts, at_ns=now_ns)
+            self._floor.pass_time(now_ns)
         self._event_ns = now_ns
 
     def _advance(self, until_ns: int) -> None:

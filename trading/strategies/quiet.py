@@ -31,21 +31,13 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
     if not held <= marks.keys():
         return dict.fromkeys(bands, EVERY_ROW)
     room = _room(state, marks) / len(held)
-    for symbol in held:
-        mark = marks[symbol]
-        is_foreign = any(
-            each.symbol == symbol and each.terms.currency != state.currency
-            for each in state.positions.values()
-        )
-        worth = sum(
-            (
-                abs(each.quantity) * each.terms.multiplier * mark.rate
-                for each in state.positions.values()
-                if each.symbol == symbol
-            ),
-            ZERO,
-        )
-        own = EVERY_ROW if is_foreign or room <= 0 else _around(mark.price, room / worth)
+    worths = dict.fromkeys(held, ZERO)
+    for each in state.positions.values():
+        worths[each.symbol] += abs(each.quantity) * each.terms.multiplier * marks[each.symbol].rate
+        if each.terms.currency != state.currency:
+            bands[each.symbol] = EVERY_ROW
+    for symbol, worth in worths.items():
+        own = EVERY_ROW if room <= 0 else _around(marks[symbol].price, room / worth)
         bands[symbol] = _narrower(bands[symbol], own)
     return bands
 

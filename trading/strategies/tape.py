@@ -65,6 +65,8 @@ class LogPart:
         """Return the first of the rows [begin, end) that may matter; None if none does."""
         count = _FIRST_ROWS
         low, high = self._lows_and_highs
+        if begin < end and (low[begin] <= band.low or high[begin] >= band.high):
+            return begin
         while begin < end:
             part = slice(begin, min(begin + count, end))
             matters = low[part] <= band.low
@@ -220,6 +222,8 @@ class Tape:
     _part: ReplayPart | None = None
     _place: int = 0
     _matters_ns: int = 0
+    # Between these bands no row of the part matters up to a place.
+    _looked: tuple[Mapping[str, Band] | None, int] = None, 0
     _logs: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
@@ -324,22 +328,25 @@ class Tape:
 
     def _first(self, bands: Mapping[str, Band], end: int) -> tuple[int, LogPart, int] | None:
         """Return the first row from the place on that may matter: its index in the part, its log, its index there."""
-        found = None
+        found, place = None, self._place
+        if bands is self._looked[0]:
+            place = max(place, self._looked[1])
         for log in self._logs.values():
             # What is announced may take effect on a position that is opened later.
             band = _NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
             if band is None:
                 continue
-            index = log.first(log.index_of(self._place), log.index_of(end), band)
+            index = log.first(log.index_of(place), log.index_of(end), band)
             if index is not None:
                 end = int(log.at[index])
                 found = end, log, index
+        self._looked = bands, max(place, end)
         return found
 
     def _turn(self) -> None:
         """Go on to the next part."""
         self._before |= self._logs
-        self._newest = {}
+        self._newest, self._looked = {}, (None, 0)
         part = self._part = next(self._parts, None)
         self._place = 0
         logs = [] if part is None else [(each, part.logs[each]) for each in part.present]
