@@ -134,7 +134,7 @@ class OhlcBars(ReshapedPage):
         return RowsDocument(
             head={"symbol": symbol, "interval": _NAMES[query.resolution]},
             rows_name=OHLC.rows_name,
-            table=page.rows.table.select(query.fields or ()),
+            table=page.rows.table,
             tail=self.page.neighbours(page) if is_paged else {},
         )
 

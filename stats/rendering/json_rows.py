@@ -120,22 +120,23 @@ def render_rows(document: RowsDocument) -> Rendered:
     return Rendered(b"".join((start, *_lists(document), b"," if document.tail else b"", end)))
 
 
-def _lists(document: RowsDocument) -> Iterator[bytes]:
+def _lists(document: RowsDocument) -> Iterator[bytes | memoryview]:
     """Yield the rows as a list, or the document's groups as an object of lists."""
     form = document.time_form or TimeForm.RFC3339
     if document.groups is None:
-        yield _list(document.table, form)
+        yield from _list(document.table, form)
         return
     begin, before = 0, b"{"
     for name, count in document.groups:
         yield before + orjson.dumps(name) + b":"
-        yield _list(document.table.slice(begin, begin + count), form)
+        yield from _list(document.table.slice(begin, begin + count), form)
         begin, before = begin + count, b","
     yield b"}" if begin else b"{}"
 
 
-def _list(table: Table, form: TimeForm) -> bytes:
-    return b"[" + row_objects(table, form, ",")[:-1] + b"]"
+def _list(table: Table, form: TimeForm) -> Iterator[bytes | memoryview]:
+    *parts, last = _parts(table, form, ",")
+    yield from (b"[", *parts, last[:-1], b"]")
 
 
 def render_lines(document: RowsDocument) -> Rendered:

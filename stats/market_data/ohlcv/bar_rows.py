@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +64,8 @@ class BarRowReader:
     """Reads bars on a grid as rows. As a note it tells which actions the bars are not adjusted for.
 
     window: the part of the range that may have bars. has_integer_volume: whether volumes are integers.
-    final_bars: tells which bars are final; None if the rows have no column `final`.
+    final_bars: tells which bars are final; None if the rows have no column `final`. is_short: whether the rows have
+    nothing but times, prices and volumes.
     """
 
     inputs: BarInputs
@@ -72,10 +73,13 @@ class BarRowReader:
     grid: BarGrid
     has_integer_volume: bool
     final_bars: Annotated[FinalBars | None, DIFFERS_BY_PAGE]
+    is_short: Annotated[bool, Irrelevant("the query's dataset says it")] = False
     name: ClassVar = "not_applied"
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
+        if self.is_short:
+            return short_bar_columns(has_integer_volume=self.has_integer_volume)
         return bar_columns(
             has_integer_volume=self.has_integer_volume,
             with_date=self.grid.resolution.is_period,
@@ -114,7 +118,6 @@ class BarRowReader:
 
     def rows(self, window: Window) -> Rows:
         bars = self._maker.bars(window)
-        ends_ns, dates = self.grid.ends_and_dates(bars.time_ns, window)
         values = {
             "timestamp": bars.time_ns,
             "open": bars.open,
@@ -122,13 +125,21 @@ class BarRowReader:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
+            **({} if self.is_short else self._derived(bars, window)),
+        }
+        return Rows.of(Table.of(self.columns, values), bars.time_ns)
+
+    def _derived(self, bars: Bars, window: Window) -> dict[str, Any]:
+        """Return the columns of bars that are not short, beyond times, prices and volumes."""
+        ends_ns, dates = self.grid.ends_and_dates(bars.time_ns, window)
+        values = {
             "vwap": self._vwap(bars),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
             "date": dates,
         }
         if self.final_bars is not None:
             values["final"] = self.final_bars.mask(bars.time_ns, ends_ns)
-        return Rows.of(Table.of(self.columns, values), bars.time_ns)
+        return values
 
     def _vwap(self, bars: Bars) -> Floats:
         vwap = vwap_of(bars, every_print=self.inputs.policy.counts_every_print)
@@ -147,15 +158,23 @@ def bar_columns(
     *, has_integer_volume: bool, with_date: bool, with_final: bool = True
 ) -> tuple[OutColumn, ...]:
     """Return the columns of bars. has_integer_volume: whether volumes are integers."""
+    return (
+        *short_bar_columns(has_integer_volume=has_integer_volume),
+        OutColumn("vwap", ColumnRole.NUMBER),
+        OutColumn("trade_count", ColumnRole.INTEGER),
+        *((OutColumn("final", ColumnRole.FLAG),) if with_final else ()),
+        *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),
+    )
+
+
+@cache
+def short_bar_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
+    """Return the columns of times, prices and volumes."""
     prices = (OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close"))
     return (
         OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
         *prices,
         OutColumn("volume", ColumnRole.VOLUME, has_integer_volume),
-        OutColumn("vwap", ColumnRole.NUMBER),
-        OutColumn("trade_count", ColumnRole.INTEGER),
-        *((OutColumn("final", ColumnRole.FLAG),) if with_final else ()),
-        *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),
     )
 
 

@@ -116,7 +116,7 @@ OHLCV = MarketDataset(
 
 
 def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
-    """Make the plan of bars made from trades alone, unadjusted, in UTC."""
+    """Make the plan of short bars (see `BarRowReader`) made from trades alone, unadjusted, in UTC."""
     (trades,) = symbol_query.logs
     if trades.is_empty:
         symbol_query.check_known()
@@ -124,12 +124,18 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
         empty_view(trades.store.log(dataset, symbol_query.symbol)) for dataset in (BARS, CORPORATE_ACTIONS)
     )
     grid = plain_grid_of(symbol_query.instrument, symbol_query.query.resolution)
-    plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions)
+    plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions, is_short=True)
     return replace(plan, logs=plan.logs[:1])
 
 
 def _bars_plan(
-    symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored_bars: LogView, actions: LogView
+    symbol_query: SymbolQuery,
+    grid: BarGrid,
+    trades: LogView,
+    stored_bars: LogView,
+    actions: LogView,
+    *,
+    is_short: bool = False,
 ) -> Plan:
     query, settle_ns = symbol_query.query, symbol_query.settle_ns
     query_range = bar_range(symbol_query, grid)
@@ -150,7 +156,9 @@ def _bars_plan(
     if query.with_coverage:
         absences = _absences(symbol_query, grid, query_range, inputs, pending or ())
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
-    reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
+    reader = BarRowReader(
+        inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars, is_short=is_short
+    )
 
     def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:
         own = replace(inputs, policy=instrument.policy, settle_ns=instrument.settle_ns)
