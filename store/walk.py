@@ -10,7 +10,10 @@ from typing import NamedTuple, TypeAlias
 from store import lazy_pyarrow as pa
 from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
 from store.declarations import Dataset
+from store.exceptions import DataDamaged
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
+from store.rows.corrections import Row
+from store.rows.stored_rows import ARRIVAL
 
 ALL_ROWS = 2**63 - 1
 PIECE_ROWS = 65_536
@@ -122,6 +125,22 @@ class CommittedCorrection:
     arrival: int
     before: Mapping[str, object]
     after: Mapping[str, object] | None
+
+
+def effect_of(
+    line: Row, action_column: str, states: dict[int, Row], target: Callable[[int], tuple[int, int]]
+) -> CommittedCorrection:
+    """Return the effect of a stored correction, and update its row in `states`, by arrival number.
+
+    target: returns the commit of a row, and its index in the commit.
+    """
+    arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(action_column)))
+    assert isinstance(arrival, int)  # noqa: S101 the column's type
+    if arrival not in states:
+        raise DataDamaged("a correction has another time than its row")
+    before, after = states[arrival], line if action is Action.CORRECT else None
+    states[arrival] = after or before
+    return CommittedCorrection(action, *target(arrival), arrival, before, after)
 
 
 @dataclass(frozen=True, slots=True)

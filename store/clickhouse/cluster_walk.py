@@ -11,17 +11,17 @@ from store import lazy_pyarrow as pa
 from store.clickhouse.catalogue import StoredLog
 from store.clickhouse.row_tables import among, in_window
 from store.exceptions import DataDamaged
-from store.protocol import Action, CommitId
+from store.protocol import CommitId
 from store.rows.corrections import Row
-from store.rows.stored_rows import ARRIVAL, action_name, integers, standing_at
+from store.rows.stored_rows import ARRIVAL, COMMIT, action_name, integers, standing_at
 from store.walk import (
     PIECE_ROWS,
     CommitPiece,
     CommitRecord,
-    CommittedCorrection,
     CommittedCorrections,
     CommittedRows,
     LogPosition,
+    effect_of,
 )
 
 if TYPE_CHECKING:
@@ -107,21 +107,19 @@ class ClusterWalk:
         at_times = among("timestamp", np.unique(integers(lines, "timestamp")))
         rows = tables.stored(self._state.rows_until(dataset, number - 1), at_times)
         rows = rows.filter(pa.array(standing_at(rows, number - 1)))
-        states: dict[int, Row] = dict(
-            zip(
-                rows.column(ARRIVAL.name).to_pylist(),
-                rows.select(dataset.schema.names).to_pylist(),
-                strict=True,
-            )
+        arrivals, values = (
+            rows.column(ARRIVAL.name).to_pylist(),
+            rows.select(dataset.schema.names).to_pylist(),
         )
-        origins = self._log.store.catalogue.origins(self._state.id, lines.column(ARRIVAL.name).to_pylist())
-        action = action_name(dataset.schema.names)
-        found = []
-        for line, (target, ordinal) in zip(lines.to_pylist(), origins, strict=True):
-            arrival, kind = line[ARRIVAL.name], Action(line[action])
-            new = {name: line[name] for name in dataset.schema.names} if kind is Action.CORRECT else None
-            found.append(CommittedCorrection(kind, target.number, ordinal, arrival, states[arrival], new))
-            states[arrival] = new or states[arrival]
+        states: dict[int, Row] = dict(zip(arrivals, values, strict=True))
+        arrivals = lines.column(ARRIVAL.name).to_pylist()
+        origins = self._log.store.catalogue.origins(self._state.id, arrivals)
+        targets = {
+            arrival: (target.number, ordinal)
+            for arrival, (target, ordinal) in zip(arrivals, origins, strict=True)
+        }
+        action, corrections = action_name(dataset.schema.names), lines.drop_columns(COMMIT.name).to_pylist()
+        found = [effect_of(line, action, states, targets.__getitem__) for line in corrections]
         for start in range(max(first - record.facts.rows, 0), len(found), PIECE_ROWS):
             some = tuple(found[start : start + PIECE_ROWS])
             yield CommittedCorrections(record.id, record.facts.rows + start, some)

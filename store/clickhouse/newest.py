@@ -8,7 +8,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -39,7 +38,8 @@ class NewestCommits:
         self._postgres = postgres
         self._catalogue = catalogue
         self._begin()
-        os.register_at_fork(after_in_child=_forgetting(weakref.WeakMethod(self._begin)))
+        begin = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (method := begin()) and method())
 
     def _begin(self) -> None:
         """Forget everything, as a process does that has no thread yet."""
@@ -119,15 +119,6 @@ def _put(logs: _Logs, dataset: str, symbol: str, state: StoredLog) -> None:
     known = logs.setdefault(dataset, {})
     if symbol not in known or known[symbol].head.number < state.head.number:
         known[symbol] = state
-
-
-def _forgetting(method: weakref.WeakMethod[Callable[[], None]]) -> Callable[[], None]:
-    def forget() -> None:
-        begin = method()
-        if begin is not None:
-            begin()
-
-    return forget
 
 
 def _listen(reference: weakref.ref[NewestCommits]) -> None:

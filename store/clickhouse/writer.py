@@ -41,12 +41,12 @@ from store.protocol import (
     Window,
 )
 from store.receiving import ReceivedCommit
-from store.rows.corrections import RowHistory, changes, correction_lines
+from store.rows.corrections import RowHistory, changes, correction_lines, row_histories
 from store.rows.decide import decide
 from store.rows.fills import LogFills
 from store.rows.id_times import IdTimes
 from store.rows.row_hashes import NO_ID, searched_ids
-from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, no_rows
+from store.rows.stored_rows import ARRIVAL, corrections_of, no_rows
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord
 
@@ -270,19 +270,9 @@ class ClusterWriter:
         dataset = amendment.dataset
         times = among("timestamp", distinct(np.array([each.timestamp_ns for each in amendment.corrections])))
         stored = state.rows_until(dataset, state.head.number)
-        names, action, histories = (
-            dataset.schema.names,
-            action_name(dataset.schema.names),
-            dict[int, RowHistory](),
-        )
-        for row in self._tables.originals(stored, times).sort_by(ARRIVAL.name).to_pylist():
-            histories[row[ARRIVAL.name]] = RowHistory(
-                row[ARRIVAL.name], [{name: row[name] for name in names}]
-            )
-        if state.has_corrections:
-            for row in self._tables.corrections(stored, times).to_pylist():
-                histories[row[ARRIVAL.name]].apply(row[action], {name: row[name] for name in names})
-        return list(histories.values())
+        rows = self._tables.originals(stored, times).sort_by(ARRIVAL.name)
+        corrections = [self._tables.corrections(stored, times)] if state.has_corrections else []
+        return row_histories(dataset, [rows], corrections)
 
 
 def _replayed(log: LockedLog, request: Append | Amendment, digest: str) -> Receipt | None:

@@ -41,6 +41,19 @@ class RowHistory:
             self.states.append(row)
 
 
+def row_histories(
+    dataset: Dataset, rows: Iterable[pa.Table], corrections: Iterable[pa.Table]
+) -> list[RowHistory]:
+    """Return rows as they were first stored, in their order, with their corrections, which are in order."""
+    names, action = dataset.schema.names, action_name(dataset.schema.names)
+    histories: dict[int, RowHistory] = {}
+    for row in (row for table in rows for row in table.to_pylist()):
+        histories[row[ARRIVAL.name]] = RowHistory(row[ARRIVAL.name], [{name: row[name] for name in names}])
+    for row in (row for table in corrections for row in table.to_pylist()):
+        histories[row[ARRIVAL.name]].apply(row[action], {name: row[name] for name in names})
+    return list(histories.values())
+
+
 def histories_of(dataset: Dataset, versions: pa.Table) -> list[RowHistory]:
     """Return the rows, in order of arrival. versions: all versions of these rows; `passed_values` are left out."""
     names = dataset.schema.names

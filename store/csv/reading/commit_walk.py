@@ -18,8 +18,8 @@ from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader
 from store.declarations import Dataset
-from store.exceptions import DataDamaged, StoreUnavailable, UnknownSymbol
-from store.protocol import NO_COMMIT, Action, CommitId, Window
+from store.exceptions import StoreUnavailable, UnknownSymbol
+from store.protocol import NO_COMMIT, CommitId, Window
 from store.rows.corrections import Row
 from store.rows.stored_rows import ARRIVAL, action_name, corrections_of
 from store.walk import (
@@ -31,6 +31,7 @@ from store.walk import (
     CommittedRows,
     LogPosition,
     Resync,
+    effect_of,
 )
 from store.window_list import WindowList
 
@@ -124,7 +125,7 @@ class CommitWalk:
             targets = RowOrigins(history, window, stored.commit - 1)
             for arrival, row in self._before(history, stored.commit, lines).items():
                 states.setdefault(arrival, row)
-            yield ordinal, tuple(_correction(line, action, states, targets) for line in lines.to_pylist())
+            yield ordinal, tuple(effect_of(line, action, states, targets.of) for line in lines.to_pylist())
 
     def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
         """Return the rows that `lines` correct, by arrival number, as they were before the commit `number`."""
@@ -178,19 +179,3 @@ def _batches(
             if end > first_ordinal:
                 yield max(start, first_ordinal), batch.slice(max(first_ordinal - start, 0))
             start = end
-
-
-def _correction(
-    line: Row, action_column: str, states: dict[int, Row], targets: RowOrigins
-) -> CommittedCorrection:
-    """Return the effect of one correction, and update its row in `states`."""
-    arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(action_column)))
-    assert isinstance(arrival, int)  # noqa: S101 the column's type
-    if arrival not in states:
-        raise DataDamaged("a correction has another time than its row")
-    before = states[arrival]
-    if action is Action.CORRECT:
-        states[arrival] = line
-    return CommittedCorrection(
-        action, *targets.of(arrival), arrival, before, line if action is Action.CORRECT else None
-    )

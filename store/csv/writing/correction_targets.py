@@ -11,8 +11,7 @@ from store.csv.writing.batch import CorrectionChunk, PreparedAmendment, correcti
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.staging import StagedCommits
 from store.lazy_imports import compute as pc
-from store.rows.corrections import RowHistory, changes, correction_lines
-from store.rows.stored_rows import ARRIVAL, action_name
+from store.rows.corrections import RowHistory, changes, correction_lines, row_histories
 
 
 def new_changes(
@@ -24,7 +23,7 @@ def new_changes(
     """
     candidates = request.candidates
     candidates.read(stage.history)
-    histories = [history for day in candidates.instants for history in row_histories(candidates, stage, day)]
+    histories = [history for day in candidates.instants for history in _histories(candidates, stage, day)]
     applied = changes(request.amendment, histories)
     applied_indices = {change.index for change in applied}
     others = tuple(index for index in range(request.received) if index not in applied_indices)
@@ -32,19 +31,13 @@ def new_changes(
     return correction_chunks(request.dataset, request.amendment.symbol, lines), others
 
 
-def row_histories(candidates: CandidateRows, stage: StagedCommits, day: int) -> list[RowHistory]:
+def _histories(candidates: CandidateRows, stage: StagedCommits, day: int) -> list[RowHistory]:
     """Return the rows of a date at the candidates' event times, in order of arrival. The candidates must be read."""
-    names = candidates.dataset.schema.names
-    histories: dict[int, RowHistory] = {}
-    for table in (*candidates.rows(day), *_staged(candidates, stage, day, PartKind.ROWS)):
-        for row in table.to_pylist():
-            histories[row[ARRIVAL.name]] = RowHistory(
-                row[ARRIVAL.name], [{name: row[name] for name in names}]
-            )
-    for table in (*candidates.corrections(day), *_staged(candidates, stage, day, PartKind.CORRECTIONS)):
-        for row in table.to_pylist():
-            histories[row[ARRIVAL.name]].apply(row[action_name(names)], {name: row[name] for name in names})
-    return list(histories.values())
+    return row_histories(
+        candidates.dataset,
+        (*candidates.rows(day), *_staged(candidates, stage, day, PartKind.ROWS)),
+        (*candidates.corrections(day), *_staged(candidates, stage, day, PartKind.CORRECTIONS)),
+    )
 
 
 def _staged(candidates: CandidateRows, stage: StagedCommits, day: int, kind: PartKind) -> Iterator[pa.Table]:
