@@ -48,13 +48,13 @@ class LogPart:
         self, part: ReplayPart, log: int, instrument: Instrument, before_ns: int, bars_until_ns: int
     ) -> None:
         """before_ns: the largest end of a bar in the parts before. bars_until_ns: see `eligible_bars`."""
-        self.at: Integers = np.flatnonzero(part.log == log)
-        self._is_whole = len(self.at) == len(part)
+        self._is_whole = len(part.present) == 1
+        self.at: Integers = np.arange(len(part)) if self._is_whole else np.flatnonzero(part.log == log)
         self.dataset, self.symbol = part.logs[log]
         self._instrument, self._before_ns, self._bars_until_ns = instrument, before_ns, bars_until_ns
-        self._known_ns = part.known_ns[self.at]
+        self._known_ns = part.known_ns if self._is_whole else part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
-        self._row: Integers = part.row[self.at]
+        self._row: Integers = part.row if self._is_whole else part.row[self.at]
         self._named: tuple[int, RowRef] | None = None
 
     def index_of(self, place: int) -> int:
@@ -79,8 +79,8 @@ class LogPart:
 
     def newest(self, before: int) -> int | None:
         """Return the newest eligible row before a row; None if there is none."""
-        found = int(self._newest[before - 1]) if before else -1
-        return None if found < 0 else found
+        place = int(self._newest_ones.searchsorted(before))
+        return int(self._newest_ones[place - 1]) if place else None
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
@@ -192,13 +192,12 @@ class LogPart:
         return low, high
 
     @cached_property
-    def _newest(self) -> Integers:
-        """The index of the newest eligible row up to each; -1 for none."""
+    def _newest_ones(self) -> Integers:
+        """The indices of the rows that are the newest eligible ones up to them."""
         time_ns = self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
         times = np.where(self.is_eligible & ~self._is_special, time_ns, np.iinfo(np.int64).min)
         is_newest = (times == np.maximum.accumulate(times)) & (times != np.iinfo(np.int64).min)
-        newest: Integers = np.maximum.accumulate(np.where(is_newest, np.arange(len(times)), -1))
-        return newest
+        return np.flatnonzero(is_newest)
 
 
 def _value_in(cell: Any) -> Any:
