@@ -134,9 +134,9 @@ def _lists(document: RowsDocument) -> Iterator[bytes | memoryview]:
     yield b"}" if begin else b"{}"
 
 
-def _list(table: Table, form: TimeForm) -> Iterator[bytes | memoryview]:
+def _list(table: Table, form: TimeForm) -> list[bytes | memoryview]:
     *parts, last = _parts(table, form, ",")
-    yield from (b"[", *parts, last[:-1], b"]")
+    return [b"[", *parts, last[:-1], b"]"]
 
 
 def render_lines(document: RowsDocument) -> Rendered:
