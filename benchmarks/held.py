@@ -2,7 +2,7 @@
 
 Each answer is measured in three ways, which alternate: one web process on a core of its own, the default set-up on all
 cores, and the peers, which answer the same bytes. Answers of `_EVERYWHERE` are also measured by one web process on all
-cores.
+cores. Those of `_PROXIED` are also measured through the nginx of `deploy/`, by turns with direct ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,11 @@ from benchmarks.clients import Connection, header
 from benchmarks.generated_trades import BATCH_ROWS, json_body, spread_rows
 from benchmarks.load import MISSING, Load, load, medians
 from benchmarks.peers import (
+    BEHIND_NGINX,
     FLOOR,
     NGINX,
     Peer,
+    behind_nginx,
     naive_peer,
     nginx_peer,
     peers_missing,
@@ -64,6 +66,7 @@ _CASES = (
     _Case("304 of a page of bars", _BARS % "json", unchanged=True),
 )
 _EVERYWHERE = _CASES[:2]
+_PROXIED = [case for case in _CASES if case.pipelined]
 
 
 def measure_held(sizes: Sizes) -> Iterator[Row]:
@@ -86,6 +89,28 @@ def measure_held(sizes: Sizes) -> Iterator[Row]:
         yield from _add_peers(stack, peers)
         for case in _CASES:
             yield from _measure_case(case, sizes, ours, peers)
+    if NGINX:
+        yield from _measure_proxied(sizes)
+
+
+def _measure_proxied(sizes: Sizes) -> Iterator[Row]:
+    """Yield the rates through nginx against direct ones."""
+    with our_server(settings=BEHIND_NGINX) as server, behind_nginx(server) as behind:
+        _store(server)
+        for case in _PROXIED:
+            _, body = _warmed(server, case)
+            requests = server.by_all_keys(case.target)
+            loads: list[tuple[Server, list[Load]]] = [(behind, []), (server, [])]
+            for _ in range(sizes.rounds):
+                for each, done in loads:
+                    load(each, requests, 1)
+                    done.append(load(each, requests, sizes.seconds))
+            proxied, direct = (medians(done) for _, done in loads)
+            label = f"{case.name} ({len(body):,} bytes): through nginx over TLS, against direct"
+            yield Ratio(label, proxied.per_second, direct.per_second, "answers/s", Goal(least=0.8))
+            yield Ratio(
+                f"{label}, processor time of the server", proxied.processor_us, direct.processor_us, "µs"
+            )
 
 
 def _store(server: Server) -> None:

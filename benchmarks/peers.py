@@ -1,5 +1,7 @@
 """The other programs that serve the same bytes: plain FastAPI, pipelined FastAPI, nginx, and uvicorn alone.
 
+`behind_nginx` puts the nginx of `deploy/` before a server of this project.
+
 The environment variable PEERS names the folder of the first two. They run with one uvicorn worker and a Redis of their
 own. Every program keeps to the servers' core.
 """
@@ -10,17 +12,18 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redis import Redis
 
 from benchmarks.clients import Connection
-from benchmarks.processes import BASE_DIR, await_ready, running
+from benchmarks.processes import BASE_DIR, CORES, SERVER_CORE, await_ready, running
 from benchmarks.servers import Server
 from ops.serve.embedded_redis import EmbeddedRedis
+from tests.system.certificates import Authority
 
 PEER_VENV = BASE_DIR / ".venv-bench"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -31,14 +34,17 @@ _APPS = ("naive", "pipelined")
 _UVICORN = "--host 127.0.0.1 --loop uvloop --http httptools --no-access-log --log-level warning"
 _NGINX_CONFIGURATION = """
 daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr;
-events {{ worker_connections 1024; }}
-http {{
+events { worker_connections 1024; }
+http {
     access_log off; keepalive_requests 1000000000; default_type application/json;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
     scgi_temp_path scgi; open_file_cache max=100; open_file_cache_valid 1s;
-    server {{ listen 127.0.0.1:{port}; location / {{ root {folder}; }} }}
-}}
+    %s
+}
 """
+_STATIC = "server { listen 127.0.0.1:%d; location / { root %s; } }"
+# The settings of a server of this project that `behind_nginx` may be put before.
+BEHIND_NGINX = {"TRUSTED_PROXIES": "127.0.0.1", "BEHIND_TLS_PROXY": "1"}
 
 
 class PeersMissing(Exception):
@@ -102,14 +108,53 @@ def uvicorn_peer() -> Iterator[Peer]:
 def nginx_peer() -> Iterator[Peer]:
     """Run nginx with one process and a static file."""
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
-        folder, log = Path(temporary), Path(temporary) / "nginx.log"
-        port = _free_port()
-        (folder / "nginx.conf").write_text(_NGINX_CONFIGURATION.format(port=port, folder=folder))
-        command = [str(NGINX), "-p", str(folder), "-e", "stderr", "-c", "nginx.conf"]
-        with running(command, environment=os.environ, log=log) as process:
-            await_ready(process, lambda: _listens(port), log=log)
-            server = Server("127.0.0.1", port, ["key"], folder, (process.pid,))
+        folder, port = Path(temporary), _free_port()
+        with _nginx(folder, _STATIC % (port, folder), port, SERVER_CORE) as pid:
+            server = Server("127.0.0.1", port, ["key"], folder, (pid,))
             yield Peer("nginx", server, "/answer", lambda body: _write_static(folder / "answer", body))
+
+
+@contextmanager
+def behind_nginx(server: Server) -> Iterator[Server]:
+    """Run nginx as `deploy/` has it before a server with the settings BEHIND_NGINX; yield the server as its clients reach it, over TLS.
+
+    nginx is on all cores, and not among the server's processes.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder, port = Path(temporary), _free_port()
+        _write_certificates(folder)
+        template = (BASE_DIR / "deploy" / "nginx" / "marketdata.conf").read_text()
+        values = {
+            "SERVER_NAME": server.host,
+            "HTTP_LISTEN": f"127.0.0.1:{_free_port()}",
+            "HTTPS_LISTEN": f"127.0.0.1:{port}",
+            "UPSTREAM": f"{server.host}:{server.port}",
+            "TLS_DIR": str(folder),
+        }
+        for name, value in values.items():
+            template = template.replace(f"${{{name}}}", value)
+        with _nginx(folder, template, port, CORES):
+            yield replace(server, port=port, scheme="https")
+
+
+def _write_certificates(folder: Path) -> None:
+    servers, clients = Authority("servers"), Authority("clients")
+    server = servers.issue("server", address="127.0.0.1")
+    (folder / "server.pem").write_bytes(server.pem)
+    (folder / "server.key").write_bytes(server.key_pem)
+    (folder / "clients_ca.pem").write_bytes(clients.root.pem)
+    (folder / "clients.crl").write_bytes(clients.list_of([]))
+
+
+@contextmanager
+def _nginx(folder: Path, servers: str, port: int, cores: Collection[int]) -> Iterator[int]:
+    """Run nginx with one process, which listens on the port; yield its id."""
+    log = folder / "nginx.log"
+    (folder / "nginx.conf").write_text(_NGINX_CONFIGURATION % servers)
+    command = [str(NGINX), "-p", str(folder), "-e", "stderr", "-c", "nginx.conf"]
+    with running(command, environment=os.environ, log=log, cores=cores) as process:
+        await_ready(process, lambda: _listens(port), log=log)
+        yield process.pid
 
 
 def _post(server: Server, body: bytes) -> None:

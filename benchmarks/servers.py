@@ -29,7 +29,7 @@ print(json.dumps([key_create(name=f"bench{n}", now=timezone.now(), **terms).key 
 class Server:
     """A server: its address, the API keys that its clients use by turns, its folder, and the ids of its first processes.
 
-    pinned: whether it keeps to the servers' core, and its clients to the core of the load.
+    pinned: whether it keeps to the servers' core, and its clients to the core of the load. scheme: of its address.
     """
 
     host: str
@@ -38,6 +38,7 @@ class Server:
     folder: Path
     roots: tuple[int, ...]
     pinned: bool = True
+    scheme: str = "http"
     _turns: Iterator[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def next_key(self) -> str:
         return next(self._turns)
