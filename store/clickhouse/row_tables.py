@@ -61,7 +61,8 @@ class SeenRows(NamedTuple):
     @property
     def condition(self) -> str:
         """The rows' condition in SQL."""
-        unseen = f" AND _attempt NOT IN ({_listed(self.attempts)})" if self.attempts else ""
+        # A set is looked up row by row, which takes a tenth of a bar's time.
+        unseen = "".join(f" AND _attempt != {each}" for each in self.attempts)
         return f"_log = {self.log} AND _commit <= {self.commit}{unseen}"
 
 
@@ -160,6 +161,11 @@ class RowTables:
         found = self._servers.columns(self._query(log, kind, names, where))
         return found or [np.empty(0, np.int64) for _ in names]
 
+    def identities(self, log: SeenRows, where: str) -> list[Any]:
+        """Return the `id_hashes` of rows, and their event times."""
+        has_ids = "_identity" in self._read_columns(self._name("rows", log.dataset))
+        return self.numbers(log, where, "_identity", "timestamp") if has_ids else [np.empty(0, np.int64)] * 2
+
     def aggregates(self, log: SeenRows, where: str, names: Sequence[str], group: str) -> list[Any]:
         """Return one row for each group of rows as they were first stored. No group may be on two shards."""
         query = f"{self._query(log, 'rows', names, where)} GROUP BY {group}"
@@ -222,8 +228,8 @@ class RowTables:
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
         for kind in _OWN:
             name, types = self._name(kind, dataset), _types_of(kind, dataset)
-            optional = {
-                each.name for each in dataset.columns if not each.required and each.name != "sequence"
+            optional = {each.name for each in dataset.columns if not each.required} - {"sequence"} | {
+                "_identity"
             }
             declared = ", ".join(
                 f"{each} {type_name}" for each, type_name in types.items() if each not in optional

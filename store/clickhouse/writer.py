@@ -368,7 +368,7 @@ class RecentIdTimes:
             covered, index = NO_COMMIT, IdTimes()  # the log was restored
         if covered != head:
             where = f"{in_window(Window(day * DAY_NS, (day + 1) * DAY_NS))} AND _commit > {covered.number}"
-            index.add(head.number, *self._tables.numbers(stored, where, "_identity", "timestamp"))
+            index.add(head.number, *self._tables.identities(stored, where))
         found = index.times(ids)
         with self._mutex:
             self._dates[stored.log, day] = head, index

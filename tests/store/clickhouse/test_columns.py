@@ -14,7 +14,7 @@ from tests.store.builders import batch as batch_of
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cluster")]
 
 TABLES = [f"{kind}_trades{suffix}" for kind in ("rows", "corrections") for suffix in ("", "_local")]
-OPTIONAL = {"trade_id", "exchange", "conditions", "received_at", "buyer_is_maker"}
+OPTIONAL = {"_identity", "trade_id", "exchange", "conditions", "received_at", "buyer_is_maker"}
 
 
 def _drop_optional(store: ClickHouseStore) -> None:
