@@ -114,8 +114,11 @@ class KnownLog:
         time_ns = rows.column("timestamp").to_numpy()
         if self.view.dataset is not BARS or not rows.num_rows:
             return time_ns, time_ns
-        ends_ns, names = np.empty_like(time_ns), rows.column("resolution")
-        for resolution in resolutions_in(rows):
+        ends_ns, names, resolutions = np.empty_like(time_ns), rows.column("resolution"), resolutions_in(rows)
+        if len(resolutions) == 1:
+            ends_ns = self._ends(time_ns, resolutions[0])
+            return ends_ns, ends_ns - 1
+        for resolution in resolutions:
             of_one = pc.equal(names, resolution.value).to_numpy()
             ends_ns[of_one] = self._ends(time_ns[of_one], resolution)
         return ends_ns, ends_ns - 1

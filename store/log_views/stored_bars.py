@@ -163,10 +163,12 @@ class _WithStoredBars:
         Resolutions of which the grid's bars cannot be made are left out.
         """
         rows = self.stored.rows(stored_bars_window(window, self.grid))
-        by_resolution = {}
-        for resolution in resolutions_in(rows):
+        by_resolution, resolutions = {}, resolutions_in(rows)
+        for resolution in resolutions:
             if self.grid.resolution.is_made_of(resolution):
-                of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
+                of_one = rows
+                if len(resolutions) > 1:
+                    of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
                 bars = self._on_grid(of_one, resolution, window)
                 if len(bars):
                     by_resolution[resolution] = bars
@@ -251,7 +253,7 @@ class _WithStoredBars:
             trade_count=pc.fill_null(rows.column("trade_count"), UNKNOWN_COUNT).to_numpy(),
             notional=np.where(volume > 0, vwap * volume, 0.0),
         )
-        return merged_bars(bars[inside], labels[inside])
+        return merged_bars(bars, labels) if inside.all() else merged_bars(bars[inside], labels[inside])
 
     def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
         """Return the grid's labels for bars that begin at these times.

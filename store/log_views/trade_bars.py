@@ -1,6 +1,6 @@
 """Bars made from trades, on any grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -113,6 +113,8 @@ def merged_bars(bars: Bars, labels: Integers) -> Bars:
     if not len(bars):
         return bars
     starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
+    if len(starts) == len(bars):
+        return replace(bars, time_ns=labels)
     is_known = np.minimum.reduceat(bars.trade_count, starts) != UNKNOWN_COUNT
     return Bars(
         time_ns=labels[starts],

@@ -129,9 +129,12 @@ def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
     time_ns: Integers = rows.column("timestamp").to_numpy()
     if dataset is not BARS:
         return time_ns
-    ends_ns, names = time_ns.copy(), rows.column("resolution")
-    for name in names.unique().to_pylist():
-        ends_ns[np.asarray(pc.equal(names, name))] += Resolution.parse(name).length_ns
+    ends_ns, column = time_ns.copy(), rows.column("resolution")
+    names = column.unique().to_pylist()
+    if len(names) == 1:
+        return time_ns + Resolution.parse(names[0]).length_ns
+    for name in names:
+        ends_ns[np.asarray(pc.equal(column, name))] += Resolution.parse(name).length_ns
     return ends_ns
 
 
