@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run and prints docs/performance.md's figures.
+"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run, prints them, and keeps those of a full run.
 
 The environment variable PEERS names the folder of the peers, simple servers to compare with. Without PEERS, or without
 .venv-bench, the ratios against them are left out, and the notes say so.
@@ -6,8 +6,10 @@ The environment variable PEERS names the folder of the peers, simple servers to 
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from benchmarks.accounts import measure_accounts
 from benchmarks.backfill import measure_backfill
@@ -32,6 +34,7 @@ from benchmarks.market_data import measure_market_data
 from benchmarks.mixed import measure_mixed
 from benchmarks.peers import PeersMissing, peers_missing
 from benchmarks.processes import CORES, LOAD_CORE, StartFailed, interrupted_by_sigterm, on_cores
+from benchmarks.record import keep, write_page
 from benchmarks.replay import measure_replay
 from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, UnexpectedAnswer, table
 from benchmarks.small_batches import measure_small_batches
@@ -40,41 +43,70 @@ from benchmarks.waiting import measure_waiting
 from benchmarks.webhooks import measure_webhooks
 from benchmarks.windows import measure_windows
 
-BENCHMARKS: dict[str, tuple[str, Measure]] = {
-    "held": ("held answers over HTTP, against FastAPI and nginx", measure_held),
-    "market_data": ("pages that are not held, and pages far into a walk", measure_market_data),
-    "mixed": ("readers and feeds at once", measure_mixed),
-    "ingest": ("ingest by one feed", measure_one_feed),
-    "feeds": ("ingest by four feeds", measure_several_feeds),
-    "small_batches": ("small batches of many symbols", measure_small_batches),
-    "formats": ("answers in every format: size and time", measure_formats),
-    "long_stream": ("ten million trades in one answer", measure_long_stream),
-    "windows": ("a window of a long history", measure_windows),
-    "import": ("import of a CSV file, by the command and as an upload", measure_import),
-    "exports": ("an export of ten million trades to Parquet, against pyarrow", measure_exports),
-    "backfill": ("a backfill from another installation", measure_backfill),
-    "waiting": ("200 callers that wait for jobs", measure_waiting),
-    "webhooks": ("deliveries of webhooks, against bare httpx", measure_webhooks),
-    "live": ("the live feed, against bare websockets", measure_live),
-    "quiet": ("1,000 quiet connections of the live feed", measure_quiet),
-    "trading": ("previews, executes, fills and stops", measure_trading),
-    "accounts": ("many accounts with open orders", measure_accounts),
-    "cluster": (
-        "the store of ClickHouse and PostgreSQL in two shards, against bare ClickHouse",
-        measure_cluster,
+
+class Benchmark(NamedTuple):
+    """A benchmark, and the folders whose changes make its rows old."""
+
+    title: str
+    measure: Measure
+    code: str
+
+
+_WEB = "front web ratelimit audit"
+_ANSWERS = f"{_WEB} stats store"
+_WRITES = f"{_WEB} trades store"
+
+BENCHMARKS = {
+    "held": Benchmark(
+        "held answers over HTTP, against FastAPI and nginx", measure_held, f"{_WEB} stats/caching"
     ),
-    "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
-    "in_process": ("reads in process", measure_in_process),
-    "replay": ("a replay, against a bare read of its columns", measure_replay),
-    "backtests": (
-        "a crossover over minutes and trades, against backtesting.py and others",
-        measure_backtests,
+    "market_data": Benchmark(
+        "pages that are not held, and pages far into a walk", measure_market_data, _ANSWERS
     ),
-    "joins": ("as-of joins, and panels of many symbols", measure_joins),
-    "many_symbols": ("a store of many symbols", measure_many_symbols),
-    "best_quotes": ("best bid and offer of five million quotes, against polars", measure_best_quotes),
-    "gaps": ("gaps of ten years of minutes, against pandas", measure_gaps),
-    "greeks": ("implied volatility and greeks of 10,000 quotes", measure_greeks),
+    "mixed": Benchmark("readers and feeds at once", measure_mixed, f"{_ANSWERS} trades"),
+    "ingest": Benchmark("ingest by one feed", measure_one_feed, _WRITES),
+    "feeds": Benchmark("ingest by four feeds", measure_several_feeds, _WRITES),
+    "small_batches": Benchmark("small batches of many symbols", measure_small_batches, _WRITES),
+    "formats": Benchmark(
+        "answers in every format: size and time", measure_formats, f"{_WEB} stats/rendering"
+    ),
+    "long_stream": Benchmark("ten million trades in one answer", measure_long_stream, _ANSWERS),
+    "windows": Benchmark("a window of a long history", measure_windows, _ANSWERS),
+    "import": Benchmark(
+        "import of a CSV file, by the command and as an upload", measure_import, "jobs trades store"
+    ),
+    "exports": Benchmark(
+        "an export of ten million trades to Parquet, against pyarrow", measure_exports, "jobs store"
+    ),
+    "backfill": Benchmark("a backfill from another installation", measure_backfill, "jobs trades store"),
+    "waiting": Benchmark("200 callers that wait for jobs", measure_waiting, f"{_WEB} jobs"),
+    "webhooks": Benchmark(
+        "deliveries of webhooks, against bare httpx", measure_webhooks, "jobs ops/outbound"
+    ),
+    "live": Benchmark(
+        "the live feed, against bare websockets", measure_live, "stats/live front trades store"
+    ),
+    "quiet": Benchmark("1,000 quiet connections of the live feed", measure_quiet, "stats/live front"),
+    "trading": Benchmark("previews, executes, fills and stops", measure_trading, f"{_WEB} trading"),
+    "accounts": Benchmark("many accounts with open orders", measure_accounts, "trading"),
+    "cluster": Benchmark(
+        "ClickHouse and PostgreSQL in two shards, against bare ClickHouse", measure_cluster, "store"
+    ),
+    "cold": Benchmark(
+        "bars of a day by a new process, against pandas, DuckDB and polars", measure_cold, "store"
+    ),
+    "in_process": Benchmark("reads in process", measure_in_process, "store"),
+    "replay": Benchmark("a replay, against a bare read of its columns", measure_replay, "store"),
+    "backtests": Benchmark(
+        "crossovers, against backtesting.py and others", measure_backtests, "trading store"
+    ),
+    "joins": Benchmark("as-of joins, and panels of many symbols", measure_joins, "store"),
+    "many_symbols": Benchmark("a store of many symbols", measure_many_symbols, "store"),
+    "best_quotes": Benchmark(
+        "best bid and offer of five million quotes, against polars", measure_best_quotes, "store"
+    ),
+    "gaps": Benchmark("gaps of ten years of minutes, against pandas", measure_gaps, "store"),
+    "greeks": Benchmark("implied volatility and greeks of 10,000 quotes", measure_greeks, "stats/options"),
 }
 
 
@@ -84,6 +116,9 @@ def main(arguments: list[str]) -> int:
     The page goes to the standard output, everything else to the standard error.
     """
     options = _parser().parse_args(arguments)
+    if options.page:
+        write_page({name: each.code.split() for name, each in BENCHMARKS.items()})
+        return 0
     sizes = QUICK if options.quick else FULL
     if options.live_seconds:
         sizes = replace(sizes, live_seconds=options.live_seconds)
@@ -100,25 +135,29 @@ def main(arguments: list[str]) -> int:
     if len(CORES) == 1:
         rows.append(Note("Servers and load shared a core."))
     with interrupted_by_sigterm(), on_cores(LOAD_CORE):
-        failed = _run_all(options.only or list(BENCHMARKS), sizes, rows)
+        failed = _run_all(options.only or list(BENCHMARKS), sizes, rows, is_kept=not options.quick)
     print(f"{described()}\n\n{table(rows)}")
     return int(failed)
 
 
-def _run_all(names: Sequence[str], sizes: Sizes, rows: list[Row]) -> bool:
-    """Add the rows of each benchmark; return whether one failed."""
+def _run_all(names: Sequence[str], sizes: Sizes, rows: list[Row], *, is_kept: bool) -> bool:
+    """Add the rows of each benchmark; return whether one failed. is_kept: whether they go to the record."""
     failed = False
     for name in names:
-        title, measure = BENCHMARKS[name]
+        title, measure, _ = BENCHMARKS[name]
         print(f"Measuring {title}", file=sys.stderr, flush=True)
+        began, count = time.monotonic(), len(rows)
         try:
             for row in measure(sizes):
                 print(row, file=sys.stderr, flush=True)
                 rows.append(row)
+            if is_kept:
+                keep(name, rows[count:])
         except (StartFailed, UnexpectedAnswer, OSError) as error:
             rows.append(Note(f"FAILED: {title}: {type(error).__name__}: {error}"))
             print(rows[-1], file=sys.stderr, flush=True)
             failed = True
+        print(f"({name}: {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
     return failed
 
 
@@ -126,12 +165,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="benchmarks",
         description="Ratios measured in one run.",
-        epilog="\n".join(
-            ["benchmarks:", *(f"  {name:14}{title}" for name, (title, _) in BENCHMARKS.items())]
-        ),
+        epilog="\n".join(["benchmarks:", *(f"  {name:14}{each.title}" for name, each in BENCHMARKS.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="small counts: show that it works, not how fast")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="measure nothing: write docs/performance.md from benchmarks/measured.json",
+    )
     parser.add_argument(
         "--only", choices=BENCHMARKS, action="append", help="one benchmark; repeatable", metavar="NAME"
     )

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from django.conf import settings
 
 from benchmarks.generated_trades import Unsynced
 from benchmarks.processes import BASE_DIR
@@ -135,6 +136,9 @@ def _own(path: Path, means: tuple[int, int], minutes: Minutes) -> _Run:
         fee_basis_points=Decimal(0),
         slippage_basis_points=Decimal(0),
     )
+    if not settings.configured:
+        settings.configure()
+    settings.STRATEGIES_DIR = path
     began = time.process_time()
     state = Backtest(inputs, open_store(path), keep).run()
     seconds = time.process_time() - began

@@ -49,7 +49,7 @@ def measure_gaps(sizes: Sizes) -> Iterator[Row]:
             log=Path(folder) / "errors.log",
         )
     measured = json.loads(printed)
-    for rule, goal in (("evidence", Goal(most=0.05)), ("calendar", None)):
+    for rule, goal in (("evidence", Goal(most=0.067)), ("calendar", None)):
         here, beside = measured[rule]
         name = f"gaps of {years} years of minutes by {rule}, processor time, against pandas' date_range and reindex"
         yield Ratio(name, here=here, beside=beside, unit="ms", goal=goal, rival=True)

@@ -41,7 +41,7 @@ def measure_import(sizes: Sizes) -> Iterator[Row]:
         here=rates["import"],
         beside=rates["stream"],
         unit="rows/s",
-        goal=Goal(least=0.5),
+        goal=Goal(least=0.6),
         rival=True,
     )
     yield Ratio(

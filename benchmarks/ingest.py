@@ -161,7 +161,7 @@ def _measure_growth(
         here=1000 * median(with_none),
         beside=1000 * median(without_server),
         unit="ms",
-        goal=Goal(most=1.5),
+        goal=Goal(most=1.4),
     )
 
 

@@ -44,6 +44,8 @@ def load(server: Server, requests: Sequence[bytes], seconds: int, *, once: bool 
     figures = json.loads(printed[printed.rindex("{") :])
     if figures["refused"] or figures["broken"]:
         raise UnexpectedAnswer(f"{figures['refused']} refusals, {figures['broken']} errors: {printed}")
+    if not figures["answers"]:
+        raise UnexpectedAnswer(f"no answer within {seconds} s: {printed}")
     if once and figures["answers"] + CONNECTIONS > len(requests):
         raise UnexpectedAnswer(f"{figures['answers']} answers: {len(requests)} requests do not suffice")
     return Load(

@@ -30,10 +30,10 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5,
-    seconds=3,
+    rounds=3,
+    seconds=2,
     small_rows=1_000_000,
-    large_rows=5_000_000,
+    large_rows=2_000_000,
     batches=10,
     peer_batches=3,
     symbols=200,
@@ -41,10 +41,10 @@ FULL = Sizes(
     trades=10_000_000,
     logs=2_000,
     dates=250,
-    small_batches=10,
-    live_seconds=10,
+    small_batches=5,
+    live_seconds=4,
     orders=100_000,
-    cluster_trades=100_000_000,
+    cluster_trades=10_000_000,
 )
 QUICK = Sizes(
     rounds=1,

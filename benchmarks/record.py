@@ -1,0 +1,141 @@
+"""What was measured, and when: `measured.json`, and the tables of docs/performance.md that are written from it."""
+
+import fnmatch
+import json
+import math
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from benchmarks.processes import BASE_DIR
+from benchmarks.report import Goal, Ratio, Row
+
+RECORD = BASE_DIR / "benchmarks" / "measured.json"
+PAGE = BASE_DIR / "docs" / "performance.md"
+# The lines with which the page begins, as benchmarks and patterns of their cases.
+HEADLINES = (
+    ("held", "bars of `/stats/ohlc`*against pipelined FastAPI"),
+    ("held", "`latest`*against pipelined FastAPI"),
+    ("market_data", "1,000 bars of a page of the tree, not held, against held: processor time"),
+    ("ingest", "time of an ingest, against the bare work*"),
+    ("small_batches", "2,000 symbols*8 clients*"),
+    ("import", "import of *against pyarrow*"),
+    ("cold", "bars of a day*cold process, against DuckDB*"),
+    ("gaps", "gaps of * by evidence*"),
+    ("gaps", "gaps of * by calendar*"),
+    ("replay", "replay() of *of 10 symbols*"),
+    ("backtests", "*against backtesting.py*"),
+    ("live", "*per core, without the ingest*"),
+)
+_HEADER = "| case | here | beside it | ratio | goal | measured |\n|---|--:|--:|--:|---|---|"
+_OLDER = ", code changed since"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A benchmark's rows. day: when they were measured; commit: of which commit, or ""."""
+
+    day: str
+    commit: str
+    rows: list[Ratio]
+
+    def is_older_than(self, code: Sequence[str]) -> bool:
+        """Return whether one of these files or folders was changed by a later commit, or cannot be told."""
+        return not self.commit or _git("log", "-1", "--format=%h", f"{self.commit}..HEAD", "--", *code) != ""
+
+
+def read() -> dict[str, Measured]:
+    """Return what was measured, by the benchmark's name."""
+    found: dict[str, dict[str, object]] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    return {name: _measured(values) for name, values in found.items()}
+
+
+def keep(name: str, rows: Iterable[Row]) -> None:
+    """Keep a benchmark's ratios instead of those that were measured before."""
+    ratios = [row for row in rows if isinstance(row, Ratio)]
+    made = Measured(f"{datetime.now(UTC):%Y-%m-%d}", _git("rev-parse", "HEAD"), ratios)
+    record = {each: asdict(measured) for each, measured in (read() | {name: made}).items()}
+    RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def write_page(code: Mapping[str, Sequence[str]]) -> None:
+    """Write the tables and the picture of docs/performance.md. code: what each benchmark measures."""
+    found = {name: measured for name, measured in read().items() if name in code}
+    days = {
+        name: measured.day + (_OLDER if measured.is_older_than(code[name]) else "")
+        for name, measured in found.items()
+    }
+    first = [
+        (row, days[name])
+        for name, pattern in HEADLINES
+        for row in (found[name].rows if name in found else ())
+        if fnmatch.fnmatchcase(row.name, pattern)
+    ]
+    shown = {row.name for row, _ in first}
+    missed = [
+        (row, days[name])
+        for name, measured in sorted(found.items())
+        for row in measured.rows
+        if "**" in row.outcome and row.name not in shown
+    ]
+    blocks = {
+        "headlines": _table(first),
+        "picture": _picture(row for row, _ in first),
+        "missed": _table(missed),
+    }
+    text = PAGE.read_text()
+    for name, block in blocks.items():
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+            lambda found, block=block: f"{found[1]}{block}\n{found[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+    PAGE.write_text(text)
+
+
+def _measured(values: Mapping[str, object]) -> Measured:
+    rows = [Ratio(**{**row, "goal": row["goal"] and Goal(**row["goal"])}) for row in values["rows"]]
+    return Measured(str(values["day"]), str(values["commit"]), rows)
+
+
+def _table(rows: Iterable[tuple[Ratio, str]]) -> str:
+    lines = [_HEADER]
+    for row, day in rows:
+        name, here, beside, ratio, goal, outcome = row.cells()
+        words = ", ".join(filter(None, (goal, outcome)))
+        lines.append(f"| {name} | {here} | {beside} | {ratio} | {words} | {day} |")
+    return "\n".join(lines)
+
+
+def _picture(rows: Iterable[Ratio]) -> str:
+    """Return a bar for each ratio: to the right if this project is faster. One # is a factor of two."""
+    return "\n".join(
+        [
+            "```",
+            f"{'one # is a factor of two':52}   slower | faster than what is beside it",
+            *_bars(rows),
+            "```",
+        ]
+    )
+
+
+def _bars(rows: Iterable[Ratio]) -> Iterator[str]:
+    for row in rows:
+        if row.ratio:
+            faster = row.ratio if row.unit.endswith("/s") else 1 / row.ratio
+            bar = "#" * round(abs(math.log2(faster)))
+            left, right = ("", bar) if faster > 1 else (bar, "")
+            yield f"{row.name[:52]:52} {left:>8} | {right:8} {faster:.2g} times"
+
+
+def _git(*arguments: str) -> str:
+    """Return what git prints; "" without git."""
+    command = ["git", "-C", str(BASE_DIR), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
