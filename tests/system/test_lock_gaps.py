@@ -110,7 +110,7 @@ def filled(start: bytes, piece: bytes, end: bytes, size: int) -> bytes:
 
 BODIES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     f"{name} of {size >> 10} KiB": (media_type, query, partial(filled, start, piece, end, size))
-    for size in (IN_PROCESS, LARGEST)
+    for size in (IN_PROCESS, 2 * IN_PROCESS, LARGEST)
     for name, media_type, query, start, piece, end in (
         ("rows", "application/json", "", b'{"trades":[', ROW + b",", ROW + b"]}"),
         ("numbers", "application/json", "", b'{"trades":[', b"1,", b"1]}"),

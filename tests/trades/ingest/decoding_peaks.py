@@ -27,8 +27,8 @@ ROW = '{"symbol":"A","timestamp":"2025-01-02T15:04:05Z","price":1,"volume":1}'
 IGNORED = ROW[:-1] + ',"x":'
 
 
-def filled(start: str, piece: str, end: str) -> bytes:
-    room = LARGE_BYTES - len((start + end).encode())
+def filled(start: str, piece: str, end: str, size: int = LARGE_BYTES) -> bytes:
+    room = size - len((start + end).encode())
     return (start + piece * (room // len(piece.encode())) + end).encode()
 
 
@@ -66,6 +66,7 @@ _HEADER = "timestamp,symbol,price,volume\n"
 BODIES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "rows of JSON": (JSON, lambda: filled('{"trades":[', ROW + ",", ROW + "]}")),
     "wrong rows of JSON": (JSON, lambda: filled('{"trades":[', ROW.replace("1}", '"x"}') + ",", ROW + "]}")),
+    "more rows of JSON": (JSON, lambda: filled('{"trades":[', ROW + ",", ROW + "]}", 2 * LARGE_BYTES)),
     "lists": (JSON, lambda: filled('{"trades":[', "[],", "[]]}")),
     "numbers": (JSON, lambda: filled('{"trades":[', "1.5,", "1]}")),
     "texts": (JSON, lambda: filled('{"trades":[', '"ab",', '"ab"]}')),

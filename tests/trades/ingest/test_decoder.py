@@ -33,6 +33,25 @@ def body_of(media_type: str, rows: int = ROWS, **changes) -> bytes:
     return body
 
 
+@pytest.mark.parametrize(
+    ("body", "is_apart"),
+    [
+        (b"x" * LARGE_BYTES, False),
+        (b"x" * (LARGE_BYTES + 1), True),
+        (b"{".ljust(2 * LARGE_BYTES), False),
+        (b"{".ljust(2 * LARGE_BYTES + 1), True),
+        ((b"[" + b"1," * 2**16).ljust(LARGE_BYTES + 1), False),
+        ((b"[" + b"1," * (2**16 + 1)).ljust(LARGE_BYTES + 1), True),
+        ((b"{" + b"1\n" * (2**16 + 1)).ljust(LARGE_BYTES + 1), True),
+    ],
+)
+def test_only_json_of_few_values_may_be_twice_as_large_to_be_decoded_here(monkeypatch, body, is_apart):
+    apart = []
+    monkeypatch.setattr(decoder, "_decoded_apart", lambda _, body, __: apart.append(body))
+    decoded(lambda *_: None, body, BatchOptions(TRADES))
+    assert bool(apart) is is_apart
+
+
 @pytest.mark.parametrize("media_type", ["application/json", "text/csv"])
 def test_a_large_body_has_the_same_rows(media_type):
     body, options = body_of(media_type), BatchOptions(TRADES)
