@@ -53,16 +53,20 @@ def measure_cluster(sizes: Sizes) -> Iterator[Row]:
             stack.enter_context(clickhouse()),
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        url = f"clickhouse://{hosts}/market"
-        cluster, servers = ClickHouseStore(url, postgres=postgres), ClickHouse(StoreUrl.parsed(url))
-        stack.callback(cluster.close)
-        place = hosts.partition(",")[0]
-        direct = Client.from_url(f"clickhouse://{place}/market?use_numpy=1&insert_distributed_sync=1")
-        stack.callback(direct.disconnect)
-        yield from _measure_bars(cluster, servers, folder, stream, sizes)
+
+        def opened(database: str) -> tuple[ClickHouseStore, ClickHouse]:
+            url = f"clickhouse://{hosts}/{database}"
+            store = ClickHouseStore(url, postgres=postgres)
+            stack.callback(store.close)
+            return store, ClickHouse(StoreUrl.parsed(url))
+
+        # Appends first: the disk is busy long after the trades of the bars are stored.
         for symbol in ("WITHOUT", "WITH"):
-            rounds = sizes.batches * 5
-            yield from _measure_appends(cluster, servers, direct, folder, symbol, rounds=rounds)
+            place = f"clickhouse://{hosts.partition(',')[0]}/{symbol}"
+            direct = Client.from_url(f"{place}?use_numpy=1&insert_distributed_sync=1")
+            stack.callback(direct.disconnect)
+            yield from _measure_appends(*opened(symbol), direct, folder, symbol, rounds=sizes.batches * 5)
+        yield from _measure_bars(*opened("market"), folder, stream, sizes)
 
 
 def _measure_bars(
@@ -113,9 +117,9 @@ def _measure_appends(
             columns = _numpy_columns(batch.rows)
             if not seconds["here"]:
                 _make_table(servers, symbol, columns)
-            calls = {
+            calls: dict[str, Callable[[], object]] = {
                 "here": partial(cluster.append, batch),
-                "bare": partial(_insert, direct, symbol, columns),
+                "bare": partial(_insert, direct, columns),
                 "csv": partial(files.append, batch),
             }
             for name, call in calls.items():
@@ -126,8 +130,8 @@ def _measure_appends(
     yield Ratio(f"{name}, against the CSV store", here, csv, "rows/s")
 
 
-def _insert(client: Client, table: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    query = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+def _insert(client: Client, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    query = f"INSERT INTO bare ({', '.join(columns)}) VALUES"
     client.execute(query, [*columns.values()], columnar=True)
 
 
@@ -145,11 +149,12 @@ def _numpy_columns(rows: pa.RecordBatch) -> dict[str, npt.NDArray[Any]]:
 def _make_table(servers: ClickHouse, name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     types = {"int64": "Int64", "float64": "Float64", "object": "String"}
     declared = ", ".join(f"{column} {types[str(values.dtype)]}" for column, values in columns.items())
-    cluster = f"Distributed(market, market, {name}_local, intDiv(timestamp, {DAY_NS}))"
+    cluster = f"Distributed(market, {name}, bare_local, intDiv(timestamp, {DAY_NS}))"
     servers.run_everywhere(
         [
-            f"CREATE TABLE market.{name}_local ({declared}) ENGINE = MergeTree ORDER BY timestamp",
-            f"CREATE TABLE market.{name} ({declared}) ENGINE = {cluster}",
+            f"CREATE DATABASE IF NOT EXISTS {name}",
+            f"CREATE TABLE {name}.bare_local ({declared}) ENGINE = MergeTree ORDER BY timestamp",
+            f"CREATE TABLE {name}.bare ({declared}) ENGINE = {cluster}",
         ]
     )
 

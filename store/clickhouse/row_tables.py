@@ -10,7 +10,7 @@ mostly one number for all rows of a commit, so that it is read in no time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -108,6 +108,8 @@ class RowTables:
 
         first_arrival: the number of rows of all commits before.
         """
+        if not self._columns.get(self._name("rows", dataset)):
+            self._make(dataset)
         tables = dict[str, dict[str, Any]]()
         if any(each.rows.num_rows for each in commits):
             tables["rows"] = _rows_of(dataset, commits, first_arrival)
@@ -115,11 +117,13 @@ class RowTables:
             tables["corrections"] = _corrections_of(dataset, commits)
         with ExitStack() as stack:
             for kind, columns in tables.items():
-                count = len(columns["_commit"])
-                rows = {**columns, "_log": np.full(count, log, np.int32), "_attempt": np.full(count, attempt)}
-                self._add_columns(kind, dataset, rows.keys())
+                name, count = self._name(kind, dataset), len(columns["_commit"])
+                columns |= {"_log": np.full(count, log, np.int32), "_attempt": np.full(count, attempt)}
+                if "sequence" in self._known(name) and "sequence" not in columns:
+                    columns["sequence"] = np.full(count, NO_SEQUENCE)
+                self._add_columns(name, _types_of(kind, dataset), columns.keys())
                 keys = log + columns["timestamp"].to_numpy() // DAY_NS
-                stack.enter_context(self._servers.inserting(self._name(kind, dataset), pa.table(rows), keys))
+                stack.enter_context(self._servers.inserting(name, pa.table(columns), keys))
             yield
 
     def stored(
@@ -191,7 +195,7 @@ class RowTables:
     ) -> tuple[pa.Table, list[Any]]:
         """Return columns of rows or corrections, with `arrival` and `commit`; and other columns of their table."""
         dataset, name = log.dataset, self._name(kind, log.dataset)
-        kept, known = _kept(dataset, columns), self._columns.get(name) or self._read_columns(name)
+        kept, known = _kept(dataset, columns), self._known(name)
         names = [
             "_arrival",
             "_commit",
@@ -226,26 +230,27 @@ class RowTables:
     def _make(self, dataset: Dataset) -> None:
         """Make the tables unless they exist, with the columns that all rows have."""
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
+        optional = {"_identity", *(each.name for each in dataset.columns if not each.required)}
         for kind in _OWN:
             name, types = self._name(kind, dataset), _types_of(kind, dataset)
-            optional = {each.name for each in dataset.columns if not each.required} - {"sequence"} | {
-                "_identity"
-            }
             declared = ", ".join(
-                f"{each} {type_name}" for each, type_name in types.items() if each not in optional
+                f"{each} {of_type}" for each, of_type in types.items() if each not in optional
             )
-            order = ["_log", "timestamp", *(["sequence"] if "sequence" in types else []), "_arrival"]
             local = name.rpartition(".")[2] + "_local"
             key = f"_log + intDiv(timestamp, {DAY_NS})"
             cluster = f"Distributed({self._url.cluster}, {self._url.database}, {local}, {key})"
             statements += [
-                f"CREATE TABLE IF NOT EXISTS {name}_local ({declared}) ENGINE = MergeTree ORDER BY ({', '.join(order)})",
+                f"CREATE TABLE IF NOT EXISTS {name}_local ({declared}) ENGINE = MergeTree ORDER BY (_log, timestamp, _arrival)",
                 f"CREATE TABLE IF NOT EXISTS {name} ({declared}) ENGINE = {cluster}",
             ]
         self._servers.run_everywhere(statements)
+        self._read_columns(self._name("rows", dataset))
+
+    def _known(self, name: str) -> Set[str]:
+        """Return the columns that a table had when they were last read."""
+        return self._columns.get(name) or self._read_columns(name)
 
     def _read_columns(self, name: str) -> Set[str]:
-        """Return the names of a table's columns, and keep them."""
         database, _, table = name.partition(".")
         found = self._servers.columns(
             f"SELECT name FROM system.columns WHERE database = '{database}' AND table = '{table}'"  # noqa: S608
@@ -253,21 +258,20 @@ class RowTables:
         self._columns[name] = frozenset(each for names in found for each in names)
         return self._columns[name]
 
-    def _add_columns(self, kind: str, dataset: Dataset, names: Set[str]) -> None:
-        """Make the tables, or add columns, unless they exist. Readers find a column first where all shards have it."""
-        name = self._name(kind, dataset)
-        if name not in self._columns:
-            self._make(dataset)
-            self._read_columns(name)
-        added = [f"{each} {_types_of(kind, dataset)[each]}" for each in names - self._columns[name]]
+    def _add_columns(self, name: str, types: Mapping[str, str], columns: Set[str]) -> None:
+        """Add columns that a table lacks. Readers find a column first where all shards have it."""
+        added = [f"{each} {types[each]}" for each in columns - self._known(name)]
         if added:
             for table in (f"{name}_local", name):
                 self._servers.run_everywhere([f"ALTER TABLE {table} ADD COLUMN {each}" for each in added])
-            self._columns[name] |= names
+            self._columns[name] |= columns
 
 
 def _types_of(kind: str, dataset: Dataset) -> dict[str, str]:
-    return {**_SYSTEM, **_OWN[kind], **{column.name: _TYPES[column.kind] for column in dataset.columns}}
+    own = {column.name: _TYPES[column.kind] for column in dataset.columns}
+    if "sequence" in own:
+        own["sequence"] = f"Int64 DEFAULT {NO_SEQUENCE}"
+    return {**_SYSTEM, **_OWN[kind], **own}
 
 
 def _kept(dataset: Dataset, columns: Collection[str] | None) -> list[Column]:
@@ -319,7 +323,7 @@ def _places_among_equal(values: Integers) -> Integers:
 
 
 def _stored_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
-    """Return `_nulls` and the dataset's columns that have a value, or whose missing value is not ClickHouse's default."""
+    """Return `_nulls` and the dataset's columns that have a value."""
     nulls, columns = np.zeros(rows.num_rows, np.uint32), dict[str, Any]()
     for index, column in enumerate(dataset.columns):
         values, bit = rows.column(column.name), np.uint32(1 << index)
@@ -328,7 +332,7 @@ def _stored_columns(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
             nulls |= bit
         elif not is_empty and (column.later or values.null_count):
             nulls |= np.where(values.is_valid().to_numpy() == column.later, bit, np.uint32(0))
-        if is_empty and column.name != "sequence":
+        if is_empty:
             continue
         if values.null_count:
             values = values.fill_null(

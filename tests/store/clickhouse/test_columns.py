@@ -14,7 +14,7 @@ from tests.store.builders import batch as batch_of
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cluster")]
 
 TABLES = [f"{kind}_trades{suffix}" for kind in ("rows", "corrections") for suffix in ("", "_local")]
-OPTIONAL = {"_identity", "trade_id", "exchange", "conditions", "received_at", "buyer_is_maker"}
+OPTIONAL = {"_identity", "sequence", "trade_id", "exchange", "conditions", "received_at", "buyer_is_maker"}
 
 
 def _drop_optional(store: ClickHouseStore) -> None:
@@ -42,7 +42,7 @@ def test_columns_are_added_by_the_first_row_with_a_value(
     assert stored(reader) == rows
     for new in (
         [trade(3, buyer_is_maker=False), trade(4, buyer_is_maker=True), trade(5)],
-        [trade(6, trade_id="a", exchange="XNAS", conditions="x;y", received_at=7), trade(7)],
+        [trade(6, trade_id="a", exchange="XNAS", sequence=3, conditions="x;y", received_at=7), trade(7)],
     ):
         writer.append(batch_of(*new))
         rows += new
@@ -54,3 +54,12 @@ def test_columns_are_added_by_the_first_row_with_a_value(
     assert eventually(partial(_has, reader, [*rows]))
     reader.close()
     writer.close()
+
+
+def test_the_log_of_a_new_database_is_read_before_it_has_rows(cluster_url: str, clock: Clock):
+    store = ClickHouseStore(cluster_url.replace("/conformance?", "/new?"), clock=clock)
+    store.append(batch_of(complete_until=4))
+    assert stored(store) == []
+    store.append(batch_of(trade(5)))
+    assert stored(store) == [trade(5)]
+    store.close()
