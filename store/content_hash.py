@@ -63,9 +63,9 @@ class ContentHash:
     """SHA-256 of a commit's rows, then of its corrections, both in the order of a walk."""
 
     def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
         self._rows = TableHash(dataset.columns)
-        self._corrections = TableHash(corrections_of(dataset).columns)
-        self._has_corrections = False
+        self._corrections: TableHash | None = None
 
     def add_rows(self, rows: pa.RecordBatch | pa.Table) -> None:
         """Add rows in the dataset's schema."""
@@ -73,13 +73,14 @@ class ContentHash:
 
     def add_corrections(self, lines: pa.RecordBatch | pa.Table) -> None:
         """Add corrections in the schema of `corrections_of` the dataset."""
-        self._has_corrections = True
+        if self._corrections is None:
+            self._corrections = TableHash(corrections_of(self._dataset).columns)
         self._corrections.add(lines)
 
     def hexdigest(self) -> str:
         """Return the hash of all rows and corrections so far, in hex."""
         rows = self._rows.hexdigest()
-        if not self._has_corrections:
+        if self._corrections is None:
             return rows
         return hashlib.sha256((rows + self._corrections.hexdigest()).encode()).hexdigest()
 

@@ -80,6 +80,11 @@ class _View:
             self._dates = dates, count + len(later)
         return dates
 
+    @property
+    def dates_bytes(self) -> int:
+        """The size of the table of dates as it was last asked for."""
+        return self._dates[0].nbytes
+
     def line(self, number: int) -> _Line:
         """Return a commit that the index does not cover."""
         return self.lines[number - self.index.number - 1]
@@ -138,7 +143,7 @@ class CommitHistory:
     def nbytes(self) -> int:
         """The approximate size in memory."""
         view = self._view
-        return view.dates.nbytes + view.index.nbytes + self._file.nbytes + _LINE_BYTES * len(view.lines)
+        return view.dates_bytes + view.index.nbytes + self._file.nbytes + _LINE_BYTES * len(view.lines)
 
     def head(self, commit: int | None = None) -> CommitId:
         """Return the id of a commit, by default of the newest one."""
