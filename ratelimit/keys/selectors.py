@@ -20,6 +20,8 @@ from store.instant_text import format_instant
 
 # Reading so many takes a process 10 ms. If more are in use, the rest is read one by one.
 _MOST_RENEWED = 500
+# A key is renewed so many times after its last use: in a web process for about five seconds.
+RENEWALS = 16
 
 KeyColumn = Literal["digest", "prefix", "certificate"]
 
@@ -42,30 +44,44 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Digests that were found since the last renewal.
-        self._used: set[str] = set()
+        # The renewals that are left to keys in use, by digest.
+        self._renewals: dict[str, int] = {}
 
     def find(self, value: str, *, by: KeyColumn = "digest") -> CachedKey | None:
         """Return the key with that digest, prefix or certificate; None if unknown."""
-        cached = self.find_cached(value) if by == "digest" else None
-        return cached or self.get_or_load((by, value), _load)
+        if by == "digest" and (cached := self.find_cached(value)) is not None:
+            return cached
+        key = self.get_or_load((by, value), _load)
+        if by == "digest" and key is not None:
+            self._note_use(value)
+        return key
 
     def find_cached(self, digest: str) -> CachedKey | None:
         """Return the key with that digest without using the database; None if it is not cached."""
         key = self.get(("digest", digest))
-        if key is not None and len(self._used) < _MOST_RENEWED:
-            self._used.add(digest)
+        if key is not None:
+            self._note_use(digest)
         return key
 
     def renew_used(self) -> None:
-        """Read the keys that were found by digest since the last call again, in one query. Raises DatabaseError.
+        """Read the keys that were found by digest in the last RENEWALS calls again, in one query. Raises DatabaseError.
 
-        Call it several times in `MAX_AGE_SECONDS`: then requests with keys in use seldom wait for the database.
+        Call it several times in `MAX_AGE_SECONDS`: then requests with keys in use seldom wait for the database, also
+        those of a client that asks every few seconds.
         """
-        used, self._used = self._used, set()
+        used = dict(self._renewals)
+        for digest, left in used.items():
+            if left > 1:
+                self._renewals[digest] = left - 1
+            else:
+                self._renewals.pop(digest, None)
         if used:
             loaded_at = self._clock()
             self.refresh(_load_digests(used), loaded_at=loaded_at)
+
+    def _note_use(self, digest: str) -> None:
+        if len(self._renewals) < _MOST_RENEWED or digest in self._renewals:
+            self._renewals[digest] = RENEWALS
 
     def forget(self, key_id: int) -> None:
         """Remove a key from the cache."""
@@ -214,7 +230,7 @@ def _load(name: tuple[str, str]) -> CachedKey | None:
     return _cached(keys[0])
 
 
-def _load_digests(digests: set[str]) -> dict[tuple[str, str], CachedKey]:
+def _load_digests(digests: Collection[str]) -> dict[tuple[str, str], CachedKey]:
     return {("digest", key.digest): _cached(key) for key in ApiKey.objects.filter(digest__in=digests)}
 
 
