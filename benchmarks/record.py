@@ -35,15 +35,15 @@ _OLDER = ", code changed since"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A benchmark's rows. day: when they were measured; commit: of which commit, or ""."""
+    """A benchmark's rows. day: when they were measured; commit: of which commit."""
 
     day: str
-    commit: str
+    commit: str | None
     rows: list[Ratio]
 
     def is_older_than(self, code: Sequence[str]) -> bool:
         """Return whether one of these files or folders was changed by a later commit, or cannot be told."""
-        return not self.commit or _git("log", "-1", "--format=%h", f"{self.commit}..HEAD", "--", *code) != ""
+        return _git("log", "-1", "--format=%h", f"{self.commit}..HEAD", "--", *code) != ""
 
 
 def read() -> dict[str, Measured]:
@@ -98,7 +98,7 @@ def write_page(code: Mapping[str, Sequence[str]]) -> None:
 
 def _measured(values: Mapping[str, object]) -> Measured:
     rows = [Ratio(**{**row, "goal": row["goal"] and Goal(**row["goal"])}) for row in values["rows"]]
-    return Measured(str(values["day"]), str(values["commit"]), rows)
+    return Measured(str(values["day"]), values["commit"] and str(values["commit"]), rows)
 
 
 def _table(rows: Iterable[tuple[Ratio, str]]) -> str:
@@ -131,11 +131,11 @@ def _bars(rows: Iterable[Ratio]) -> Iterator[str]:
             yield f"{row.name[:52]:52} {left:>8} | {right:8} {faster:.2g} times"
 
 
-def _git(*arguments: str) -> str:
-    """Return what git prints; "" without git."""
+def _git(*arguments: str) -> str | None:
+    """Return what git prints; None without git, or if it refuses."""
     command = ["git", "-C", str(BASE_DIR), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return ""
-    return done.stdout.strip()
+        return None
+    return None if done.returncode else done.stdout.strip()

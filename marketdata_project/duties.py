@@ -107,7 +107,7 @@ def store_duties() -> tuple[Duty, ...]:
 
 
 class DutyThreads:
-    """A thread for each duty, which runs it at once and then periodically, with its own database connection.
+    """A thread for each duty, which runs it at once and then periodically, which has its own database connection while it works.
 
     A duty that is not of each host waits until this process has `lock`.
     """

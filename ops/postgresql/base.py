@@ -1,5 +1,6 @@
 """The backend of `DATABASES`, under the name by which Django finds it."""
 
+import os
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,15 @@ from psycopg.pq import TransactionStatus
 from store.connections import CONNECT_SECONDS, Pool, WatchedConnection
 
 _pools: dict[object, Pool[WatchedConnection]] = {}
+
+
+def _close_idle() -> None:
+    for pool in _pools.values():
+        pool.close()
+
+
+# A child would have the sockets open for as long as it lives.
+os.register_at_fork(before=_close_idle)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -24,10 +34,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> WatchedConnection:
         """Return a connection that no other thread uses."""
-        connect = partial(WatchedConnection.connect, **conn_params)
-        new = Pool(connect, WatchedConnection.close, WatchedConnection.is_open)
-        place = tuple(map(conn_params.get, ("host", "port", "dbname")))
-        self._pool = _pools.setdefault(place, new)
+        place = tuple(map(conn_params.get, ("host", "port", "dbname", "user", "service")))
+        if place not in _pools:
+            connect = partial(WatchedConnection.connect, **conn_params)
+            new = Pool(connect, WatchedConnection.close, WatchedConnection.is_open)
+            # Two threads may come here at once.
+            _pools.setdefault(place, new)
+        self._pool = _pools[place]
         return self._pool.take()
 
     def _close(self) -> None:

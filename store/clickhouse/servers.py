@@ -29,6 +29,13 @@ _logger = logging.getLogger(__name__)
 LOCK_SECONDS = 3
 ANSWER_SECONDS = 5
 """For an answer of PostgreSQL, and for the next packet of ClickHouse, which tells ten times a second how far it is."""
+# Of one connection whose packets are lost, while the server answers others.
+_KEEPALIVE: dict[str, Any] = {
+    "tcp_user_timeout": ANSWER_SECONDS * 1000,
+    "keepalives_idle": ANSWER_SECONDS,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+}
 LEASE_SECONDS = 20
 """A writer that leaves PostgreSQL waiting for longer loses its transaction, and with it the log's lock."""
 DEFAULT_PORT = 9000
@@ -108,7 +115,7 @@ class PostgreSql:
     def connect(self) -> WatchedConnection:
         """Return a new connection, whose statements commit by themselves."""
         connection = WatchedConnection.connect(
-            self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS
+            self._url.postgres, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVE
         )
         schema = sql.Identifier(self.schema)
         if not self._is_made:

@@ -147,8 +147,8 @@ class Backtest:
         bars = _bars_of(inputs, reader, self._market, parameters)
         is_revised = self._host.watches_revisions and inputs.knowledge == Knowledge.THEN
         self._bars: Iterable[tuple[int, Bar | BarRevision]] = with_revisions(bars) if is_revised else bars
-        if self._host.takes_quiet and not is_revised and len(bars.symbols) == 1:
-            self._bars = self._not_quiet(bars.blocks(*bars.symbols))
+        if self._host.takes_bars and not is_revised and len(bars.symbols) == 1:
+            self._bars = self._bars_to_show(bars.blocks(*bars.symbols))
         # Until then nothing happens but bars: no row matters, and nothing is due.
         self._event_ns = inputs.start_ns
         self._bands: dict[str, Band] | None = None
@@ -194,14 +194,14 @@ class Backtest:
         progress(1)
         return self._desk.states[ACCOUNT]
 
-    def _not_quiet(self, blocks: Iterable[BarBlock]) -> Iterator[tuple[int, Bar]]:
+    def _bars_to_show(self, blocks: Iterable[BarBlock]) -> Iterator[tuple[int, Bar]]:
         """Yield the bars, but for those that the strategy takes at once because nothing happens meanwhile."""
         for block in blocks:
             index, length = 0, len(block)
             while index < length:
                 end = int(block.shown_ns.searchsorted(min(self._event_ns, self._equity_ns)))
                 if end > index:
-                    index += self._host.take_quiet(block, index, end)
+                    index += self._host.take_bars(block, index, end)
                 if index < length:
                     yield block.at(index)
                     index += 1

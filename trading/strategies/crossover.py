@@ -138,7 +138,7 @@ class Crossover(Strategy):
     state: CrossoverState
     _crossings: _Crossings | None = None
 
-    def take_quiet(self, block: BarBlock, begin: int, end: int) -> int:
+    def take_bars(self, block: BarBlock, begin: int, end: int) -> int:
         means, own = self.state.means.get(block.symbol), self.parameters
         if means is None or means.was_above is None or not means.slow:
             return 0

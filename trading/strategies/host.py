@@ -50,7 +50,7 @@ class StrategyHost:
 
     wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
     ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
-    watches_revisions: whether it wants to know of these. takes_quiet: whether it takes bars at once. decides_by: the bar
+    watches_revisions: whether it wants to know of these. takes_bars: whether it takes bars at once. decides_by: the bar
     that it is shown; None if it decides by something else.
     """
 
@@ -66,7 +66,7 @@ class StrategyHost:
     strategy: Strategy = field(init=False)
     watches_rows: bool = field(init=False)
     watches_revisions: bool = field(init=False)
-    takes_quiet: bool = field(init=False)
+    takes_bars: bool = field(init=False)
     wanted: list[AccountAct] = field(default_factory=list)
     _shown: dict[str, deque[Bar]] = field(default_factory=dict)
     _fills: list[OrderFill] = field(default_factory=list)
@@ -80,7 +80,8 @@ class StrategyHost:
             Strategy.on_trade,
             Strategy.on_quote,
         )
-        self.takes_quiet = strategy_class.take_quiet != Strategy.take_quiet
+        # Whoever inherits it may do something by bars that the other does nothing by.
+        self.takes_bars = "take_bars" in vars(strategy_class)
         self.watches_revisions = strategy_class.on_revision != Strategy.on_revision
 
     @property
@@ -142,9 +143,9 @@ class StrategyHost:
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
 
-    def take_quiet(self, block: BarBlock, begin: int, end: int) -> int:
+    def take_bars(self, block: BarBlock, begin: int, end: int) -> int:
         """Let the strategy take bars at once by which it does nothing. Return how many."""
-        taken = self.strategy.take_quiet(block, begin, end)
+        taken = self.strategy.take_bars(block, begin, end)
         if taken and (kept := self.strategy.bars_kept):
             self._shown[block.symbol].extend(
                 bar for _, bar in block.between(max(begin, begin + taken - kept), begin + taken)

@@ -210,7 +210,7 @@ class Strategy:
     def on_bar(self, bar: Bar) -> None:
         """Called at a bar's end plus the instrument's `settle`, with the bar as it is known then."""
 
-    def take_quiet(self, block: BarBlock, begin: int, end: int) -> int:
+    def take_bars(self, block: BarBlock, begin: int, end: int) -> int:
         """Take bars [begin, end) at once, up to the first by which it might act, and return how many were taken.
 
         For the speed of backtests: the rest is shown by `on_bar`, and what is taken leaves the state as if it had been, too. Only for strategies that are shipped, because the block has bars that are not due yet.

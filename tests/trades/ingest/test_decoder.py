@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -48,7 +49,8 @@ def body_of(media_type: str, rows: int = ROWS, **changes) -> bytes:
 def test_only_json_of_few_values_may_be_twice_as_large_to_be_decoded_here(monkeypatch, body, is_apart):
     apart = []
     monkeypatch.setattr(decoder, "_decoded_apart", lambda _, body, __: apart.append(body))
-    decoded(lambda *_: None, body, BatchOptions(TRADES))
+    nothing: Any = None
+    decoded(lambda *_: nothing, body, BatchOptions(TRADES))
     assert bool(apart) is is_apart
 
 

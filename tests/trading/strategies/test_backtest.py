@@ -21,6 +21,7 @@ from trading.core.rows import Quote
 from trading.engine.floor import RecordedEvent
 from trading.strategies import backtest, catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
+from trading.strategies.crossover import Crossover
 from trading.strategies.strategy import Bar, Strategy
 from trading.strategies.tape import EVERY_ROW
 
@@ -56,9 +57,33 @@ def test_rows_that_change_nothing_are_passed_over(
     inputs = inputs_of(strategy, *symbols, parameters=parameters, minutes=minutes)
     quick = events_of(inputs, reader)
     monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
-    monkeypatch.setattr(catalogue.SHIPPED[strategy], "take_quiet", Strategy.take_quiet)
+    monkeypatch.setattr(catalogue.SHIPPED[strategy], "take_bars", Strategy.take_bars)
     assert events_of(inputs, reader) == quick
     assert sum(f'"{Executed.__struct_config__.tag}"' in event for _, event in quick) > 10
+
+
+class Watched(Crossover):
+    """A crossover that counts the bars which it is shown."""
+
+    name = "watched"
+    shown = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        Watched.shown += 1
+        super().on_bar(bar)
+
+
+def test_who_inherits_from_a_shipped_strategy_is_shown_every_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(catalogue.SHIPPED, "watched", Watched)
+    monkeypatch.setattr(Watched, "shown", 0)
+    reader = random_market(tmp_path / "data", random.Random(3), minutes=200)
+    inputs = inputs_of("watched", "A-USD", parameters={"fast": 3, "slow": 8}, minutes=200)
+    events_of(inputs, reader)
+    bars = reader.bars("A-USD", inputs.start_ns, inputs.end_ns)
+    # The last one is due after the end.
+    assert Watched.shown == len(bars) - 1
 
 
 class Late(Strategy):

@@ -122,7 +122,7 @@ def test_bars_that_are_taken_at_once_leave_the_same_means(scale: float, spread: 
             for bar in shown:
                 one_by_one.on_bar(bar)
             while place < len(shown):
-                place += at_once.take_quiet(block, place, min(place + chance.randrange(1, 200), len(shown)))
+                place += at_once.take_bars(block, place, min(place + chance.randrange(1, 200), len(shown)))
                 for bar in shown[place : place + 1]:
                     at_once.on_bar(bar)
                 place += 1
