@@ -21,6 +21,7 @@ from store.arrays import Integers
 from store.bars.prints import NO_SEQUENCE, STANDS
 from store.clickhouse.servers import ClickHouse, StoreUrl
 from store.declarations import Column, ColumnKind, Dataset
+from store.exceptions import StoreUnavailable
 from store.protocol import Window
 from store.rows.row_hashes import id_hashes
 from store.rows.stored_rows import (
@@ -211,7 +212,9 @@ class RowTables:
         is_stale = any(
             not own.all() for each, own in zip(kept, missing, strict=True) if each.name not in known
         )
-        if is_stale and self._read_columns(name) != known:
+        if is_stale:
+            if self._read_columns(name) == known:
+                raise StoreUnavailable("a shard lacks a column that rows have: retry")
             return self._table(log, kind, where, columns, *others)
         arrays = [
             _arrow_column(each.kind, field.type, stored.get(each.name), own)
@@ -251,9 +254,12 @@ class RowTables:
         return self._columns.get(name) or self._read_columns(name)
 
     def _read_columns(self, name: str) -> Set[str]:
+        """Return the columns that a table has on all hosts: to add one may have failed on some."""
         database, _, table = name.partition(".")
+        everywhere = f"cluster('{self._url.cluster}', system, "
         found = self._servers.columns(
-            f"SELECT name FROM system.columns WHERE database = '{database}' AND table = '{table}'"  # noqa: S608
+            f"SELECT name FROM {everywhere}columns) WHERE database = '{database}' AND table = '{table}'"  # noqa: S608
+            f" GROUP BY name HAVING count() = (SELECT count() FROM {everywhere}one))"
         )
         self._columns[name] = frozenset(each for names in found for each in names)
         return self._columns[name]

@@ -187,6 +187,8 @@ class ClickHouse:
         table: a `Distributed` one. rows: without nulls. keys: the table's sharding key of each row.
         """
         slots = self._slots or self._read_slots()
+        if not slots:
+            raise StoreUnavailable(f"ClickHouse has no cluster {self._url.cluster}")
         own = (keys.view(np.uint64) % np.uint64(len(slots))).view(np.int64)
         with ExitStack() as stack:
             for slot in distinct(own).tolist():

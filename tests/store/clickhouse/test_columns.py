@@ -7,6 +7,7 @@ import pytest
 
 from store.clickhouse import ClickHouseStore
 from store.datasets import TRADES
+from store.exceptions import StoreUnavailable
 from tests.front.front_server import eventually
 from tests.store.builders import Clock, amendment, correct, stored, trade
 from tests.store.builders import batch as batch_of
@@ -63,3 +64,22 @@ def test_the_log_of_a_new_database_is_read_before_it_has_rows(cluster_url: str, 
     store.append(batch_of(trade(5)))
     assert stored(store) == [trade(5)]
     store.close()
+
+
+def test_a_column_that_one_host_lacks_is_added_by_the_next_process(
+    cluster_store: ClickHouseStore, cluster_url: str, clock: Clock
+):
+    rows: list[dict[str, Any]] = [trade(1, exchange="XNAS")]
+    cluster_store.append(batch_of(*rows))
+    hosts = cluster_store.tables._url.hosts
+    with cluster_store.tables._servers._asked(hosts[1]) as client:
+        client.execute("ALTER TABLE conformance.rows_trades DROP COLUMN exchange")
+    names = [f"{name}:{port}" for name, port in hosts]
+    reader = ClickHouseStore(cluster_url.replace(",".join(names), ",".join(reversed(names))), clock=clock)
+    with pytest.raises(StoreUnavailable, match="lacks a column"):
+        stored(reader)
+    writer = ClickHouseStore(cluster_url, clock=clock)
+    writer.append(batch_of(trade(2, exchange="XNYS")))
+    assert eventually(partial(_has, reader, [*rows, trade(2, exchange="XNYS")]))
+    reader.close()
+    writer.close()
