@@ -84,6 +84,10 @@ class _Chunked:
             return self.plain.of_chunks(lambda name: chunks_between(self._chunks(name), start, stop))
         return self.plain(*(getattr(self, name) for name in self.__slots__))[part]
 
+    def __reduce__(self) -> Any:
+        """Copies and pickles have whole columns."""
+        return self.plain, tuple(getattr(self, name) for name in self.__slots__)
+
     def chunks(self, name: str) -> list[npt.NDArray[Any]]:
         return self._chunks(name)  # type: ignore[no-any-return]
 

@@ -1,5 +1,7 @@
 """Joined bars have columns in chunks, and the same rows as whole columns."""
 
+import copy
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -37,3 +39,10 @@ def test_a_replaced_column_of_joined_bars_is_whole():
     joined = replace(Bars.joined([_bars(0, 3), _bars(3, 4)]), close=np.zeros(7))
     assert joined.chunks("close")[0].tolist() == [0.0] * 7
     assert joined.open.tolist() == _bars(0, 7).open.tolist()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda bars: pickle.loads(pickle.dumps(bars))])
+def test_copies_and_pickles_of_joined_bars_are_bars(copied):
+    found = copied(Bars.joined([_bars(0, 3), _bars(3, 4)]))
+    assert type(found) is Bars
+    assert _values(found) == _values(_bars(0, 7))
