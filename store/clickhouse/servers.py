@@ -28,7 +28,7 @@ from store.server_calls import WATCHER
 _logger = logging.getLogger(__name__)
 LOCK_SECONDS = 3
 ANSWER_SECONDS = 5
-"""For an answer of PostgreSQL, and for the next packet of ClickHouse, which tells ten times a second how far it is."""
+"""For a statement of PostgreSQL, and for the next packet of ClickHouse, which tells ten times a second how far it is."""
 # Of one connection whose packets are lost, while the server answers others.
 _KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": ANSWER_SECONDS * 1000,

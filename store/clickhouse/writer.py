@@ -377,7 +377,7 @@ class RecentIdTimes:
     def note(self, log: int, before: CommitId, commit: NewCommit) -> None:
         """Add the rows of a commit to the dates that are known up to the commit before it.
 
-        It may come before the commit is valid: a date that is known up to a commit that does not exist is read again.
+        It may be called before PostgreSQL has the commit: whoever finds a date known up to another commit reads it again.
         """
         if commit.ids is None:
             return

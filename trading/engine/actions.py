@@ -30,7 +30,7 @@ class KnownActions:
 
     @property
     def are_known(self) -> bool:
-        """Whether there are any."""
+        """Whether any corporate action is known."""
         return bool(self._by_symbol)
 
     def take(self, row: CorporateAction | RowCorrection) -> None:

@@ -211,13 +211,13 @@ class Floor:
                 break
         self._desk.changed.clear()
         midnight_ns = (now_ns // DAY_NS + 1) * DAY_NS
-        of_all_ns = _first(midnight_ns, self._actions.next_ns(now_ns))
+        next_for_all_ns = _earlier(midnight_ns, self._actions.next_ns(now_ns))
         for name in names:
-            due_ns = self._due_ns(states[name], now_ns, of_all_ns)
+            due_ns = self._due_ns(states[name], now_ns, next_for_all_ns)
             if self._dues.get(name) != due_ns:
                 self._dues[name] = due_ns
                 heappush(self._queue, (due_ns, name))
-        self.due_ns = _first(of_all_ns, self._next_due_ns())
+        self.due_ns = _earlier(next_for_all_ns, self._next_due_ns())
         self._passed_version = self._desk.version
 
     def _due_until(self, now_ns: int) -> set[str]:
@@ -235,9 +235,9 @@ class Floor:
             heappop(queue)
         return queue[0][0] if queue else None
 
-    def _due_ns(self, state: AccountState, now_ns: int, at_last_ns: int) -> int:
-        due_ns = _first(at_last_ns, due.next_due_ns(state))
-        return _first(due_ns, settling.next_settlement_ns(self._market, state, now_ns))
+    def _due_ns(self, state: AccountState, now_ns: int, latest_ns: int) -> int:
+        due_ns = _earlier(latest_ns, due.next_due_ns(state))
+        return _earlier(due_ns, settling.next_settlement_ns(self._market, state, now_ns))
 
     def look_again(self) -> None:
         """Look in each account whether something is due, also in those that did not change."""
@@ -276,7 +276,7 @@ class Floor:
         due.revalue(state, marks, now_ns, day, record)
 
 
-def _first(instant_ns: int, other_ns: int | None) -> int:
+def _earlier(instant_ns: int, other_ns: int | None) -> int:
     return instant_ns if other_ns is None or instant_ns <= other_ns else other_ns
 
 

@@ -79,8 +79,8 @@ class LogPart:
 
     def newest(self, before: int) -> int | None:
         """Return the newest eligible row before a row; None if there is none."""
-        place = int(self._newest_ones.searchsorted(before))
-        return int(self._newest_ones[place - 1]) if place else None
+        place = int(self._newest_so_far.searchsorted(before))
+        return int(self._newest_so_far[place - 1]) if place else None
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
@@ -181,7 +181,10 @@ class LogPart:
 
     @cached_property
     def _lows_and_highs(self) -> tuple[Floats, Floats]:
-        """The lowest and the highest price of each row. A row that always matters has every price, others that never do none."""
+        """The lowest and the highest price of each row. Corrections and actions match every band: their low is -inf.
+
+        Rows that are not eligible match none: theirs are NaN.
+        """
         names = {TRADES.name: ("price", "price"), QUOTES.name: ("bid", "ask"), BARS.name: ("low", "high")}
         if self.dataset not in names:
             low, high = np.full(len(self.at), -inf), np.full(len(self.at), inf)
@@ -192,7 +195,7 @@ class LogPart:
         return low, high
 
     @cached_property
-    def _newest_ones(self) -> Integers:
+    def _newest_so_far(self) -> Integers:
         """The indices of the rows that are the newest eligible ones up to them."""
         time_ns = self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
         times = np.where(self.is_eligible & ~self._is_special, time_ns, np.iinfo(np.int64).min)
@@ -222,7 +225,7 @@ class Tape:
     _place: int = 0
     _matters_ns: int = 0
     # Between these bands no row of the part matters up to a place.
-    _looked: tuple[Mapping[str, Band] | None, int] = None, 0
+    _searched: tuple[Mapping[str, Band] | None, int] = None, 0
     _logs: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
@@ -328,8 +331,8 @@ class Tape:
     def _first(self, bands: Mapping[str, Band], end: int) -> tuple[int, LogPart, int] | None:
         """Return the first row from the place on that may matter: its index in the part, its log, its index there."""
         found, place = None, self._place
-        if bands is self._looked[0]:
-            place = max(place, self._looked[1])
+        if bands is self._searched[0]:
+            place = max(place, self._searched[1])
         for log in self._logs.values():
             # What is announced may take effect on a position that is opened later.
             band = _NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
@@ -339,13 +342,13 @@ class Tape:
             if index is not None:
                 end = int(log.at[index])
                 found = end, log, index
-        self._looked = bands, max(place, end)
+        self._searched = bands, max(place, end)
         return found
 
     def _turn(self) -> None:
         """Go on to the next part."""
         self._before |= self._logs
-        self._newest, self._looked = {}, (None, 0)
+        self._newest, self._searched = {}, (None, 0)
         part = self._part = next(self._parts, None)
         self._place = 0
         logs = [] if part is None else [(each, part.logs[each]) for each in part.present]

@@ -64,7 +64,7 @@ class BarRowReader:
     """Reads bars on a grid as rows. As a note it tells which actions the bars are not adjusted for.
 
     window: the part of the range that may have bars. has_integer_volume: whether volumes are integers.
-    final_bars: tells which bars are final; None if the rows have no column `final`. is_short: whether the rows have
+    final_bars: tells which bars are final; None if the rows have no column `final`. is_plain: whether the rows have
     nothing but times, prices and volumes.
     """
 
@@ -73,13 +73,13 @@ class BarRowReader:
     grid: BarGrid
     has_integer_volume: bool
     final_bars: Annotated[FinalBars | None, DIFFERS_BY_PAGE]
-    is_short: Annotated[bool, Irrelevant("the query's dataset says it")] = False
+    is_plain: Annotated[bool, Irrelevant("the query's dataset says it")] = False
     name: ClassVar = "not_applied"
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        if self.is_short:
-            return short_bar_columns(has_integer_volume=self.has_integer_volume)
+        if self.is_plain:
+            return price_and_volume_columns(has_integer_volume=self.has_integer_volume)
         return bar_columns(
             has_integer_volume=self.has_integer_volume,
             with_date=self.grid.resolution.is_period,
@@ -125,7 +125,7 @@ class BarRowReader:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
-            **({} if self.is_short else self._derived(bars, window)),
+            **({} if self.is_plain else self._derived(bars, window)),
         }
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
@@ -159,7 +159,7 @@ def bar_columns(
 ) -> tuple[OutColumn, ...]:
     """Return the columns of bars. has_integer_volume: whether volumes are integers."""
     return (
-        *short_bar_columns(has_integer_volume=has_integer_volume),
+        *price_and_volume_columns(has_integer_volume=has_integer_volume),
         OutColumn("vwap", ColumnRole.NUMBER),
         OutColumn("trade_count", ColumnRole.INTEGER),
         *((OutColumn("final", ColumnRole.FLAG),) if with_final else ()),
@@ -168,7 +168,7 @@ def bar_columns(
 
 
 @cache
-def short_bar_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
+def price_and_volume_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
     """Return the columns of times, prices and volumes."""
     prices = (OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close"))
     return (

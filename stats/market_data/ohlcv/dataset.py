@@ -124,7 +124,7 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
         empty_view(trades.store.log(dataset, symbol_query.symbol)) for dataset in (BARS, CORPORATE_ACTIONS)
     )
     grid = plain_grid_of(symbol_query.instrument, symbol_query.query.resolution)
-    plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions, is_short=True)
+    plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions, is_plain=True)
     return replace(plan, logs=plan.logs[:1])
 
 
@@ -135,7 +135,7 @@ def _bars_plan(
     stored_bars: LogView,
     actions: LogView,
     *,
-    is_short: bool = False,
+    is_plain: bool = False,
 ) -> Plan:
     query, settle_ns = symbol_query.query, symbol_query.settle_ns
     query_range = bar_range(symbol_query, grid)
@@ -157,7 +157,7 @@ def _bars_plan(
         absences = _absences(symbol_query, grid, query_range, inputs, pending or ())
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
     reader = BarRowReader(
-        inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars, is_short=is_short
+        inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars, is_plain=is_plain
     )
 
     def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:

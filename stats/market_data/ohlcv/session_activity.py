@@ -40,8 +40,9 @@ class DatedSessions:
 class HalfHours:
     """The half hours of runs, ascending.
 
-    first: the index of each run's first half hour. run_index: the run of each half hour. number: twice its number from the opening, which may be negative, and one more in regular
-    sessions: after an early close the same half hour is post-market.
+    first: the index of each run's first half hour. run_index: the run of each half hour. number: twice its number from the
+    opening, which may be negative, and one more in regular sessions. So half hours after an early close, which are
+    post-market, have other numbers than regular ones.
     """
 
     first: Integers
