@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import EqualColumns, Floats, Integers
+from store.arrays import EqualColumns, Floats, InChunks, Integers
 from store.bars.aggregates import Aggregates
 from store.bars.credit import DatesOf, owners
 from store.bars.exact_sums import merged_sums
@@ -34,6 +34,10 @@ class Bars(EqualColumns):
         """Return the bars that begin in `[start_ns, end_ns)`."""
         first, behind = self.time_ns.searchsorted((start_ns, end_ns)).tolist()
         return self[first:behind]
+
+
+class _BarsInChunks(InChunks, Bars, plain=Bars):
+    __slots__ = ("_chunks",)  # type: ignore[misc]  # mypy: a variable of the dataclass
 
 
 def bars_of(aggregates: Aggregates, dates_of: DatesOf | None = None) -> Bars:
