@@ -254,14 +254,7 @@ class RowTables:
         return self._columns.get(name) or self._read_columns(name)
 
     def _read_columns(self, name: str) -> Set[str]:
-        """Return the columns that a table has on all hosts: to add one may have failed on some."""
-        database, _, table = name.partition(".")
-        everywhere = f"cluster('{self._url.cluster}', system, "
-        found = self._servers.columns(
-            f"SELECT name FROM {everywhere}columns) WHERE database = '{database}' AND table = '{table}'"  # noqa: S608
-            f" GROUP BY name HAVING count() = (SELECT count() FROM {everywhere}one))"
-        )
-        self._columns[name] = frozenset(each for names in found for each in names)
+        self._columns[name] = self._servers.columns_of(name)
         return self._columns[name]
 
     def _add_columns(self, name: str, types: Mapping[str, str], columns: Set[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -179,6 +179,16 @@ class ClickHouse:
         """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
         with self._asked(self._url.hosts[0]) as client:
             return list(client.execute(query, columnar=True, settings=settings, query_id=_query_id()))
+
+    def columns_of(self, table: str) -> Set[str]:
+        """Return the columns that a table has on every shard: to add one may have failed on some."""
+        database, _, name = table.partition(".")
+        everywhere = f"cluster('{self._url.cluster}', system, "
+        found = self.columns(
+            f"SELECT name FROM {everywhere}columns) WHERE database = '{database}' AND table = '{name}'"  # noqa: S608
+            f" GROUP BY name HAVING count() = (SELECT count() FROM {everywhere}one))"
+        )
+        return frozenset(each for names in found for each in names)
 
     @contextmanager
     def inserting(self, table: str, rows: pa.Table, keys: Integers) -> Iterator[None]:

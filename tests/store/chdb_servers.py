@@ -5,7 +5,7 @@ It has no cluster: over each local table stands one of the engine `Merge`, which
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -37,6 +37,13 @@ class ChdbServers:
         with _lock:
             found = self._session.query(query, "ArrowTable")
         return [_numpy(column) for column in found.columns] if found.num_rows else []
+
+    def columns_of(self, table: str) -> Set[str]:
+        database, _, name = table.partition(".")
+        where = f"database = '{database}' AND table = '{name}'"
+        return {
+            each for names in self.columns(f"SELECT name FROM system.columns WHERE {where}") for each in names
+        }
 
     @contextmanager
     def inserting(self, table: str, rows: pa.Table, _: Any) -> Iterator[None]:
