@@ -35,8 +35,9 @@ class DutyLock:
     def look(self) -> None:
         """Take the lock if it is free, or see whether this process still has it. Call it each second."""
         was_held, began = self.is_held, time.monotonic()
+        is_alone = connection.vendor == "sqlite"
         try:
-            holds = self._is_candidate and (connection.vendor == "sqlite" or self._holds())
+            holds = self._is_candidate and (is_alone or self._holds())
         except Error as error:
             holds = False
             with suppress(Error):
@@ -44,7 +45,7 @@ class DutyLock:
             if was_held:
                 logger.warning("The lock of the duties is lost: %s", error)
         self._held_until = began + TRUST_SECONDS if holds else -math.inf
-        if holds and not was_held:
+        if holds and not was_held and not is_alone:
             logger.info("This worker runs the duties")
 
     def _holds(self) -> bool:
