@@ -72,6 +72,8 @@ class InChunks:
 
     def __init_subclass__(cls, *, plain: Any) -> None:
         cls.plain, plain.in_chunks = plain, cls
+        # Its own slot is made. Whoever asks for the slots wants the columns.
+        cls.__slots__ = plain.__slots__
 
     def __new__(cls, *columns: Any, **named: Any) -> Any:
         """Return whole columns."""
@@ -79,14 +81,14 @@ class InChunks:
 
     def __getattr__(self, name: str) -> Any:
         """Make a column of its chunks."""
-        if name not in self.plain.__slots__:
+        if name not in self.__slots__:
             raise AttributeError(name)
         column = np.concatenate(self._chunks(name))
         object.__setattr__(self, name, column)
         return column
 
     def __len__(self) -> int:
-        return sum(map(len, self._chunks(self.plain.__slots__[0])))
+        return sum(map(len, self._chunks(self.__slots__[0])))
 
     def __getitem__(self, part: slice | Integers | Mask) -> Any:
         if isinstance(part, slice) and part.step is None:
@@ -99,14 +101,14 @@ class InChunks:
 
     def __reduce__(self) -> Any:
         """Copies and pickles have whole columns."""
-        return self.plain, tuple(getattr(self, name) for name in self.plain.__slots__)
+        return self.plain, tuple(getattr(self, name) for name in self.__slots__)
 
     def chunks(self, name: str) -> list[npt.NDArray[Any]]:
         """Return a column in chunks, not copied; at least one."""
         return self._chunks(name)  # type: ignore[no-any-return]
 
     def _whole(self) -> Any:
-        return self.plain(*(getattr(self, name) for name in self.plain.__slots__))
+        return self.plain(*(getattr(self, name) for name in self.__slots__))
 
 
 def chunks_between(chunks: Sequence[npt.NDArray[Any]], start: int, stop: int) -> list[npt.NDArray[Any]]:

@@ -3,8 +3,6 @@
 Imported only when a frame is requested: pandas takes half a second to import.
 """
 
-from dataclasses import fields
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -32,7 +30,7 @@ def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
 
 def bars_frame(bars: Bars | QuoteBars) -> pd.DataFrame:
     """Return bars indexed by the start of their interval in UTC, with all columns but `time_ns`."""
-    columns = {each.name: getattr(bars, each.name) for each in fields(bars) if each.name != "time_ns"}
+    columns = {name: getattr(bars, name) for name in bars.__slots__ if name != "time_ns"}
     return pd.DataFrame(columns, index=_instants(bars.time_ns))
 
 
