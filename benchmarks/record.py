@@ -5,6 +5,7 @@ import json
 import math
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -61,8 +62,13 @@ def keep(name: str, rows: Iterable[Row]) -> None:
 
 
 def write_page(code: Mapping[str, Sequence[str]]) -> None:
-    """Write the tables and the picture of docs/performance.md. code: what each benchmark measures."""
+    """Write the tables and the picture of docs/performance.md. code: what each benchmark measures.
+
+    Exits without the rows of a benchmark that has headlines.
+    """
     found = {name: measured for name, measured in read().items() if name in code}
+    if missing := {name for name, _ in HEADLINES} - found.keys():
+        sys.exit(f"Measure these first: {', '.join(sorted(missing))}")
     days = {
         name: measured.day + (_OLDER if measured.is_older_than(code[name]) else "")
         for name, measured in found.items()

@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(
             record, name, tmp_path / {"RECORD": "measured.json", "PAGE": "page.md"}.get(name, "")
         )
+    monkeypatch.setattr(record, "HEADLINES", record.HEADLINES[:1])
     (tmp_path / "page.md").write_text(PAGE)
     git(tmp_path, "init", "-q")
     for code in ("front", "jobs"):
@@ -61,6 +62,14 @@ def test_each_row_has_its_day_and_those_of_changed_code_are_marked(folder: Path)
     assert rows[HELD.name].endswith(f"| 4.00 | wins | {day} |")
     record.keep("backfill", [SLOW])
     assert page(folder)[SLOW.name].endswith(f"| {day} |")
+
+
+def test_a_page_without_all_headlines_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(record, "HEADLINES", (("held", "*"), ("live", "*")))
+    record.keep("held", [HELD])
+    with pytest.raises(SystemExit, match="Measure these first: live"):
+        page(folder)
+    assert (folder / "page.md").read_text() == PAGE
 
 
 def test_the_picture_has_a_sign_for_each_factor_of_two_and_other_lines_stay(folder: Path):
