@@ -1,4 +1,6 @@
-"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run, prints them, and keeps those of a full run.
+"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run and prints them.
+
+A run without --quick also keeps them in measured.json.
 
 The environment variable PEERS names the folder of the peers, simple servers to compare with. Without PEERS, or without
 .venv-bench, the ratios against them are left out, and the notes say so.

@@ -107,9 +107,9 @@ def store_duties() -> tuple[Duty, ...]:
 
 
 class DutyThreads:
-    """A thread for each duty, which runs it at once and then periodically, which has its own database connection while it works.
+    """A thread for each duty, which runs it at once and then periodically.
 
-    A duty that is not of each host waits until this process has `lock`.
+    The thread has a database connection while the duty runs. A duty that is not of each host waits until this process has `lock`.
     """
 
     def __init__(self, duties: Iterable[Duty], lock: DutyLock) -> None:

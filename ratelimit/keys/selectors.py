@@ -66,8 +66,7 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
     def renew_used(self) -> None:
         """Read the keys that were found by digest in the last RENEWALS calls again, in one query. Raises DatabaseError.
 
-        Call it several times in `MAX_AGE_SECONDS`: then requests with keys in use seldom wait for the database, also
-        those of a client that asks every few seconds.
+        Call it several times in `MAX_AGE_SECONDS`. Then a client that asks every few seconds seldom waits for the database.
         """
         used = dict(self._renewals)
         for digest, left in used.items():

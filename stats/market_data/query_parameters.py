@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.fields import empty
 
 from calendars.schedule import Anchor, Hours, SessionMode
 from stats.parameters import (
@@ -185,22 +184,6 @@ class RowQuerySerializer(serializers.Serializer[Any]):
             each.name: each.field(self.defaults.get(each.name), required=each.name == self.needed)
             for each in self.parameters
         }
-
-    def run_validation(self, data: Any = empty) -> dict[str, Any]:
-        """Return the values of the parameters that are given or have a default. DRF's own way asks all fields, three times."""
-        values, errors = dict[str, Any](), dict[str, Any]()
-        for name, field in self.fields.items():
-            if name in data or field.required or field.default is not empty:
-                try:
-                    values[name] = field.run_validation(data.get(name, empty))
-                except serializers.ValidationError as error:
-                    errors[name] = error.detail
-        if errors:
-            raise serializers.ValidationError(errors)
-        try:
-            return self.validate(values)
-        except serializers.ValidationError as error:
-            raise serializers.ValidationError(serializers.as_serializer_error(error)) from None
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"].instant_ns >= attrs["end"].instant_ns:

@@ -81,12 +81,17 @@ def _bars(priced: Aggregates, volume: Floats, trade_count: Integers, notional: F
 
 def priced_bars(bars: Bars) -> Bars:
     """Return the bars with the higher and lower of open and close where no print sets high and low (NaN)."""
-    is_unset = np.isnan(bars.high)
-    if not is_unset.any():
+    if not np.isnan(bars.high).any():
         return bars
-    high = np.where(is_unset, np.maximum(bars.open, bars.close), bars.high)
-    low = np.where(np.isnan(bars.low), np.minimum(bars.open, bars.close), bars.low)
+    high, low = (_edge(name, getattr(bars, name), bars.open, bars.close) for name in ("high", "low"))
     return replace(bars, high=high, low=low)
+
+
+def _edge(name: str, edge: Floats, open_: Floats, close: Floats) -> Floats:
+    """Return the column `high` or `low`, from open and close where no print sets it (NaN)."""
+    is_unset = np.isnan(edge)
+    choose = np.maximum if name == "high" else np.minimum
+    return np.where(is_unset, choose(open_, close), edge) if is_unset.any() else edge
 
 
 def _chunks(priced: Aggregates, name: str) -> list[npt.NDArray[Any]]:
@@ -94,8 +99,4 @@ def _chunks(priced: Aggregates, name: str) -> list[npt.NDArray[Any]]:
     if name not in {"high", "low"}:
         return priced.chunks("time" if name == "time_ns" else name)
     columns = zip(*(priced.chunks(each) for each in (name, "open", "close")), strict=True)
-    choose = np.maximum if name == "high" else np.minimum
-    return [
-        np.where(np.isnan(edge), choose(open_, close), edge) if np.isnan(edge).any() else edge
-        for edge, open_, close in columns
-    ]
+    return [_edge(name, *chunks) for chunks in columns]

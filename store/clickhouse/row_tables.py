@@ -168,8 +168,11 @@ class RowTables:
 
     def identities(self, log: SeenRows, where: str) -> list[Any]:
         """Return the `id_hashes` of rows, and their event times."""
-        has_ids = "_identity" in self._read_columns(self._name("rows", log.dataset))
-        return self.numbers(log, where, "_identity", "timestamp") if has_ids else [np.empty(0, np.int64)] * 2
+        name = self._name("rows", log.dataset)
+        # Another process may have added it.
+        if "_identity" not in self._known(name) and "_identity" not in self._read_columns(name):
+            return [np.empty(0, np.int64)] * 2
+        return self.numbers(log, where, "_identity", "timestamp")
 
     def aggregates(self, log: SeenRows, where: str, names: Sequence[str], group: str) -> list[Any]:
         """Return one row for each group of rows as they were first stored. No group may be on two shards."""

@@ -17,15 +17,14 @@ from store.bars.session_bars import aggregate_rows, session_bars_of
 from store.bars.spans import span_bars_of
 from store.bars.versions import all_standing, print_versions
 from store.datasets import BARS
-from store.lazy_imports import compute as pc
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
-from store.log_views.stored_bars import resolutions_in, with_stored_bars
+from store.log_views.stored_bars import with_stored_bars
 from store.log_views.trade_bars import BarMaker, TradeBars, is_of_auctions, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.rows.knowledge import KnowledgeTimes
+from store.rows.knowledge import KnowledgeTimes, by_resolution
 from store.rows.stored_rows import SYSTEM_NAMES
 from store.timestamps import DAY_NS
 
@@ -114,13 +113,9 @@ class KnownLog:
         time_ns = rows.column("timestamp").to_numpy()
         if self.view.dataset is not BARS or not rows.num_rows:
             return time_ns, time_ns
-        ends_ns, names, resolutions = np.empty_like(time_ns), rows.column("resolution"), resolutions_in(rows)
-        if len(resolutions) == 1:
-            ends_ns = self._ends(time_ns, resolutions[0])
-            return ends_ns, ends_ns - 1
-        for resolution in resolutions:
-            of_one = pc.equal(names, resolution.value).to_numpy()
-            ends_ns[of_one] = self._ends(time_ns[of_one], resolution)
+        ends_ns = np.empty_like(time_ns)
+        for resolution, own in by_resolution(rows):
+            ends_ns[own] = self._ends(time_ns[own], resolution)
         return ends_ns, ends_ns - 1
 
     def _ends(self, time_ns: Integers, resolution: Resolution) -> Integers:

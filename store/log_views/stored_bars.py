@@ -18,6 +18,7 @@ from store.log_views.session_spans import OUTSIDE
 from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import USUAL_RESOLUTIONS, Resolution
+from store.rows.knowledge import by_resolution
 from store.timestamps import DAY_NS, MINUTE_NS
 
 _PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
@@ -163,16 +164,14 @@ class _WithStoredBars:
         Resolutions of which the grid's bars cannot be made are left out.
         """
         rows = self.stored.rows(stored_bars_window(window, self.grid))
-        by_resolution, resolutions = {}, resolutions_in(rows)
-        for resolution in resolutions:
+        found = {}
+        for resolution, own in by_resolution(rows):
             if self.grid.resolution.is_made_of(resolution):
-                of_one = rows
-                if len(resolutions) > 1:
-                    of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
+                of_one = rows if isinstance(own, slice) else rows.filter(pa.array(own))
                 bars = self._on_grid(of_one, resolution, window)
                 if len(bars):
-                    by_resolution[resolution] = bars
-        return by_resolution
+                    found[resolution] = bars
+        return found
 
     def _of_parts(self, resolution: Resolution, labels: Integers, window: Window) -> Bars:
         """Return the bars with these labels, merged from shorter bars; bars without a stored part are left out."""

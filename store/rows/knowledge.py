@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -129,13 +129,21 @@ def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
     time_ns: Integers = rows.column("timestamp").to_numpy()
     if dataset is not BARS:
         return time_ns
-    ends_ns, column = time_ns.copy(), rows.column("resolution")
-    names = column.unique().to_pylist()
-    if len(names) == 1:
-        return time_ns + Resolution.parse(names[0]).length_ns
-    for name in names:
-        ends_ns[np.asarray(pc.equal(column, name))] += Resolution.parse(name).length_ns
+    ends_ns = time_ns.copy()
+    for resolution, own in by_resolution(rows):
+        ends_ns[own] += resolution.length_ns
     return ends_ns
+
+
+def by_resolution(rows: pa.Table | pa.RecordBatch) -> Iterator[tuple[Resolution, Mask | slice]]:
+    """Yield the resolutions of stored bars, the shortest first, each with its rows: a mask, or a slice of all rows."""
+    column = rows.column("resolution")
+    resolutions = sorted(map(Resolution.parse, pc.unique(column).to_pylist()))
+    for resolution in resolutions:
+        yield (
+            resolution,
+            slice(None) if len(resolutions) == 1 else np.asarray(pc.equal(column, resolution.value)),
+        )
 
 
 def _is_imported(

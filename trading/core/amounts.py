@@ -27,16 +27,12 @@ def exact(product: Decimal, *factors: Decimal) -> Decimal:
 
 def money(product: Decimal, *factors: Decimal) -> Decimal:
     """Return the product of the factors as money."""
-    for factor in factors:
-        product = _multiply(product, factor)
-    return _quantize(product, _MONEY)
+    return _quantize(exact(product, *factors), _MONEY)
 
 
 def quantity(product: Decimal, *factors: Decimal) -> Decimal:
     """Return the product of the factors as a quantity."""
-    for factor in factors:
-        product = _multiply(product, factor)
-    return _quantize(product, _QUANTITY)
+    return _quantize(exact(product, *factors), _QUANTITY)
 
 
 def part_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:

@@ -213,7 +213,8 @@ class Strategy:
     def take_bars(self, block: BarBlock, begin: int, end: int) -> int:
         """Take bars [begin, end) at once, up to the first by which it might act, and return how many were taken.
 
-        For the speed of backtests: the rest is shown by `on_bar`, and what is taken leaves the state as if it had been, too. Only for strategies that are shipped, because the block has bars that are not due yet.
+        For the speed of backtests. The rest is shown by `on_bar`. Bars that are taken leave the state as `on_bar` would.
+        Only for strategies that are shipped, because the block has bars that are not due yet.
         """
         return 0
 

@@ -161,12 +161,12 @@ class AbsenceFinder:
         evidence, resolution = self.evidence, self.grid.resolution
         if judged is not None and evidence is not None and evidence.bar_grid.resolution == resolution:
             starts, ends = judged.bar_blocks
-            return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
-        times = self.bar_maker.bars(window).chunks("time_ns")
-        if isinstance(intervals, Resolution):
+        else:
+            times = self.bar_maker.bars(window).chunks("time_ns")
+            if not isinstance(intervals, Resolution):
+                return blocks_of([intervals.number_of(each) for each in times], 1)
             starts, ends = blocks_of(times, resolution.length_ns)
-            return intervals.number_of(starts), intervals.number_of(ends)
-        return blocks_of([intervals.number_of(each) for each in times], 1)
+        return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
 
     def _traded(self, window: Window, dates: Integers, traded: Integers) -> Integers:
         """Return which dates have a bar. traded: those that have an intraday bar in the window."""

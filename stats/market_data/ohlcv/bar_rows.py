@@ -130,7 +130,7 @@ class BarRowReader:
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
     def _derived(self, bars: Bars, window: Window) -> dict[str, Any]:
-        """Return the columns of bars that are not short, beyond times, prices and volumes."""
+        """Return the columns beyond times, prices and volumes."""
         ends_ns, dates = self.grid.ends_and_dates(bars.time_ns, window)
         values = {
             "vwap": self._vwap(bars),

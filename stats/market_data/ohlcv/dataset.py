@@ -116,7 +116,7 @@ OHLCV = MarketDataset(
 
 
 def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
-    """Make the plan of short bars (see `BarRowReader`) made from trades alone, unadjusted, in UTC."""
+    """Make the plan of bars made from trades alone, unadjusted, in UTC: of times, prices and volumes."""
     (trades,) = symbol_query.logs
     if trades.is_empty:
         symbol_query.check_known()
