@@ -17,6 +17,7 @@ from ops.outbound.exceptions import (
     OutboundError,
     UnexpectedStatus,
 )
+from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import class_of
 from store.datasets import OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
@@ -106,6 +107,6 @@ def _path(request: SourceRequest) -> str | None:
     """Return the path of the symbol; None if no stream has the rows."""
     stream, market_class = _STREAMS.get(request.dataset), class_of(request.instrument.instrument_class)
     is_of_class = stream == "trades" or request.dataset is market_class.quotes
-    if stream not in market_class.datasets or not is_of_class:
+    if stream is None or not is_of_class or market_class.path not in MARKET_DATASETS[stream].classes:
         return None
     return f"/api/v1/market-data/{market_class.path}/{quote(request.symbol, safe='')}"
