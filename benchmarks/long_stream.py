@@ -40,10 +40,9 @@ def measure_long_stream(sizes: Sizes) -> Iterator[Row]:
                 response.read()
         base = _memory(web)
         for name in _FORMATS:
-            rounds = [_measure_round(server, web, name=name, count=count) for _ in range(sizes.rounds)]
-            what, seconds = f"{count:,} trades streamed as {name}", median(seconds for seconds, _ in rounds)
-            grown = max(peak for _, peak in rounds) - base
-            yield Ratio(f"{what}: growth of own memory", grown, None, "MiB", Goal(most=32, unit="MiB"))
+            seconds, peak = _measure_round(server, web, name=name, count=count)
+            what = f"{count:,} trades streamed as {name}"
+            yield Ratio(f"{what}: growth of own memory", peak - base, None, "MiB", Goal(most=32, unit="MiB"))
             yield Ratio(what, count / seconds, None, "rows/s")
             yield from _measure_first(server, count, name)
 

@@ -79,7 +79,7 @@ class Goal:
     def __str__(self) -> str:
         if self.least is None or self.most is None:
             bound, sign = (self.most, "≤") if self.least is None else (self.least, "≥")
-            return f"{sign} {bound:,.10g} {self.unit}".rstrip()
+            return f"{sign} {round(bound, 3):,.10g} {self.unit}".rstrip()
         return f"{self.least:g} to {self.most:g} {self.unit}".rstrip()
 
 

@@ -16,7 +16,7 @@ from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
 from benchmarks.servers import Server, our_server
 
 _CALLERS = 200
-_SECONDS = 30
+_SECONDS = 12
 _STREAM = Stream(a_minute=20)
 _HELD = f"{next(iter(NOT_HELD.values()))}&{bar_window(100)}"
 
@@ -46,7 +46,7 @@ def _reads_beside(server: Server, sizes: Sizes) -> Iterator[Row]:
     with Connection(server) as connection:
         connection.exchange(server.request("GET", _HELD))
     requests = server.by_all_keys(_HELD)
-    seconds = min(sizes.seconds, _SECONDS // 2)
+    seconds = min(sizes.seconds, _SECONDS // 3)
     load(server, requests, seconds)
     rates = [load(server, requests, seconds).per_second]
     with ThreadPoolExecutor(_CALLERS) as threads:
