@@ -1,7 +1,7 @@
-"""A crossover over minutes and over trades, against backtesting.py, backtrader and nautilus_trader.
+"""A crossover over minutes and over trades, against backtesting.py and nautilus_trader.
 
-All have the same signals, fill at the next open and pay nothing. backtesting.py and backtrader must have the same fills and the same
-equity to the cent. The peers are given rows in memory, of which pandas makes minutes if they are trades, and the signals;
+All have the same signals, fill at the next open and pay nothing. backtesting.py must have the same fills and the
+same equity to the cent. The peers are given rows in memory, of which pandas makes minutes if they are trades, and the signals;
 the time here includes reading the files, the strategy's means and every check of an order. Processor time.
 """
 
@@ -43,8 +43,8 @@ _FIRST_NS = 1_577_836_800_000_000_000  # 2020
 _TRADES_A_MINUTE = 10
 # fast and slow mean of the crossovers: the faster they are, the more of the time is spent on orders.
 _MEANS = ((50, 200), (1_000, 5_000))
-_GOALS = {"backtesting": Goal(most=1 / 3), "backtrader": Goal(most=1 / 5), "nautilus": None}
-_NAMES = {"backtesting": "backtesting.py", "backtrader": "backtrader", "nautilus": "nautilus_trader"}
+_GOALS = {"backtesting": Goal(most=1 / 3), "nautilus": None}
+_NAMES = {"backtesting": "backtesting.py", "nautilus": "nautilus_trader"}
 _APPEND_ROWS = 1_000_000
 _WIDE = Decimal(1_000_000)
 # Limits that no order reaches, so that all programs decide the same.

@@ -45,37 +45,6 @@ def by_backtesting(minutes: Any, quantity: int) -> Answer:
     return seconds, 2 * trades + still_open, float(found["Equity Final [$]"])
 
 
-def by_backtrader(minutes: Any, quantity: int) -> Answer:
-    import backtrader
-
-    class Feed(backtrader.feeds.PandasData):
-        lines = ("signal",)
-        params = (("signal", "signal"),)
-
-    class Crossover(backtrader.Strategy):
-        fills = 0
-
-        def next(self) -> None:
-            signal = self.data.signal[0]
-            if signal > 0:
-                self.buy(size=quantity)
-            elif signal < 0:
-                self.close()
-
-        def notify_order(self, order: Any) -> None:
-            self.fills += order.status == order.Completed
-
-    began = time.process_time()
-    frame = _frame(minutes)
-    frame["signal"], frame["volume"] = minutes["signal"], 0.0
-    cerebro = backtrader.Cerebro(stdstats=False)
-    cerebro.broker.setcash(CASH)
-    cerebro.adddata(Feed(dataname=frame))
-    cerebro.addstrategy(Crossover)
-    (run,) = cerebro.run()
-    return time.process_time() - began, run.fills, float(cerebro.broker.getvalue())
-
-
 def by_nautilus(minutes: Any, quantity: int) -> Answer:
     import pandas as pd
     from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
@@ -144,7 +113,7 @@ def by_nautilus(minutes: Any, quantity: int) -> Answer:
     return seconds, strategy.fills, cash + gain
 
 
-PROGRAMS = {"backtesting": by_backtesting, "backtrader": by_backtrader, "nautilus": by_nautilus}
+PROGRAMS = {"backtesting": by_backtesting, "nautilus": by_nautilus}
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ FULL = Sizes(
     dates=250,
     small_batches=5,
     live_seconds=4,
-    orders=100_000,
+    orders=30_000,
     cluster_trades=10_000_000,
 )
 QUICK = Sizes(
