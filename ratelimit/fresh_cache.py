@@ -44,6 +44,12 @@ class FreshCache(Generic[K, V]):
             self._entries.move_to_end(key)
             return entry[1]
 
+    def peek(self, key: K) -> V | None:
+        """Return the cached value, however old; None if there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+        return None if entry is None else entry[1]
+
     def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
         """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
         # The value's age counts from before the load, so that a change during the load is seen after `max_age`.
