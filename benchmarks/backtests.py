@@ -86,7 +86,7 @@ def measure_backtests(sizes: Sizes) -> Iterator[Row]:
             np.savez(files["trades"], **_trades(bars), signal=signals)
             for kind, path in stores.items():
                 rows = minutes if kind == "minutes" else trades
-                label = f"a crossover of {means[0]} and {means[1]} minutes over {rows:,} {kind}"
+                label = f"a backtest of {rows:,} {kind}"
                 # The slow ones have one case, and are run once.
                 is_first = means == _MEANS[0] and kind == "minutes"
                 for peer in _NAMES if is_first else ("backtesting",):

@@ -17,8 +17,7 @@ from store.reading import Reader
 
 _DAYS = 30
 _MINUTES = _DAYS * 24 * 60
-# 30 days of the sparse stream are 86,400 trades, of the dense one 864,000.
-_STREAMS = {"2 a minute": Stream(a_minute=2), "20 a minute": Stream(a_minute=20)}
+_STREAM = Stream(a_minute=20)  # 864,000 trades in the days
 _POSITIONS = (0.1, 0.23, 0.37, 0.5, 0.63, 0.77, 0.9)
 _ROUNDS = 7
 _READS = 20
@@ -27,12 +26,8 @@ _SHIFT_NS = 60 * MINUTE_NS
 
 
 def measure_windows(sizes: Sizes) -> Iterator[Row]:
-    """Yield the ratios for a sparse and for a dense symbol: for a new reader's first read, and for its next ones."""
-    for name, stream in _STREAMS.items():
-        yield from _measure_window(name, stream, sizes.trades)
-
-
-def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
+    """Yield the ratios for a new reader's first read, and for its next ones."""
+    stream, trades = _STREAM, sizes.trades
     count = min(_MINUTES * stream.a_minute, trades // 4)
     firsts = [
         int((trades - count) * position) // stream.a_minute * stream.a_minute for position in _POSITIONS
@@ -47,7 +42,7 @@ def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
             window = stream.window(first, count)
             for what, seconds in _read_seconds([long, alone], window).items():
                 pairs[what].append((seconds[0], seconds[1]))
-    label = f"{count // stream.a_minute // 1440} days of minute bars ({name})"
+    label = f"{count // stream.a_minute // 1440} days of minute bars"
     first, second = (1e3 * median(here for here, _ in pairs[what]) for what in (_FIRST, _SECOND))
     name = f"{label}, {_FIRST} of a new reader, against its second, of a window an hour later"
     yield Ratio(name, first, second, "ms", Goal(most=2))
