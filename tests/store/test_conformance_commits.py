@@ -19,6 +19,7 @@ from store.walk import (
     LogPosition,
     Resync,
 )
+from tests.front.front_server import eventually
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, amendment, batch, cancel, correct, stored, trade
 from tests.store.walking import flat, walk
 
@@ -255,6 +256,8 @@ def test_a_change_stamp_changes_with_commits_and_declarations(store):
     store.append(batch(trade(1)))
     stamp = store.change_stamp([(TRADES, SYMBOL), (TRADES, "NEW"), (QUOTES, SYMBOL)])
     other = store.change_stamp([(QUOTES, "NOBODY")])
+    # A store of several hosts has no stamps before it has heard from PostgreSQL.
+    assert eventually(lambda: stamp() == stamp())
     stamps, others = [stamp()], other()
     store.append(batch(trade(1)))  # a duplicate
     store.append(batch(trade(1), symbol="MSFT"))
