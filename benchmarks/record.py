@@ -83,12 +83,12 @@ def write_page(code: Mapping[str, Sequence[str]]) -> None:
         (row, days[name])
         for name, measured in sorted(found.items())
         for row in measured.rows
-        if "**" in row.outcome and row.name not in shown
+        if row.name not in shown and ("missed" in row.outcome or ("loses" in row.outcome and not row.goal))
     ]
     blocks = {
         "headlines": _table(first),
         "picture": _picture(row for row, _ in first),
-        "missed": _short_table(missed),
+        "missed": _list(missed),
     }
     text = PAGE.read_text()
     for name, block in blocks.items():
@@ -115,11 +115,12 @@ def _table(rows: Iterable[tuple[Ratio, str]]) -> str:
     return "\n".join(lines)
 
 
-def _short_table(rows: Iterable[tuple[Ratio, str]]) -> str:
-    lines = ["| case | ratio | goal | measured |", "|---|--:|---|---|"]
+def _list(rows: Iterable[tuple[Ratio, str]]) -> str:
+    lines = []
     for row, day in rows:
         name, here, _, ratio, goal, _ = row.cells()
-        lines.append(f"| {name} | {here if row.goal and row.goal.unit else ratio} | {goal} | {day} |")
+        figure = here if row.goal and row.goal.unit else ratio
+        lines.append(f"- {name}: {figure}{goal and f' ({goal})'}, {day}")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ LOAD_US = 68.0
 
 
 class Case(NamedTuple):
-    """Rates of held answers in docs/performance.md. demand_us: processor time of an answer, Redis included."""
+    """Rates of held answers on 2026-11-28. demand_us: processor time of an answer, Redis included."""
 
     name: str
     demand_us: float

@@ -47,7 +47,11 @@ def page(folder: Path) -> dict[str, str]:
     """Write the page; return its rows by their first cell."""
     record.write_page({"held": ["front"], "backfill": ["jobs"]})
     lines = (folder / "page.md").read_text().splitlines()
-    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+    cells = [line.split(" | ") if line.startswith("| ") else line.split(": ") for line in lines]
+    return {
+        first.removeprefix("| ").removeprefix("- "): line
+        for (first, *_), line in zip(cells, lines, strict=True)
+    }
 
 
 def test_each_row_has_its_day_and_those_of_changed_code_are_marked(folder: Path):
@@ -56,12 +60,12 @@ def test_each_row_has_its_day_and_those_of_changed_code_are_marked(folder: Path)
     assert not any("code changed since" in line for line in page(folder).values())
     change(folder, "jobs")
     rows = page(folder)
-    assert rows[SLOW.name].endswith(", code changed since |")
-    assert "| 3.00 | ≤ 2 |" in rows[SLOW.name]
+    assert rows[SLOW.name].endswith(", code changed since")
+    assert "a backfill: 3.00 (≤ 2), " in rows[SLOW.name]
     day = record.read()["held"].day
     assert rows[HELD.name].endswith(f"| 4.00 | wins | {day} |")
     record.keep("backfill", [SLOW])
-    assert page(folder)[SLOW.name].endswith(f"| {day} |")
+    assert page(folder)[SLOW.name].endswith(f"(≤ 2), {day}")
 
 
 def test_a_page_without_all_headlines_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):
