@@ -56,8 +56,12 @@ def keep(name: str, rows: Iterable[Row]) -> None:
     """Keep a benchmark's ratios instead of those that were measured before."""
     ratios = [row for row in rows if isinstance(row, Ratio)]
     made = Measured(f"{datetime.now(UTC):%Y-%m-%d}", _git("rev-parse", "HEAD"), ratios)
-    record = {each: asdict(measured) for each, measured in (read() | {name: made}).items()}
-    RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    _write(read() | {name: made})
+
+
+def _write(found: Mapping[str, Measured]) -> None:
+    lines = [f"{json.dumps(name)}: {json.dumps(asdict(each))}" for name, each in sorted(found.items())]
+    RECORD.write_text("{" + ",\n".join(lines) + "}\n")
 
 
 def write_page(code: Mapping[str, Sequence[str]]) -> None:
