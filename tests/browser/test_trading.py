@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -355,4 +357,34 @@ def test_a_cut_connection_is_said_and_what_was_missed_is_shown(opened: Opened, t
         expect(section(page, "Newest executions")).to_contain_text("buy")
         sockets[-1].send(json.dumps({"op": "ping", "logs": {}, "degraded": ["redis"]}))
         expect(page.locator("#trading-connection")).to_contain_text("Redis is away")
+        assert watched.faults == []
+
+
+def test_an_alert_is_shown_that_comes_before_its_channel_is_followed(opened: Opened, trader: httpx.Client):
+    desk = Desk(trader, "LATEFEED", **WIDE)
+    desk.start()
+    desk.buy(600)
+    held: list[Callable[[], None]] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if "alerts:" in str(message):
+                held.append(partial(server.send, message))
+            else:
+                server.send(message)
+
+        socket.on_message(pass_on)
+
+    with opened(login=True) as watched:
+        page = watched.page
+        page.route_web_socket(re.compile("/ws/v1/stream"), through)
+        watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
+        expect(page.locator("#zone")).to_contain_text("NORMAL")
+        desk.print(80)
+        expect(page.locator("#halt")).to_contain_text("Halted since")
+        for send in held:
+            send()
+        expect(page.locator("#trading-alerts")).to_contain_text("halt")
         assert watched.faults == []

@@ -137,7 +137,6 @@ export class TradingPanel {
     this.ticket.symbol(state.symbol);
     this.#allow();
     this.reader.subscribe("portfolio", {onFrame: ({data, seq}) => this.#portfolio(data[0], Number(seq))});
-    this.reader.subscribe("alerts", {onFrame: (frame) => this.#alerts(frame)});
     await this.reader.read(...ALL);
   }
 
@@ -197,13 +196,16 @@ export class TradingPanel {
     this.#draw();
   }
 
-  // The open orders after an event, and from then on each change. An answer may be older than what the feed has sent.
+  // The open orders after an event, and from then on each change and each alert. An answer may be older than what the feed
+  // has sent.
   #begin(orders, event) {
     if (event < this.#ordersAt) return;
     this.#ordersAt = event;
     this.#orders = new Map(orders.map((order) => [order.id, order]));
     this.#drawOrders();
-    this.reader.subscribe("orders", {from: String(event), onFrame: ({data, seq}) => this.#changed(data, Number(seq))});
+    const from = String(event);
+    this.reader.subscribe("orders", {from, onFrame: ({data, seq}) => this.#changed(data, Number(seq))});
+    this.reader.subscribe("alerts", {from, onFrame: (frame) => this.#alerts(frame)});
   }
 
   #changed(orders, event) {
