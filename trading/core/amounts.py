@@ -27,7 +27,9 @@ def exact(product: Decimal, *factors: Decimal) -> Decimal:
 
 def money(product: Decimal, *factors: Decimal) -> Decimal:
     """Return the product of the factors as money."""
-    return _quantize(exact(product, *factors), _MONEY)
+    for factor in factors:
+        product = _multiply(product, factor)
+    return _quantize(product, _MONEY)
 
 
 def quantity(product: Decimal, *factors: Decimal) -> Decimal:

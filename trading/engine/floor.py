@@ -204,12 +204,15 @@ class Floor:
         now_ns = self._clock.advance(now_ns)
         if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
-        names, states = sorted(self._desk.changed | self._due_until(now_ns)), self._desk.states
+        changed, states = self._desk.changed, self._desk.states
+        if now_ns >= self.due_ns:
+            changed |= self._due_until(now_ns)
+        names = sorted(changed)
         for _ in range(_MOST_TURNS):
             acts = [(name, act) for name in names for act in self._due(states[name], now_ns)]
             if not acts or not self._desk.act(acts, at_ns=now_ns):
                 break
-        self._desk.changed.clear()
+        changed.clear()
         midnight_ns = (now_ns // DAY_NS + 1) * DAY_NS
         next_for_all_ns = _earlier(midnight_ns, self._actions.next_ns(now_ns))
         for name in names:

@@ -37,6 +37,8 @@ class MemoryDesk:
     def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
         """Do what acts record. See `trading.engine.floor.AccountsDesk`."""
         rest, changed = deque(acts), set[str]()
+        if not rest:
+            return False
         while rest:
             name, act = rest.popleft()
             act(self.states[name], partial(self._record_of_act, name, at_ns, rest, changed))

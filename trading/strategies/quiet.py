@@ -5,13 +5,16 @@ from decimal import Decimal
 from math import inf, nextafter
 
 from trading.core.account import AccountState
-from trading.core.amounts import HUNDRED, ONE, ZERO
 from trading.core.configuration import Zone
 from trading.core.due import STEP
 from trading.core.orders import Order
 from trading.core.terms import maintenance_rate
 from trading.core.valuation import Marks, equity_of, maintenance_of
 from trading.strategies.tape import EVERY_ROW, Band
+
+_STEP = float(STEP)
+# Bands are floats. The error of all that is computed for one is a smaller part of the equity.
+_ROUNDING = 1e-9
 
 
 def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, Band]:
@@ -31,43 +34,44 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
     if not held <= marks.keys():
         return dict.fromkeys(bands, EVERY_ROW)
     room = _room(state, marks) / len(held)
-    worths = dict.fromkeys(held, ZERO)
+    worths = dict.fromkeys(held, 0.0)
     for each in state.positions.values():
-        worths[each.symbol] += abs(each.quantity) * each.terms.multiplier * marks[each.symbol].rate
+        worths[each.symbol] += float(abs(each.quantity) * each.terms.multiplier * marks[each.symbol].rate)
         if each.terms.currency != state.currency:
             bands[each.symbol] = EVERY_ROW
     for symbol, worth in worths.items():
-        own = EVERY_ROW if room <= 0 else _around(marks[symbol].price, room / worth)
+        own = EVERY_ROW if room <= 0 else _around(float(marks[symbol].price), room / worth)
         bands[symbol] = _narrower(bands[symbol], own)
     return bands
 
 
-def _room(state: AccountState, marks: Marks) -> Decimal:
-    """Return by how much the equity may move before anything is recorded; 0 if it may not."""
-    equity = equity_of(state, marks)
-    edges = [state.equity - state.high_water * STEP, state.equity + state.high_water * STEP]
-    edges += [state.high_water * (ONE - percent / HUNDRED) for percent in _zone_edges(state)]
-    room = min(abs(equity - edge) for edge in edges)
-    if not state.equity - state.high_water * STEP < equity < state.equity + state.high_water * STEP:
-        return ZERO
-    # The maintenance margin moves with the price, too: at most as the value does.
-    most = max(
-        (
-            maintenance_rate(each.terms, is_long=each.quantity > 0)
+def _room(state: AccountState, marks: Marks) -> float:
+    """Return by how much the equity may move before anything is recorded, at most; 0 if it may not."""
+    equity, last, high = float(equity_of(state, marks)), float(state.equity), float(state.high_water)
+    step = high * _STEP
+    room = step - abs(equity - last)
+    for percent in _zone_edges(state):
+        room = min(room, abs(equity - high * (1 - percent / 100)))
+    if state.positions:
+        # The maintenance margin moves with the price, too: at most as the value does.
+        rates = [
+            float(maintenance_rate(each.terms, is_long=each.quantity > 0))
             for each in state.positions.values()
             if each.terms.contract_margin is None
-        ),
-        default=ZERO,
-    )
-    return min(room, abs(equity - maintenance_of(state, marks)) / (ONE + most))
+        ]
+        free = abs(equity - float(maintenance_of(state, marks)))
+        room = min(room, free / (1 + max(rates, default=0)))
+    return room - _ROUNDING * (abs(equity) + abs(last) + abs(high))
 
 
-def _zone_edges(state: AccountState) -> list[Decimal]:
+def _zone_edges(state: AccountState) -> list[float]:
+    """Return the drawdowns, in per cent, at which the zone may change."""
     config = state.config
     if state.zone is Zone.HALT:
         return []
-    edges = [config.caution, config.danger, config.halt]
-    return edges + [edge - config.hysteresis for edge in edges]
+    edges = [float(config.caution), float(config.danger), float(config.halt)]
+    hysteresis = float(config.hysteresis)
+    return edges + [edge - hysteresis for edge in edges]
 
 
 def _quiet_for_orders(orders: list[Order]) -> Band:
@@ -87,8 +91,8 @@ def _quiet_for_orders(orders: list[Order]) -> Band:
     return Band(low, high)
 
 
-def _around(price: Decimal, distance: Decimal) -> Band:
-    return Band(_above(price - distance), _below(price + distance))
+def _around(price: float, distance: float) -> Band:
+    return Band(nextafter(price - distance, inf), nextafter(price + distance, -inf))
 
 
 def _narrower(one: Band, other: Band) -> Band:

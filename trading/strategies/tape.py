@@ -79,8 +79,10 @@ class LogPart:
 
     def newest(self, before: int) -> int | None:
         """Return the newest eligible row before a row; None if there is none."""
-        place = int(self._newest_so_far.searchsorted(before))
-        return int(self._newest_so_far[place - 1]) if place else None
+        newest = self._newest_so_far
+        # Mostly each row is newer than those before it.
+        place = before if len(newest) == len(self.at) else int(newest.searchsorted(before))
+        return int(newest[place - 1]) if place else None
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
@@ -175,6 +177,11 @@ class LogPart:
         return changes
 
     @cached_property
+    def _is_plain(self) -> bool:
+        """Whether each row is eligible, and none is a correction or an action."""
+        return bool(self.is_eligible.all()) and not self._is_special.any()
+
+    @cached_property
     def _ends_ns(self) -> Integers:
         batch = self._rows.table.combine_chunks().to_batches()[0]
         return event_ends_ns(DATASETS[self.dataset], batch)[self._row]
@@ -185,11 +192,13 @@ class LogPart:
 
         Rows that are not eligible match none: theirs are NaN.
         """
-        names = {TRADES.name: ("price", "price"), QUOTES.name: ("bid", "ask"), BARS.name: ("low", "high")}
+        names = {TRADES.name: ("price",), QUOTES.name: ("bid", "ask"), BARS.name: ("low", "high")}
         if self.dataset not in names:
-            low, high = np.full(len(self.at), -inf), np.full(len(self.at), inf)
-        else:
-            low, high = (self._rows[name][self._row] for name in names[self.dataset])
+            return np.full(len(self.at), -inf), np.full(len(self.at), inf)
+        columns = [self._rows[name][self._row] for name in names[self.dataset]]
+        if self._is_plain:
+            return columns[0], columns[-1]
+        low, high = columns[0], columns[-1].copy()
         low[~self.is_eligible], high[~self.is_eligible] = nan, nan
         low[self._is_special] = -inf
         return low, high
@@ -198,6 +207,8 @@ class LogPart:
     def _newest_so_far(self) -> Integers:
         """The indices of the rows that are the newest eligible ones up to them."""
         time_ns = self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
+        if self._is_plain and (time_ns[1:] >= time_ns[:-1]).all():
+            return np.arange(len(time_ns))
         times = np.where(self.is_eligible & ~self._is_special, time_ns, np.iinfo(np.int64).min)
         is_newest = (times == np.maximum.accumulate(times)) & (times != np.iinfo(np.int64).min)
         return np.flatnonzero(is_newest)
