@@ -21,7 +21,8 @@ def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:
     if not len(prints):
         return NO_AGGREGATES
     time = prints.time // interval_ns * interval_ns
-    return aggregate_slices(prints, time, np.flatnonzero(np.diff(time, prepend=time[0] - 1)))
+    is_start = np.append(True, time[1:] != time[:-1])
+    return aggregate_slices(prints, time, np.flatnonzero(is_start))
 
 
 def aggregate_slices(prints: Prints, time: Integers, starts: Integers) -> Aggregates:

@@ -44,19 +44,22 @@ def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -
     replaced rows stay, with masks of False.
     """
     rows = present_rows(rows, commit)
-    stored_by, ended_by = (rows.column(name).to_numpy().astype(np.int64) for name in ("commit", "until"))
-    stands = standing(rows, commit)
-    open_close, high_low, volume = masks_of(rows, policy)
+    newest: Integers = rows.column("commit").to_numpy().astype(np.int64)
+    stands, masks = standing(rows, commit), masks_of(rows, policy)
+    if not stands.all():
+        newest = np.where(stands, newest, rows.column("until").to_numpy())
+        masks = tuple(mask & stands for mask in masks)
+    open_close, high_low, volume = masks
     return Prints(
         time=rows.column("timestamp").to_numpy(),
         sequence=sequence_of(rows),
         arrival=rows.column("arrival").to_numpy(),
         price=rows.column("price").to_numpy(),
         volume=rows.column("volume").to_numpy(),
-        newest=np.where(stands, stored_by, ended_by),
-        sets_open_close=open_close & stands,
-        sets_high_low=high_low & stands,
-        counts_volume=volume & stands,
+        newest=newest,
+        sets_open_close=open_close,
+        sets_high_low=high_low,
+        counts_volume=volume,
     )
 
 
@@ -88,7 +91,7 @@ def sequences(rows: pa.Table) -> Integers | None:
     return column.fill_null(NO_SEQUENCE).to_numpy() if column.null_count < len(column) else None
 
 
-def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
+def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, ...]:
     """Return whether each row may set open and close, may set high and low, and counts in the volume."""
     conditions = _conditions_of(rows)
     if policy.counts_every_print or conditions is None:
