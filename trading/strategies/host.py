@@ -304,8 +304,8 @@ def _order_of(**given: Any) -> OrderTerms:
 
 def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:
     """Return the order with its prices on the next tick."""
-    prices = {name: getattr(order, name) for name in _PRICES}
-    return msgspec.structs.replace(
-        order,
-        **{name: to_step(price, terms.tick_at(price)) for name, price in prices.items() if price is not None},
-    )
+    prices = {name: price for name in _PRICES if (price := getattr(order, name)) is not None}
+    if not prices:
+        return order
+    on_tick = {name: to_step(price, terms.tick_at(price)) for name, price in prices.items()}
+    return msgspec.structs.replace(order, **on_tick)

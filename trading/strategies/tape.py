@@ -19,7 +19,7 @@ from store.reading.replay_part import LogRows, ReplayPart, StoredName
 from store.rows.knowledge import event_ends_ns
 from store.timestamps import EARLIEST_NS
 from trading.core.amounts import finest_step, price_of
-from trading.core.events import RowRef
+from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import MarketRow, Quote, RowCorrection, StoredRow
 from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
 from trading.market.rows import VALUE_COLUMNS, eligible_bars, eligible_rows, values_of
@@ -55,7 +55,7 @@ class LogPart:
         self._known_ns = part.known_ns if self._is_whole else part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
         self._row: Integers = part.row if self._is_whole else part.row[self.at]
-        self._named: tuple[int, RowRef] | None = None
+        self._priced: tuple[int, RowPrice] | None = None
 
     def index_of(self, place: int) -> int:
         """Return the index of the first of the rows that are at a place of the part, or behind it."""
@@ -89,7 +89,13 @@ class LogPart:
         row, ref = int(self._row[index]), self._stored_ref(index)
         change = self._change[row]
         if change == ROW:
-            return self._value(index, ref)
+            value = self._value(index, ref)
+            # The row that matters is asked for again, as the newest price.
+            if isinstance(value, Print):
+                self._priced = index, RowPrice(ref, value.price, ref.timestamp_ns)
+            elif isinstance(value, BarPrint):
+                self._priced = index, RowPrice(ref, value.close, value.end_ns)
+            return value
         before = self._value(index, self._ref(self._rows.target(row), row))
         return RowCorrection(
             ref=ref,
@@ -101,6 +107,8 @@ class LogPart:
 
     def price(self, index: int) -> RowPrice:
         """Return the price of a trade or a stored bar."""
+        if self._priced is not None and self._priced[0] == index:
+            return self._priced[1]
         row, ref = int(self._row[index]), self._stored_ref(index)
         if self.dataset == TRADES.name:
             return RowPrice(ref, price_of(self._rows["price"][row]), ref.timestamp_ns)
@@ -112,11 +120,8 @@ class LogPart:
         return [price for name in PRICE_COLUMNS[self.dataset] for price in self._rows[name][rows].tolist()]
 
     def _stored_ref(self, index: int) -> RowRef:
-        """Return what names a row. The row that matters is asked for twice: as a value, and as the newest price."""
-        if self._named is None or self._named[0] != index:
-            row = int(self._row[index])
-            self._named = index, self._ref(self._rows.stored_name(row), row)
-        return self._named[1]
+        row = int(self._row[index])
+        return self._ref(self._rows.stored_name(row), row)
 
     def _ref(self, name: StoredName, row: int) -> RowRef:
         return RowRef(
