@@ -169,15 +169,15 @@ class AbsenceFinder:
         return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
 
     def _traded(self, window: Window, dates: Integers, traded: Integers) -> Integers:
-        """Return which dates have a bar. traded: those that have an intraday bar in the window."""
-        others = np.setdiff1d(dates, traded)
+        """Return which dates have a bar. dates: ascending. traded: those that have an intraday bar in the window."""
+        others = dates[~np.isin(dates, traded)]
         if not len(others):
             return traded
         first_ns, last_ns = (
             self.day_grid.date_start(int(day) * DAY_NS) for day in (others[0], others[-1] + 1)
         )
         around = Window(max(first_ns, window.start_ns), min(last_ns, window.end_ns))
-        return np.union1d(traded, self._daily_dates(around))
+        return np.append(traded, self._daily_dates(around))
 
     def _judged(self, window: Window) -> JudgedRuns | None:
         """Return the judged runs of empty minutes of a window; None without evidence, and for days and longer."""
