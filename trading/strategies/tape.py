@@ -45,13 +45,20 @@ class LogPart:
     """The rows of one log in a part, in the order of the part. at: their indices in the part."""
 
     def __init__(
-        self, part: ReplayPart, log: int, instrument: Instrument, before_ns: int, bars_until_ns: int
+        self,
+        part: ReplayPart,
+        log: int,
+        instrument: Instrument,
+        before: "LogPart | None",
+        bars_until_ns: int,
     ) -> None:
-        """before_ns: the largest end of a bar in the parts before. bars_until_ns: see `eligible_bars`."""
+        """before: the log's rows in the last part that had any. bars_until_ns: see `eligible_bars`."""
         self._is_whole = len(part.present) == 1
         self.at: Integers = np.arange(len(part)) if self._is_whole else np.flatnonzero(part.log == log)
         self.dataset, self.symbol = part.logs[log]
-        self._instrument, self._before_ns, self._bars_until_ns = instrument, before_ns, bars_until_ns
+        self._instrument, self._bars_until_ns = instrument, bars_until_ns
+        self._end_before_ns = EARLIEST_NS if before is None else before.last_end_ns
+        self._newest_before_ns = EARLIEST_NS if before is None else before.newest_ns
         self._known_ns = part.known_ns if self._is_whole else part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
         self._row: Integers = part.row if self._is_whole else part.row[self.at]
@@ -78,7 +85,7 @@ class LogPart:
         return None
 
     def newest(self, before: int) -> int | None:
-        """Return the newest eligible row before a row; None if there is none."""
+        """Return the newest eligible row before a row; None if it is in a part before, or there is none."""
         newest = self._newest_so_far
         # Mostly each row is newer than those before it.
         place = before if len(newest) == len(self.at) else int(newest.searchsorted(before))
@@ -153,7 +160,7 @@ class LogPart:
         # The rules take rows in the order of the table.
         rows, in_table = self._rows.table, np.empty_like(self._known_ns)
         if self.dataset == BARS.name:
-            ends_ns = np.append(self._before_ns, self._ends_ns)
+            ends_ns = np.append(self._end_before_ns, self._ends_ns)
             in_table[self._row] = np.maximum.accumulate(ends_ns)[:-1]
             return eligible_bars(rows, in_table, self._bars_until_ns)[self._row]
         in_table[self._row] = self._known_ns
@@ -162,9 +169,14 @@ class LogPart:
     @property
     def last_end_ns(self) -> int:
         """The largest end of the bars until the end of the part."""
-        return (
-            max(int(self._ends_ns.max()), self._before_ns) if self.dataset == BARS.name else self._before_ns
-        )
+        before_ns = self._end_before_ns
+        return max(int(self._ends_ns.max()), before_ns) if self.dataset == BARS.name else before_ns
+
+    @property
+    def newest_ns(self) -> int:
+        """The largest event time of the eligible rows until the end of the part, of bars their end."""
+        newest = self._newest_so_far
+        return int(self._event_ns[newest[-1]]) if len(newest) else self._newest_before_ns
 
     @cached_property
     def _value_columns(self) -> list[npt.NDArray[Any]]:
@@ -209,14 +221,18 @@ class LogPart:
         return low, high
 
     @cached_property
+    def _event_ns(self) -> Integers:
+        """The event time of each row, of a bar its end."""
+        return self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
+
+    @cached_property
     def _newest_so_far(self) -> Integers:
-        """The indices of the rows that are the newest eligible ones up to them."""
-        time_ns = self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
-        if self._is_plain and (time_ns[1:] >= time_ns[:-1]).all():
+        """The indices of the rows that are the newest eligible ones up to them, those of the parts before among them."""
+        time_ns, before_ns = self._event_ns, self._newest_before_ns
+        if self._is_plain and time_ns[0] >= before_ns and (time_ns[1:] >= time_ns[:-1]).all():
             return np.arange(len(time_ns))
         times = np.where(self.is_eligible & ~self._is_special, time_ns, np.iinfo(np.int64).min)
-        is_newest = (times == np.maximum.accumulate(times)) & (times != np.iinfo(np.int64).min)
-        return np.flatnonzero(is_newest)
+        return np.flatnonzero(times >= np.maximum(np.maximum.accumulate(times), before_ns))
 
 
 def _value_in(cell: Any) -> Any:
@@ -243,7 +259,9 @@ class Tape:
     # Between these bands no row of the part matters up to a place.
     _searched: tuple[Mapping[str, Band] | None, int] = None, 0
     _logs: dict[tuple[str, str], LogPart] = field(default_factory=dict)
+    # Of each log the last part before that has rows, and the last one that has its newest eligible row.
     _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
+    _with_newest: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -340,7 +358,7 @@ class Tape:
         index = None if log is None else log.newest(log.index_of(place))
         if log is not None and index is not None:
             return log, index
-        log_before = self._before.get((dataset, symbol))
+        log_before = self._with_newest.get((dataset, symbol))
         index = None if log_before is None else log_before.newest(len(log_before.at))
         return None if log_before is None or index is None else (log_before, index)
 
@@ -364,18 +382,17 @@ class Tape:
     def _turn(self) -> None:
         """Go on to the next part."""
         self._before |= self._logs
+        self._with_newest |= {
+            key: log for key, log in self._logs.items() if log.newest(len(log.at)) is not None
+        }
         self._newest, self._searched = {}, (None, 0)
         part = self._part = next(self._parts, None)
         self._place = 0
         logs = [] if part is None else [(each, part.logs[each]) for each in part.present]
         self._logs = {
             log: LogPart(
-                part, each, self.instruments[log[1]], self._end_before(log), self.bars_until_ns[log[1]]
+                part, each, self.instruments[log[1]], self._before.get(log), self.bars_until_ns[log[1]]
             )
             for each, log in logs
             if part is not None and log in self.logs
         }
-
-    def _end_before(self, log: tuple[str, str]) -> int:
-        before = self._before.get(log)
-        return EARLIEST_NS if before is None else before.last_end_ns

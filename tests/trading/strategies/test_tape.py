@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import BARS
+from store.datasets import BARS, TRADES
 from store.instruments import CRYPTO, Instrument
 from store.protocol import ALL_TIME, Append
-from store.timestamps import DAY_NS, MINUTE_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from store.walk import BEGINNING
 from tests.trading.strategies.past import START_NS, batch_of
 from trading.core.events import BarPrint
@@ -37,6 +39,38 @@ def test_of_bars_of_two_resolutions_those_count_that_count_in_the_engine(tmp_pat
         )
         rows = list(iter(lambda: tape.next({SYMBOL: EVERY_ROW}, START_NS + DAY_NS), None))
     assert minutes_of(rows) == minutes_of(arrival.row for arrival in log.arrivals()) == [0, 14, 25]
+
+
+@pytest.mark.parametrize("rows_at_once", [1 << 18, 1], ids=["in one part", "in parts"])
+def test_an_older_price_is_never_the_newest(tmp_path: Path, rows_at_once: int) -> None:
+    """Neither an older one that is known later, nor the one before a row that is no price, also in later parts."""
+    store = CsvStore(tmp_path)
+    times = [(10, 100, 0), (9, 85, 2), (13, 101, 0), (12, 86, 2), (11, 87, 4), (2, 5, 20)]
+    for symbol, trades in ((SYMBOL, times), ("B-USD", [(second, 50, 0) for second in range(1, 30)])):
+        store.set_instrument(Instrument(symbol=symbol, instrument_class=CRYPTO, currency="USD", settle=0.0))
+        rows = [
+            {
+                "timestamp": START_NS + second * SECOND_NS,
+                "price": float(price),
+                "volume": 1.0,
+                "received_at": START_NS + (second + late) * SECOND_NS + 1,
+            }
+            for second, price, late in trades
+        ]
+        store.append(Append(TRADES, symbol, batch_of(TRADES, rows), "test"))
+    symbols = [SYMBOL, "B-USD"]
+    with mock.patch.multiple("store.reading.replay", ROWS_AT_ONCE=rows_at_once, _LEAST_ROWS=1):
+        replay = open_store(tmp_path).replay(symbols, START_NS, START_NS + DAY_NS, [TRADES.name])
+        assert (len(list(replay)) > 5) is (rows_at_once == 1)
+        logs = {(TRADES.name, symbol) for symbol in symbols}
+        tape = Tape(
+            replay, {each: store.instrument(each) for each in symbols}, logs, dict.fromkeys(symbols, 0)
+        )
+        newest = []
+        for instant_ns in range(START_NS + 11 * SECOND_NS, START_NS + 30 * SECOND_NS, SECOND_NS):
+            tape.next({}, instant_ns)
+            newest.append(tape.newest(SYMBOL, instant_ns)[1])
+    assert [each and int(each.price) for each in newest] == [*[100] * 3, *[101] * 16]
 
 
 def minutes_of(rows: Iterable[object]) -> list[int]:
