@@ -96,7 +96,7 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
         return
     equity = equity_of(state, marks)
     is_fresh = not any(_is_stale(state, marks, symbol, now_ns) for symbol in _held(state))
-    zone = zone_after(state.zone, _drawdown(state, equity), state.config) if is_fresh else state.zone
+    zone = zone_at(state, equity) if is_fresh else state.zone
     has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * STEP
     if day != state.day or (has_moved and equity != state.equity) or zone is not state.zone:
         before = state.zone
@@ -131,8 +131,9 @@ def _is_stale(state: AccountState, marks: Marks, symbol: str, now_ns: int) -> bo
     return now_ns - marks[symbol].at_ns > state.config.stale_after_seconds * NS_PER_SECOND
 
 
-def _drawdown(state: AccountState, equity: Decimal) -> Decimal:
-    return loss_percent(max(state.high_water, equity), equity)
+def zone_at(state: AccountState, equity: Decimal) -> Zone:
+    """Return the zone of an account with this equity."""
+    return zone_after(state.zone, loss_percent(max(state.high_water, equity), equity), state.config)
 
 
 def _zone_changed(state: AccountState, before: Zone, record: Record) -> None:

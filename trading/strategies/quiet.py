@@ -6,7 +6,7 @@ from math import inf, nextafter
 
 from trading.core.account import AccountState
 from trading.core.configuration import Zone
-from trading.core.due import STEP
+from trading.core.due import STEP, zone_at
 from trading.core.orders import Order
 from trading.core.terms import maintenance_rate
 from trading.core.valuation import Marks, equity_of, maintenance_of
@@ -22,45 +22,47 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
 
     Inside all of them no order fills or is triggered, and no mark is recorded: the equity moves by less than the step
     at which it is recorded and reaches no other zone, and no margin call begins or ends. A row inside has no effect;
-    one outside may have.
+    one outside may have. If the account would be marked already, the next row of any symbol does it.
     """
     if not state.positions and not state.orders:
         return {}
     bands = {symbol: _quiet_for_orders(state.orders_of(symbol)) for symbol in state.symbols()}
-    held = {position.symbol for position in state.positions.values()}
-    if all(bands[symbol] is EVERY_ROW for symbol in held):
+    if all(band is EVERY_ROW for band in bands.values()):
         return bands
     marks = marks_now()
-    if not held <= marks.keys():
+    worths = {position.symbol: 0.0 for position in state.positions.values()}
+    # Each row of a symbol values all positions: also at a rate that has changed since.
+    is_converted = any(position.terms.currency != state.currency for position in state.positions.values())
+    room = 0.0 if is_converted or not worths.keys() <= marks.keys() else _room(state, marks)
+    if room <= 0:
         return dict.fromkeys(bands, EVERY_ROW)
-    room = _room(state, marks) / len(held)
-    worths = dict.fromkeys(held, 0.0)
     for each in state.positions.values():
         worths[each.symbol] += float(abs(each.quantity) * each.terms.multiplier * marks[each.symbol].rate)
-        if each.terms.currency != state.currency:
-            bands[each.symbol] = EVERY_ROW
     for symbol, worth in worths.items():
-        own = EVERY_ROW if room <= 0 else _around(float(marks[symbol].price), room / worth)
+        own = _around(float(marks[symbol].price), room / len(worths) / worth)
         bands[symbol] = _narrower(bands[symbol], own)
     return bands
 
 
 def _room(state: AccountState, marks: Marks) -> float:
-    """Return by how much the equity may move before anything is recorded, at most; 0 if it may not."""
-    equity, last, high = float(equity_of(state, marks)), float(state.equity), float(state.high_water)
-    step = high * _STEP
-    room = step - abs(equity - last)
-    for percent in _zone_edges(state):
-        room = min(room, abs(equity - high * (1 - percent / 100)))
-    if state.positions:
-        # The maintenance margin moves with the price, too: at most as the value does.
-        rates = [
-            float(maintenance_rate(each.terms, is_long=each.quantity > 0))
-            for each in state.positions.values()
-            if each.terms.contract_margin is None
-        ]
-        free = abs(equity - float(maintenance_of(state, marks)))
-        room = min(room, free / (1 + max(rates, default=0)))
+    """Return by how much the equity may move before anything is recorded, at most; 0 or less if something would be now."""
+    exact, needed = equity_of(state, marks), maintenance_of(state, marks)
+    has_moved = exact != state.equity and abs(exact - state.equity) >= state.high_water * STEP
+    is_called = bool(state.positions or state.is_margin_called) and exact < needed
+    if has_moved or zone_at(state, exact) is not state.zone or is_called is not state.is_margin_called:
+        return 0
+    if not state.positions:
+        return inf
+    equity, last, high = float(exact), float(state.equity), float(state.high_water)
+    edges = [high * (1 - percent / 100) for percent in _zone_edges(state)]
+    room = min([high * _STEP - abs(equity - last), *(abs(equity - edge) for edge in edges)])
+    # The maintenance margin moves with the price, too: at most as the value does.
+    rates = [
+        float(maintenance_rate(each.terms, is_long=each.quantity > 0))
+        for each in state.positions.values()
+        if each.terms.contract_margin is None
+    ]
+    room = min(room, abs(equity - float(needed)) / (1 + max(rates, default=0)))
     return room - _ROUNDING * (abs(equity) + abs(last) + abs(high))
 
 

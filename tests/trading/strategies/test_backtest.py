@@ -3,6 +3,7 @@
 import random
 from decimal import Decimal
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -16,8 +17,9 @@ from store.reading import Reader
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from tests.chance import SOAK
 from tests.trading.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, random_market, stored_bars
-from trading.core.events import Executed, OrderAccepted, encoded
+from trading.core.events import Executed, Marked, OrderAccepted, encoded
 from trading.core.rows import Quote
+from trading.core.terms import Side
 from trading.engine.floor import RecordedEvent
 from trading.strategies import backtest, catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
@@ -60,6 +62,59 @@ def test_rows_that_change_nothing_are_passed_over(
     monkeypatch.setattr(catalogue.SHIPPED[strategy], "take_bars", Strategy.take_bars)
     assert events_of(inputs, reader) == quick
     assert sum(f'"{Executed.__struct_config__.tag}"' in event for _, event in quick) > 10
+
+
+class Wild(Strategy):
+    """Orders of all kinds at random: at each bar the same ones, whatever it was shown before."""
+
+    name = "wild"
+    seed: ClassVar[int]
+
+    def on_bar(self, bar: Bar) -> None:
+        chance = random.Random(f"{self.seed} {bar.symbol} {bar.end_ns}")
+        price, side = Decimal(repr(bar.close)), chance.choice(list(Side))
+        away = Decimal(chance.choice(["0.98", "0.995", "1.005", "1.02"]))
+        size = Decimal(chance.choice([5, 50, 400]))
+        match chance.randrange(12):
+            case 0 | 1:
+                self.broker.order(bar.symbol, side, size)
+            case 2:
+                self.broker.order(
+                    bar.symbol, side, size, type="limit", limit_price=price * away, time_in_force="gtc"
+                )
+            case 3:
+                self.broker.order(
+                    bar.symbol, side, size, type="stop", stop_price=price * away, time_in_force="gtc"
+                )
+            case 4:
+                self.broker.order(bar.symbol, side, size, stop_loss=price * (1 - side.sign * Decimal("0.02")))
+            case 5:
+                self.broker.close(bar.symbol)
+            case 6:
+                self.broker.cancel(bar.symbol)
+
+
+# The account comes into each zone again and again, and orders are refused by it.
+EDGES = msgspec.structs.replace(
+    GENEROUS, risk_level=Decimal(50), max_risk_level=Decimal(50), caution=Decimal("0.5"), danger=Decimal(1),
+    halt=Decimal(60), hysteresis=Decimal("0.2"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(60 if SOAK else 4))
+@pytest.mark.parametrize("symbols", [("A-USD",), ("A-USD", "B-USD", "C-USD")], ids=["one", "three"])
+def test_a_row_is_taken_if_the_account_is_to_be_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, symbols: tuple[str, ...], seed: int
+):
+    monkeypatch.setitem(catalogue.SHIPPED, "wild", Wild)
+    monkeypatch.setattr(Wild, "seed", seed, raising=False)
+    reader = random_market(tmp_path / "data", random.Random(seed), minutes=120)
+    inputs = inputs_of("wild", *symbols, minutes=120, fee_basis_points=Decimal(40))
+    inputs = msgspec.structs.replace(inputs, config=EDGES)
+    quick = events_of(inputs, reader)
+    monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
+    assert events_of(inputs, reader) == quick
+    assert sum(f'"{Marked.__struct_config__.tag}"' in event for _, event in quick) > 3
 
 
 class Watched(Crossover):
