@@ -22,6 +22,7 @@ from calendars.trading_calendar import trading_date_of
 from stats.market_data.documents import AbsenceDocument, Reason
 from stats.market_data.ohlcv.closed_dates import closed_dates
 from stats.market_data.ohlcv.found_gaps import (
+    NO_TRADES,
     Gap,
     Intervals,
     Words,
@@ -104,19 +105,19 @@ class AbsenceFinder:
         """
         if window.start_ns >= window.end_ns:
             return []
-        missing = self._missing(window, None)
+        missing = self._missing(window, None, with_quiet=NO_TRADES in reasons)
         wanted = np.flatnonzero(np.isin(missing.reason, list(reasons)))
         return found_gaps(
             missing.intervals[wanted], missing.reason[wanted], missing.traded_dates, missing.judged
         )
 
-    def _missing(self, window: Window, dates: range | None) -> _Missing:
+    def _missing(self, window: Window, dates: range | None, *, with_quiet: bool = False) -> _Missing:
         """Return the intervals of a window that have no bar, with their reasons.
 
         dates: None for the expected intervals alone; otherwise those in which the exchange is closed are among them, also
-        the closed ones of these dates.
+        the closed ones of these dates. with_quiet: see `GapEvidence.judged`.
         """
-        judged = self._judged(window)
+        judged = self._judged(window, with_quiet=with_quiet)
         if self.grid.resolution.is_period:
             intervals, traded_dates = self._missing_periods(window, dates)
         elif window.start_ns >= window.end_ns:
@@ -179,10 +180,12 @@ class AbsenceFinder:
         around = Window(max(first_ns, window.start_ns), min(last_ns, window.end_ns))
         return np.append(traded, self._daily_dates(around))
 
-    def _judged(self, window: Window) -> JudgedRuns | None:
+    def _judged(self, window: Window, *, with_quiet: bool) -> JudgedRuns | None:
         """Return the judged runs of empty minutes of a window; None without evidence, and for days and longer."""
         is_judged = not self.grid.resolution.is_period and window.start_ns < window.end_ns
-        return self.evidence.judged(window) if is_judged and self.evidence is not None else None
+        if not is_judged or self.evidence is None:
+            return None
+        return self.evidence.judged(window, with_quiet=with_quiet)
 
     def _daily_dates(self, window: Window) -> Integers:
         """Return the dates of the daily bars of a window."""

@@ -41,7 +41,7 @@ _DECILE = 1
 class JudgedRuns:
     """Runs of empty minutes, ascending, and what they were judged by.
 
-    expected: how many trades as many minutes had on the dates before, at the least. longest: the minutes of the
+    expected: how many trades as many minutes had on the dates before, at the least; see `GapEvidence.judged`. longest: the minutes of the
     longest empty run of those dates. history: the number of those dates, at most 20. is_gap: the judgement.
     bar_blocks: the starts and ends of the blocks that the bars make.
     """
@@ -99,8 +99,11 @@ class GapEvidence:
     only_regular: bool
     halts: Halts
 
-    def judged(self, window: Window) -> JudgedRuns:
-        """Return the judged runs of the trading dates of a window. They do not depend on where in a date it begins."""
+    def judged(self, window: Window, *, with_quiet: bool = False) -> JudgedRuns:
+        """Return the judged runs of the trading dates of a window. They do not depend on where in a date it begins.
+
+        with_quiet: whether `expected` is also of runs that are no gaps by their length alone; otherwise theirs is 0.
+        """
         activity = self.activity(window)
         runs = self._open_to_doubt(activity)
         clean, found = self._clean(activity, runs)
@@ -109,7 +112,8 @@ class GapEvidence:
         wanted &= activity.has_bars[runs.date_index]
         runs, found = runs[wanted], found[wanted]
         pieces = self._split_at_rows(runs, found.is_gap)
-        return found if pieces is runs else _judged(activity, clean, pieces)
+        is_judged = pieces is runs and not with_quiet
+        return found if is_judged else _judged(activity, clean, pieces, with_quiet=with_quiet)
 
     def expected(self, activity: Activity, runs: Runs) -> Floats:
         """Return how many trades runs of minutes would have, at the least, by the clean dates before each.
@@ -166,8 +170,8 @@ class GapEvidence:
         return runs.without(*blocks_of([minutes], MINUTE_NS))
 
 
-def _judged(activity: Activity, clean: Mask, runs: Runs) -> JudgedRuns:
-    """Judge runs by the clean dates before them. clean: of each date of the activity."""
+def _judged(activity: Activity, clean: Mask, runs: Runs, *, with_quiet: bool = False) -> JudgedRuns:
+    """Judge runs by the clean dates before them. clean: of each date of the activity. with_quiet: see `judged`."""
     index, dates = np.flatnonzero(clean), np.arange(len(clean))
     before = np.searchsorted(index, dates)
     history = (before - np.searchsorted(index, dates - _REACH))[runs.date_index]
@@ -176,7 +180,7 @@ def _judged(activity: Activity, clean: Mask, runs: Runs) -> JudgedRuns:
     if is_known.any():
         history_from = np.maximum(before - HISTORY_DATES, 0)[runs.date_index]
         longest = np.where(is_known, _longest(activity, index, runs, history_from), 0)
-        candidates = np.flatnonzero(is_known & (longest < runs.minutes))
+        candidates = np.flatnonzero(is_known & ((longest < runs.minutes) | with_quiet))
         expected[candidates] = _expected(activity, index, runs[candidates], history_from[candidates])
     is_gap = (expected > LEAST_EXPECTED) & (runs.minutes > longest)
     history = np.minimum(history, HISTORY_DATES)

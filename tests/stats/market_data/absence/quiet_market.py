@@ -121,11 +121,15 @@ class Oracle:
         if len(history) < 20:
             return False
         longest = max(self.figures(date, part)[1] for date in history for part in self.parts(run))
-        expected = 0.0
+        return length > longest and math.exp(-self.expected(run, judgements)) < 1e-6
+
+    def expected(self, run: Run, judgements: int = 3) -> float:
+        """The trades that a run would have at the second smallest rate of its history."""
+        history, expected = self.history(run, judgements), 0.0
         for minute in range(run.start_ns, run.end_ns, MINUTE_NS):
             rates = sorted(self.figures(date, self.part(run.date, minute))[0] for date in history)
             expected += rates[1] if rates[1] < math.inf else 0
-        return length > longest and math.exp(-expected) < 1e-6
+        return expected
 
     @property
     def gaps(self) -> list[tuple[int, int]]:

@@ -103,6 +103,18 @@ def test_runs_are_judged_as_the_oracle_judges_them(api: Api, seed: int):
     assert found == [(text_of(start), text_of(end)) for start, end in oracle.gaps]
 
 
+def test_a_quiet_run_is_listed_with_the_trades_that_were_expected(api: Api):
+    times = busy(0.7)
+    store_trades(times)
+    oracle, date = Oracle(SCHEDULE, tuple(times.tolist())), len(SCHEDULE) - 1
+    edges = {"start": text_of(int(SCHEDULE.open_ns[date])), "end": text_of(int(SCHEDULE.close_ns[date]))}
+    response = api.get(f"{PATH.removesuffix('ohlcv')}gaps", {"resolution": "1m", "quiet": 1, **edges})
+    found = [(each["start"], each["reason"], each["expected_trades"]) for each in answer(response)["gaps"]]
+    runs = oracle.runs[date]
+    assert len(runs) > 50
+    assert found == [(text_of(run.start_ns), "no_trades", round(oracle.expected(run), 3)) for run in runs]
+
+
 def test_too_little_history_is_no_gap(api: Api):
     times = without(busy(), (30, 120))
     store_trades(times[times >= SCHEDULE.open_ns[-21]])
