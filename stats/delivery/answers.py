@@ -17,6 +17,7 @@ from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
 from store.timestamps import SECOND_NS, format_timestamp
+from trades.stores import market_store
 from web.documents import AnswerDocument
 from web.requests.after_answer import after_answer
 from web.requests.compression import Encoding, compressed
@@ -190,9 +191,15 @@ def _validity(key: AnswerKey, now_ns: int) -> dict[str, str]:
     as_of_ns = key.snapshot.as_of_ns
     if as_of_ns is not None:
         headers["X-As-Of"] = format_timestamp(as_of_ns)
-        if as_of_ns < now_ns - _SETTLED_NS:
+        if as_of_ns < now_ns - _SETTLED_NS and not _may_be_renamed(key.snapshot.symbols):
             headers["Cache-Control"] = f"private, max-age={_IMMUTABLE_SECONDS}, immutable"
     return headers
+
+
+def _may_be_renamed(symbols: tuple[str, ...]) -> bool:
+    """Return whether an address may have named one of the symbols by an alias, which another one may be given later."""
+    store = market_store()
+    return any(store.instrument(symbol).aliases for symbol in symbols)
 
 
 def cached_entry(key: AnswerKey, *, now_ns: int) -> tuple[Entry, Outcome]:

@@ -266,6 +266,11 @@ def test_only_an_old_as_of_makes_an_answer_immutable(minutes: Market):
     assert past["X-As-Of"] == "2026-01-01T00:00:00Z"
 
 
+def test_an_answer_of_a_symbol_with_aliases_is_not_immutable(minutes: Market):
+    tell(minutes.api, EQUITY, aliases=["OTHER"])
+    assert ask(minutes, as_of="2026-01-01")["Cache-Control"] == "private, no-cache"
+
+
 @pytest.mark.parametrize(
     ("endpoint", "days"), [(TREE, {"resolution": "1d"}), (DIALECT, {"interval": "1d"})], ids=str
 )
