@@ -16,12 +16,14 @@ class MemoryDesk:
     """The accounts' states in memory; the events go to `keep`, such as the `append` of a list.
 
     It decides as the desk of the database does, so the same inputs give the same events. An act that fails raises.
+    executed: the symbols of which orders were filled.
     """
 
     keep: Callable[[RecordedEvent], object]
     states: dict[str, AccountState] = field(default_factory=dict)
     version: int = 0
     changed: set[str] = field(default_factory=set)
+    executed: set[str] = field(default_factory=set)
     _filled_by: dict[tuple[str, str, str, int], list[tuple[str, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -66,6 +68,7 @@ class MemoryDesk:
         effects = apply(state, event, at_ns=at_ns)
         self.changed.add(name)
         if isinstance(event, Executed):
+            self.executed.add(event.print.ref.symbol)
             self._filled_by[_place(event.print.ref)].append((name, event.execution_id))
         self.keep(RecordedEvent(at_ns, name, state.number, event, effects, state))
 

@@ -36,7 +36,7 @@ from trading.strategies.past_bars import PastBars
 from trading.strategies.quiet import bands_of
 from trading.strategies.revisions import BarRevision, with_revisions
 from trading.strategies.strategy import Bar, BarBlock, StrategyParameters
-from trading.strategies.tape import EVERY_ROW, Band, Tape
+from trading.strategies.tape import EVERY_ROW, NO_PRICE, Band, Tape
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
@@ -188,6 +188,8 @@ class Backtest:
             show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
+            elif (own_ns := host.next_ns()) is not None:
+                self._event_ns = min(self._event_ns, own_ns)
         host.is_history = False
         self._advance(inputs.end_ns - 1)
         self._desk.act([(ACCOUNT, self._value_at_end)], at_ns=inputs.end_ns - 1)
@@ -273,6 +275,9 @@ class Backtest:
             self._version = self._desk.version
             state = self._desk.states[ACCOUNT]
             self._bands = bands_of(state, lambda: self._market.marks(state, now_ns=self._clock.now_ns))
+            # A correction of a print that filled an order is told also when nothing is held any more.
+            for symbol in self._desk.executed:
+                self._bands.setdefault(symbol, NO_PRICE)
             if self._host.watches_rows:
                 self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
         return self._bands

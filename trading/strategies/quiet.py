@@ -13,8 +13,8 @@ from trading.core.valuation import Marks, equity_of, maintenance_of
 from trading.strategies.tape import EVERY_ROW, Band
 
 _STEP = float(STEP)
-# Bands are floats. The error of all that is computed for one is a smaller part of the equity.
-_ROUNDING = 1e-9
+# Bands are floats, and a drawdown has six decimals of a per cent. Both errors are smaller parts of the equity.
+_ROUNDING = 1e-8
 
 
 def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, Band]:

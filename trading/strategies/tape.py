@@ -38,7 +38,7 @@ class Band:
     high: float = inf
 
 
-EVERY_ROW, _NO_PRICE = Band(inf, -inf), Band()
+EVERY_ROW, NO_PRICE = Band(inf, -inf), Band()
 
 
 class LogPart:
@@ -59,6 +59,7 @@ class LogPart:
         self._instrument, self._bars_until_ns = instrument, bars_until_ns
         self._end_before_ns = EARLIEST_NS if before is None else before.last_end_ns
         self._newest_before_ns = EARLIEST_NS if before is None else before.newest_ns
+        self._last_prices_before = [] if before is None else before.last_prices(len(before.at))
         self._known_ns = part.known_ns if self._is_whole else part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
         self._row: Integers = part.row if self._is_whole else part.row[self.at]
@@ -121,10 +122,13 @@ class LogPart:
             return RowPrice(ref, price_of(self._rows["price"][row]), ref.timestamp_ns)
         return RowPrice(ref, price_of(self._rows["close"][row]), int(self._ends_ns[index]))
 
-    def prices(self, begin: int, end: int) -> list[float]:
-        """Return all prices of the rows [begin, end)."""
-        rows = self._row[begin:end]
-        return [price for name in PRICE_COLUMNS[self.dataset] for price in self._rows[name][rows].tolist()]
+    def last_prices(self, end: int) -> list[tuple[float, ...]]:
+        """Return all prices of the last rows before a row, at most ROWS_WITH_DIGITS, those of the parts before among them."""
+        if self.dataset not in PRICE_COLUMNS:
+            return []
+        rows = self._row[max(end - ROWS_WITH_DIGITS, 0) : end]
+        prices = zip(*(self._rows[name][rows].tolist() for name in PRICE_COLUMNS[self.dataset]), strict=True)
+        return [*self._last_prices_before, *prices][-ROWS_WITH_DIGITS:]
 
     def _stored_ref(self, index: int) -> RowRef:
         row = int(self._row[index])
@@ -196,7 +200,12 @@ class LogPart:
     @cached_property
     def _is_plain(self) -> bool:
         """Whether each row is eligible, and none is a correction or an action."""
-        return bool(self.is_eligible.all()) and not self._is_special.any()
+        return bool(self.is_eligible.all()) and not self.has_special
+
+    @cached_property
+    def has_special(self) -> bool:
+        """Whether a row is a correction or an action."""
+        return bool(self._is_special.any())
 
     @cached_property
     def _ends_ns(self) -> Integers:
@@ -213,9 +222,14 @@ class LogPart:
         if self.dataset not in names:
             return np.full(len(self.at), -inf), np.full(len(self.at), inf)
         columns = [self._rows[name][self._row] for name in names[self.dataset]]
+        low, high = columns[0], columns[-1]
+        if self.dataset == QUOTES.name:
+            # A quote that lacks a side may make the last price the mark.
+            least = -inf if self._instrument.allow_nonpositive_price else 0.0
+            low[~((low > least) & (high > least))] = -inf
         if self._is_plain:
-            return columns[0], columns[-1]
-        low, high = columns[0], columns[-1].copy()
+            return low, high
+        high = high.copy()
         low[~self.is_eligible], high[~self.is_eligible] = nan, nan
         low[self._is_special] = -inf
         return low, high
@@ -310,18 +324,15 @@ class Tape:
         """See `Market.price_step`."""
         self._pass(min(now_ns + 1, self._matters_ns))
         prices = self._last_prices(TRADES.name, symbol) or self._last_prices(BARS.name, symbol)
-        return finest_step(self._last_prices(QUOTES.name, symbol) + prices)
+        rows = self._last_prices(QUOTES.name, symbol) + prices
+        return finest_step(price for row in rows for price in row)
 
-    def _last_prices(self, dataset: str, symbol: str) -> list[float]:
-        """Return the prices of the last rows that were passed, of this part and the one before."""
-        prices, wanted = list[float](), ROWS_WITH_DIGITS
-        for logs, place in ((self._logs, self._place), (self._before, None)):
-            log = logs.get((dataset, symbol))
-            if log is not None:
-                end = len(log.at) if place is None else log.index_of(place)
-                prices += log.prices(max(end - wanted, 0), end)
-                wanted -= min(end, wanted)
-        return prices
+    def _last_prices(self, dataset: str, symbol: str) -> list[tuple[float, ...]]:
+        """Return the prices of the last rows that were passed, row by row."""
+        log, log_before = self._logs.get((dataset, symbol)), self._before.get((dataset, symbol))
+        if log is not None:
+            return log.last_prices(log.index_of(self._place))
+        return [] if log_before is None else log_before.last_prices(len(log_before.at))
 
     def price_before_last(self, symbol: str) -> RowPrice | None:
         """Return the last price of a symbol before the row that `next` returned last."""
@@ -334,6 +345,9 @@ class Tape:
     def _pass(self, before_ns: int) -> None:
         while self._part is not None:
             known_ns = self._part.known_ns
+            if self._place and known_ns[self._place - 1] >= before_ns:
+                # Also behind the last row of a part: `price_before_last` asks for what is before that row.
+                return
             self._place = self._place_of(known_ns, before_ns)
             if self._place < len(known_ns):
                 return
@@ -369,8 +383,8 @@ class Tape:
             place = max(place, self._searched[1])
         for log in self._logs.values():
             # What is announced may take effect on a position that is opened later.
-            band = _NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
-            if band is None:
+            band = NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
+            if band is None or (band is NO_PRICE and not log.has_special):
                 continue
             index = log.first(log.index_of(place), log.index_of(end), band)
             if index is not None:
