@@ -73,6 +73,26 @@ def test_strategies_that_could_not_be_read_are_read_again(opened: Opened):
         expect(message(page, "Backtests")).to_have_count(0)
 
 
+def test_a_link_is_not_lost_to_what_the_chart_shows_meanwhile(opened: Opened):
+    held: list[Route] = []
+    with opened(login=True) as watched:
+        page = watched.page
+        watched.goto("/#symbol=DEMOA&resolution=1d")
+        expect(page.locator(".candles-legend")).to_contain_text("MA 20 ")
+        page.route("**/api/v1/instruments/DEMOA", keep_in(held))
+        begin = int(time.time()) // 86_400 * 86_400 - 60 * 86_400
+        page.evaluate(f"location.hash = 'symbol=DEMOA&resolution=1d&from={begin}&to={begin + 40 * 86_400}'")
+        page.locator("#chart").hover()
+        page.mouse.wheel(0, 300)
+        # Longer than the chart waits before it writes its range into the address.
+        page.wait_for_timeout(500)
+        held[0].continue_()
+        expect(page.locator("#chart")).not_to_have_attribute("aria-busy", "true")
+        page.wait_for_timeout(500)
+        page.evaluate(STILL)
+        assert abs(int(place(page)["from"]) - begin) < 5 * 86_400
+
+
 def test_a_range_that_could_not_be_read_is_not_that_of_the_next_link(opened: Opened):
     with opened(login=True) as watched:
         page = watched.page

@@ -38,7 +38,7 @@ export class ChartPanel {
     this.#bars = new Bars(api);
     this.#chart = makeChart(byId("chart"), {onClick: onBar, onRange: (range) => this.#moved(range)});
     this.remember = debounced(200, (symbol, {from, to, atEnd}) => {
-      if (symbol === state.symbol) keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))});
+      if (symbol === state.symbol && !this.#placing) keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))});
     });
     for (const button of byId("ranges").children) button.addEventListener("click", () => this.#choose(button.textContent));
     this.reloadSoon = throttled(RELOAD_MS, () => this.load());
@@ -54,6 +54,11 @@ export class ChartPanel {
   // Times are shown in the zone of the state.
   #setZone() {
     setZone(state.tz === "local" ? null : state.tz === "utc" ? "UTC" : this.#timezone);
+  }
+
+  /** Remember what is shown no longer, until the bars are read anew: the address has a range of its own. */
+  place() {
+    this.#placing = true;
   }
 
   /** Take the zone and the hours of the instrument's exchange. */
@@ -125,6 +130,7 @@ export class ChartPanel {
     this.#leave();
     this.#empty(text);
     byId("chart").removeAttribute("aria-busy");
+    this.#placing = false;
   }
 
   #empty(text) {

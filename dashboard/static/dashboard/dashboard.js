@@ -131,6 +131,7 @@ async function show(known = null) {
   byId("symbol").textContent = state.symbol || "No symbol";
   const {symbol} = state;
   if (!symbol) return;
+  panel.place();
   trading.symbol(state.symbol);
   alerts.symbol(state.symbol);
   exported.symbol(state.symbol);
