@@ -17,7 +17,7 @@ from store.reading import Reader
 
 _DAYS = 30
 _MINUTES = _DAYS * 24 * 60
-_STREAM = Stream(a_minute=20)  # 864,000 in the window
+_STREAM = Stream(a_minute=20)  # 864,000 trades in 30 days
 _POSITIONS = (0.1, 0.23, 0.37, 0.5, 0.63, 0.77, 0.9)
 _ROUNDS = 7
 _READS = 20

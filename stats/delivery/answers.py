@@ -197,7 +197,7 @@ def _validity(key: AnswerKey, now_ns: int) -> dict[str, str]:
 
 
 def _may_be_renamed(symbols: tuple[str, ...]) -> bool:
-    """Return whether an address may have named one of the symbols by an alias, which another one may be given later."""
+    """Return whether a symbol has an alias. The address may have used it, and it may be given to another symbol later."""
     store = market_store()
     return any(store.instrument(symbol).aliases for symbol in symbols)
 

@@ -86,7 +86,7 @@ class LogPart:
         return None
 
     def newest(self, before: int) -> int | None:
-        """Return the newest eligible row before a row; None if it is in a part before, or there is none."""
+        """Return the newest eligible row before a row; None if it is in an earlier part, or there is none."""
         newest = self._newest_so_far
         # Mostly each row is newer than those before it.
         place = before if len(newest) == len(self.at) else int(newest.searchsorted(before))
@@ -123,7 +123,7 @@ class LogPart:
         return RowPrice(ref, price_of(self._rows["close"][row]), int(self._ends_ns[index]))
 
     def last_prices(self, end: int) -> list[tuple[float, ...]]:
-        """Return all prices of the last rows before a row, at most ROWS_WITH_DIGITS, those of the parts before among them."""
+        """Return the prices of the last ROWS_WITH_DIGITS rows before a row, row by row. They may be of earlier parts."""
         if self.dataset not in PRICE_COLUMNS:
             return []
         rows = self._row[max(end - ROWS_WITH_DIGITS, 0) : end]
@@ -224,7 +224,7 @@ class LogPart:
         columns = [self._rows[name][self._row] for name in names[self.dataset]]
         low, high = columns[0], columns[-1]
         if self.dataset == QUOTES.name:
-            # A quote that lacks a side may make the last price the mark.
+            # Without one side, the last price may be the mark: such a quote matches every band.
             least = -inf if self._instrument.allow_nonpositive_price else 0.0
             low[~((low > least) & (high > least))] = -inf
         if self._is_plain:
@@ -241,7 +241,7 @@ class LogPart:
 
     @cached_property
     def _newest_so_far(self) -> Integers:
-        """The indices of the rows that are the newest eligible ones up to them, those of the parts before among them."""
+        """The indices of the eligible rows that are newer than all eligible rows before them, also of earlier parts."""
         time_ns, before_ns = self._event_ns, self._newest_before_ns
         if self._is_plain and time_ns[0] >= before_ns and (time_ns[1:] >= time_ns[:-1]).all():
             return np.arange(len(time_ns))
@@ -346,7 +346,7 @@ class Tape:
         while self._part is not None:
             known_ns = self._part.known_ns
             if self._place and known_ns[self._place - 1] >= before_ns:
-                # Also behind the last row of a part: `price_before_last` asks for what is before that row.
+                # All is passed. The next part is not begun, because `price_before_last` looks into this one.
                 return
             self._place = self._place_of(known_ns, before_ns)
             if self._place < len(known_ns):

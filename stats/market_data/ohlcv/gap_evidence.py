@@ -41,9 +41,9 @@ _DECILE = 1
 class JudgedRuns:
     """Runs of empty minutes, ascending, and what they were judged by.
 
-    expected: how many trades as many minutes had on the dates before, at the least; see `GapEvidence.judged`. longest: the minutes of the
-    longest empty run of those dates. history: the number of those dates, at most 20. is_gap: the judgement.
-    bar_blocks: the starts and ends of the blocks that the bars make.
+    expected: how many trades as many minutes had on the dates before, at the least; see `GapEvidence.judged`. longest:
+    the minutes of the longest empty run of those dates. history: the number of those dates, at most 20. is_gap: the
+    judgement. bar_blocks: the starts and ends of the blocks that the bars make.
     """
 
     start_ns: Integers
@@ -102,7 +102,7 @@ class GapEvidence:
     def judged(self, window: Window, *, with_quiet: bool = False) -> JudgedRuns:
         """Return the judged runs of the trading dates of a window. They do not depend on where in a date it begins.
 
-        with_quiet: whether `expected` is also of runs that are no gaps by their length alone; otherwise theirs is 0.
+        with_quiet: compute `expected` also for runs that are too short to be gaps; otherwise theirs is 0.
         """
         activity = self.activity(window)
         runs = self._open_to_doubt(activity)

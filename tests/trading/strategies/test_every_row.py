@@ -46,8 +46,8 @@ def trades_of(store: CsvStore, prices: Mapping[Any, float], symbol: str = SYMBOL
     store.append(Append(TRADES, symbol, batch_of(TRADES, rows), "test"))
 
 
-def run(path: Path, inputs: BacktestInputs, decide: Decide, on_timer: Decide | None = None) -> list[Event]:
-    """Run a strategy that decides by each bar and its number, from 1 on; return its events."""
+def run(path: Path, inputs: BacktestInputs, decide: Decide) -> list[Event]:
+    """Run a strategy that decides by each bar and its number, from 1 on; return its events. A timer buys a unit for each bar."""
 
     class Tested(Strategy):
         name = "tested"
@@ -58,8 +58,7 @@ def run(path: Path, inputs: BacktestInputs, decide: Decide, on_timer: Decide | N
             decide(self, bar, self.number)
 
         def on_timer(self, now_ns: int) -> None:
-            assert on_timer is not None
-            on_timer(self, self.broker.bars(SYMBOL, 1)[0], now_ns)
+            self.buy(SYMBOL, Decimal(len(self.broker.bars(SYMBOL, 100))))
 
     events: list[Event] = []
     with mock.patch.dict(catalogue.SHIPPED, {"tested": Tested}):
@@ -86,10 +85,7 @@ def test_a_timer_without_an_order_sees_no_later_bar(tmp_path: Path):
         if number == 2:
             strategy.broker.wake(bar.end_ns + 30 * SECOND_NS)
 
-    def wake(strategy: Strategy, bar: Bar, _: int) -> None:
-        strategy.buy(SYMBOL, Decimal(len(strategy.broker.bars(SYMBOL, 100))))
-
-    events = run(tmp_path, inputs_of("tested", SYMBOL, minutes=10), decide, wake)
+    events = run(tmp_path, inputs_of("tested", SYMBOL, minutes=10), decide)
     assert [int(each.order.quantity) for each in of_type(events, OrderAccepted)] == [2]
 
 
