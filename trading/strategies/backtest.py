@@ -11,15 +11,16 @@ import msgspec
 
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.instruments import Instrument
+from store.protocol import NO_COMMIT
 from store.reading import Reader
 from store.rows.knowledge import Knowledge
-from store.timestamps import DAY_NS, EARLIEST_NS
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.due import can_be_valued, value_at_end
 from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingStarted, Transferred
 from trading.core.matching import Record
-from trading.core.rows import Quote
+from trading.core.rows import CorporateAction, Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
 from trading.core.valuation import equity_of
 from trading.engine.clock import DataClock
@@ -135,6 +136,8 @@ class Backtest:
         self._market = _market_of(inputs, reader)
         self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
         self._floor = Floor(self._desk, self._clock, self._market)
+        for action in _early_actions(inputs, reader, self._market):
+            self._floor.know(action)
         with _own_failures(inputs.strategy):
             self._host = StrategyHost(
                 account=ACCOUNT,
@@ -315,8 +318,7 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
         for dataset, symbol in market.logs_of_orders(each, inputs.currency)
     }
     symbols = sorted({symbol for _, symbol in logs})
-    # The first orders are checked at prices from before the period.
-    begin_ns = max(inputs.start_ns - _PRICES_BEFORE_NS, EARLIEST_NS)
+    begin_ns = _begin_ns(inputs)
     bars_until_ns = {symbol: market.bars_until_ns(symbol) for symbol in symbols}
     logs |= {(BARS.name, symbol) for symbol in inputs.symbols if bars_until_ns[symbol] > begin_ns}
     datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
@@ -324,6 +326,25 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     instruments = {symbol: market.instrument(symbol) for symbol in symbols}
     tape = Tape(replay, instruments, logs, bars_until_ns)
     return TapeMarket(reader.store, terms_of, as_of_ns=inputs.as_of_ns, tape=tape)
+
+
+def _begin_ns(inputs: BacktestInputs) -> int:
+    """Return from when on rows are read: the first orders are checked at prices from before the period."""
+    return max(inputs.start_ns - _PRICES_BEFORE_NS, EARLIEST_NS)
+
+
+def _early_actions(inputs: BacktestInputs, reader: Reader, market: TapeMarket) -> Iterator[CorporateAction]:
+    """Yield the actions that take effect before the time at which the replay knows them.
+
+    They were imported, so they are known at their event time, midnight UTC of their trading date. In Sydney it has begun by then.
+    """
+    tape, end_ns = market.tape, min(inputs.end_ns + DAY_NS, LATEST_NS)
+    symbols = [each for each in tape.instruments if market.head(CORPORATE_ACTIONS, each) != NO_COMMIT]
+    replay = reader.replay(symbols, _begin_ns(inputs), end_ns, CORPORATE_ACTIONS.name, as_of=inputs.as_of_ns)
+    actions = Tape(replay, tape.instruments, tape.logs, tape.bars_until_ns)
+    while (row := actions.next({}, end_ns)) is not None:
+        if isinstance(row, CorporateAction) and row.effective_ns < row.known_ns == row.ref.timestamp_ns:
+            yield row
 
 
 def _bars_of(
