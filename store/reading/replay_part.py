@@ -116,7 +116,7 @@ class LogRows(Columns):
     def stored_name(self, row: int) -> StoredName:
         """Return what names a row or a correction in its log. It is looked up in the store."""
         find = self._log.stored_name if self.change[row] == ROW else self._log.correction_name
-        return find(int(self.commit[row]), int(self.time_ns[row]), int(self.arrival[row]))
+        return find(self.commit.item(row), self.time_ns.item(row), self.arrival.item(row))
 
     def target(self, row: int) -> StoredName:
         """Return what names the row that a correction changes; of a row as it came its own name."""

@@ -71,6 +71,8 @@ class LogPart:
 
     def first(self, begin: int, end: int, band: Band) -> int | None:
         """Return the first of the rows [begin, end) that may matter; None if none does."""
+        if begin < end and band is EVERY_ROW and self._is_plain:
+            return begin
         count = _FIRST_ROWS
         low, high = self._lows_and_highs
         if begin < end and (low[begin] <= band.low or high[begin] >= band.high):
@@ -94,7 +96,7 @@ class LogPart:
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
-        row, ref = int(self._row[index]), self._stored_ref(index)
+        row, ref = self._row.item(index), self._stored_ref(index)
         change = self._change[row]
         if change == ROW:
             value = self._value(index, ref)
@@ -117,7 +119,7 @@ class LogPart:
         """Return the price of a trade or a stored bar."""
         if self._priced is not None and self._priced[0] == index:
             return self._priced[1]
-        row, ref = int(self._row[index]), self._stored_ref(index)
+        row, ref = self._row.item(index), self._stored_ref(index)
         if self.dataset == TRADES.name:
             return RowPrice(ref, price_of(self._rows["price"][row]), ref.timestamp_ns)
         return RowPrice(ref, price_of(self._rows["close"][row]), int(self._ends_ns[index]))
@@ -131,7 +133,7 @@ class LogPart:
         return [*self._last_prices_before, *prices][-ROWS_WITH_DIGITS:]
 
     def _stored_ref(self, index: int) -> RowRef:
-        row = int(self._row[index])
+        row = self._row.item(index)
         return self._ref(self._rows.stored_name(row), row)
 
     def _ref(self, name: StoredName, row: int) -> RowRef:
@@ -140,21 +142,21 @@ class LogPart:
             symbol=self.symbol,
             commit=name.commit,
             ordinal=name.ordinal,
-            timestamp_ns=int(self._rows.time_ns[row]),
+            timestamp_ns=self._rows.time_ns.item(row),
         )
 
     def _value(self, index: int, ref: RowRef) -> StoredRow:
-        row = int(self._row[index])
-        cells = [(_value_in(column[row]),) for column in self._value_columns]
+        row = self._row.item(index)
+        cells = [(_value_in(column.item(row)),) for column in self._value_columns]
         if self.dataset == BARS.name:
-            cells.append((int(self._ends_ns[index]),))
+            cells.append((self._ends_ns.item(index),))
         values = values_of(
             self.dataset,
             self._instrument,
             (ref,),
             cells,
-            known_ns=(int(self._known_ns[index]),),
-            is_eligible=(bool(self.is_eligible[index]),),
+            known_ns=(self._known_ns.item(index),),
+            is_eligible=(self.is_eligible.item(index),),
         )
         return next(values)
 
@@ -251,7 +253,7 @@ class LogPart:
 
 def _value_in(cell: Any) -> Any:
     """Return what a column has in a row; None for a null."""
-    return (None if isnan(cell) else float(cell)) if isinstance(cell, float) else cell
+    return None if isinstance(cell, float) and isnan(cell) else cell
 
 
 @dataclass(slots=True)
