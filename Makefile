@@ -42,7 +42,7 @@ run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
 # Many processes share compiled modules: so bytecode is written, whatever the environment says.
-run test test-system test-servers soak screenshots: export PYTHONDONTWRITEBYTECODE =
+run test test-system test-servers soak screenshots bench: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"

@@ -132,6 +132,11 @@ def main(method: str, file: str, cores: list[str]) -> None:
         import django  # noqa: PLC0415
 
         django.setup()
+        # Their imports do not count, as those of pyarrow.
+        import jobs.uploads.importing  # noqa: F401, PLC0415
+        from trades.stores import market_store  # noqa: PLC0415
+
+        market_store()
     started = time.perf_counter()
     rows = methods[method](Path(file))
     seconds = time.perf_counter() - started
