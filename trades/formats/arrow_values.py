@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
@@ -32,6 +33,8 @@ _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 # Valid texts are at most this long. A longer one in a dictionary could be repeated in every row.
 _LONGEST_TEXT = WORDS_LIMIT * (ID_LENGTH + 1)
 _TOO_LONG = " "
+# Their integers are stored as texts.
+_OF_INTEGERS = (ColumnForm.ID, ColumnForm.MEMBER)
 
 
 class _OfAnotherType(TypeError):
@@ -83,30 +86,31 @@ def _decoded(values: pa.Array, texts: TextBudget) -> pa.Array:
     if not types.is_dictionary(values.type):
         words = values.flatten() if types.is_list(values.type) or types.is_large_list(values.type) else values
         if types.is_string_view(words.type):
-            texts.take(_view_bytes(words))
+            texts.take(int(view_lengths(words).sum(dtype=np.int64)))
         return values
     dictionary = values.dictionary
     if types.is_string_view(dictionary.type):
-        texts.take(_view_bytes(dictionary))
-    if _is_text(dictionary.type):
+        texts.take(int(view_lengths(dictionary).sum(dtype=np.int64)))
+    if is_text(dictionary.type):
         dictionary = dictionary.cast(pa.large_string())
         is_long = pc.greater(pc.binary_length(dictionary), _LONGEST_TEXT)
         dictionary = pc.if_else(is_long, _TOO_LONG, dictionary)
         texts.take(pc.sum(pc.binary_length(dictionary).take(values.indices)).as_py() or 0)
-    elif not types.is_primitive(dictionary.type):
+    elif not (types.is_primitive(dictionary.type) or types.is_decimal(dictionary.type)):
         return pa.array([None] * len(values), pa.binary())  # binary fits no column
     return dictionary.take(values.indices)
 
 
-def _view_bytes(texts: pa.Array) -> int:
-    """Return the bytes of all texts of a string view, whose elements begin with their lengths in four bytes."""
+def view_lengths(texts: pa.Array) -> npt.NDArray[np.int32]:
+    """Return the bytes of each text of a string view but for nulls. Its elements begin with them."""
     elements = np.frombuffer(texts.buffers()[1], np.int32).reshape(-1, 4)
-    lengths = elements[texts.offset : texts.offset + len(texts), 0]
-    return int(lengths[texts.is_valid().to_numpy(zero_copy_only=False)].sum(dtype=np.int64))
+    is_valid = texts.is_valid().to_numpy(zero_copy_only=False)
+    lengths: npt.NDArray[np.int32] = elements[texts.offset : texts.offset + len(texts), 0][is_valid]
+    return lengths
 
 
 def _times(column: Column, values: pa.Array) -> TypedColumn:
-    if _is_text(values.type):
+    if is_text(values.type):
         return parse_time_column(column, values.cast(pa.string()))
     return _instants(values)
 
@@ -144,17 +148,17 @@ def _numbers(_column: Column, values: pa.Array) -> TypedColumn:
         too_large = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
         faults = [(NUMBER_OUT_OF_RANGE, too_large)] if too_large.any() else []
         numbers = values.cast(pa.float64(), safe=False)
-    elif types.is_floating(values.type) or types.is_decimal(values.type):
-        numbers = values.cast(pa.float64())
+    elif _has_fractions(values.type):
+        numbers = _floats(values)
     else:
         raise _OfAnotherType
     return TypedColumn(number_column(numbers), faults)
 
 
 def _integers(column: Column, values: pa.Array) -> TypedColumn:
-    """Cast integers, and floats with integer values: pandas stores integers with gaps as floats."""
-    if types.is_floating(values.type):
-        wide = values.cast(pa.float64())
+    """Cast integers, and other numbers with integer values: pandas stores integers with gaps as floats."""
+    if _has_fractions(values.type):
+        wide = _floats(values)
         fits = pc.and_(pc.equal(pc.floor(wide), wide), pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
     elif types.is_integer(values.type):
         wide = values
@@ -166,6 +170,15 @@ def _integers(column: Column, values: pa.Array) -> TypedColumn:
         for index in np.flatnonzero(pc.invert(fits).fill_null(False))[:ERRORS_LIMIT]
     }
     return TypedColumn(pc.if_else(fits, wide, None).cast(pa.int64()), fault_masks(len(values), faults))
+
+
+def _has_fractions(arrow_type: pa.DataType) -> bool:
+    return bool(types.is_floating(arrow_type) or types.is_decimal(arrow_type))
+
+
+def _floats(values: pa.Array) -> pa.Array:
+    """Cast floats and decimals, each to the nearest number. Arrow's own cast of decimals misses it."""
+    return (values.cast(pa.string()) if types.is_decimal(values.type) else values).cast(pa.float64())
 
 
 def _integer(number: float) -> float:
@@ -189,17 +202,17 @@ def _at_most_exact(values: pa.Array) -> pa.Array:
 
 
 def _texts(column: Column, values: pa.Array) -> TypedColumn:
-    if _is_text(values.type):
+    if is_text(values.type):
         texts = values.cast(pa.string())
         if column.form is ColumnForm.WORDS:
             texts = pc.if_else(pc.equal(texts, ""), None, texts)
         return TypedColumn(texts)
-    if column.form is ColumnForm.ID and types.is_integer(values.type):
+    if column.form in _OF_INTEGERS and types.is_integer(values.type):
         counts = _integers(column, values)
         negative = pc.less(counts.values, 0).fill_null(False).to_numpy(zero_copy_only=False)
         return TypedColumn(counts.values.cast(pa.string()), [*counts.faults, (COUNT_OUT_OF_RANGE, negative)])
     is_list = types.is_list(values.type) or types.is_large_list(values.type)
-    if column.form is ColumnForm.WORDS and is_list and _is_text(values.type.value_type):
+    if column.form is ColumnForm.WORDS and is_list and is_word(values.type.value_type):
         return _joined(column, values)
     raise _OfAnotherType
 
@@ -221,7 +234,12 @@ def _joined(column: Column, lists: pa.Array) -> TypedColumn:
     return TypedColumn(pc.if_else(is_empty, None, texts), fault_masks(len(lists), faults))
 
 
-def _is_text(arrow_type: pa.DataType) -> bool:
+def is_word(arrow_type: pa.DataType) -> bool:
+    """Return whether words of a list may have the type; if all lists are empty, Arrow gives them the type null."""
+    return is_text(arrow_type) or types.is_null(arrow_type)
+
+
+def is_text(arrow_type: pa.DataType) -> bool:
     checks = (types.is_string, types.is_large_string, types.is_string_view)
     return any(check(arrow_type) for check in checks)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from store.arrow_messages import is_compressed
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
+from trades.formats.arrow_values import is_text, is_word, view_lengths
 from trades.imports.blocks import FilePiece, check_names
 from trades.imports.csv_file import damage_refused, uncompressed
 
@@ -67,7 +69,8 @@ class ParquetFile(RecordFile):
         check_names(path, self.names)
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
-        row, texts = 0, [name for name in names if _is_text(self.schema.field(name).type)]
+        kinds = {name: self.schema.field(name).type for name in names}
+        row, texts = 0, [name for name in names if _is_text(kinds[name]) and not _is_view(kinds[name])]
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
             self._check_groups(file.metadata, names)
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
@@ -99,10 +102,23 @@ def _most_bytes(column: pq.ColumnChunkMetaData) -> int:
 def _check_texts(path: Path, batch: pa.RecordBatch) -> None:
     """Raise `ImportRefused` for a column of which a few bytes repeat long texts."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        size = 0
         if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
-            longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-            if longest * len(column) > TEXT_BYTES_LIMIT:
-                raise ImportRefused(f"{path}: a text of {name} has {longest:,} bytes")
+            size = len(column) * int(_lengths(column.dictionary).max(initial=0))
+        elif _is_view(column.type):
+            size = int(_lengths(column).sum(dtype=np.int64))
+        if size > TEXT_BYTES_LIMIT:
+            raise ImportRefused(
+                f"{path}: the texts of {name} may take {size:,} bytes in {len(column):,} rows"
+            )
+
+
+def _lengths(texts: pa.Array) -> npt.NDArray[Any]:
+    """Return the bytes of each text that is no null."""
+    if _is_view(texts.type):
+        return view_lengths(texts)
+    lengths: npt.NDArray[Any] = pc.binary_length(texts.drop_null()).to_numpy()
+    return lengths
 
 
 class IpcFile(RecordFile):
@@ -141,11 +157,13 @@ class IpcFile(RecordFile):
         """Return the type as which a column is read. Raises `ImportRefused` for types whose values may share bytes."""
         kind = self.schema.field(name).type
         value = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if _is_text(value):
+        # Arrow cannot take views out of a dictionary.
+        if _is_text(value) and not (value is not kind and _is_view(value)):
             return pa.string()
-        if pa.types.is_primitive(value) or pa.types.is_null(value):
+        if pa.types.is_primitive(value) or pa.types.is_decimal(value) or pa.types.is_null(value):
             return value
-        if pa.types.is_list(kind) and _is_text(kind.value_type):
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+        if is_list and is_word(kind.value_type) and not _is_view(kind.value_type):
             return kind
         raise ImportRefused(f"{self.path}: {name} is of the type {kind}; write texts, numbers or times")
 
@@ -270,8 +288,12 @@ class AlpacaJsonFile(RecordFile):
 
 
 def _is_text(data_type: pa.DataType) -> bool:
-    is_string = pa.types.is_string(data_type) or pa.types.is_large_string(data_type)
-    return bool(is_string or pa.types.is_binary(data_type))
+    return is_text(data_type) or bool(pa.types.is_binary(data_type))
+
+
+def _is_view(data_type: pa.DataType) -> bool:
+    """Return whether several texts of a type may share their bytes."""
+    return bool(pa.types.is_string_view(data_type))
 
 
 _FLOAT, _COUNT, _TEXT = pa.float64(), pa.int64(), pa.string()

@@ -138,6 +138,26 @@ def test_whole_floats_and_nulls_of_pandas_are_counts():
     assert errors(table(sequence=pa.array([1.5, 2.0]))) == [("trades[0].sequence", "invalid_type")]
 
 
+@pytest.mark.parametrize("scale", [0, 2, 4, 8])
+@pytest.mark.parametrize("is_encoded", [False, True], ids=["plain", "dictionary"])
+def test_decimals_are_the_nearest_numbers(scale: int, is_encoded: bool):
+    some = random.Random(scale)
+    texts = [f"{some.uniform(0.01, 90_000):.{scale}f}" for _ in range(2_000)]
+    price = pa.array([Decimal(text) + 1 for text in texts], pa.decimal128(18, scale))
+    sent = pa.table(
+        {
+            "timestamp": pa.array([NOON] * len(price)),
+            "symbol": ["AAPL"] * len(price),
+            "price": price.dictionary_encode() if is_encoded else price,
+            "volume": [1.0] * len(price),
+            "sequence": pa.array([Decimal(each) for each in range(len(price))], pa.decimal128(9, 2)),
+        }
+    )
+    found = rows(sent)
+    assert found["price"] == [float(Decimal(text) + 1) for text in texts]
+    assert found["sequence"] == [*range(len(price))]
+
+
 def test_ids_may_be_integers_and_conditions_joined_texts():
     found = rows(table(trade_id=pa.array([7, None], pa.uint8()), conditions=pa.array(["a;b", ""])))
     assert (found["trade_id"], found["conditions"]) == (["7", None], ["a;b", None])
@@ -151,6 +171,10 @@ def test_ids_may_be_integers_and_conditions_joined_texts():
 def test_conditions_may_be_lists_of_any_kind_of_text(kind):
     found = rows(table(conditions=pa.array([["a", "b"], []], kind)))
     assert found["conditions"] == ["a;b", None]
+
+
+def test_lists_without_any_word_are_no_conditions():
+    assert rows(table(conditions=pa.array([[], []])))["conditions"] == [None, None]
 
 
 @pytest.mark.parametrize(

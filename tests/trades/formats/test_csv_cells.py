@@ -49,6 +49,13 @@ def test_a_row_of_too_many_cells_names_its_line(api: Api):
     assert "line 5: Expected 5 columns, got 6" in message
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r"])
+def test_the_last_cell_may_be_empty_after_one_in_quotation_marks(end: bytes):
+    body = HEADER + GOOD.replace(b",100,\n", b',"100",') + end
+    (row,) = READERS["text/csv"](body, BatchOptions()).rows.to_pylist()
+    assert (row["volume"], row["trade_id"]) == (100.0, None)
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_empty_lines_and_line_ends_in_quoted_cells_count(end: bytes):
     body = (b"\xef\xbb\xbf" + HEADER + b"\n" + GOOD + QUOTED + b"\n\n" + QUOTED + GOOD).replace(b"\n", end)

@@ -48,7 +48,7 @@ WRONG_VALUES: dict[ColumnKind, list[Any]] = {
     ColumnKind.TIME: ["1899-12-31T23:59:59Z", "2201-01-01T00:00:00Z"],
     ColumnKind.NUMBER: [-1.0, -5e-324, 2.0**53 + 2, 1e300],
     ColumnKind.INTEGER: [-1, 2**53 + 1, 2**63 - 1],
-    ColumnKind.TEXT: ["a b", "\u202e", "x" * 65, "caf\u00e9", "\x7f"],
+    ColumnKind.TEXT: ["a  b", "\u202e", "x" * 65, "caf\u00e9", "\x7f"],
 }
 
 

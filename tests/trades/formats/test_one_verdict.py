@@ -169,6 +169,7 @@ CASES = {
     (ColumnKind.TEXT, ColumnForm.ID): [*PLAIN, *IDS],
     (ColumnKind.TEXT, ColumnForm.WORDS): LISTS,
     (ColumnKind.TEXT, ColumnForm.SYMBOL): [*SYMBOLS, *NO_STRINGS],
+    (ColumnKind.TEXT, ColumnForm.MEMBER): [*SYMBOLS, *IDS],
     (ColumnKind.TEXT, ColumnForm.CURRENCY): [*CURRENCIES, *NO_STRINGS],
     (ColumnKind.TEXT, ColumnForm.RESOLUTION): [*RESOLUTIONS, *NO_STRINGS],
 }

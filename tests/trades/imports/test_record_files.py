@@ -1,8 +1,10 @@
 """Files of NDJSON and Arrow: what is read, and what is refused before it takes memory."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -77,16 +79,45 @@ def test_both_formats_of_arrow_are_read(store_path: Path, tmp_path: Path, is_fil
     }
 
 
+@pytest.mark.parametrize("texts", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_types_of_other_programs_are_read(store_path: Path, tmp_path: Path, texts: pa.DataType):
+    """Polars writes views and large lists, databases write decimals."""
+    exchange = pa.array(["N", None], texts)
+    price = pa.array([Decimal("69927.3899"), Decimal("1.5")], pa.decimal128(18, 4))
+    conditions = pa.array([["@", "T"], []], pa.large_list(pa.large_string()))
+    path = arrow(
+        tmp_path / "A.arrow", pa.table(columns(price=price, exchange=exchange, conditions=conditions))
+    )
+    assert imported(path, tmp_path / "notes").stored == 2
+    found = stored("trades", "price", "exchange", "conditions")["A"]
+    assert [row[1:] for row in found] == [(69927.3899, "N", "@;T"), (1.5, None, None)]
+
+
 def bomb() -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array([0] * 60_000, pa.int32()), ["x" * 10_000])
+
+
+def views() -> pa.Array:
+    """Return 60,000 texts that share their bytes."""
+    element = np.array([10_000, int.from_bytes(b"xxxx", "little"), 0, 0], np.int32)
+    buffers = [None, pa.py_buffer(np.tile(element, 60_000).tobytes()), pa.py_buffer(b"x" * 10_000)]
+    return pa.Array.from_buffers(pa.string_view(), 60_000, buffers)
 
 
 @pytest.mark.parametrize(
     ("table", "options", "message"),
     [
         (columns(), {"compression": "lz4"}, "compressed"),
-        (columns(60_000, exchange=bomb()), {}, "a text of exchange has 10,000 bytes"),
-        (columns(exchange=pa.array(["N", "N"], pa.string_view())), {}, "exchange is of the type string_view"),
+        (
+            columns(60_000, exchange=bomb()),
+            {},
+            "the texts of exchange may take 600,000,000 bytes in 60,000 rows",
+        ),
+        (
+            columns(60_000, exchange=views()),
+            {},
+            "the texts of exchange may take 600,000,000 bytes in 60,000 rows",
+        ),
     ],
     ids=["compressed", "one long text", "views"],
 )
