@@ -20,9 +20,7 @@ from store.row_rules import (
     is_invalid_spin_off,
     is_invalid_split,
     is_misplaced_bar,
-    is_no_symbol,
 )
-from store.symbols import NO_SYMBOL, InvalidSymbol
 from store.tenors import TENOR_ALIASES, TENORS
 
 TIME, NUMBER, INTEGER, TEXT, BOOLEAN = ColumnKind
@@ -328,12 +326,13 @@ UNIVERSE_CHANGES = Dataset(
             required=True,
             help="The instant from which it holds: a date means its midnight; UTC without offset.",
         ),
-        Column("member", TEXT, required=True, help="The symbol that joins or leaves.", form=ColumnForm.ID),
+        Column(
+            "member", TEXT, required=True, help="The symbol that joins or leaves.", form=ColumnForm.MEMBER
+        ),
         Column("action", TEXT, required=True, help="Whether it joins or leaves.", choices=("add", "remove")),
     ),
     id_columns=("member", "timestamp"),
     partition=Partition.YEAR,
-    rules=(RowRule(InvalidSymbol.code, f"the member is no symbol: {NO_SYMBOL}", ("member",), is_no_symbol),),
     conflict=(
         "row_conflict",
         "a change of this member and instant is stored, or stands earlier in this batch, and is another",

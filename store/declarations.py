@@ -29,8 +29,8 @@ class ColumnForm(Enum):
     """The form of a value within its kind.
 
     DATE: a time that is midnight UTC. ID: a word, or an integer, which is stored as text. WORDS: a list of
-    words, stored as one text joined by `WORD_SEPARATOR`. SYMBOL: an instrument's symbol. CURRENCY: three of A-Z.
-    PLAIN: no special form; a text is one word.
+    words, stored as one text joined by `WORD_SEPARATOR`. SYMBOL: an instrument's symbol. MEMBER: the same, and an integer is
+    its digits. CURRENCY: three of A-Z. PLAIN: no special form; a text is one word.
     """
 
     PLAIN = "plain"
@@ -38,6 +38,7 @@ class ColumnForm(Enum):
     ID = "id"
     WORDS = "words"
     SYMBOL = "symbol"
+    MEMBER = "member"
     CURRENCY = "currency"
     RESOLUTION = "resolution"
 

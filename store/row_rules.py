@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from store.resolutions import Resolution
-from store.symbols import is_symbol
 from store.timestamps import DAY_NS, MINUTE_NS
 
 
@@ -96,11 +95,6 @@ def is_absurd_ratio(ratio: Any) -> Any:
 
 def is_beyond_one(rate: Any) -> Any:
     return (rate < -1) | (rate > 1)
-
-
-def is_no_symbol(member: Any) -> Any:
-    found = np.array([not is_symbol(each) for each in np.atleast_1d(member).tolist()], dtype=bool)
-    return found if np.ndim(member) else bool(found[0])
 
 
 def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:

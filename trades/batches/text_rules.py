@@ -127,7 +127,24 @@ class ChoiceRule(WordRule):
         return values
 
 
-class ResolutionRule(WordRule):
+class _SpelledRule(WordRule):
+    """A text of several spellings, stored in one. Subclasses' `convert` returns that."""
+
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
+        found = self.convert(value)
+        return found if isinstance(found, Fault) else None
+
+    def is_surely_valid(self, values: pa.Array) -> bool:
+        return False
+
+    def normalized(self, values: pa.Array) -> pa.Array:
+        encoded = values.dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        spelled = [text if isinstance(found := self.convert(text), Fault) else found for text in texts]
+        return values if spelled == texts else pa.array(spelled, values.type).take(encoded.indices)
+
+
+class ResolutionRule(_SpelledRule):
     """The name of a bar's resolution, stored as its canonical name."""
 
     _FAULT = Fault("invalid_choice", f"must be {RESOLUTION_RULE}")
@@ -144,20 +161,6 @@ class ResolutionRule(WordRule):
             return Resolution.of_bars(value).value
         except ValueError:
             return self._FAULT
-
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        found = self.convert(value)
-        return found if isinstance(found, Fault) else None
-
-    def is_surely_valid(self, values: pa.Array) -> bool:
-        return False
-
-    def normalized(self, values: pa.Array) -> pa.Array:
-        for name in values.unique().to_pylist():
-            canonical = name if name is None else self.convert(name)
-            if isinstance(canonical, str) and canonical != name:
-                values = pc.if_else(pc.equal(values, name), canonical, values)
-        return values
 
 
 class WordsRule(WordRule):
@@ -211,7 +214,7 @@ class CurrencyRule(WordRule):
         return False
 
 
-class SymbolRule(WordRule):
+class SymbolRule(_SpelledRule):
     """A symbol in any case, stored in capitals; `/` is stored as `-`."""
 
     def __init__(self, column: Column) -> None:
@@ -227,9 +230,18 @@ class SymbolRule(WordRule):
         except InvalidSymbol:
             return INVALID_SYMBOL
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        found = self.convert(value)
-        return found if isinstance(found, Fault) else None
 
-    def is_surely_valid(self, values: pa.Array) -> bool:
-        return False
+class MemberRule(SymbolRule):
+    """A symbol, or an integer, whose digits are one."""
+
+    type_message = IdRule.type_message
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self._id = IdRule(column)
+        self.faults = (self.invalid_type, COUNT_OUT_OF_RANGE, INVALID_SYMBOL)
+        self.schema = {"oneOf": [self.schema, IntegerRule(column).schema]}
+
+    def convert(self, value: object) -> Any:
+        found = self._id.convert(value)
+        return found if isinstance(found, Fault) else super().convert(found)

@@ -28,7 +28,11 @@ _TYPES: dict[ColumnKind, Any] = {
     ColumnKind.TEXT: str,
     ColumnKind.BOOLEAN: bool,
 }
-_FORMS: dict[ColumnForm, Any] = {ColumnForm.ID: str | Integer, ColumnForm.WORDS: list[str]}
+_FORMS: dict[ColumnForm, Any] = {
+    ColumnForm.ID: str | Integer,
+    ColumnForm.MEMBER: str | Integer,
+    ColumnForm.WORDS: list[str],
+}
 
 
 class _NoWord(ValueError):
@@ -184,7 +188,7 @@ def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
         return lambda values: pa.array(list(values), ARROW_TYPES[column.kind])
     if column.form is ColumnForm.WORDS:
         return _words
-    return _ids if column.form is ColumnForm.ID else _texts
+    return _ids if column.form in {ColumnForm.ID, ColumnForm.MEMBER} else _texts
 
 
 def _numbers(values: Iterable[float | None]) -> pa.Array:

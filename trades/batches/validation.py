@@ -18,6 +18,7 @@ from trades.batches.text_rules import (
     ChoiceRule,
     CurrencyRule,
     IdRule,
+    MemberRule,
     ResolutionRule,
     SymbolRule,
     WordRule,
@@ -48,6 +49,7 @@ _RULES: dict[tuple[ColumnKind, ColumnForm], type[ValueRule]] = {
     (ColumnKind.TEXT, ColumnForm.ID): IdRule,
     (ColumnKind.TEXT, ColumnForm.WORDS): WordsRule,
     (ColumnKind.TEXT, ColumnForm.SYMBOL): SymbolRule,
+    (ColumnKind.TEXT, ColumnForm.MEMBER): MemberRule,
     (ColumnKind.TEXT, ColumnForm.CURRENCY): CurrencyRule,
     (ColumnKind.TEXT, ColumnForm.RESOLUTION): ResolutionRule,
 }

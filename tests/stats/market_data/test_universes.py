@@ -55,6 +55,33 @@ def test_members_are_those_of_an_instant_as_far_as_known(api: Api, clock: Any):
     assert reader.members("SP500", as_of=before) == ["AAPL", "QRVO"]
 
 
+@pytest.mark.parametrize(("sent", "member"), [("hb", "HB"), ("eth/usd", "ETH-USD"), ("BRK B", "BRK B")])
+@pytest.mark.usefixtures("store_path")
+def test_a_member_is_a_symbol_in_any_spelling(api: Api, sent: str, member: str):
+    send(api, change("2024-01-02", sent, "add"))
+    path = "/api/v1/market-data/universes/SP500/members"
+    assert [row["member"] for row in answer(api.get(path))["members"]] == [member]
+    send(api, change("2024-02-02", member, "remove"))
+    assert answer(api.get(path))["members"] == []
+    assert answer(send(api, change("2024-01-02", member, "add")))["duplicates"] == 1
+
+
+@pytest.mark.usefixtures("store_path")
+def test_a_member_that_an_earlier_version_stored_in_small_letters_can_leave(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr("trades.batches.text_rules.SymbolRule.normalized", lambda _, values: values)
+        batch = b"timestamp,symbol,member,action\n2024-01-02,SP500,hb,add\n"
+        api.call("POST", "/api/v1/universe-changes/ingest", batch, content_type="text/csv")
+    send(api, change("2024-02-02", "HB", "remove"))
+    members = "/api/v1/market-data/universes/SP500/members"
+    assert answer(api.get(members, {"at": "2024-02-01"}))["members"] == [
+        {"member": "HB", "since": "2024-01-02T00:00:00Z"}
+    ]
+    assert answer(api.get(members))["members"] == []
+
+
 @pytest.mark.parametrize("member", ["@BIG", "a,b", "..", "A" * 33])
 def test_a_member_that_is_no_symbol_is_refused(api: Api, member: str):
     response = send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", member, "add"))
@@ -66,7 +93,7 @@ def test_a_member_that_is_no_symbol_is_refused(api: Api, member: str):
 
 def test_a_stored_member_that_is_no_symbol_has_no_rows(api: Api, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patched:
-        patched.setattr("store.row_rules.is_symbol", bool)
+        patched.setattr("trades.batches.text_rules.parse_symbol", str)
         send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", "@BIG", "add"))
         send(api, change("2024-01-02", "..", "add") | {"symbol": "ODD"})
     assert answer(api.ingest(trade(timestamp="2024-01-03T15:00:00Z")))["stored"] == 1
