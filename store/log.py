@@ -191,9 +191,10 @@ class Snapshot(ABC):
 
     @abstractmethod
     def row_bound(self, window: Window) -> int:
-        """Return an upper bound of the number of rows in the window.
+        """Return the number of rows in the window; of damaged rows an upper bound.
 
-        It is cheap for windows of any length: it may count rows that are cancelled or replaced.
+        It is the same whenever it is asked, and cheap: only where rows were cancelled or replaced, or came later, are
+        they looked at one by one.
         """
 
     @abstractmethod

@@ -191,9 +191,8 @@ def rows_backwards(
 class Coverage(NamedTuple):
     """A summary of a log's rows that are not cancelled.
 
-    first_ns, last_ns: the first and the last event time, nanoseconds UTC; None without rows. rows: the number
-    of rows; it may be too high only if derived files hold commits after `head` (see
-    `Snapshot.row_bound`). commits: the number of `head`, the newest commit that is counted.
+    first_ns, last_ns: the first and the last event time, nanoseconds UTC; None without rows. rows: their number; see
+    `Snapshot.row_bound`. commits: the number of `head`, the newest commit that is counted.
     """
 
     first_ns: int | None

@@ -79,11 +79,6 @@ class _Backwards:
         return Window(window.start_ns, part.start_ns)
 
 
-# If a window has more than this many rows of one source, they are counted without looking for cancelled and replaced
-# rows. The count is then too high.
-_COUNTED_ROWS = 1 << 17
-
-
 class RowFinder:
     """Finds windows of rows in one log, and counts its rows."""
 
@@ -203,16 +198,15 @@ def _is_inside(first_ns: int, last_ns: int, window: Window) -> bool:
 
 def _count_of_segment(mapped: MappedSegment, window: Window, commit: int) -> int:
     segment = mapped.segment
-    is_inside = _is_inside(segment.first_ns, segment.last_ns, window)
-    if segment.newest > commit:
-        return segment.rows if is_inside else _count(mapped, window, commit)
-    if is_inside:
+    has_later = segment.newest > commit
+    if _is_inside(segment.first_ns, segment.last_ns, window) and not has_later:
         return segment.standing
-    return _count(mapped, window, commit, all_stand=segment.standing == segment.rows)
+    all_stand = segment.standing == segment.rows and not has_later
+    return _count(mapped, window, commit, all_stand=all_stand)
 
 
 def _count(source: SortedRows, window: Window, commit: int, *, all_stand: bool = False) -> int:
     start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-    if all_stand or end - start > _COUNTED_ROWS:
+    if all_stand:
         return int(end - start)
     return int(np.count_nonzero(standing(source, start, end, commit)))
