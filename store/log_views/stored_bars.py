@@ -67,6 +67,14 @@ def parts_of_bar(maker: BarMaker, interval: Window) -> BarParts | None:
     return maker.parts_of_bar(interval) if isinstance(maker, _WithStoredBars) else None
 
 
+def marked_bars(maker: BarMaker, window: Window) -> tuple[Bars, Mask]:
+    """Return a window's bars, and whether each has a stored part. maker: see `parts_of_bar`."""
+    if isinstance(maker, _WithStoredBars):
+        return maker.marked_bars(window)
+    bars = maker.bars(window)
+    return bars, np.zeros(len(bars), np.bool_)
+
+
 def with_stored_bars(of_trades: Callable[[BarGrid], BarMaker], stored: StoredRows, grid: BarGrid) -> BarMaker:
     """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars.
 

@@ -13,7 +13,7 @@ from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_in_memory, part_over_gaps
 from stats.market_data.rows import Rows
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.arrays import Floats, Integers
+from store.arrays import Floats, Integers, Mask, is_among
 from store.bar_policies import BarPolicy
 from store.bars.adjustment import AdjustmentRules
 from store.bars.bars import Bars
@@ -22,7 +22,7 @@ from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bar
 from store.log_views.bar_grid import BarGrid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import stored_bars_window
+from store.log_views.stored_bars import marked_bars, stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.timestamps import format_timestamp
@@ -117,7 +117,7 @@ class BarRowReader:
         return part_over_gaps(logs, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        bars = self._maker.bars(window)
+        bars, is_stored = self._marked_bars(window)
         values = {
             "timestamp": bars.time_ns,
             "open": bars.open,
@@ -125,15 +125,23 @@ class BarRowReader:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
-            **({} if self.is_plain else self._derived(bars, window)),
+            **({} if self.is_plain else self._derived(bars, is_stored, window)),
         }
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
-    def _derived(self, bars: Bars, window: Window) -> dict[str, Any]:
+    def _marked_bars(self, window: Window) -> tuple[Bars, Mask]:
+        """Return the window's bars, and whether each has a stored part."""
+        if self.inputs.rules is None or self.inputs.stored_bars.is_empty:
+            return marked_bars(self._maker, window)
+        bars, is_stored = marked_bars(self.inputs.unadjusted(self.grid), window)
+        adjusted = self._maker.bars(window)
+        return adjusted, is_among(adjusted.time_ns, bars.time_ns[is_stored])
+
+    def _derived(self, bars: Bars, is_stored: Mask, window: Window) -> dict[str, Any]:
         """Return the columns beyond times, prices and volumes."""
         ends_ns, dates = self.grid.ends_and_dates(bars.time_ns, window)
         values = {
-            "vwap": self._vwap(bars),
+            "vwap": self._vwap(bars, is_stored),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
             "date": dates,
         }
@@ -141,9 +149,9 @@ class BarRowReader:
             values["final"] = self.final_bars.mask(bars.time_ns, ends_ns)
         return values
 
-    def _vwap(self, bars: Bars) -> Floats:
+    def _vwap(self, bars: Bars, is_stored: Mask) -> Floats:
         vwap = vwap_of(bars, every_print=self.inputs.policy.counts_every_print)
-        return vwap if self.inputs.stored_bars.is_empty else _as_stored(vwap, bars)
+        return np.where(is_stored, _as_stored(vwap, bars), vwap) if is_stored.any() else vwap
 
     def total_estimate(self) -> int:
         trades, stored_bars = self.inputs.trades, self.inputs.stored_bars

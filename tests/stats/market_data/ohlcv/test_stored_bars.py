@@ -90,6 +90,19 @@ def test_an_imported_bar_never_hides_one_made_from_trades(listed, resolution):
     assert (bar["close"], bar["volume"], bar["trade_count"], bar["vwap"]) == (7, 3, 1, 7)
 
 
+@pytest.mark.parametrize("adjustment", ["raw", "all"])
+def test_an_imported_bar_changes_no_vwap_of_trades(api: Api, adjustment: str):
+    """The number of 15 digits beside this quotient gives the same notional."""
+    trades(api, ("2024-11-27T15:00:10", 97.27, 20), ("2024-11-27T15:00:20", 109.44, 20))
+    before = get(api, **HOUR, adjustment=adjustment)
+    assert before[0]["vwap"] == (97.27 * 20 + 109.44 * 20) / 40 != 103.355
+    put(api, stored("1h", "2024-11-27T17:00:00", 1, 2))
+    put(api, stored("1m", "2024-11-27T15:01:00", 1, 2, 40) | {"vwap": 103.355})
+    found = get(api, **HOUR, adjustment=adjustment)
+    assert found[:-1] == before
+    assert found[-1]["vwap"] == 103.355
+
+
 @pytest.mark.parametrize("policy", ["all", "us_equities"])
 def test_an_imported_vwap_and_trade_count_come_out_as_they_went_in(api: Api, policy):
     market_store().set_instrument(Instrument("AAPL", bar_policy=policy))
