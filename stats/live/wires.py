@@ -84,9 +84,13 @@ class OwnWire:
         operation = document.get("op") if isinstance(document, dict) else None
         if not isinstance(document, dict) or not isinstance(operation, str) or operation not in _MEMBERS:
             raise UnknownOperation(f"op is one of {', '.join(_MEMBERS)}")
-        unknown = document.keys() - _MEMBERS[operation] - {"op", "id"}
-        if unknown or not _is_id(document.get("id")):
-            raise UnknownOperation(f"{operation} has the members {', '.join(sorted(_MEMBERS[operation]))}")
+        members = _MEMBERS[operation] | {"id"}
+        if document.keys() - members - {"op"}:
+            raise UnknownOperation(f"{operation} has the members {', '.join(sorted(members))}")
+        if not _is_id(document.get("id")):
+            raise UnknownOperation(
+                f"id is a text of at most {_LONGEST_ID} characters, or an integer of at most 2^53"
+            )
         return document
 
     def document_frame(self, document: Mapping[str, Any]) -> bytes:

@@ -281,6 +281,7 @@ def test_a_refused_connection_leaves_one_record(installation: Installation) -> N
         '{"op":["ping"]}',
         '{"op":"ping","id":18446744073709551616}',
         '{"op":"ping","id":true}',
+        '{"op":"ping","at":1}',
     ],
 )
 def test_a_message_that_is_none_ends_the_connection(installation: Installation, message: str) -> None:
@@ -290,4 +291,6 @@ def test_a_message_that_is_none_ends_the_connection(installation: Installation, 
         talk.socket.send(message)
         ended = talk.ended()
     assert (ended.code, ended.closing["code"]) == (4400, "malformed_message")
-    assert ended.closing["message"].startswith(("op is one of", "ping has the members", "the body"))
+    assert ended.closing["message"].startswith(
+        ("op is one of", "ping has the members id", "id is a text", "the body")
+    )
