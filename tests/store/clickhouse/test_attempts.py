@@ -94,7 +94,7 @@ def test_what_a_failed_attempt_inserted_is_removed_later(cluster_store, cluster_
         other.close()
         assert eventually(partial(has, number - 2))
     assert long_ago not in cluster_store.catalogue.state(TRADES, SYMBOL).attempts
-    assert len(stored(cluster_store)) == 3
+    assert eventually(lambda: len(stored(cluster_store)) == 3)
 
 
 def test_a_check_finds_rows_that_no_commit_stored(cluster_store):
