@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,10 @@ class LinesFile(RecordFile):
     def _row(self, text: bytes, line: int) -> dict[str, Any]:
         """Decode a line that may be wrong. This takes several times as long as `decode_lines`."""
         try:
-            json.loads(text, object_pairs_hook=_object)
+            row = json.loads(text, object_pairs_hook=_object)
+            if isinstance(row, dict) and any(value in _BEYOND for value in row.values()):
+                # A number beyond every float is JSON: its row is wrong, not the file.
+                return row
             return _OBJECTS.decode(text)
         except _NOT_JSON as error:
             raise ImportRefused(
@@ -228,6 +232,7 @@ class LinesFile(RecordFile):
 
 _OBJECTS = msgspec.json.Decoder(dict[str, Any])
 _NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
+_BEYOND = (inf, -inf)
 
 
 def _has_distinct_keys(text: bytes, rows: list[dict[str, Any]]) -> bool:

@@ -40,6 +40,15 @@ def test_lines_may_mix_whole_numbers_and_fractions_and_have_lists(store_path: Pa
     assert [row[1:] for row in stored("trades", "price", "conditions")["A"]] == [(1.0, "@;T"), (1.5, None)]
 
 
+@pytest.mark.parametrize("number", [b"1e400", b"-1e999"])
+def test_a_number_beyond_every_float_is_a_wrong_row(store_path: Path, tmp_path: Path, number: bytes):
+    path = tmp_path / "A.ndjson"
+    path.write_bytes(LINE + b"}\n" + LINE.replace(b": 1,", b": " + number + b",") + b"}\n")
+    found = imported(path, tmp_path / "notes", skip_bad=True)
+    assert (found.stored, found.counts.bad) == (1, 1)
+    assert ["line 2, price: must be a finite number" in str(each) for each in found.examples] == [True]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
