@@ -6,6 +6,7 @@ An option is taken where the file can mean nothing else, or little else; where i
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -36,11 +37,12 @@ _DATES = (
 )  # fmt: skip
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
 _FORMATS = (*_DATES, *map("".join, product(_DATES, (" ", ", ", "T", ";"), _CLOCKS)))
+# Its year, month and day tell apart the formats that have them in another order.
+_EXAMPLE = datetime(2004, 2, 3, 4, 5, 6, 789_000)  # noqa: DTZ001 a local time
 # So many texts are tried by all formats, at some 13 ms each, until a text fits one.
 _MOST_MISSES = 20
-# Volumes that may be thousands, in files that by their dates or delimiter may be written with decimal commas.
+# Numbers that may be thousands, in files that by their dates or delimiter may be written with decimal commas.
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}[.][0-9]{3}")
-_SIZES = ("volume", "bid_size", "ask_size")
 _POINTED_DATE = re.compile(r"\s*[0-9]{1,2}[.][0-9]{1,2}[.][0-9]{2}")
 _OFFSET = re.compile(r" ?(GMT)?([+-][0-9]{2}:?[0-9]{2}|Z)$")
 # Numbers, without sign and currency, of which the decimal mark is certain, and those that need to be told it.
@@ -137,7 +139,7 @@ def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> R
     marks = [mark for mark, pattern in _MARKS.items() if any(map(pattern.fullmatch, bare_cells))]
     marked = [cell for some in cells.values() for cell in some if _IS_MARKED.fullmatch(cell)]
     if not marks and not options.vendor and _may_have_decimal_commas(options, layout, rows):
-        marked += [cell for name in _SIZES for cell in cells.get(name, ()) if _THOUSANDS.fullmatch(cell)]
+        marked += filter(_THOUSANDS.fullmatch, distinct)
     if not marked or len(marks) > 1:
         return options
     if not marks:
@@ -159,24 +161,23 @@ def _may_have_decimal_commas(options: ReadOptions, layout: FileLayout, rows: pa.
 
 def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None) -> ReadOptions:
     texts = times.unique()
-    _, others = parse_instants(texts, replace(options, zone="UTC"), is_event=False, limit=None)
+    _, unread = parse_instants(texts, replace(options, zone="UTC"), is_event=False, limit=None)
     formats: Sequence[str] = _FORMATS
     fitted, misses = "", 0
     for text in (
-        _OFFSET.sub("", each.strip()) for each in texts.take(pa.array(others, pa.int64())).to_pylist()
+        _OFFSET.sub("", each.strip()) for each in texts.take(pa.array(unread, pa.int64())).to_pylist()
     ):
         if fitting := [each for each in formats if local_time(text, each)]:
             formats, fitted = fitting, text
         elif not fitted and (misses := misses + 1) == _MOST_MISSES:
             break
-    readings = {local_time(fitted, each): each for each in reversed(formats)} if fitted else {}
-    if len(readings) > 1:
-        choices = " or ".join(f"--time-format '{each}'" for each in reversed(readings.values()))
-        zones = "" if zone else f", and {WHICH_ZONE}"
-        raise ImportRefused(f"the time {fitted!r} can be read in several ways; give {choices}{zones}")
-    if not readings:
+    if not fitted:
         return options
-    found = next(iter(readings.values()))
+    found, *others = formats
+    if others := [each for each in others if _is_otherwise(found, each)]:
+        choices = " or ".join(f"--time-format '{each}'" for each in (found, *others))
+        zones = "" if zone else f", and {WHICH_ZONE}"
+        raise ImportRefused(f"times such as {fitted!r} can be read in several ways; give {choices}{zones}")
     guessed = _guessed(options, "--time-format", found, _BY_ROWS, time_format=found)
     _, unread = parse_instants(texts, replace(guessed, zone="UTC"), is_event=True, limit=_MOST_MISSES)
     for text in texts.take(pa.array(unread, pa.int64())).to_pylist():
@@ -185,6 +186,12 @@ def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None
                 f"times are written as {found}, but {text!r} is not; correct the times, or give --time-format of the rows to read"
             )
     return guessed
+
+
+def _is_otherwise(one: str, other: str) -> bool:
+    """Return whether a format may read another time in a text than the one that another format wrote there."""
+    found = local_time(_EXAMPLE.strftime(one), other)
+    return found is not None and found != local_time(_EXAMPLE.strftime(one), one)
 
 
 def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:

@@ -311,6 +311,21 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "an ambiguous date": (
         "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y', and --timezone UTC or that of the exchange",
     ),
+    **{
+        f"dates of which the last is the same in both orders: {last}": (
+            "t.csv", f"timestamp,price,volume\n{first},10.5,100\n{last},10.5,100\n".encode(), X, message,
+        )
+        for first, last, message in (
+            ("05/08/2024", "08/08/2024", "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y'"),
+            ("08/08/2024", "08/08/2024 ", "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y'"),
+            ("05-08-2024 09:30", "08-08-2024 09:30", "give --time-format '%m-%d-%Y %H:%M' or --time-format '%d-%m-%Y %H:%M'"),
+            ("23/01/24", "24/01/24", "give --time-format '%d/%m/%y' or --time-format '%y/%m/%d'"),
+        )
+    },
+    "german prices that may be thousands": (
+        "t.csv", "Datum;Kurs;Stück\n15.01.2024 09:30:00;42.250;10\n15.01.2024 09:30:01;42.251;20\n".encode(), X,
+        "'42.25[01]' has a mark of thousands or of decimals; give --decimal",
+    ),
     "dates of both orders": (
         "t.csv", b"time,price,volume\n15/01/2025,10,1\n03/04/2025,10,1\n01/16/2025,10,1\n", X,
         "times are written as %d/%m/%Y, but '01/16/2025' is not; correct the times, or give --time-format of the rows to read$",
