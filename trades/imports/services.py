@@ -352,7 +352,7 @@ def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:
     if options.vendor:
         raise ImportRefused(f"{file.path}: no column has the symbol{_symbol_hint(file.path)}")
     try:
-        return log_name(options.dataset, symbol_of_name(bare_name(file.path)))
+        return log_name(options.dataset, symbol_of_name(file.path, bare_name(file.path)))
     except InvalidSymbol as error:
         raise ImportRefused(
             f"{file.path}: no column has the symbol, and the file's name is not one ({error}){_symbol_hint(file.path)}"

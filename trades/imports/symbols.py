@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
 
 from store.symbols import InvalidSymbol, is_symbol, parse_option_symbol, parse_symbol
 from trades.imports.hints import bare
@@ -60,6 +62,11 @@ _WORD = re.compile(
 _LATER_WORD = re.compile(
     r"(?:(?:MY|STOCK|MARKET|TRADE|TICK|PRICE|TEST)?DATA|PRICE|TRADE|QUOTE|CANDLE|SAMPLE)[0-9]*"
 )
+# Names of files that programs number.
+_NUMBERED = re.compile(
+    r"(?:PART|CHUNK|FILE|BATCH|SHARD|SPLIT|DATA|TABLE)[-_. ]?[0-9]+(?:[-_. ].*)?|[0-9]{1,2}"
+)
+_PARTITION = "symbol="
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +159,22 @@ def _may_be_symbol(text: str) -> bool:
     return is_symbol(text) and not is_prose and not is_value
 
 
-def symbol_of_name(name: str) -> str:
-    """Return the symbol that a file's name is.
+def symbol_of_name(path: Path, name: str) -> str:
+    """Return the symbol that a file's name is, or its folder's, such as `symbol=AAPL`. name: without suffixes.
 
-    Raises `InvalidSymbol`, also for a name with a date, with a resolution and a month, or with words such as trades.
+    Raises `InvalidSymbol`, also for a name with a date, with a resolution and a month, with words such as trades, or with
+    a part's number.
     """
+    folders = [part for part in path.parts[:-1] if part.startswith(_PARTITION)]
+    if folders:
+        return file_symbol(unquote(folders[-1].removeprefix(_PARTITION)), None)
     if parse_option_symbol(name.upper()) is None and _describes(name.upper()):
         raise InvalidSymbol("it tells a date, a resolution or what the file holds")
     return file_symbol(name, None)
 
 
 def _describes(name: str) -> bool:
-    if _DATE.search(name):
+    if _DATE.search(name) or _NUMBERED.fullmatch(name):
         return True
     parts = [part for part in re.split(r"[-_. ]+", name) if part]
     has_period = any(_PERIOD.fullmatch(part) for part in parts)

@@ -262,7 +262,8 @@ def test_a_column_that_contradicts_the_given_symbol_is_refused(tmp_path: Path):
      "aapl-daily", "trades", "AAPL 03-01-2024", "2024", "202401", "2024Q1", "2024-Q1", "2024_h1", "2024-W05", "Q1-2024",
      "JAN-2024", "AAPL-2024", "AAPL 2024", "AAPL-2024Q1", "export", "Data", "download", "TRADES", "bars", "ohlcv", "prices",
      "history", "daily", "minute", "export2", "data1", "mydata", "market_data", "export_AAPL", "AAPL-data", "aapl.history",
-     "stock-prices", "AAPL_price"],
+     "stock-prices", "AAPL_price",
+     "part-0", "part-00000-c7a1", "chunk_3", "file1", "batch-7", "data_0", "0", "12"],
 )  # fmt: skip
 def test_a_name_that_tells_something_else_is_no_symbol(tmp_path: Path, name: str):
     path = tmp_path / f"{name}.csv"
@@ -287,6 +288,16 @@ def test_a_name_that_is_a_symbol_is_one(tmp_path: Path, name: str):
     path.write_text("timestamp,price,volume\n2024-01-02T09:31:00Z,1,1\n")
     assert f"  {name.upper()}: 1 rows, 2024-01-02T09:31:00Z to 2024-01-02T09:31:00Z" in imported(path)
     assert [*stored("trades")] == [name.upper()]
+
+
+def test_a_folder_of_a_partition_names_the_symbol(tmp_path: Path):
+    for folder in ("symbol=AAPL", "symbol=BTC-USD", "symbol=A%3DB"):
+        path = tmp_path / "trades" / folder / "date=2024-01-02" / "part-0.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table({"timestamp": ["2024-01-02T09:31:00Z"], "price": [1.5], "volume": [1]}), path)
+    for path in sorted(tmp_path.rglob("*.parquet")):
+        assert "1 rows; 1 stored" in imported(path)
+    assert sorted(stored("trades")) == ["A=B", "AAPL", "BTC-USD"]
 
 
 def test_the_summary_lists_symbols_rows_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
