@@ -37,7 +37,7 @@ from trading.strategies.past_bars import PastBars
 from trading.strategies.quiet import bands_of
 from trading.strategies.revisions import BarRevision, with_revisions
 from trading.strategies.strategy import Bar, BarBlock, StrategyParameters
-from trading.strategies.tape import EVERY_ROW, NO_PRICE, Band, Tape
+from trading.strategies.tape import ANY_ROW, NO_PRICE, Band, Tape
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
@@ -282,7 +282,7 @@ class Backtest:
             for symbol in self._desk.executed:
                 self._bands.setdefault(symbol, NO_PRICE)
             if self._host.watches_rows:
-                self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
+                self._bands |= dict.fromkeys(self.inputs.symbols, ANY_ROW)
         return self._bands
 
 

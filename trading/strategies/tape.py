@@ -39,6 +39,8 @@ class Band:
 
 
 EVERY_ROW, NO_PRICE = Band(inf, -inf), Band()
+# Also of the rows that are not eligible.
+ANY_ROW = Band(inf, -inf)
 
 
 class LogPart:
@@ -71,7 +73,7 @@ class LogPart:
 
     def first(self, begin: int, end: int, band: Band) -> int | None:
         """Return the first of the rows [begin, end) that may matter; None if none does."""
-        if begin < end and band is EVERY_ROW and self._is_plain:
+        if begin < end and (band is ANY_ROW or (band is EVERY_ROW and self._is_plain)):
             return begin
         count = _FIRST_ROWS
         low, high = self._lows_and_highs

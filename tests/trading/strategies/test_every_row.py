@@ -16,7 +16,8 @@ from store.instruments import CRYPTO, EQUITY, Instrument
 from store.protocol import Action, Amendment, Append, Correction
 from store.timestamps import MINUTE_NS, SECOND_NS, parse_timestamp
 from tests.trading.strategies.past import START_NS, batch_of, inputs_of
-from trading.core.events import Event, Executed, ExecutionQuestioned, Marked, OrderAccepted
+from trading.core.events import Event, Executed, ExecutionQuestioned, Marked, OrderAccepted, Print
+from trading.core.rows import Quote
 from trading.strategies import backtest, catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.strategy import Bar, Strategy
@@ -185,3 +186,39 @@ def test_a_tick_follows_from_the_last_prices_however_the_replay_is_cut(tmp_path:
     with mock.patch.multiple("store.reading.replay", ROWS_AT_ONCE=rows_at_once, _LEAST_ROWS=1):
         events = run(tmp_path, inputs_of("tested", SYMBOL, "B-USD", minutes=10), decide)
     assert [each.order.limit_price for each in of_type(events, OrderAccepted)] == [Decimal("100.0055")]
+
+
+def test_a_strategy_is_shown_also_the_rows_that_count_for_nothing(tmp_path: Path):
+    """Trades outside of sessions and odd lots fill nothing, and are no price; so is a crossed quote."""
+    share = Instrument("SHARE", instrument_class=EQUITY, exchange="XNYS", currency="USD", settle=0.0)
+    store = CsvStore(tmp_path)
+    store.set_instrument(share)
+    open_ns = parse_timestamp("2025-01-06T14:30")
+    times = [open_ns + minute * MINUTE_NS for minute in range(-30, 30)]
+    rows = [{"timestamp": each, "price": 100.0, "volume": 5.0} for each in times]
+    rows[40]["conditions"] = "odd_lot"
+    store.append(Append(TRADES, "SHARE", batch_of(TRADES, rows), "test"))
+    quotes = [{"timestamp": open_ns + 1, "bid": 100.0, "ask": 99.0}]
+    store.append(Append(QUOTES, "SHARE", batch_of(QUOTES, quotes), "test"))
+    shown: list[tuple[int, bool]] = []
+
+    class Watcher(Strategy):
+        name = "watcher"
+
+        def on_bar(self, bar: Bar) -> None:
+            pass
+
+        def on_trade(self, trade: Print) -> None:
+            shown.append((trade.ref.timestamp_ns, trade.is_eligible))
+
+        def on_quote(self, quote: Quote) -> None:
+            shown.append((quote.ref.timestamp_ns, quote.is_eligible))
+
+    inputs = msgspec.structs.replace(
+        inputs_of("watcher", "SHARE"), start_ns=times[0], end_ns=times[-1] + MINUTE_NS
+    )
+    with mock.patch.dict(catalogue.SHIPPED, {"watcher": Watcher}):
+        Backtest(inputs, open_store(tmp_path), lambda _: None).run()
+    eligible = [*[False] * 30, *[True] * 30]
+    eligible[40] = False
+    assert shown == sorted([*zip(times, eligible, strict=True), (open_ns + 1, False)])
