@@ -74,7 +74,9 @@ def _order_due(state: AccountState, order: Order, now_ns: int, record: Record) -
     if end_ns is None or end_ns > now_ns:
         return
     if not order.remaining:
-        record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="replaced_order_filled"))
+        # If it filled itself it is a leg, whose rest ended with its parent.
+        reason = "bracket" if order.filled else "replaced_order_filled"
+        record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason=reason))
     elif order.state is OrderState.ACCEPTED:
         record(OrderWorking(order_id=order.id))
     elif order.state is OrderState.PENDING_CANCEL:

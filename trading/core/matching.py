@@ -90,7 +90,7 @@ class _Match:
             quantity=quantity,
             price=price,
             # The minimum is of the order, not of each of its fills.
-            fee=max(terms.fee.of(order.filled + quantity, value) - order.fees, ZERO),
+            fee=max(terms.fee.of(order.filled + order.filled_more + quantity, value) - order.fees, ZERO),
             slippage=(price - market) * order.terms.side.sign if order.is_taking else ZERO,
             rate=self.rate[0],
             rate_ref=self.rate[1],
@@ -199,7 +199,7 @@ def _price(order: Order, price: Decimal, config: RiskConfig) -> Decimal | None:
 def _taking_price(order: Order, market: Decimal) -> Decimal | None:
     """Return the market's price with slippage, up to the order's limit or collar; None if the market is beyond that."""
     sign, limit = order.terms.side.sign, order.worst_price
-    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.tick_at(market))
+    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.tick_at)
     if limit is None:
         return slipped
     return None if (market - limit) * sign > 0 else min(slipped * sign, limit * sign) * sign

@@ -144,7 +144,7 @@ class Order(msgspec.Struct, kw_only=True):
     ends; None for gtc. collar: the worst price of a market order or stop; None for one that only reduces. is_taking:
     whether it fills at the print's price and not at its limit, because it was marketable. worth: the value of a unit
     at limit or collar, in the account's currency. margin: the money that must be paid in for a unit. fee: what was
-    expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
+    expected for the whole. filled_more: how many units more its fills were than `filled`, before splits. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
     contingency: of a leg and of its parent. is_held: whether it is a leg whose parent has filled nothing. replaces,
     replaced_by: ids of orders. reason: why it ended. by: the caller. correlation_id: of its call. first_event: the number of the event that accepted
     it.
@@ -164,6 +164,7 @@ class Order(msgspec.Struct, kw_only=True):
     margin: Decimal = ZERO
     fee: Decimal = ZERO
     filled: Decimal = ZERO
+    filled_more: Decimal = ZERO
     filled_value: Decimal = ZERO
     fees: Decimal = ZERO
     parent_id: str | None = None

@@ -63,7 +63,7 @@ class Quoted(msgspec.Struct, frozen=True, kw_only=True):
         price = self.reference.price
         if side is Side.BUY:
             price = max(price, self.reference.ask or ZERO)
-        return self.terms.slippage.price(side, price, self.terms.tick_at(price))
+        return self.terms.slippage.price(side, price, self.terms.tick_at)
 
 
 class Unquoted(msgspec.Struct, frozen=True, kw_only=True):

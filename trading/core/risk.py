@@ -97,7 +97,7 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
     at_most = (
         worst
         if order.side is Side.BUY
-        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms))
+        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms), key=abs)
     )
     is_market = not order.type.has_limit
     fee = terms.fee.of(order.quantity, money(order.quantity, at_most, terms.multiplier))

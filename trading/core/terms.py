@@ -1,5 +1,6 @@
 """What may be traded, and on which terms: a row for each instrument class, fees and slippage."""
 
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -52,10 +53,10 @@ class Slippage(msgspec.Struct, frozen=True, kw_only=True):
 
     basis_points: Decimal = ZERO
 
-    def price(self, side: Side, price: Decimal, tick: Decimal) -> Decimal:
+    def price(self, side: Side, price: Decimal, tick_at: Callable[[Decimal], Decimal]) -> Decimal:
         """Return the price of the fill, on the tick next to it that is not better."""
         moved = price + side.sign * exact(abs(price), self.basis_points, _BASIS_POINT)
-        return to_step(moved, tick, ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
+        return to_step(moved, tick_at(moved), ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -178,13 +178,15 @@ class Floor:
         rate = self._market.rate(currency, state.currency, now_ns=self._clock.now_ns)
         if rate is None:
             return
+        symbol, now_ns = row.ref.symbol, self._clock.now_ns
+        splits = self._market.splits(symbol, now_ns)
         session_end_ns = partial(self._session_end_ns, row)
         if isinstance(row, BarPrint):
-            symbol, now_ns = row.ref.symbol, self._clock.now_ns
             began_ns = bar_start_ns(self._market.instrument(symbol), row.ref.timestamp_ns, row.end_ns)
-            bar = bar_per_unit_now(row, began_ns, self._market.splits(symbol, now_ns), now_ns=now_ns)
+            bar = bar_per_unit_now(row, began_ns, splits, now_ns=now_ns)
             match_bar(state, bar, rate, record, began_ns=began_ns, session_end_ns=session_end_ns)
-        else:
+        elif not any(row.ref.timestamp_ns < each.effect_ns <= now_ns for each in splits):
+            # A late print from before a split is per old unit: it fills nothing.
             is_first = partial(self._market.is_first_of_session, row.ref)
             match_print(state, row, rate, record, session_end_ns=session_end_ns, is_first_of_session=is_first)
 

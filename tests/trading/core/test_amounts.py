@@ -89,7 +89,7 @@ def test_lots_below_a_value(value: Decimal, lot: Decimal) -> None:
 def test_slippage_is_never_better(price: Decimal, points: Decimal, tick: Decimal, side: Side) -> None:
     moved = Fraction(price) + side.sign * abs(Fraction(price)) * Fraction(points) / 10_000
     to_tick = ceil if side is Side.BUY else floor
-    assert Slippage(basis_points=points).price(side, price, tick) == to_tick(
+    assert Slippage(basis_points=points).price(side, price, lambda _: tick) == to_tick(
         moved / Fraction(tick)
     ) * Fraction(tick)
 

@@ -3,11 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from tests.trading.core.folded import REF
-from tests.trading.core.paper import MS_NS, SECOND_NS, Paper, dec, fills, order_of
+from tests.trading.core.paper import MS_NS, PLAIN, SECOND_NS, Paper, dec, fills, order_of
 from trading.core.events import SplitApplied
 from trading.core.orders import OrderTerms
+from trading.core.terms import Fee
 
 
 def _bracket(paper: Paper, quantity: int = 100) -> tuple[str, str, str]:
@@ -260,6 +262,33 @@ def test_orders_after_a_split_fill_its_units() -> None:
     assert fills(paper.print(56, 10_000)) == [(200, 55)]
     assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
     assert parent not in paper.state.orders
+
+
+@pytest.mark.parametrize(
+    ("ratio", "price", "rest", "fee"),
+    [(4, 25, 800, "4.00"), ("0.1", 1000, 20, "0.10"), ("0.5", 200, 100, "0.50")],
+)
+def test_units_filled_before_a_split_pay_no_other_fee_after_it(
+    ratio: object, price: object, rest: int, fee: str
+) -> None:
+    paper = Paper(terms=replace(PLAIN, fee=Fee(per_unit=dec("0.005"), minimum=dec(1))))
+    paper.accept(order_of(400))
+    assert [each.fee for each in paper.print(100, 2_000)] == [dec(1)]
+    _split(paper, ratio)
+    found = paper.print(price, 20_000)
+    assert [(each.quantity, each.fee) for each in found] == [(rest, dec(fee))]
+
+
+def test_a_leg_that_filled_whole_before_its_parent_ended_is_no_replacement() -> None:
+    paper = Paper()
+    parent, target, _ = _bracket(paper)
+    paper.print(100, 500)
+    assert fills(paper.print(111, 5_000)) == [(50, 110)]
+    paper.cancel(parent)
+    paper.print(100, 0)
+    assert paper.ends() == [("cancelled", "client"), *[("cancelled", "bracket")] * 2]
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+    assert target not in paper.state.orders
 
 
 def test_orders_after_a_reverse_split_end() -> None:

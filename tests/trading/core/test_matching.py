@@ -76,6 +76,18 @@ def test_price(order: dict[str, Any], prints: list[object], expected: object) ->
     assert found == ([] if expected is None else [dec(expected)])
 
 
+@pytest.mark.parametrize(
+    ("signed", "market", "expected"),
+    [(-10, "1.00", "0.9990"), (-10, "1.01", "1.00"), (10, "0.9990", "1.0000"), (10, "0.9999", "1.01")],
+)
+def test_slippage_across_a_dollar_is_rounded_to_the_tick_of_the_fill(
+    signed: int, market: str, expected: str
+) -> None:
+    paper = Paper(terms=SLIPPING)
+    paper.accept(order_of(signed), price=market)
+    assert [each.price for each in paper.print(market)] == [dec(expected)]
+
+
 def test_touch_fills_at_the_limit() -> None:
     paper = Paper(config=_TOUCH)
     paper.accept(order_of(10, limit=99))

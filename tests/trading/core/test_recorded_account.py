@@ -22,5 +22,6 @@ def test_the_events_of_an_earlier_version_give_its_state() -> None:
 
 
 def as_then(state: AccountState) -> str:
-    """A state without what came later: the correlation ids of orders, which have none here."""
-    return encoded_state(state).decode().replace('"correlation_id":"",', "")
+    """A state without what came later: of orders their correlation ids, and units of before splits. None has them here."""
+    text = encoded_state(state).decode()
+    return text.replace('"correlation_id":"",', "").replace('"filled_more":"0",', "")

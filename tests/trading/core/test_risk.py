@@ -270,6 +270,13 @@ def test_verdict_says_what_the_order_comes_to() -> None:
     assert these(gross.value, gross.limit) == (20, 100)
 
 
+def test_a_sale_at_a_price_below_zero_counts_its_larger_worth() -> None:
+    """At -40 each contract is 2,000, at the collar above 1,900."""
+    paper = Paper(terms=FUTURE, config=RiskConfig(max_symbol_exposure=Decimal(20)))
+    assert _failed(paper.judge(order_of(-100, limit=-40), price=-40)) == []
+    assert _failed(paper.judge(order_of(-101, limit=-40), price=-40)) == ["symbol_exposure"]
+
+
 def test_order_in_another_currency_is_counted_in_the_accounts() -> None:
     paper = Paper(rate=(Decimal("1.25"), None))
     assert _failed(paper.judge(order_of(2000, limit=100))) == []

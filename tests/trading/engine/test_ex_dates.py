@@ -10,7 +10,7 @@ from store.instruments import Instrument
 from store.timestamps import parse_timestamp
 from tests.trading.desks import BEGIN_NS, TradingDesk, coin, prints, stored
 from trades.stores import market_store
-from trading.core.orders import TimeInForce
+from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.models import EventRow, ExecutionRow
 
@@ -173,4 +173,18 @@ def test_the_bar_of_the_day_before_a_split_fills():
     # With a tick of slippage.
     assert desk.execution(row)[:2] == (Decimal(1_800), Decimal("50.01"))
     assert quantity(desk) == 1_800
+    desk.check()
+
+
+def test_a_late_print_from_before_a_split_fills_nothing_after_it():
+    coin("SHARE")
+    desk = held("2025-11-06T20:00:00Z", 100.0, shares=100)
+    terms = {"type": OrderType.LIMIT, "limit_price": 104, "time_in_force": TimeInForce.GTC}
+    desk.order("SHARE", Side.SELL, 100, **terms)
+    act("2025-11-07T00:00:00Z", SPLIT)
+    show(desk, "2025-11-07T00:00:00.5Z", 50.0)
+    show(desk, "2025-11-06T23:59:59.9Z", 100.0)
+    assert (quantity(desk), ExecutionRow.objects.count()) == (200, 1)
+    show(desk, "2025-11-07T00:00:02Z", 53.0)
+    assert (quantity(desk), ExecutionRow.objects.count()) == (None, 2)
     desk.check()
