@@ -133,10 +133,17 @@ class AccountView(DeclaredView):
             return self.change(make, status=status)
 
         def made() -> Done:
-            document, is_replayed = answer_once(
-                call, lambda: msgspec.to_builtins(make().document), now=timezone.now()
-            )
-            return Done(document, document["event"], is_replayed)
+            is_repeated = False
+
+            def first() -> JsonObject:
+                nonlocal is_repeated
+                done = make()
+                is_repeated = done.is_repeated
+                document: JsonObject = msgspec.to_builtins(done.document)
+                return document
+
+            document, is_replayed = answer_once(call, first, now=timezone.now())
+            return Done(document, document["event"], is_replayed or is_repeated)
 
         return self.change(made, status=status)
 

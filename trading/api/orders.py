@@ -16,7 +16,7 @@ from trading.api.read_filters import OrderFilter
 from trading.api.row_views import ORDER_ID, AccountRowsViewSet
 from trading.core.orders import OrderTerms
 from trading.documents.orders import CancelledOrdersDocument, OrderDocument, PreviewDocument
-from trading.exceptions import OnceRequired, PreviewStale
+from trading.exceptions import OnceRequired, PreviewStale, UnknownPreview
 from trading.models import Account, OrderRow
 from trading.reading.selectors import order_find
 from trading.services.orders import (
@@ -195,7 +195,7 @@ class TradesViewSet(AccountView, GenericViewSet[Account]):
     answers = {"preview": PreviewDocument, "execute": {201: OrderDocument}}
     access = {"preview": ORDER_CHANGE, "execute": ORDER_CHANGE}
     common_parameters = ()
-    parameters = {"preview": [ACCOUNT], "execute": [IDEMPOTENCY_KEY]}
+    parameters = {"preview": [ACCOUNT], "execute": [ACCOUNT, IDEMPOTENCY_KEY]}
 
     def preview(self, request: Request) -> Response:
         """Preview a trade.
@@ -225,6 +225,8 @@ class TradesViewSet(AccountView, GenericViewSet[Account]):
         caller = caller_again(self)
         preview = preview_find(preview_id=preview_id, caller=caller)
         account = preview.account
+        if "account" in self.query and self.account(caller) != account:
+            raise UnknownPreview("the account has no such preview")
         require_signed(account, caller)
         try:
             return self.change_once(

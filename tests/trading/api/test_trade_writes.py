@@ -97,6 +97,12 @@ class TestExecute:
         ApiKey.objects.filter(name="test").update(accounts=["OTHER"])
         assert problem(execute(me, preview_id)) == (404, "unknown_preview")
 
+    def test_it_may_name_the_previews_account(self, desk, me):
+        preview_id = previewed(me)
+        for account, found in (("OTHER", (404, "unknown_account")), ("ACC", None)):
+            response = post(me, f"/trade/execute?account={account}", {"preview_id": preview_id})
+            assert (response.status_code == 201) if found is None else (problem(response) == found)
+
     def test_a_revoked_key_executes_nothing(self, desk, me):
         preview_id = previewed(me)
         ApiKey.objects.filter(name="test").update(revoked_at="2025-01-01T00:00:00Z")
