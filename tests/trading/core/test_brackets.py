@@ -276,7 +276,7 @@ def test_units_filled_before_a_split_pay_no_other_fee_after_it(
     assert [each.fee for each in paper.print(100, 2_000)] == [dec(1)]
     _split(paper, ratio)
     found = paper.print(price, 20_000)
-    assert [(each.quantity, each.fee) for each in found] == [(rest, dec(fee))]
+    assert [(int(each.quantity), each.fee) for each in found] == [(rest, dec(fee))]
 
 
 def test_a_leg_that_filled_whole_before_its_parent_ended_is_no_replacement() -> None:

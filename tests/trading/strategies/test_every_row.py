@@ -195,7 +195,7 @@ def test_a_strategy_is_shown_also_the_rows_that_count_for_nothing(tmp_path: Path
     store.set_instrument(share)
     open_ns = parse_timestamp("2025-01-06T14:30")
     times = [open_ns + minute * MINUTE_NS for minute in range(-30, 30)]
-    rows = [{"timestamp": each, "price": 100.0, "volume": 5.0} for each in times]
+    rows: list[dict[str, Any]] = [{"timestamp": each, "price": 100.0, "volume": 5.0} for each in times]
     rows[40]["conditions"] = "odd_lot"
     store.append(Append(TRADES, "SHARE", batch_of(TRADES, rows), "test"))
     quotes = [{"timestamp": open_ns + 1, "bid": 100.0, "ask": 99.0}]
