@@ -103,7 +103,7 @@ def command_options(parameters: JsonObject) -> dict[str, Any]:
     options = parameters.get("options", {})
     if not all(isinstance(value, str) or value is True for value in options.values()):
         raise ImportRefused("options are texts, or true for options without a value")
-    if unwanted := _NOT_HERE.intersection(options):
+    if unwanted := _NOT_HERE.intersection(name.replace("-", "_") for name in options):
         raise ImportRefused(f"{min(unwanted)} is no option of an upload")
     given = {name: parameters[name] for name in ("dataset", "symbol") if parameters.get(name)}
     words = []

@@ -33,7 +33,8 @@ _LIST_VALUE_BYTES = 8
 _CELLS_AT_ONCE = 4_000_000
 _ROWS_OF_SCHEMA = 1_000
 _LINES_BYTES, _LINE_BYTES_LIMIT = 4 * 2**20, 64 * 2**10
-_ARROW_FILE_MAGIC = b"ARROW1"
+_ARROW_FILE_MAGIC, _CONTINUATION = b"ARROW1\0\0", b"\xff\xff\xff\xff"
+_SCHEMA_LIMIT = 2**20
 
 
 class RecordFile(ABC):
@@ -128,31 +129,47 @@ class IpcFile(RecordFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         with damage_refused(f"{path}: "):
-            stream = self._stream()
-            with pa.ipc.open_stream(stream) as reader:
-                self.schema = reader.schema.remove_metadata()
-            for message in iter(pa.ipc.MessageReader.open_stream(stream)):
+            content = pa.memory_map(str(path)).read_buffer()
+            self._stream = (
+                content.slice(len(_ARROW_FILE_MAGIC)) if _begins(content, _ARROW_FILE_MAGIC) else content
+            )
+            # Polars writes a file's schema in front of its messages without a length, so only its footer has it.
+            self._is_headless = self._stream is not content and not _begins(self._stream, _CONTINUATION)
+            if self._is_headless:
+                self.schema = pa.ipc.open_file(content).schema.remove_metadata()
+                self._stream = self._stream.slice(_first_message(self._stream))
+            else:
+                with pa.ipc.open_stream(self._stream) as reader:
+                    self.schema = reader.schema.remove_metadata()
+            for message in iter(pa.ipc.MessageReader.open_stream(self._stream)):
                 if is_compressed(message.type, message.metadata):
                     raise ImportRefused(f"{path}: the buffers are compressed; write them uncompressed")
+                if self._is_headless and message.type == "dictionary":
+                    raise ImportRefused(
+                        f"{path}: has categories of Polars; write them as texts, or write Parquet"
+                    )
         self.names = tuple(self.schema.names)
         check_names(path, self.names)
-
-    def _stream(self) -> pa.Buffer:
-        """Return the bytes of the stream, which the file's format has after eight others. The file is mapped, not read."""
-        content = pa.memory_map(str(self.path)).read_buffer()
-        return content.slice(8) if content[:6].to_pybytes() == _ARROW_FILE_MAGIC else content
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
         plain = pa.schema([(name, self._plain(name)) for name in names])
         done = 0
-        with pa.ipc.open_stream(self._stream()) as reader:
-            for batch in reader:
-                for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-                    rows = batch.select(names).slice(start, ROWS_AT_ONCE)
-                    rows.validate(full=True)
-                    _check_texts(self.path, rows)
-                    yield pa.Table.from_batches([rows]).cast(plain), min(done, self.size)
-                done += batch.nbytes
+        for batch in self._batches():
+            for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+                rows = batch.select(names).slice(start, ROWS_AT_ONCE)
+                rows.validate(full=True)
+                _check_texts(self.path, rows)
+                yield pa.Table.from_batches([rows]).cast(plain), min(done, self.size)
+            done += batch.nbytes
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of the mapped file, in order."""
+        if self._is_headless:
+            for message in iter(pa.ipc.MessageReader.open_stream(self._stream)):
+                yield pa.ipc.read_record_batch(message, self.schema)
+            return
+        with pa.ipc.open_stream(self._stream) as reader:
+            yield from reader
 
     def _plain(self, name: str) -> pa.DataType:
         """Return the type as which a column is read. Raises `ImportRefused` for types whose values may share bytes."""
@@ -167,6 +184,19 @@ class IpcFile(RecordFile):
         if is_list and is_word(kind.value_type) and not _is_view(kind.value_type):
             return kind
         raise ImportRefused(f"{self.path}: {name} is of the type {kind}; write texts, numbers or times")
+
+
+def _begins(content: pa.Buffer, magic: bytes) -> bool:
+    return bool(content[: len(magic)].to_pybytes() == magic)
+
+
+def _first_message(content: pa.Buffer) -> int:
+    """Return where the first message with a length begins, at a multiple of eight bytes. Raises EOFError without one."""
+    head = content[:_SCHEMA_LIMIT].to_pybytes()
+    for at in range(0, len(head), 8):
+        if head.startswith(_CONTINUATION, at):
+            return at
+    raise EOFError("the file has no message")
 
 
 class LinesFile(RecordFile):

@@ -336,7 +336,10 @@ def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in text.split(",") if pair]
     if any(not equals for _, equals, _ in pairs):
         raise ImportRefused(f"{option} is a list such as price=px,volume=qty, not {text!r}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    named = {name.strip(): value.strip() for name, _, value in pairs}
+    if len(named) < len(pairs):
+        raise ImportRefused(f"{option} names a column twice: {text!r}")
+    return named
 
 
 @contextmanager

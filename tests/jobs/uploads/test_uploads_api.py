@@ -143,6 +143,7 @@ def test_the_hash_is_of_the_whole_file(api: Api) -> None:
         {"dataset": "trades", "dataset_column": "kind"},
         {"options": []},
         {"options": {"skip_bad": True}},
+        {"options": {"skip-bad": True}},
         {"options": {"timezone": 1}},
         {"options": {"timezone": True}},
         {"options": {"yes": "x"}},

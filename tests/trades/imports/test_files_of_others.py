@@ -330,6 +330,7 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
         "t.csv", b"time,price,volume\n15/01/2025,10,1\n03/04/2025,10,1\n01/16/2025,10,1\n", X,
         "times are written as %d/%m/%Y, but '01/16/2025' is not; correct the times, or give --time-format of the rows to read$",
     ),
+    "a column given twice": ("t.csv", f"timestamp,price,px,volume\n{TRADE},1\n".encode(), {**X, "columns": "price=price,price=px"}, "--columns names a column twice"),
     "one cell": ("t.csv", b"timestamp price volume\n", X, "give --delimiter"),
     "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02,1,x\n", X, "volume are missing.*give --columns volume="),
     "a tick file of metatrader 5": (

@@ -88,6 +88,25 @@ def test_both_formats_of_arrow_are_read(store_path: Path, tmp_path: Path, is_fil
     }
 
 
+@pytest.mark.parametrize(
+    "column", [pa.array(["N", None]), pa.array(["N", None]).dictionary_encode()], ids=["texts", "categories"]
+)
+def test_a_file_of_polars_has_its_schema_at_the_end_alone(store_path: Path, tmp_path: Path, column: pa.Array):
+    """In front of its messages the schema lacks the eight bytes that begin a message."""
+    path = arrow(tmp_path / "A.arrow", pa.table(columns(exchange=column)), is_file=True)
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + content[16:])
+    if pa.types.is_dictionary(column.type):
+        with pytest.raises(ImportRefused, match="has categories of Polars; write them as texts"):
+            imported(path, tmp_path / "notes")
+        return
+    assert imported(path, tmp_path / "notes").stored == 2
+    assert [row[1:] for row in stored("trades", "price", "exchange")["A"]] == [(1.5, "N"), (1.5, None)]
+    path.write_bytes(content[:8] + content[16:200])
+    with pytest.raises(ImportRefused, match="damaged or cut off"):
+        imported(path, tmp_path / "notes")
+
+
 @pytest.mark.parametrize("texts", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
 def test_types_of_other_programs_are_read(store_path: Path, tmp_path: Path, texts: pa.DataType):
     """Polars writes views and large lists, databases write decimals."""
