@@ -73,7 +73,8 @@ class _Means(msgspec.Struct):
         fast, slow = own.fast, own.slow
         end = slow + behind
         sums = found.sums
-        self.fast, self.slow = int(sums[end] - sums[end - fast]), int(sums[end] - sums[end - slow])
+        total = sums.item(end)
+        self.fast, self.slow = total - sums.item(end - fast), total - sums.item(end - slow)
         self.next = (self.next + count) % slow
         # The newest ones, of which the last is before `next`, which is the oldest.
         kept = min(count, slow)
@@ -148,7 +149,7 @@ class Crossover(Strategy):
         if not found.is_exact:
             return 0
         place = int(found.at.searchsorted(begin))
-        behind = min(end, int(found.at[place])) if place < len(found.at) else end
+        behind = min(end, found.at.item(place)) if place < len(found.at) else end
         if behind > begin:
             means.take(found, behind - begin, behind - found.begin, own)
         return behind - begin

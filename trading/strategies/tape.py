@@ -94,7 +94,7 @@ class LogPart:
         newest = self._newest_so_far
         # Mostly each row is newer than those before it.
         place = before if len(newest) == len(self.at) else int(newest.searchsorted(before))
-        return int(newest[place - 1]) if place else None
+        return newest.item(place - 1) if place else None
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
@@ -299,7 +299,7 @@ class Tape:
             found = self._first(bands, end) if end > self._place else None
             if found is not None:
                 place, log, index = found
-                self._place, self._matters_ns = place + 1, int(known_ns[place])
+                self._place, self._matters_ns = place + 1, known_ns.item(place)
                 return log.value(index)
             self._place = end
             if end < len(known_ns):
@@ -313,7 +313,7 @@ class Tape:
             return None
         end = min(self._place + _ROWS_AHEAD, len(self._part))
         found = self._first(bands, end)
-        self._matters_ns = int(self._part.known_ns[end - 1 if found is None else found[0]])
+        self._matters_ns = self._part.known_ns.item(end - 1 if found is None else found[0])
         return self._matters_ns
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
@@ -349,7 +349,7 @@ class Tape:
     def _pass(self, before_ns: int) -> None:
         while self._part is not None:
             known_ns = self._part.known_ns
-            if self._place and known_ns[self._place - 1] >= before_ns:
+            if self._place and known_ns.item(self._place - 1) >= before_ns:
                 # All is passed. The next part is not begun, because `price_before_last` looks into this one.
                 return
             self._place = self._place_of(known_ns, before_ns)
@@ -361,7 +361,7 @@ class Tape:
         """Return the place of the next row that is known at an instant or later; behind the part if it has none."""
         # Mostly it is the next row or the one behind it.
         for place in (self._place, self._place + 1):
-            if place >= len(known_ns) or known_ns[place] >= before_ns:
+            if place >= len(known_ns) or known_ns.item(place) >= before_ns:
                 return min(place, len(known_ns))
         return int(known_ns.searchsorted(before_ns))
 
@@ -372,11 +372,12 @@ class Tape:
         return value if isinstance(value, Quote) else None, self._last_price(symbol, place)
 
     def _newest_in(self, dataset: str, symbol: str, place: int) -> tuple[LogPart, int] | None:
-        log = self._logs.get((dataset, symbol))
+        key = dataset, symbol
+        log = self._logs.get(key)
         index = None if log is None else log.newest(log.index_of(place))
         if log is not None and index is not None:
             return log, index
-        log_before = self._with_newest.get((dataset, symbol))
+        log_before = self._with_newest.get(key)
         index = None if log_before is None else log_before.newest(len(log_before.at))
         return None if log_before is None or index is None else (log_before, index)
 
@@ -392,7 +393,7 @@ class Tape:
                 continue
             index = log.first(log.index_of(place), log.index_of(end), band)
             if index is not None:
-                end = int(log.at[index])
+                end = log.at.item(index)
                 found = end, log, index
         self._searched = bands, max(place, end)
         return found
