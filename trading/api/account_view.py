@@ -133,17 +133,16 @@ class AccountView(DeclaredView):
             return self.change(make, status=status)
 
         def made() -> Done:
-            is_repeated = False
+            done: list[Done] = []
 
             def first() -> JsonObject:
-                nonlocal is_repeated
-                done = make()
-                is_repeated = done.is_repeated
-                document: JsonObject = msgspec.to_builtins(done.document)
+                done.append(make())
+                document: JsonObject = msgspec.to_builtins(done[0].document)
                 return document
 
+            # Also a first call with a key may repeat an order, by its client_order_id.
             document, is_replayed = answer_once(call, first, now=timezone.now())
-            return Done(document, document["event"], is_replayed or is_repeated)
+            return Done(document, document["event"], is_replayed or done[0].is_repeated)
 
         return self.change(made, status=status)
 

@@ -553,10 +553,9 @@ def _split_order(order: Order, by: Decimal) -> None:
         take_profit=price(terms.take_profit),
         stop_loss=price(terms.stop_loss),
     )
-    units = order.filled + order.filled_more
+    units = order.units_filled
     order.filled = quantity(order.filled, by)
-    if units:
-        order.filled_more = units - order.filled
+    order.filled_offset = units - order.filled
     order.collar = price(order.collar, not_worse)
     # More units cost at most so much more; its minimum stays.
     order.fee = money(order.fee, max(by, ONE))

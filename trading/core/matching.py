@@ -90,7 +90,7 @@ class _Match:
             quantity=quantity,
             price=price,
             # The minimum is of the order, not of each of its fills.
-            fee=max(terms.fee.of(order.filled + order.filled_more + quantity, value) - order.fees, ZERO),
+            fee=max(terms.fee.of(order.units_filled + quantity, value) - order.fees, ZERO),
             slippage=(price - market) * order.terms.side.sign if order.is_taking else ZERO,
             rate=self.rate[0],
             rate_ref=self.rate[1],

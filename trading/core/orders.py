@@ -144,7 +144,7 @@ class Order(msgspec.Struct, kw_only=True):
     ends; None for gtc. collar: the worst price of a market order or stop; None for one that only reduces. is_taking:
     whether it fills at the print's price and not at its limit, because it was marketable. worth: the value of a unit
     at limit or collar, in the account's currency. margin: the money that must be paid in for a unit. fee: what was
-    expected for the whole. filled_more: how many units more its fills were than `filled`, before splits. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
+    expected for the whole. filled_offset: see `units_filled`. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg.
     contingency: of a leg and of its parent. is_held: whether it is a leg whose parent has filled nothing. replaces,
     replaced_by: ids of orders. reason: why it ended. by: the caller. correlation_id: of its call. first_event: the number of the event that accepted
     it.
@@ -164,7 +164,7 @@ class Order(msgspec.Struct, kw_only=True):
     margin: Decimal = ZERO
     fee: Decimal = ZERO
     filled: Decimal = ZERO
-    filled_more: Decimal = ZERO
+    filled_offset: Decimal = ZERO
     filled_value: Decimal = ZERO
     fees: Decimal = ZERO
     parent_id: str | None = None
@@ -199,6 +199,11 @@ class Order(msgspec.Struct, kw_only=True):
         """The parent whose `AccountState.covered` limits what it may fill: a leg's, and of an oco itself; None without one."""
         is_parent = self.contingency is Contingency.OCO and self.parent_id is None
         return self.id if is_parent else self.parent_id
+
+    @property
+    def units_filled(self) -> Decimal:
+        """How many units its fills had when they filled. `filled` is in units of now, which splits change."""
+        return self.filled + self.filled_offset
 
     @property
     def remaining(self) -> Decimal:

@@ -94,11 +94,12 @@ class RiskVerdict(msgspec.Struct, frozen=True):
 def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Reference) -> Proposal:
     """Return what an order would be worth at its limit or collar."""
     worst = worst_price(state, order, terms, reference)
-    at_most = (
-        worst
-        if order.side is Side.BUY
-        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms), key=abs)
+    # It may also fill at the market's price, or for a sale up to the collar above it. Below zero that is worth more.
+    is_buy = order.side is Side.BUY
+    other = (
+        min(worst, reference.price) if is_buy else collar_at(state.config, Side.BUY, reference.price, terms)
     )
+    at_most = max(worst, other, key=abs)
     is_market = not order.type.has_limit
     fee = terms.fee.of(order.quantity, money(order.quantity, at_most, terms.multiplier))
     return Proposal(

@@ -37,7 +37,7 @@ from trading.strategies.past_bars import PastBars
 from trading.strategies.quiet import bands_of
 from trading.strategies.revisions import BarRevision, with_revisions
 from trading.strategies.strategy import Bar, BarBlock, StrategyParameters
-from trading.strategies.tape import ANY_ROW, NO_PRICE, Band, Tape
+from trading.strategies.tape import EVERY_ROW, NO_PRICE, Band, Tape
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
@@ -282,7 +282,7 @@ class Backtest:
             for symbol in self._desk.executed:
                 self._bands.setdefault(symbol, NO_PRICE)
             if self._host.watches_rows:
-                self._bands |= dict.fromkeys(self.inputs.symbols, ANY_ROW)
+                self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
         return self._bands
 
 
@@ -336,14 +336,15 @@ def _begin_ns(inputs: BacktestInputs) -> int:
 def _early_actions(inputs: BacktestInputs, reader: Reader, market: TapeMarket) -> Iterator[CorporateAction]:
     """Yield the actions that take effect before the time at which the replay knows them.
 
-    They were imported, so they are known at their event time, midnight UTC of their trading date. In Sydney it has begun by then.
+    An imported action is known at its event time, midnight UTC. East of it, as in Sydney, its trading date has begun by then.
     """
     tape, end_ns = market.tape, min(inputs.end_ns + DAY_NS, LATEST_NS)
     symbols = [each for each in tape.instruments if market.head(CORPORATE_ACTIONS, each) != NO_COMMIT]
     replay = reader.replay(symbols, _begin_ns(inputs), end_ns, CORPORATE_ACTIONS.name, as_of=inputs.as_of_ns)
     actions = Tape(replay, tape.instruments, tape.logs, tape.bars_until_ns)
     while (row := actions.next({}, end_ns)) is not None:
-        if isinstance(row, CorporateAction) and row.effective_ns < row.known_ns == row.ref.timestamp_ns:
+        is_imported = row.known_ns == row.ref.timestamp_ns
+        if isinstance(row, CorporateAction) and is_imported and row.effective_ns < row.known_ns:
             yield row
 
 

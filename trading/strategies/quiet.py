@@ -10,7 +10,7 @@ from trading.core.due import STEP, zone_at
 from trading.core.orders import Order
 from trading.core.terms import maintenance_rate
 from trading.core.valuation import Marks, equity_of, maintenance_of
-from trading.strategies.tape import EVERY_ROW, Band
+from trading.strategies.tape import EVERY_ELIGIBLE_ROW, Band
 
 _STEP = float(STEP)
 # Bands are floats, and a drawdown has six decimals of a per cent. Both errors are smaller parts of the equity.
@@ -27,7 +27,7 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
     if not state.positions and not state.orders:
         return {}
     bands = {symbol: _quiet_for_orders(state.orders_of(symbol)) for symbol in state.symbols()}
-    if all(band is EVERY_ROW for band in bands.values()):
+    if all(band is EVERY_ELIGIBLE_ROW for band in bands.values()):
         return bands
     marks = marks_now()
     worths = {position.symbol: 0.0 for position in state.positions.values()}
@@ -35,7 +35,7 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
     is_converted = any(position.terms.currency != state.currency for position in state.positions.values())
     room = 0.0 if is_converted or not worths.keys() <= marks.keys() else _room(state, marks)
     if room <= 0:
-        return dict.fromkeys(bands, EVERY_ROW)
+        return dict.fromkeys(bands, EVERY_ELIGIBLE_ROW)
     for each in state.positions.values():
         worths[each.symbol] += float(abs(each.quantity) * each.terms.multiplier * marks[each.symbol].rate)
     for symbol, worth in worths.items():
@@ -84,7 +84,7 @@ def _quiet_for_orders(orders: list[Order]) -> Band:
         # The next row ends an immediate order, and begins the session of an undated one.
         is_next = order.is_undated or order.terms.time_in_force.is_immediate
         if price is None or is_next or (order.is_taking and not order.is_stop_waiting):
-            return EVERY_ROW
+            return EVERY_ELIGIBLE_ROW
         # A buy stop waits above the market, a buy limit below it.
         if (order.terms.side.sign > 0) is order.is_stop_waiting:
             high = min(high, _below(price))

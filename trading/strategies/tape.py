@@ -32,15 +32,18 @@ _ROWS_AHEAD = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The prices between which a row of a symbol changes nothing, both exclusive."""
+    """The prices between which a row of a symbol changes nothing, both exclusive.
+
+    has_ineligible: whether rows matter that are not eligible, too.
+    """
 
     low: float = -inf
     high: float = inf
+    has_ineligible: bool = False
 
 
-EVERY_ROW, NO_PRICE = Band(inf, -inf), Band()
-# Also of the rows that are not eligible.
-ANY_ROW = Band(inf, -inf)
+EVERY_ELIGIBLE_ROW, NO_PRICE = Band(inf, -inf), Band()
+EVERY_ROW = Band(inf, -inf, has_ineligible=True)
 
 
 class LogPart:
@@ -73,7 +76,7 @@ class LogPart:
 
     def first(self, begin: int, end: int, band: Band) -> int | None:
         """Return the first of the rows [begin, end) that may matter; None if none does."""
-        if begin < end and (band is ANY_ROW or (band is EVERY_ROW and self._is_plain)):
+        if begin < end and (band.has_ineligible or (band is EVERY_ELIGIBLE_ROW and self._is_plain)):
             return begin
         count = _FIRST_ROWS
         low, high = self._lows_and_highs

@@ -270,11 +270,12 @@ def test_verdict_says_what_the_order_comes_to() -> None:
     assert these(gross.value, gross.limit) == (20, 100)
 
 
-def test_a_sale_at_a_price_below_zero_counts_its_larger_worth() -> None:
-    """At -40 each contract is 2,000, at the collar above 1,900."""
+@pytest.mark.parametrize(("sign", "limit"), [(-1, "-40"), (1, "-38.50"), (1, "-40")])
+def test_below_zero_the_larger_worth_counts(sign: int, limit: str) -> None:
+    """At -40 each contract is 2,000: the market's price, at which each of them may fill."""
     paper = Paper(terms=FUTURE, config=RiskConfig(max_symbol_exposure=Decimal(20)))
-    assert _failed(paper.judge(order_of(-100, limit=-40), price=-40)) == []
-    assert _failed(paper.judge(order_of(-101, limit=-40), price=-40)) == ["symbol_exposure"]
+    assert _failed(paper.judge(order_of(100 * sign, limit=limit), price=-40)) == []
+    assert _failed(paper.judge(order_of(101 * sign, limit=limit), price=-40)) == ["symbol_exposure"]
 
 
 def test_order_in_another_currency_is_counted_in_the_accounts() -> None:

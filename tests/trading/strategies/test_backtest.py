@@ -25,7 +25,7 @@ from trading.strategies import backtest, catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.crossover import Crossover
 from trading.strategies.strategy import Bar, Strategy
-from trading.strategies.tape import EVERY_ROW
+from trading.strategies.tape import EVERY_ELIGIBLE_ROW
 
 CASES = [
     ("crossover", ("A-USD",), {"fast": 3, "slow": 8}),
@@ -58,7 +58,9 @@ def test_rows_that_change_nothing_are_passed_over(
     reader = random_market(tmp_path / "data", random.Random(seed), minutes=minutes)
     inputs = inputs_of(strategy, *symbols, parameters=parameters, minutes=minutes)
     quick = events_of(inputs, reader)
-    monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
+    monkeypatch.setattr(
+        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
+    )
     monkeypatch.setattr(catalogue.SHIPPED[strategy], "take_bars", Strategy.take_bars)
     assert events_of(inputs, reader) == quick
     assert sum(f'"{Executed.__struct_config__.tag}"' in event for _, event in quick) > 10
@@ -112,7 +114,9 @@ def test_a_row_is_taken_if_the_account_is_to_be_marked(
     inputs = inputs_of("wild", *symbols, minutes=120, fee_basis_points=Decimal(40))
     inputs = msgspec.structs.replace(inputs, config=EDGES)
     quick = events_of(inputs, reader)
-    monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
+    monkeypatch.setattr(
+        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
+    )
     assert events_of(inputs, reader) == quick
     assert sum(f'"{Marked.__struct_config__.tag}"' in event for _, event in quick) > 3
 

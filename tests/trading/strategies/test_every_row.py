@@ -21,7 +21,7 @@ from trading.core.rows import Quote
 from trading.strategies import backtest, catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.strategy import Bar, Strategy
-from trading.strategies.tape import EVERY_ROW
+from trading.strategies.tape import EVERY_ELIGIBLE_ROW
 
 SYMBOL = "A-USD"
 E = TypeVar("E")
@@ -104,7 +104,9 @@ def test_a_quote_without_a_side_is_taken(
     store.append(Append(QUOTES, SYMBOL, batch_of(QUOTES, quotes), "test"))
     inputs = inputs_of("tested", SYMBOL, minutes=10)
     quick = run(tmp_path, inputs, buys(500, at=1))
-    monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
+    monkeypatch.setattr(
+        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
+    )
     assert run(tmp_path, inputs, buys(500, at=1)) == quick
     assert len(of_type(quick, Marked)) > 2
 
@@ -116,7 +118,9 @@ def test_a_zone_is_entered_by_a_drawdown_that_is_rounded_up(tmp_path: Path, monk
         "tested", SYMBOL, minutes=10, fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0)
     )
     quick = run(tmp_path, inputs, buys(500, at=1))
-    monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
+    monkeypatch.setattr(
+        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
+    )
     assert run(tmp_path, inputs, buys(500, at=1)) == quick
     assert "caution" in [each.zone.lower() for each in of_type(quick, Marked)]
 

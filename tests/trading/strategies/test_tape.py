@@ -17,7 +17,7 @@ from tests.trading.strategies.past import START_NS, batch_of
 from trading.core.events import BarPrint
 from trading.engine.clock import DataClock
 from trading.engine.logs import FollowedLog, ReadPosition
-from trading.strategies.tape import EVERY_ROW, Tape
+from trading.strategies.tape import EVERY_ELIGIBLE_ROW, Tape
 
 SYMBOL = "A-USD"
 
@@ -37,7 +37,7 @@ def test_of_bars_of_two_resolutions_those_count_that_count_in_the_engine(tmp_pat
         tape = Tape(
             replay, {SYMBOL: store.instrument(SYMBOL)}, {(BARS.name, SYMBOL)}, {SYMBOL: ALL_TIME.end_ns}
         )
-        rows = list(iter(lambda: tape.next({SYMBOL: EVERY_ROW}, START_NS + DAY_NS), None))
+        rows = list(iter(lambda: tape.next({SYMBOL: EVERY_ELIGIBLE_ROW}, START_NS + DAY_NS), None))
     assert minutes_of(rows) == minutes_of(arrival.row for arrival in log.arrivals()) == [0, 14, 25]
 
 
