@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import islice
 
 import numpy as np
@@ -102,10 +103,12 @@ def _decoded(values: pa.Array, texts: TextBudget) -> pa.Array:
 
 
 def view_lengths(texts: pa.Array) -> npt.NDArray[np.int32]:
-    """Return the bytes of each text of a string view but for nulls. Its elements begin with them."""
-    elements = np.frombuffer(texts.buffers()[1], np.int32).reshape(-1, 4)
+    """Return the length in bytes of each text that is not null. A view has 16 bytes; the first four are the length."""
+    end = texts.offset + len(texts)
+    # The buffer may be longer than its views.
+    views = np.frombuffer(texts.buffers()[1], np.int32, 4 * end).reshape(-1, 4)
     is_valid = texts.is_valid().to_numpy(zero_copy_only=False)
-    lengths: npt.NDArray[np.int32] = elements[texts.offset : texts.offset + len(texts), 0][is_valid]
+    lengths: npt.NDArray[np.int32] = views[texts.offset : end, 0][is_valid]
     return lengths
 
 
@@ -159,14 +162,16 @@ def _integers(column: Column, values: pa.Array) -> TypedColumn:
     """Cast integers, and other numbers with integer values: pandas stores integers with gaps as floats."""
     if _has_fractions(values.type):
         wide = _floats(values)
-        fits = pc.and_(pc.equal(pc.floor(wide), wide), pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
+        # A float does not tell whether the decimal that it is nearest to is whole.
+        is_whole = pc.equal(pc.floor(values), values)
+        fits = pc.and_(is_whole, pc.less_equal(pc.abs(wide), float(LARGEST_NUMBER)))
     elif types.is_integer(values.type):
         wide = values
         fits = _at_most_exact(values)
     else:
         raise _OfAnotherType
     faults = {
-        int(index): column_rule(column).convert(_integer(wide[int(index)].as_py()))
+        int(index): column_rule(column).convert(_integer(values[int(index)].as_py()))
         for index in np.flatnonzero(pc.invert(fits).fill_null(False))[:ERRORS_LIMIT]
     }
     return TypedColumn(pc.if_else(fits, wide, None).cast(pa.int64()), fault_masks(len(values), faults))
@@ -181,9 +186,11 @@ def _floats(values: pa.Array) -> pa.Array:
     return (values.cast(pa.string()) if types.is_decimal(values.type) else values).cast(pa.float64())
 
 
-def _integer(number: float) -> float:
-    """Return a float with an integer value as an integer, any other float unchanged."""
-    return int(number) if math.isfinite(number) and number == math.floor(number) else number
+def _integer(number: float | Decimal) -> float:
+    """Return a number with an integer value as an integer, any other as a float."""
+    if math.isfinite(number) and number == math.floor(number):
+        return int(number)
+    return 0.5 if isinstance(number, Decimal) else number
 
 
 def _booleans(_column: Column, values: pa.Array) -> TypedColumn:

@@ -38,8 +38,8 @@ def split_cells(
     if not _FILLED.search(text, start):
         return pa.table({name: pa.array([], pa.string()) for name in read})
 
-    if not text.endswith((b"\n", b"\r")):
-        # Arrow takes an empty cell at the end of the text, after one in quotation marks, for an empty text.
+    if text.endswith(delimiter.encode()):
+        # At the end of the text Arrow takes an empty cell after one in quotation marks for an empty text.
         text += b"\n"
     skipped = [] if torn is None else torn
 

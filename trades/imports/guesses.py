@@ -37,7 +37,7 @@ _DATES = (
 )  # fmt: skip
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
 _FORMATS = (*_DATES, *map("".join, product(_DATES, (" ", ", ", "T", ";"), _CLOCKS)))
-# Its year, month and day tell apart the formats that have them in another order.
+# Two formats that have its year, month and day in another order read another time.
 _EXAMPLE = datetime(2004, 2, 3, 4, 5, 6, 789_000)  # noqa: DTZ001 a local time
 # So many texts are tried by all formats, at some 13 ms each, until a text fits one.
 _MOST_MISSES = 20
@@ -139,7 +139,7 @@ def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> R
     marks = [mark for mark, pattern in _MARKS.items() if any(map(pattern.fullmatch, bare_cells))]
     marked = [cell for some in cells.values() for cell in some if _IS_MARKED.fullmatch(cell)]
     if not marks and not options.vendor and _may_have_decimal_commas(options, layout, rows):
-        marked += filter(_THOUSANDS.fullmatch, distinct)
+        marked += [cell for some in cells.values() for cell in some if _THOUSANDS.fullmatch(cell)]
     if not marked or len(marks) > 1:
         return options
     if not marks:
@@ -173,8 +173,8 @@ def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None
             break
     if not fitted:
         return options
-    found, *others = formats
-    if others := [each for each in others if _is_otherwise(found, each)]:
+    found, *rest = formats
+    if others := [each for each in rest if _reads_differently(found, each)]:
         choices = " or ".join(f"--time-format '{each}'" for each in (found, *others))
         zones = "" if zone else f", and {WHICH_ZONE}"
         raise ImportRefused(f"times such as {fitted!r} can be read in several ways; give {choices}{zones}")
@@ -188,8 +188,8 @@ def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None
     return guessed
 
 
-def _is_otherwise(one: str, other: str) -> bool:
-    """Return whether a format may read another time in a text than the one that another format wrote there."""
+def _reads_differently(one: str, other: str) -> bool:
+    """Return whether a format reads another time in a text that another one wrote."""
     found = local_time(_EXAMPLE.strftime(one), other)
     return found is not None and found != local_time(_EXAMPLE.strftime(one), one)
 

@@ -59,6 +59,19 @@ class RecordFile(ABC):
                 yield FilePiece(table, row + np.arange(table.num_rows), (), bytes_read)
                 row += table.num_rows
 
+    def _plain(self, name: str) -> pa.DataType:
+        """Return the type as which a column is read. Raises `ImportRefused` for types whose values may share bytes."""
+        kind = self.schema.field(name).type
+        value = kind.value_type if pa.types.is_dictionary(kind) else kind
+        # Arrow cannot take views out of a dictionary.
+        if _is_text_or_binary(value) and not (value is not kind and _is_view(value)):
+            return pa.string()
+        if pa.types.is_primitive(value) or pa.types.is_decimal(value) or pa.types.is_null(value):
+            return value
+        if _is_list(kind) and is_word(kind.value_type) and not _is_view(kind.value_type):
+            return pa.list_(pa.string())
+        raise ImportRefused(f"{self.path}: {name} is of the type {kind}; write texts, numbers or times")
+
 
 class ParquetFile(RecordFile):
     """A Parquet file."""
@@ -67,24 +80,29 @@ class ParquetFile(RecordFile):
         super().__init__(path)
         with damage_refused(f"{path}: "), pq.ParquetFile(path) as file:
             self.schema = file.schema_arrow.remove_metadata()
+            self._paths = [
+                file.metadata.schema.column(each).path for each in range(file.metadata.num_columns)
+            ]
         self.names = tuple(self.schema.names)
         check_names(path, self.names)
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
-        kinds = {name: self.schema.field(name).type for name in names}
-        row, texts = 0, [name for name in names if _is_text(kinds[name]) and not _is_view(kinds[name])]
+        row, plain = 0, {name: self._plain(name) for name in names}
+        # A text that many rows share is in memory once, until its size is checked.
+        words = [name for name, kind in plain.items() if _is_list(kind) or _is_text_or_binary(kind)]
+        texts = [path for path in self._paths if _is_of(path, words)]
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
             self._check_groups(file.metadata, names)
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
                 row += batch.num_rows
                 _check_texts(self.path, batch)
-                schema = pa.schema([self.schema.field(name) for name in batch.schema.names])
+                schema = pa.schema([(name, plain[name]) for name in batch.schema.names])
                 yield pa.Table.from_batches([batch]).cast(schema), self.size * row // file.metadata.num_rows
 
     def _check_groups(self, metadata: pq.FileMetaData, names: Sequence[str]) -> None:
         """Raise `ImportRefused` for row groups of which a page may be larger than the memory."""
         paths = {each.path for each in map(metadata.schema.column, range(metadata.num_columns))}
-        read = {path for path in paths if any(path == name or path.startswith(f"{name}.") for name in names)}
+        read = {path for path in paths if _is_of(path, names)}
         for group in map(metadata.row_group, range(metadata.num_row_groups)):
             columns = map(group.column, range(group.num_columns))
             size = sum(_most_bytes(each) for each in columns if each.path_in_schema in read)
@@ -95,6 +113,11 @@ class ParquetFile(RecordFile):
                 )
 
 
+def _is_of(path: str, names: Sequence[str]) -> bool:
+    """Return whether a column of Parquet is one of these, or a part of one."""
+    return any(path == name or path.startswith(f"{name}.") for name in names)
+
+
 def _most_bytes(column: pq.ColumnChunkMetaData) -> int:
     """Return how many bytes a row group's column has in memory. Repeated values of lists need none in the file."""
     values = column.num_values if "." in column.path_in_schema else 0
@@ -102,17 +125,16 @@ def _most_bytes(column: pq.ColumnChunkMetaData) -> int:
 
 
 def _check_texts(path: Path, batch: pa.RecordBatch) -> None:
-    """Raise `ImportRefused` for a column of which a few bytes repeat long texts."""
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        size = 0
-        if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
-            size = len(column) * int(_lengths(column.dictionary).max(initial=0))
-        elif _is_view(column.type):
-            size = int(_lengths(column).sum(dtype=np.int64))
-        if size > TEXT_BYTES_LIMIT:
-            raise ImportRefused(
-                f"{path}: the texts of {name} may take {size:,} bytes in {len(column):,} rows"
-            )
+    """Raise `ImportRefused` for rows that share the bytes of texts, and would take too many of their own."""
+    size = 0
+    for column in batch.columns:
+        words = column.flatten() if _is_list(column.type) else column
+        if pa.types.is_dictionary(words.type) and _is_text_or_binary(words.type.value_type):
+            size += len(words) * int(_lengths(words.dictionary).max(initial=0))
+        elif _is_view(words.type):
+            size += int(_lengths(words).sum(dtype=np.int64))
+    if size > TEXT_BYTES_LIMIT:
+        raise ImportRefused(f"{path}: the texts of {batch.num_rows:,} rows may take {size:,} bytes")
 
 
 def _lengths(texts: pa.Array) -> npt.NDArray[Any]:
@@ -130,17 +152,18 @@ class IpcFile(RecordFile):
         super().__init__(path)
         with damage_refused(f"{path}: "):
             content = pa.memory_map(str(path)).read_buffer()
-            self._stream = (
-                content.slice(len(_ARROW_FILE_MAGIC)) if _begins(content, _ARROW_FILE_MAGIC) else content
-            )
-            # Polars writes a file's schema in front of its messages without a length, so only its footer has it.
-            self._is_headless = self._stream is not content and not _begins(self._stream, _CONTINUATION)
-            if self._is_headless:
-                self.schema = pa.ipc.open_file(content).schema.remove_metadata()
-                self._stream = self._stream.slice(_first_message(self._stream))
-            else:
+            is_file = content[: len(_ARROW_FILE_MAGIC)].to_pybytes() == _ARROW_FILE_MAGIC
+            self._stream = content.slice(len(_ARROW_FILE_MAGIC)) if is_file else content
+            self._is_headless = False
+            try:
                 with pa.ipc.open_stream(self._stream) as reader:
                     self.schema = reader.schema.remove_metadata()
+            except (pa.ArrowInvalid, OSError):
+                if not is_file:
+                    raise
+                # In front of a file's messages Polars writes the schema without its length; the footer has it whole.
+                self.schema = pa.ipc.open_file(content).schema.remove_metadata()
+                self._stream, self._is_headless = self._stream.slice(_first_message(self._stream)), True
             for message in iter(pa.ipc.MessageReader.open_stream(self._stream)):
                 if is_compressed(message.type, message.metadata):
                     raise ImportRefused(f"{path}: the buffers are compressed; write them uncompressed")
@@ -170,24 +193,6 @@ class IpcFile(RecordFile):
             return
         with pa.ipc.open_stream(self._stream) as reader:
             yield from reader
-
-    def _plain(self, name: str) -> pa.DataType:
-        """Return the type as which a column is read. Raises `ImportRefused` for types whose values may share bytes."""
-        kind = self.schema.field(name).type
-        value = kind.value_type if pa.types.is_dictionary(kind) else kind
-        # Arrow cannot take views out of a dictionary.
-        if _is_text(value) and not (value is not kind and _is_view(value)):
-            return pa.string()
-        if pa.types.is_primitive(value) or pa.types.is_decimal(value) or pa.types.is_null(value):
-            return value
-        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-        if is_list and is_word(kind.value_type) and not _is_view(kind.value_type):
-            return kind
-        raise ImportRefused(f"{self.path}: {name} is of the type {kind}; write texts, numbers or times")
-
-
-def _begins(content: pa.Buffer, magic: bytes) -> bool:
-    return bool(content[: len(magic)].to_pybytes() == magic)
 
 
 def _first_message(content: pa.Buffer) -> int:
@@ -249,7 +254,7 @@ class LinesFile(RecordFile):
     def _row(self, text: bytes, line: int) -> dict[str, Any]:
         """Decode a line that may be wrong. This takes several times as long as `decode_lines`."""
         try:
-            row = json.loads(text, object_pairs_hook=_object)
+            row = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
             if isinstance(row, dict) and any(value in _BEYOND for value in row.values()):
                 # A number beyond every float is JSON: its row is wrong, not the file.
                 return row
@@ -277,6 +282,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         raise ValueError("a key is repeated in an object")
     return row
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _table_of(rows: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
@@ -322,8 +331,12 @@ class AlpacaJsonFile(RecordFile):
             yield rows, self.size * (start + rows.num_rows) // self._table.num_rows
 
 
-def _is_text(data_type: pa.DataType) -> bool:
+def _is_text_or_binary(data_type: pa.DataType) -> bool:
     return is_text(data_type) or bool(pa.types.is_binary(data_type))
+
+
+def _is_list(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_list(data_type) or pa.types.is_large_list(data_type))
 
 
 def _is_view(data_type: pa.DataType) -> bool:

@@ -29,7 +29,7 @@ from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus, one_batch, storable_rows
 from trades.imports.symbol_runs import BAD_ROWS_LIMIT, SymbolsImport
-from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
+from trades.imports.symbols import UnreadTexts, symbol_of_folder, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
 from trades.services import conditions_of
 from trades.stores import market_store
@@ -349,13 +349,16 @@ def _distinct_texts(column: pa.ChunkedArray) -> list[str]:
 
 
 def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:
-    if options.vendor:
-        raise ImportRefused(f"{file.path}: no column has the symbol{_symbol_hint(file.path)}")
+    whose = "folder"
     try:
-        return log_name(options.dataset, symbol_of_name(file.path, bare_name(file.path)))
+        symbol = symbol_of_folder(file.path)
+        if symbol is None and options.vendor:
+            raise ImportRefused(f"{file.path}: no column has the symbol{_symbol_hint(file.path)}")
+        whose = "file"
+        return log_name(options.dataset, symbol or symbol_of_name(bare_name(file.path)))
     except InvalidSymbol as error:
         raise ImportRefused(
-            f"{file.path}: no column has the symbol, and the file's name is not one ({error}){_symbol_hint(file.path)}"
+            f"{file.path}: no column has the symbol, and the {whose}'s name is not one ({error}){_symbol_hint(file.path)}"
         ) from error
 
 

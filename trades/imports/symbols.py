@@ -64,7 +64,8 @@ _LATER_WORD = re.compile(
 )
 # Names of files that programs number.
 _NUMBERED = re.compile(
-    r"(?:PART|CHUNK|FILE|BATCH|SHARD|SPLIT|DATA|TABLE)[-_. ]?[0-9]+(?:[-_. ].*)?|[0-9]{1,2}"
+    r"(?:PART|CHUNK|FILE|BATCH|SHARD|SPLIT|DATA|TABLE)[-_. ]?(?:[A-Z][-_])?[0-9]+(?:[-_. ].*)?"
+    r"|[0-9]{1,2}|[0-9]{6}_[0-9]+|[0-9]{12}"
 )
 _PARTITION = "symbol="
 
@@ -159,15 +160,25 @@ def _may_be_symbol(text: str) -> bool:
     return is_symbol(text) and not is_prose and not is_value
 
 
-def symbol_of_name(path: Path, name: str) -> str:
-    """Return the symbol that a file's name is, or its folder's, such as `symbol=AAPL`. name: without suffixes.
+def symbol_of_folder(path: Path) -> str | None:
+    """Return the symbol of a partition's folder, such as `symbol=AAPL/date=2025-01-02`; None without one.
+
+    Raises `InvalidSymbol`.
+    """
+    for folder in reversed(path.parts[:-1]):
+        if folder.startswith(_PARTITION):
+            return file_symbol(unquote(folder.removeprefix(_PARTITION)), None)
+        if "=" not in folder:
+            break
+    return None
+
+
+def symbol_of_name(name: str) -> str:
+    """Return the symbol that a file's name is.
 
     Raises `InvalidSymbol`, also for a name with a date, with a resolution and a month, with words such as trades, or with
     a part's number.
     """
-    folders = [part for part in path.parts[:-1] if part.startswith(_PARTITION)]
-    if folders:
-        return file_symbol(unquote(folders[-1].removeprefix(_PARTITION)), None)
     if parse_option_symbol(name.upper()) is None and _describes(name.upper()):
         raise InvalidSymbol("it tells a date, a resolution or what the file holds")
     return file_symbol(name, None)

@@ -10,12 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from store.datasets import DATASETS
+from store.datasets import DATASETS, TRADES
 from store.timestamps import parse_timestamp
 from tests.trades.formats.bodies import ARROW, stream_of
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import BatchRefused
 from trades.formats import READERS
+from trades.formats.arrow_values import typed_values
 from web.requests.exceptions import MalformedDocument, RequestError
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
@@ -156,6 +157,22 @@ def test_decimals_are_the_nearest_numbers(scale: int, is_encoded: bool):
     found = rows(sent)
     assert found["price"] == [float(Decimal(text) + 1) for text in texts]
     assert found["sequence"] == [*range(len(price))]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("1000000000000000.0001", "invalid_type"), ("9007199254740994", "out_of_range"), ("-1", "out_of_range")],
+)
+def test_decimals_that_are_no_counts_are_refused(text: str, code: str):
+    sequence = pa.array([Decimal(text), Decimal(7)], pa.decimal128(24, 4))
+    assert errors(table(sequence=sequence)) == [("trades[0].sequence", code)]
+
+
+def test_a_buffer_of_views_may_be_longer_than_they_are():
+    element = np.array([2, int.from_bytes(b"XN", "little"), 0, 0], np.int32)
+    views = pa.py_buffer(np.tile(element, 2).tobytes() + bytes(8))
+    exchange = pa.Array.from_buffers(pa.string_view(), 2, [None, views])
+    assert typed_values(TRADES.column("exchange"), exchange).values.to_pylist() == ["XN", "XN"]
 
 
 def test_ids_may_be_integers_and_conditions_joined_texts():

@@ -324,7 +324,7 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     },
     "german prices that may be thousands": (
         "t.csv", "Datum;Kurs;Stück\n15.01.2024 09:30:00;42.250;10\n15.01.2024 09:30:01;42.251;20\n".encode(), X,
-        "'42.25[01]' has a mark of thousands or of decimals; give --decimal",
+        "'42.250' has a mark of thousands or of decimals; give --decimal",
     ),
     "dates of both orders": (
         "t.csv", b"time,price,volume\n15/01/2025,10,1\n03/04/2025,10,1\n01/16/2025,10,1\n", X,

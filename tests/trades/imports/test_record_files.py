@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.trades.imports.command import stored
@@ -61,10 +62,21 @@ def test_a_number_beyond_every_float_is_a_wrong_row(store_path: Path, tmp_path: 
         (LINE + b"}\n" + LINE + b', "price" :2}\n', "a key is repeated"),
         (LINE + b"}\n" + LINE + b', "pri\\u0063e": 2}\n', "a key is repeated"),
         (LINE + b', "x": {"a": 1, "a": 2}}\n', "a key is repeated"),
+        (LINE + b', "x": 1e400, "y": NaN}\n', "line 1: the line is not one"),
         (LINE + b"}" + b" " * 70_000 + b"\n", "a line has more than 65,536 bytes"),
         (LINE + b"}\n" + LINE + b', "id": 1}\n', "rows from line 2 on have id"),
     ],
-    ids=["list", "cut off", "twice", "spaced", "escaped", "nested", "a long line", "a later field"],
+    ids=[
+        "list",
+        "cut off",
+        "twice",
+        "spaced",
+        "escaped",
+        "nested",
+        "no JSON",
+        "a long line",
+        "a later field",
+    ],
 )
 def test_wrong_lines_are_refused(
     store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
@@ -74,6 +86,42 @@ def test_wrong_lines_are_refused(
     path.write_bytes(content)
     with pytest.raises(ImportRefused, match=message):
         imported(path, tmp_path / "notes")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.list_(pa.string()), pa.binary(10_000)],
+    ids=str,
+)
+def test_texts_of_parquet_that_would_grow_in_memory_are_refused_before(
+    store_path: Path, tmp_path: Path, kind: pa.DataType
+):
+    """A file of a kilobyte, in which 30,000 rows share one text of 10,000 bytes."""
+    path, text = tmp_path / "A.parquet", "x" * 10_000
+    words = pa.array([[text]] * 30_000 if pa.types.is_list(kind) else [text] * 30_000)
+    pq.write_table(
+        pa.table(
+            columns(
+                30_000,
+                conditions=words.cast(kind)
+                if kind != pa.binary(10_000)
+                else pa.array([text.encode()] * 30_000, kind),
+            )
+        ),
+        path,
+    )
+    del words
+    pool, own = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    file = record_files.ParquetFile(path)
+    pa.set_memory_pool(own)
+    try:
+        with pytest.raises(
+            ImportRefused, match=r"may take 300,000,000 bytes|is of the type fixed_size_binary"
+        ):
+            next(file.tables(file.names))
+    finally:
+        pa.set_memory_pool(pool)
+    assert own.max_memory() < 2**24
 
 
 @pytest.mark.parametrize("is_file", [True, False], ids=["file", "stream"])
@@ -139,12 +187,12 @@ def views() -> pa.Array:
         (
             columns(60_000, exchange=bomb()),
             {},
-            "the texts of exchange may take 600,000,000 bytes in 60,000 rows",
+            "the texts of 60,000 rows may take 600,000,000 bytes",
         ),
         (
             columns(60_000, exchange=views()),
             {},
-            "the texts of exchange may take 600,000,000 bytes in 60,000 rows",
+            "the texts of 60,000 rows may take 600,000,000 bytes",
         ),
     ],
     ids=["compressed", "one long text", "views"],
@@ -155,6 +203,15 @@ def test_arrow_that_would_grow_in_memory_is_refused(
     path = arrow(tmp_path / "A.arrow", pa.table(table), **options)
     with pytest.raises(ImportRefused, match=message):
         imported(path, tmp_path / "notes")
+
+
+def test_files_of_old_versions_of_arrow_are_read(store_path: Path, tmp_path: Path):
+    path, table = tmp_path / "A.arrow", pa.table(columns())
+    with pa.ipc.new_file(
+        str(path), table.schema, options=pa.ipc.IpcWriteOptions(use_legacy_format=True)
+    ) as target:
+        target.write_table(table)
+    assert imported(path, tmp_path / "notes").stored == 2
 
 
 def test_damaged_arrow_is_refused(store_path: Path, tmp_path: Path):

@@ -263,7 +263,8 @@ def test_a_column_that_contradicts_the_given_symbol_is_refused(tmp_path: Path):
      "JAN-2024", "AAPL-2024", "AAPL 2024", "AAPL-2024Q1", "export", "Data", "download", "TRADES", "bars", "ohlcv", "prices",
      "history", "daily", "minute", "export2", "data1", "mydata", "market_data", "export_AAPL", "AAPL-data", "aapl.history",
      "stock-prices", "AAPL_price",
-     "part-0", "part-00000-c7a1", "chunk_3", "file1", "batch-7", "data_0", "0", "12"],
+     "part-0", "part-00000-c7a1", "chunk_3", "file1", "batch-7", "data_0", "0", "12", "part-r-00000", "000000_0",
+     "000000000000"],
 )  # fmt: skip
 def test_a_name_that_tells_something_else_is_no_symbol(tmp_path: Path, name: str):
     path = tmp_path / f"{name}.csv"
@@ -298,6 +299,14 @@ def test_a_folder_of_a_partition_names_the_symbol(tmp_path: Path):
     for path in sorted(tmp_path.rglob("*.parquet")):
         assert "1 rows; 1 stored" in imported(path)
     assert sorted(stored("trades")) == ["A=B", "AAPL", "BTC-USD"]
+    path = tmp_path / "symbol=OLD" / "now" / "MSFT.csv"
+    path.parent.mkdir(parents=True)
+    imported(trades(path, "", column="note"))
+    assert "MSFT" in stored("trades")
+    path = tmp_path / "symbol=TpC" / "part-0.csv"
+    path.parent.mkdir()
+    with pytest.raises(CommandError, match=r"the folder's name is not one .*capital and small letters"):
+        imported(trades(path, "", column="note"))
 
 
 def test_the_summary_lists_symbols_rows_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
