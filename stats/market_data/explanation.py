@@ -20,10 +20,10 @@ from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV, POLICY
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
 from stats.market_data.ohlcv.revisions import REVISIONS
-from stats.market_data.query import MARKET_CLASSES, MarketDataQuery, common_fields
+from stats.market_data.query import MARKET_CLASSES, MarketDataQuery, common_fields, range_fields
 from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
 from stats.market_data.rows import WindowedSource
-from stats.parameters import query_values
+from stats.parameters import Bound, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.row_schema import row_of
@@ -54,10 +54,13 @@ def _serializer(_several: bool) -> RowQuerySerializer:
 
 @dataclass(frozen=True, slots=True)
 class ExplainQuery:
-    """The bar to explain. bars: the query for this bar alone. other: a policy to compare with, or None."""
+    """The bar to explain. bars: the query for this bar alone. other: a policy to compare with, or None.
+
+    at: an instant in the bar; a date is that of a daily bar.
+    """
 
     bars: Annotated[MarketDataQuery, Irrelevant("the page has it")]
-    at_ns: int
+    at: Bound
     other: str | None
     listed: int
 
@@ -66,19 +69,19 @@ class ExplainQuery:
 def parse_explain_query(market_class: str, symbol: str | None, query_string: str) -> ExplainQuery:
     """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
     values = query_values(_serializer(False), query_string)
-    listed, at_ns = values.pop("limit", _LISTED), values["at"]
+    listed, at = values.pop("limit", _LISTED), values["at"]
+    is_day = at.is_date and values.get("resolution") == Resolution.DAY
     bars = MarketDataQuery.of(
         OHLCV,
         (requested_symbol(symbol or ""),),
         market_class=MARKET_CLASSES[market_class],
-        start_ns=at_ns,
-        end_ns=at_ns + 1,
+        **range_fields(at, Bound(at.instant_ns + (DAY_NS if is_day else 1), is_date=is_day)),
         with_coverage=True,
         **{"resolution": Resolution.MINUTE, **common_fields(values)},
     )
     if bars.resolution.is_tick or bars.resolution > Resolution.DAY:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {bars.resolution.value}")
-    return ExplainQuery(bars, at_ns, values.get("policy"), listed)
+    return ExplainQuery(bars, at, values.get("policy"), listed)
 
 
 class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
@@ -123,6 +126,13 @@ class ExplainedBar(Report):
         assert isinstance(source.reader, BarRowReader)  # noqa: S101 as above
         return source.reader
 
+    @cached_property
+    def _interval(self) -> Window:
+        """The bar's interval."""
+        grid, at = self.reader.grid, self.query.at
+        is_date = at.is_date and grid.period_calendar is not None
+        return grid.interval(grid.date_start(at.instant_ns) if is_date else at.instant_ns)
+
     def document(self) -> BarExplanationDocument:
         """See `AnswerSnapshot.document`."""
         other, revisions = self.query.other, self.revisions
@@ -154,7 +164,7 @@ class ExplainedBar(Report):
         """Return the fields of `BarOfPolicyDocument`. page: the bar's. reader: the page's."""
         bar = page.page().rows.table
         maker, policy = reader.inputs.unadjusted(reader.grid), reader.inputs.policy
-        parts = parts_of_bar(maker, reader.grid.interval(self.query.at_ns))
+        parts = parts_of_bar(maker, self._interval)
         volume = float(bar.data.column("volume")[0].as_py()) if len(bar.data) else 0.0
         explanation = BarExplanation(self._explained(policy), policy, parts, volume)
         return explanation.fields(next(iter(_objects(bar)), None), self.query.listed)
@@ -162,7 +172,7 @@ class ExplainedBar(Report):
     def _explained(self, policy: BarPolicy) -> ExplainedPrints:
         """Return the prints of the bar's interval and those whose volume may be credited to it."""
         grid = self.reader.grid
-        interval = grid.interval(self.query.at_ns)
+        interval = self._interval
         by_daily_table = grid.is_of_regular_sessions and policy.daily is not None
         if by_daily_table:
             # The prints of the session are found by their condition, on the event date.

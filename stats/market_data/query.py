@@ -299,7 +299,7 @@ def parse_query(
     values = query_values(dataset.serializer(streamed=streamed, several=several), query_string)
     symbols = SymbolList((requested_symbol(symbol),)) if symbol is not None else values["symbols"]
     check_universe(of_class, symbols.universe)
-    end = Bound(values["at"] + 1, is_date=False) if "at" in values else values.get("end")
+    end = Bound(values["at"].instant_ns + 1, is_date=False) if "at" in values else values.get("end")
     return MarketDataQuery.of(
         dataset,
         symbols.names,

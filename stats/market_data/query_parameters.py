@@ -129,7 +129,7 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {"words": ("rfc3339", "ms", "ns"), "help_text": "Format of times."},
     ),
     "at": (
-        QueryTimeField,
+        BoundField,
         {
             "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {ISO_OR_EPOCH}"
         },

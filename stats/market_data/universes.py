@@ -267,7 +267,8 @@ def _serializer(_several: bool) -> RowQuerySerializer:
 def _parse(_market_class: str, _symbol: str | None, query_string: str) -> UniversesQuery:
     """Parse a URL's query string. Raises `InvalidParameter`."""
     values = query_values(_serializer(False), query_string)
-    return UniversesQuery(values.get("at"), values.get("as_of"))
+    at = values.get("at")
+    return UniversesQuery(at and at.instant_ns, values.get("as_of"))
 
 
 def _snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
