@@ -59,7 +59,8 @@ class Query:
 
 def cross_section(name: str, symbols: Sequence[str], market: str) -> Request:
     """Return the request of `latest` or `snapshot`."""
-    return Request("GET", f"{ROOT}/{segment(market)}/{name}", {"symbols": list(symbols)})
+    listed = [symbols] if isinstance(symbols, str) else list(symbols)
+    return Request("GET", f"{ROOT}/{segment(market)}/{name}", {"symbols": listed})
 
 
 def page_rows(answer: Answer) -> tuple[list[dict[str, Any]], str | None]:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marketdata_client.bodies import object_in
 from marketdata_client.config import Retries
 from marketdata_client.errors import BadAnswer, MarketDataError, Refused, Unreachable, refusal
+from marketdata_client.history import Query
 from marketdata_client.tables import Table
 
 PATH = "/ws/v1/stream"
@@ -18,6 +19,9 @@ PONG = '{"op":"pong"}'
 # 4401: the credential is not valid any more; 4403: it may not read this any more.
 _FINAL_CLOSES = {4401, 4403}
 _PASSING = {429, 502, 503, 504}
+_FOLLOWED = ("trades", "quotes")
+# Later than any row.
+_LAST = "2200-12-31"
 _LOSSLESS = ("trades:", "quotes:", "status:", "orders:", "alerts:")
 # Errors within the feed have a code, but no HTTP status.
 _ERROR_STATUS = 400
@@ -142,6 +146,22 @@ def message_in(text: str | bytes) -> dict[str, Any]:
     if isinstance(text, bytes):
         raise BadAnswer("the live feed sent bytes, not a text")
     return object_in(text.encode())
+
+
+def followable(query: Query) -> Query:
+    """Return a query whose rows are followed, also those that are dated ahead: the feed goes on behind them.
+
+    Raises ValueError for a dataset without a channel.
+    """
+    if query.dataset not in _FOLLOWED:
+        raise ValueError(
+            f"{query.dataset} cannot be followed: follow trades or quotes, or use live('bars.1m:SYMBOL')"
+        )
+    return (
+        query
+        if query.params.get("end") is not None
+        else replace(query, params={**query.params, "end": _LAST})
+    )
 
 
 def history_frame(table: Table, dataset: str, channel: str) -> Frame:

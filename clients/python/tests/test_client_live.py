@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from client_server import ScriptedServer, reply
@@ -46,6 +48,23 @@ def proxy(installation: Installation) -> Iterator[CuttingProxy]:
 
 def store(client: Client, symbol: str, numbers: range) -> None:
     client.ingest("trades", [trade(symbol, number) for number in numbers])
+
+
+@pytest.mark.parametrize("params", [{"last": 10}, {"start": "2025-01-01"}], ids=["last", "start"])
+def test_rows_that_are_dated_ahead_are_followed(client: Client, params: dict[str, Any]):
+    symbol = f"AHEAD-{next(iter(params)).upper()}"
+    ahead = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    client.ingest("trades", [{**trade(symbol, 1), "timestamp": ahead}])
+    feed: Any = client.follow("trades", symbol, **params)
+    assert [row["trade_id"] for row in next(feed).rows] == ["1"]
+    store(client, symbol, range(2, 3))
+    assert [row["trade_id"] for row in next(feed).rows] == ["2"]
+    feed.close()
+
+
+def test_what_has_no_channel_is_not_followed(client: Client):
+    with pytest.raises(ValueError, match=r"ohlcv cannot be followed: .* live\('bars.1m:SYMBOL'\)"):
+        next(client.follow("ohlcv", "DEMOA", last=2))
 
 
 def test_twenty_cuts_lose_and_repeat_nothing(client: Client, key: str, proxy: CuttingProxy):

@@ -16,6 +16,7 @@ from marketdata_client.live import (
     Frame,
     Reconnects,
     Subscription,
+    followable,
     history_frame,
     message_in,
 )
@@ -48,6 +49,7 @@ async def frames(session: AsyncSession, subscription: Subscription) -> AsyncGene
 async def followed(session: AsyncSession, query: Query, symbol: str) -> AsyncIterator[Frame]:
     """Iterate over the stored rows of a query as one frame, then over all that is stored after them."""
     channel = f"{query.dataset}:{symbol}"
+    query = followable(query)
     first = history_frame(await whole(session, query), query.dataset, channel)
     yield first
     async with aclosing(frames(session, Subscription([channel], {channel: first.seq}))) as following:

@@ -17,6 +17,7 @@ from marketdata_client.live import (
     Frame,
     Reconnects,
     Subscription,
+    followable,
     history_frame,
     message_in,
 )
@@ -49,6 +50,7 @@ def frames(session: Session, subscription: Subscription) -> Generator[Frame, Non
 def followed(session: Session, query: Query, symbol: str) -> Iterator[Frame]:
     """Iterate over the stored rows of a query as one frame, then over all that is stored after them."""
     channel = f"{query.dataset}:{symbol}"
+    query = followable(query)
     first = history_frame(whole(session, query), query.dataset, channel)
     yield first
     with closing(frames(session, Subscription([channel], {channel: first.seq}))) as following:
