@@ -4,6 +4,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -93,7 +95,10 @@ class ParquetFile(RecordFile):
         texts = [path for path in self._paths if _is_of(path, words)]
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
             self._check_groups(file.metadata, names)
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
+            # Arrow joins no dictionaries of two row groups inside lists.
+            groups = ([group] for group in range(file.num_row_groups))
+            read = partial(file.iter_batches, ROWS_AT_ONCE, columns=list(names))
+            for batch in chain.from_iterable(read(row_groups=group) for group in groups):
                 row += batch.num_rows
                 _check_texts(self.path, batch)
                 schema = pa.schema([(name, plain[name]) for name in batch.schema.names])

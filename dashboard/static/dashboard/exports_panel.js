@@ -34,7 +34,7 @@ export class ExportsPanel {
       event.preventDefault();
       this.#submit(Object.fromEntries(new FormData(event.target)));
     });
-    whileOpen("exports", () => this.#read());
+    this.again = whileOpen("exports", () => this.#read());
   }
 
   /** The symbol of the chart. */
@@ -46,7 +46,7 @@ export class ExportsPanel {
     const resolution = dataset === "ohlcv" ? state.resolution : undefined;
     const body = {dataset, symbols: [state.symbol], class: marketClass(state.class), start: start || undefined, resolution, format};
     await this.once(() => this.api.send("POST", "/exports", {body}));
-    await this.#read();
+    await this.again();
   }
 
   #columns() {
@@ -80,7 +80,7 @@ export class ExportsPanel {
 
   async #cancel({id}) {
     await this.once(() => this.api.send("POST", `/jobs/${id}/cancel`));
-    await this.#read();
+    await this.again();
   }
 
   async #files(job) {

@@ -32,13 +32,15 @@ export function countTab(name, count) {
 export function whileOpen(name, read) {
   const panel = byId(`panel-${name}`);
   let next = 0;
-  setInterval(async () => {
+  const again = async () => {
+    next = Infinity;
+    next = Date.now() + (await read());
+  };
+  setInterval(() => {
     if (panel.hidden || document.hidden) next = 0;
-    else if (Date.now() >= next) {
-      next = Infinity;
-      next = Date.now() + (await read());
-    }
+    else if (Date.now() >= next) again();
   }, 250);
+  return again;
 }
 
 /** A person chooses a tab. */
