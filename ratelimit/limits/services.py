@@ -200,7 +200,10 @@ def _bucket(rate: int) -> Bucket:
 
 @lru_cache(maxsize=1024)
 def _quota_charges(daily: int | None, monthly: int | None, tokens: int) -> tuple[QuotaCharge, ...]:
+    """Make charges of `tokens`, at most a quota's size: a call that costs more takes it whole."""
     quotas = ((DAY, daily), (MONTH, monthly))
     return tuple(
-        QuotaCharge(unit, min(limit, MAX_QUOTA), tokens) for unit, limit in quotas if limit is not None
+        QuotaCharge(unit, min(limit, MAX_QUOTA), min(tokens, max(limit, 1)))
+        for unit, limit in quotas
+        if limit is not None
     )

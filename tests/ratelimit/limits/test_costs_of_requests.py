@@ -22,9 +22,9 @@ AUDIT = "/api/v1/audit?sort=asc"
 KEYS = "/api/v1/keys?sort=asc"
 
 
-def new_key() -> str:
+def new_key(quota: int = QUOTA) -> str:
     return key_create(
-        name="desk", tier="default", rate=1000, daily_quota=QUOTA, scopes=("all",), sensitivity="confidential",
+        name="desk", tier="default", rate=1000, daily_quota=quota, scopes=("all",), sensitivity="confidential",
         now=timezone.now(), actor="command:test",
     ).key  # fmt: skip
 
@@ -225,3 +225,10 @@ def test_an_answer_does_not_say_more_than_a_full_bucket_paid(api, monkeypatch):
     answer, again = Process().both(f"{BARS}&limit=5000", {"X-API-Key": slow})
     assert headers_of(answer)["x-cost"] == "2"
     assert again is None
+
+
+def test_a_call_that_costs_more_than_the_whole_quota_takes_it_whole(api: Api):
+    assert api.ingest(trade(timestamp="2025-01-02T14:30:00Z")).status_code == 200
+    caller = Api(new_key(quota=5))
+    assert caller.get(f"{TREE}&limit=10000").status_code == 200
+    assert problem(caller.get(TREE)) == (429, "quota_exceeded")
