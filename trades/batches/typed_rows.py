@@ -188,7 +188,7 @@ def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
         return lambda values: pa.array(list(values), ARROW_TYPES[column.kind])
     if column.form is ColumnForm.WORDS:
         return _words
-    return _ids if column.form in {ColumnForm.ID, ColumnForm.MEMBER} else _texts
+    return _ids if column.form.takes_integers else _texts
 
 
 def _numbers(values: Iterable[float | None]) -> pa.Array:

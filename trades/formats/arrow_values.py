@@ -34,8 +34,6 @@ _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 # Valid texts are at most this long. A longer one in a dictionary could be repeated in every row.
 _LONGEST_TEXT = WORDS_LIMIT * (ID_LENGTH + 1)
 _TOO_LONG = " "
-# Their integers are stored as texts.
-_OF_INTEGERS = (ColumnForm.ID, ColumnForm.MEMBER)
 
 
 class _OfAnotherType(TypeError):
@@ -214,7 +212,7 @@ def _texts(column: Column, values: pa.Array) -> TypedColumn:
         if column.form is ColumnForm.WORDS:
             texts = pc.if_else(pc.equal(texts, ""), None, texts)
         return TypedColumn(texts)
-    if column.form in _OF_INTEGERS and types.is_integer(values.type):
+    if column.form.takes_integers and types.is_integer(values.type):
         counts = _integers(column, values)
         negative = pc.less(counts.values, 0).fill_null(False).to_numpy(zero_copy_only=False)
         return TypedColumn(counts.values.cast(pa.string()), [*counts.faults, (COUNT_OUT_OF_RANGE, negative)])

@@ -4,8 +4,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -96,13 +94,13 @@ class ParquetFile(RecordFile):
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
             self._check_groups(file.metadata, names)
             # Arrow joins no dictionaries of two row groups inside lists.
-            groups = ([group] for group in range(file.num_row_groups))
-            read = partial(file.iter_batches, ROWS_AT_ONCE, columns=list(names))
-            for batch in chain.from_iterable(read(row_groups=group) for group in groups):
-                row += batch.num_rows
-                _check_texts(self.path, batch)
-                schema = pa.schema([(name, plain[name]) for name in batch.schema.names])
-                yield pa.Table.from_batches([batch]).cast(schema), self.size * row // file.metadata.num_rows
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=list(names)):
+                    row += batch.num_rows
+                    _check_texts(self.path, batch)
+                    schema = pa.schema([(name, plain[name]) for name in batch.schema.names])
+                    table = pa.Table.from_batches([batch]).cast(schema)
+                    yield table, self.size * row // file.metadata.num_rows
 
     def _check_groups(self, metadata: pq.FileMetaData, names: Sequence[str]) -> None:
         """Raise `ImportRefused` for row groups of which a page may be larger than the memory."""

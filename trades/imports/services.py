@@ -303,11 +303,11 @@ def _with_symbol(
 ) -> tuple[FileLayout, str | None]:
     """Return the layout with the column of symbols, or without one the symbol of all rows. Raises `ImportRefused`."""
     if layout.symbol is not None or SYMBOL in options.columns:
-        return layout, options.symbol or (None if layout.symbol else _symbol_of_name(file, options))
+        return layout, options.symbol or (None if layout.symbol else _symbol_of_path(file, options))
     symbol, refusal = options.symbol, None
     if symbol is None:
         try:
-            symbol = _symbol_of_name(file, options)
+            symbol = _symbol_of_path(file, options)
         except ImportRefused as error:
             unclear = unclear_columns(layout.unread_columns)
             if len(unclear) == 1:
@@ -348,7 +348,7 @@ def _distinct_texts(column: pa.ChunkedArray) -> list[str]:
     return [""]
 
 
-def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:
+def _symbol_of_path(file: SourceFile, options: ReadOptions) -> str:
     whose = "folder"
     try:
         symbol = symbol_of_folder(file.path)

@@ -149,7 +149,7 @@ def message_in(text: str | bytes) -> dict[str, Any]:
 
 
 def followable(query: Query) -> Query:
-    """Return a query whose rows are followed, also those that are dated ahead: the feed goes on behind them.
+    """Return the query with an end later than any row: the feed continues after the rows of the query.
 
     Raises ValueError for a dataset without a channel.
     """
@@ -157,11 +157,9 @@ def followable(query: Query) -> Query:
         raise ValueError(
             f"{query.dataset} cannot be followed: follow trades or quotes, or use live('bars.1m:SYMBOL')"
         )
-    return (
-        query
-        if query.params.get("end") is not None
-        else replace(query, params={**query.params, "end": _LAST})
-    )
+    if query.params.get("end") is not None:
+        return query
+    return replace(query, params={**query.params, "end": _LAST})
 
 
 def history_frame(table: Table, dataset: str, channel: str) -> Frame:

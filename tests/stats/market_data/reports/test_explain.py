@@ -290,15 +290,10 @@ def test_a_date_is_that_of_the_daily_bar(api: Api, exchange: str, query: dict[st
     market_store().set_instrument(Instrument("ACME", exchange=exchange))
     prices = {"2025-01-02": 2.0, "2025-01-03": 3.0, "2025-01-06": 6.0, "2025-01-07": 7.0}
     hour = "01" if exchange == "XASX" else "15"
-    assert (
-        api.ingest(
-            *(
-                trade(symbol="ACME", timestamp=f"{day}T{hour}:00:00Z", price=price)
-                for day, price in prices.items()
-            )
-        ).status_code
-        == 200
-    )
+    trades = [
+        trade(symbol="ACME", timestamp=f"{day}T{hour}:00:00Z", price=price) for day, price in prices.items()
+    ]
+    assert api.ingest(*trades).status_code == 200
     for day, price in prices.items():
         found = answer(api.get(f"{TREE}/explain", {"at": day, "resolution": "1d", **query}))
         assert (found["bar"]["date"], found["bar"]["close"]) == (day, price)
