@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from types import MappingProxyType
@@ -36,7 +37,7 @@ from trades.stores import market_store
 from web.correlation import ENVIRON_NAME, correlation_headers
 from web.problem_body import PROBLEM_OF
 from web.requests.addresses import identity_of
-from web.requests.received import call_in
+from web.requests.received import ReceivedCall, call_in
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -47,6 +48,19 @@ _FIRST_MESSAGE_SECONDS = 10.0
 # Keys are read anew every 0.3 seconds, so a revoked one is noticed within a second.
 _CHECK_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _SameCredential:
+    """Clients with one credential. call, identity: of the one that came last.
+
+    told: what all of them were told last that they may; None if one has come since.
+    """
+
+    call: ReceivedCall
+    identity: Identity
+    clients: set[Client] = field(default_factory=set)
+    told: Identity | Exception | None = None
 
 
 class LiveFeed:
@@ -70,6 +84,8 @@ class LiveFeed:
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._loop_times = LoopTimes()
         self._clients: set[Client] = set()
+        # Those that have authenticated themselves.
+        self._by_credential: dict[tuple[str | None, ...], _SameCredential] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
         # The store's hooks, and the one of this feed.
@@ -115,7 +131,9 @@ class LiveFeed:
         correlation_id = environ[ENVIRON_NAME].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
         connection = Connection(socket, self._hub, self._lanes.replay, wire)
-        client = Client(environ, connection, identity, self._lanes.ask, limits)
+        client = Client(
+            environ, connection, identity, self._lanes.ask, limits, authenticated=self._authenticated
+        )
         connection.greet(None if identity is None else identity.caller)
         if self._is_closed:
             connection.end(RESTARTING)
@@ -133,6 +151,7 @@ class LiveFeed:
         finally:
             connection.end(LEFT)
             self._clients.discard(client)
+            self._forget_credential(client)
             LIVE_CONNECTIONS.add(-1)
             status = LEFT.status if connection.ended is None else connection.ended.status
             # Who came without a credential, and left, is not recorded.
@@ -173,17 +192,28 @@ class LiveFeed:
             except Exception:  # whatever it is, the next time may succeed
                 logger.exception("the connections of the live feed cannot be looked after")
 
+    def _authenticated(self, client: Client, identity: Identity) -> None:
+        same = self._by_credential.setdefault(client.credential, _SameCredential(client.call, identity))
+        same.clients.add(client)
+        same.call, same.identity, same.told = client.call, identity, None
+
+    def _forget_credential(self, client: Client) -> None:
+        same = self._by_credential.get(client.credential)
+        if same is not None:
+            same.clients.discard(client)
+            if not same.clients:
+                del self._by_credential[client.credential]
+
     async def _check_credentials(self) -> None:
         """End the connections whose credential is no longer valid."""
-        clients: dict[tuple[str | None, ...], list[Client]] = {}
-        for client in self._clients:
-            if client.identity is not None and client.connection.ended is None:
-                clients.setdefault(client.credential, []).append(client)
-        identities = [(each[0].call, each[0].identity) for each in clients.values() if each[0].identity]
-        found = await self._lanes.check(renewed_identities, identities) if identities else []
-        for same, identity in zip(clients.values(), found, strict=True):
-            for client in same:
-                client.renew(identity)
+        groups = list(self._by_credential.values())
+        asked = [(same.call, same.identity) for same in groups]
+        found = await self._lanes.check(renewed_identities, asked) if asked else []
+        for same, identity in zip(groups, found, strict=True):
+            if identity != same.told:
+                same.told = identity
+                for client in tuple(same.clients):
+                    client.renew(identity)
 
     async def _look_after(self) -> None:
         """End silent and stalled connections, send pings, and subscribe to new symbols."""
@@ -203,9 +233,12 @@ class LiveFeed:
             if (log := subscription.live.channel.log) is not None
         }
         states = await self._lanes.ask(_states_of, list(logs)) if logs else {}
+        common = {"op": "ping", "sent_at": _now_text()}
+        degraded = [] if is_available() else ["redis"]
         for client in due:
             if client.connection.ended is None:
-                client.connection.ping(_ping(client.connection, states), now)
+                told = {**common, "logs": _logs_of(client.connection, states), "degraded": degraded}
+                client.connection.ping(told, now)
         await self._add_new_symbols(clients)
 
     async def _charge_bars(self, clients: list[Client]) -> None:
@@ -267,15 +300,17 @@ def _of_ping(connection: Connection) -> Iterable[Subscription]:
     return islice(connection.subscriptions.values(), MOST_CHANNELS)
 
 
-def _ping(connection: Connection, states: Mapping[tuple[Dataset, str], Mapping[str, str]]) -> dict[str, Any]:
+def _logs_of(
+    connection: Connection, states: Mapping[tuple[Dataset, str], Mapping[str, str]]
+) -> dict[str, Mapping[str, str]]:
+    """Return the states of the logs of a connection's channels, by the channels' names."""
     logs: dict[str, Mapping[str, str]] = {}
     for subscription in _of_ping(connection):
         log = subscription.live.channel.log
         state = None if log is None else states.get(log)
         if state is not None:
             logs[subscription.live.channel.name] = state
-    degraded = [] if is_available() else ["redis"]
-    return {"op": "ping", "sent_at": _now_text(), "logs": logs, "degraded": degraded}
+    return logs
 
 
 def _now_text() -> str:

@@ -81,17 +81,21 @@ class Client:
         identity: Identity | None,
         ask: RunInThread,
         limits: ConnectionLimits,
+        *,
+        authenticated: Callable[["Client", Identity], object],
     ) -> None:
-        """ask: runs a function in a thread."""
+        """ask: runs a function in a thread. authenticated: called when the client has authenticated itself."""
         self.environ, self.connection, self.identity = environ, connection, identity
         self.call = call_in(environ)
         self.credential = _credential_of(self.call)
-        self._ask, self._limits = ask, limits
+        self._ask, self._limits, self._authenticated = ask, limits, authenticated
         connection.read_old = self._read_old
         # Tasks that subscribe to new channels of wildcards.
         self._adding: set[asyncio.Task[None]] = set()
         # Whether the client was ever subscribed to a channel of an account.
         self._has_accounts = False
+        if identity is not None:
+            authenticated(self, identity)
 
     async def _read_old(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """See `ReadOld`."""
@@ -176,6 +180,7 @@ class Client:
         await self._limits.open(identity)
         self.identity = identity
         self.call, self.credential = call, _credential_of(call)
+        self._authenticated(self, identity)
         record(self.environ, self.identity, 101)
 
     async def _subscribe(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -223,8 +228,9 @@ class Client:
         self.identity = found
         if self._has_accounts and not self._may_follow_accounts(found.caller):
             self.connection.end(FORBIDDEN)
-        is_for_all = is_cleared(found.caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY)
-        if self.connection.wildcards and not is_for_all:
+        if self.connection.wildcards and not is_cleared(
+            found.caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY
+        ):
             self.connection.end(FORBIDDEN)
 
     def _may_follow_accounts(self, caller: Caller) -> bool:
