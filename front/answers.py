@@ -1,10 +1,10 @@
 """The front's answers (finished bodies, streams), its refusals of requests before Django, and the metrics of both."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from http import HTTPStatus
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import IO, NamedTuple
 
 from django.http import HttpResponse
@@ -42,12 +42,16 @@ class ReadyAnswer(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stream:
-    """A body that is made piece by piece. Call `close` once."""
+    """A body that is made piece by piece. Call `close` once.
+
+    allowed_at: when it was known last that its caller may have it, by `time.monotonic`.
+    """
 
     pieces: Iterator[bytes | memoryview]
     close: Callable[[], None]
+    allowed_at: float = field(default_factory=monotonic)
 
     def next_piece(self) -> bytes | memoryview | None:
         """Make the next piece; None after the last one."""

@@ -40,7 +40,7 @@ from front.environ import ABORT, REMEMBER, Receive, Scope, Send, environ_for
 from front.lane_of_call import HEAVY, LOGIN
 from front.lanes import Lane
 from front.long_polls import LongPolls
-from front.sending import AnswerSender, ClientStalled, send_refusal
+from front.sending import AnswerSender, StreamCut, send_refusal
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.keys.api_keys import ALPACA_KEY_ID
 from ratelimit.limits.open_calls import StreamPacing
@@ -147,12 +147,13 @@ class Front:
         long_polls: LongPolls | None = None,
         live: SocketServer | None = None,
         pacing: StreamPacing | None = None,
+        may_still_call: Callable[[dict[str, Any]], bool] = lambda _environ: True,
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
         `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `record_refusal` is
         called for each request that Django does not get. `live` serves the WebSockets, which are refused by default.
-        `pacing` is that of the pieces of streams.
+        `pacing` is that of the pieces of streams. `may_still_call`: see `AnswerSender`.
         """
         self._respond = respond
         self._bodies = bodies
@@ -162,7 +163,7 @@ class Front:
             for name, threads in _THREADS.items()
         }
         self._lane_of = lane_of
-        self._sender = AnswerSender(pacing or StreamPacing())
+        self._sender = AnswerSender(pacing or StreamPacing(), may_still_call)
         self.long_polls = long_polls or LongPolls(self.reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0
@@ -241,8 +242,8 @@ class Front:
                 return
         try:
             await self._sender.send(answer, environ, receive, send)
-        except ClientStalled:
-            ANSWERS_CUT.add("stalled")
+        except StreamCut as cut:
+            ANSWERS_CUT.add(cut.reason)
             scope[ABORT]()
 
     def _call(self, environ: dict[str, Any]) -> Answer:

@@ -218,6 +218,7 @@ def _front(handler: DjangoHandler) -> Front:
     from jobs.uploads.views import upload_writer  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
+    from ratelimit.credentials.authentication import may_still_call  # noqa: PLC0415
     from ratelimit.limits.open_calls import StreamPacing  # noqa: PLC0415
     from stats.live.application import LiveFeed  # noqa: PLC0415
     from stats.live.commits import NewCommits  # noqa: PLC0415
@@ -254,6 +255,7 @@ def _front(handler: DjangoHandler) -> Front:
         ),
         live=live,
         pacing=pacing,
+        may_still_call=may_still_call,
     )
 
 

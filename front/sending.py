@@ -1,8 +1,10 @@
 """Sends answers to a client: finished bodies at once, streams piece by piece."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from operator import attrgetter
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.db import close_old_connections
@@ -22,11 +24,17 @@ STREAM_THREADS = 8
 # A stream ends if its client does not take PART_BYTES within STALLED_SECONDS.
 PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
+# A revoked credential must end within a second.
+ALLOWED_SECONDS = 0.5
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-class ClientStalled(Exception):
-    """The client stopped reading a stream. End its connection."""
+class StreamCut(Exception):
+    """A stream ends before its end. End its connection. reason: as in the metric of answers that were cut."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class AnswerSender:
@@ -36,8 +44,11 @@ class AnswerSender:
     open between pieces.
     """
 
-    def __init__(self, pacing: StreamPacing) -> None:
-        self._pacing = pacing
+    def __init__(
+        self, pacing: StreamPacing, may_still_call: Callable[[dict[str, Any]], bool] = lambda _: True
+    ) -> None:
+        """may_still_call: whether the caller of a request in an environ may still make it. Called in a thread."""
+        self._pacing, self._may_still_call = pacing, may_still_call
         self._lanes = [
             Lane(f"stream-{number}", threads=1, after=close_old_connections)
             for number in range(STREAM_THREADS)
@@ -46,7 +57,7 @@ class AnswerSender:
     async def send(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
         """Send the answer to the request in `environ`. Discards the rest of a body that was not read.
 
-        Raises ClientStalled.
+        Raises StreamCut.
         """
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.stream is not None:
@@ -91,7 +102,7 @@ class AnswerSender:
                     async with asyncio.timeout(STALLED_SECONDS):
                         await send({"type": "http.response.body", "body": part, "more_body": True})
                 except TimeoutError:
-                    raise ClientStalled from None
+                    raise StreamCut("stalled") from None
 
     async def _next_piece(
         self, stream: Stream, environ: dict[str, Any], gone: asyncio.Future[None]
@@ -104,10 +115,19 @@ class AnswerSender:
         async with self._pacing.turn(call.caller.principal, before.bucket.name) as turn:
             if gone.done():
                 return None
-            piece = await self._lane.run(stream.next_piece)
+            piece = await self._lane.run(self._piece, stream, environ)
             after: Admission = environ[ADMISSION]
             turn.charged(None if after is before else after.bucket)
         return piece
+
+    def _piece(self, stream: Stream, environ: dict[str, Any]) -> bytes | memoryview | None:
+        """Make the next piece, if the caller may still have it."""
+        now = monotonic()
+        if now - stream.allowed_at > ALLOWED_SECONDS:
+            if not self._may_still_call(environ):
+                raise StreamCut("not_allowed")
+            stream.allowed_at = now
+        return stream.next_piece()
 
     @property
     def _lane(self) -> Lane:

@@ -1,10 +1,11 @@
 """DRF's authentication classes: one for credentials in headers, one for a browser's session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
@@ -21,8 +22,9 @@ from ratelimit.credentials.identify import (
     use_nonce,
 )
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.limits.services import ChargedCall
 from web.requests.received import call_in
-from web.requests.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
+from web.requests.wsgi_variables import BODY_UNREAD, CHARGED_CALL, VERIFIED_SIGNATURE
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView
@@ -81,22 +83,21 @@ def caller_again(view: "APIView") -> Caller:
     return stored
 
 
-def may_still_call(request: Request) -> Callable[[], bool]:
-    """Return a function that tells whether the caller may still make the request, for answers that wait.
+def may_still_call(environ: MutableMapping[str, Any]) -> bool:
+    """Return whether a call that was charged may go on, for answers that wait, and streams. It reads the database.
 
-    The session of a browser is not read again.
+    As long as that cannot be asked, the last answer counts.
     """
-    meta, access = request.META, access_of_request(request)
-    call, signature = call_in(meta), meta.get(VERIFIED_SIGNATURE)
-
-    def may() -> bool:
-        try:
-            identity = identify(call, now=datetime.now(UTC), signature=signature)
-        except (CredentialError, NetworkNotAllowed):
-            return False
-        return identity is None or denial_of(identity.caller, access) is None
-
-    return may
+    charged: ChargedCall = environ[CHARGED_CALL]
+    if charged.caller is None:
+        return True
+    try:
+        caller = caller_now(charged.caller, call_in(environ), now=datetime.now(UTC))
+    except (CredentialError, NetworkNotAllowed):
+        return False
+    except DatabaseError:
+        return True
+    return denial_of(caller, charged.access) is None
 
 
 @contextmanager

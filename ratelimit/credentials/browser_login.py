@@ -6,6 +6,7 @@ cookies are not sent with their requests.
 
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.middleware import get_user
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
@@ -97,6 +98,13 @@ def caller_of_browser(request: HttpRequest, *, now: datetime) -> Caller | None:
     if user.is_authenticated:
         return caller_of_person(user, credential="session", now=now)
     return _caller_of_key(request.session.get(_KEY), now=now)
+
+
+def caller_of_cookies(cookies: str, *, now: datetime) -> Caller | None:
+    """Return the caller of the session that a Cookie header names, as it is stored now; None as `caller_of_browser`."""
+    request, sessions = HttpRequest(), import_module(settings.SESSION_ENGINE)
+    request.session = sessions.SessionStore(parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME))
+    return caller_of_browser(request, now=now)
 
 
 def _caller_of_key(stored: Any, *, now: datetime) -> Caller | None:

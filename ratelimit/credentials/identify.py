@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
+from ratelimit.credentials.browser_login import caller_of_cookies
 from ratelimit.credentials.certificates import caller_of_certificate
 from ratelimit.credentials.people import caller_of_person, person_of
 from ratelimit.credentials.sessions import JWT, OAUTH2
@@ -98,12 +99,14 @@ def complete_identity(
 def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     """Return the caller of a call that was authenticated, as its credential is stored now, past the caches.
 
-    A browser's session is read at each request anyway. Raises CredentialError, NetworkNotAllowed.
+    A token may have expired meanwhile. Raises CredentialError, NetworkNotAllowed.
     """
     kind, _, number = caller.identity.partition(":")
     if caller.credential == "session":
-        return caller
-    if kind == "key" and caller.credential not in (JWT, OAUTH2):
+        stored = caller_of_cookies(call.headers.get("cookie", ""), now=now)
+        if stored is None:
+            raise InvalidToken
+    elif kind == "key" and caller.credential not in (JWT, OAUTH2):
         stored = replace(_stored_key(number, now=now), credential=caller.credential)
     else:
         _, token = authorization_of(call.headers["authorization"])

@@ -89,7 +89,7 @@ class CommitsViewSet(MarketDataViewSet):
         committed = committed_lines(channel, tokens)
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and not committed.lines:
-            renewed = partial(_renewed, channel, tokens, encoding, may_still_call(request))
+            renewed = partial(_renewed, channel, tokens, encoding, partial(may_still_call, request.META))
             event = NewCommits(channel, committed.commits)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, event, renewed)
         body, headers = _encoded(committed, encoding)

@@ -86,7 +86,7 @@ class LogsViewSet(ViewSet):
             return Response(orjson.loads(encode_states(states)))
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and values.get("seen") == states.seen:
-            renewed = partial(_renewed, symbols, may_still_call(request))
+            renewed = partial(_renewed, symbols, partial(may_still_call, request.META))
             request.META[ANSWER_WAIT] = AnswerWait(seconds, change, renewed)
         return HttpResponse(encode_states(states), content_type="application/json", headers=NOT_STORED)
 

@@ -1,13 +1,15 @@
 """A stream's pieces are made in turns of its caller, and none for a client that has gone."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
+from front import sending
 from front.answers import Answer, Stream
-from front.sending import AnswerSender
+from front.sending import AnswerSender, StreamCut
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import ChargedCall
@@ -46,7 +48,12 @@ class NotedTurns:
         self.charges.append(bucket)
 
 
-async def sent(turns: NotedTurns, environ: dict[str, Any], method: str = "GET") -> tuple[bytes, int]:
+async def sent(
+    turns: NotedTurns,
+    environ: dict[str, Any],
+    method: str = "GET",
+    may: Callable[[Any], bool] = lambda _: True,
+) -> tuple[bytes, int]:
     """The body that a client gets, and how often the stream was closed."""
     closed, body = 0, b""
 
@@ -70,7 +77,8 @@ async def sent(turns: NotedTurns, environ: dict[str, Any], method: str = "GET") 
 
     answer = Answer(200, [], b"", Stream(pieces(), close))
     environ["REQUEST_METHOD"] = method
-    await AnswerSender(turns).send(answer, environ, receive, send)  # type: ignore[arg-type]
+    with suppress(StreamCut):
+        await AnswerSender(turns, may).send(answer, environ, receive, send)  # type: ignore[arg-type]
     return body, closed
 
 
@@ -89,6 +97,25 @@ def test_nothing_is_made_for_a_client_that_went_while_it_waited():
         turns = NotedTurns(closing=2)
         assert await sent(turns, {CHARGED_CALL: CALL, ADMISSION: admission(0)}) == (b"one", 1)
         assert turns.charges == [None]
+
+    asyncio.run(scene())
+
+
+def test_a_caller_who_may_not_go_on_gets_no_further_piece(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sending, "ALLOWED_SECONDS", -1.0)
+    answers = iter([True, False])
+
+    async def scene() -> None:
+        environ = {CHARGED_CALL: CALL, ADMISSION: admission(0)}
+        assert await sent(NotedTurns(), environ, may=lambda _: next(answers)) == (b"one", 1)
+
+    asyncio.run(scene())
+
+
+def test_whether_it_may_is_not_asked_for_each_piece():
+    async def scene() -> None:
+        environ = {CHARGED_CALL: CALL, ADMISSION: admission(0)}
+        assert await sent(NotedTurns(), environ, may=lambda _: False) == (b"onetwothree", 1)
 
     asyncio.run(scene())
 

@@ -106,6 +106,13 @@ class Installation:
         self.insert("ratelimit_apikey", [row for _, row in made])
         return [key for key, _ in made]
 
+    def revoke(self, key: str) -> None:
+        """Revoke a key in the database, as another process does."""
+        with self._database() as database:
+            columns = (datetime.now(UTC).isoformat(sep=" ").removesuffix("+00:00"), key.split("_")[1])
+            database.execute("UPDATE ratelimit_apikey SET revoked_at = ? WHERE prefix = ?", columns)
+            database.commit()
+
     def insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
         """Put rows into a table of the database."""
         with self._database() as database:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import IncompleteRead
@@ -202,6 +203,20 @@ def test_damage_in_the_midst_aborts_the_connection(
 def test_damage_before_the_first_row_is_a_problem(installation: Installation, key: str, damaged: int):
     with streamed(installation.port, key, path("trades", "start=2025-03-04", symbol=DAMAGED)) as response:
         assert (response.status, json.loads(response.read())["code"]) == (503, "data_damaged")
+
+
+def test_a_stream_ends_with_its_key(installation: Installation, key: str):
+    """It is slow, because its key has little left to pay with."""
+    slow = installation.new_key(rate=1)
+    with streamed(installation.port, slow, path("trades", RANGE)) as response:
+        begun = response.read(1000)
+        installation.revoke(slow)
+        revoked = time.monotonic()
+        with pytest.raises(IncompleteRead):
+            response.read()
+        # Its next piece waits for its turn.
+        logger.info("%d bytes, cut after %.1f s", len(begun), time.monotonic() - revoked)
+    assert len(body(installation.port, key, path("trades", HOUR)).splitlines()) > 1000
 
 
 def test_clients_that_go_away_leave_nothing_behind(installation: Installation, key: str, webs: Webs):

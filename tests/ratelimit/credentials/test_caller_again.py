@@ -3,16 +3,27 @@
 from dataclasses import replace
 
 import pytest
+import time_machine
+from django.conf import settings
+from django.db import DatabaseError
+from django.test import Client
 from django.utils import timezone
 
 from ratelimit.callers import Caller
+from ratelimit.credentials import authentication
+from ratelimit.credentials.authentication import may_still_call
+from ratelimit.credentials.browser_login import caller_of_cookies
 from ratelimit.credentials.identify import caller_now, identify
+from ratelimit.credentials.jwt import ACCESS_LIFETIME
 from ratelimit.exceptions import InvalidApiKey, InvalidToken, NetworkNotAllowed, RevokedApiKey
+from ratelimit.limits.services import ChargedCall
 from ratelimit.models import AccessProfile, ApiKey
 from tests.api_client import make_key
 from tests.ratelimit.access.programs import token_of_a_program
-from tests.ratelimit.credentials.logins import logged_in, person
+from tests.ratelimit.credentials.logins import PASSWORD, logged_in, person, post
 from tests.received_calls import received
+from web.endpoints import Access
+from web.requests.wsgi_variables import CHARGED_CALL, RECEIVED_CALL
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +86,52 @@ def test_a_programs_token_ends_with_its_key():
         again(caller, headers)
 
 
-def test_a_session_is_read_at_each_request_anyway():
-    caller = Caller("user:1", "ada", "internal", 1, frozenset(), credential="session")
-    assert again(caller, {}) is caller
+def test_a_token_may_have_expired_but_its_session_must_be_open():
+    person("ada", scopes=("market:read",))
+    with time_machine.travel(timezone.now() - 2 * ACCESS_LIFETIME, tick=False):
+        tokens = logged_in("ada")
+        headers = {"authorization": f"Bearer {tokens['access']}"}
+        caller = identified(headers)
+    assert again(caller, headers) == caller
+    assert post("/auth/logout", {"refresh": tokens["refresh"]}).status_code == 204
+    with pytest.raises(InvalidToken):
+        again(caller, headers)
+
+
+class TestBrowsers:
+    @pytest.fixture
+    def browser(self) -> Client:
+        person("ada", scopes=("market:read",))
+        browser = Client()
+        assert browser.login(username="ada", password=PASSWORD)
+        return browser
+
+    @pytest.mark.parametrize("end", [Client.logout, lambda _: AccessProfile.objects.all().delete()])
+    def test_the_session_is_read_again(self, browser: Client, end):
+        headers = {"cookie": f"{settings.SESSION_COOKIE_NAME}={browser.cookies['sessionid'].value}"}
+        caller = caller_of_cookies(headers["cookie"], now=timezone.now())
+        assert caller is not None
+        assert again(caller, headers) == caller
+        end(browser)
+        with pytest.raises(InvalidToken):
+            again(caller, headers)
+
+
+def may(headers: dict[str, str], access: Access) -> bool:
+    charged = ChargedCall(identified(headers), access, 1)
+    ApiKey.objects.update(scopes=["market:read"])
+    return may_still_call({RECEIVED_CALL: received(headers), CHARGED_CALL: charged})
+
+
+def test_a_call_may_go_on_while_its_scope_is_granted():
+    headers = {"x-api-key": make_key(scopes=("market:read", "market:write"))}
+    assert may(headers, Access("market:read"))
+    assert not may(headers, Access("market:write"))
+
+
+def test_without_the_database_the_last_answer_counts(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(authentication, "caller_now", fail)
+    assert may({"x-api-key": make_key(scopes=("market:read",))}, Access("market:read"))

@@ -180,7 +180,7 @@ def _held(response: Any, change: Callable[[], object] | None) -> Answer:
 def may(monkeypatch: pytest.MonkeyPatch) -> set[bool]:
     """Whether the credential is still valid after a wait."""
     answers = {True}
-    monkeypatch.setattr(views, "may_still_call", lambda _: lambda: True in answers)
+    monkeypatch.setattr(views, "may_still_call", lambda _: True in answers)
     return answers
 
 
