@@ -14,7 +14,7 @@ from ratelimit.models import ApiKey
 _Bound = TypeVar("_Bound", int, datetime)
 
 
-_IGNORED_BY_REVOCATION = frozenset({"expires_at", "signed_only"})
+_ENDS = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
@@ -31,13 +31,13 @@ def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
         _refuse(("before_expiry",))
 
 
-def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
+def check_covers(caller: Caller | None, key: ApiKey) -> None:
     """Raise GrantExceeded if a key has more grants than the caller; `expires_at` and `signed_only` are ignored.
 
     A caller of None is an operator, who may revoke every key.
     """
     exceeded = () if caller is None else exceeded_grants(caller, stored_caller(key))
-    _refuse([name for name in exceeded if name not in _IGNORED_BY_REVOCATION])
+    _refuse([name for name in exceeded if name not in _ENDS])
 
 
 def expiry_within(caller: Caller | None, expiry: datetime | None) -> datetime | None:

@@ -20,7 +20,7 @@ from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable, TooManyKeys
 from ratelimit.keys import api_keys
 from ratelimit.keys.api_keys import signing_secret
-from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, expiry_within
+from ratelimit.keys.grants import check_covers, check_may_renew, check_within, expiry_within
 from ratelimit.keys.selectors import in_state, key_cache, key_document
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import ApiKey
@@ -176,7 +176,7 @@ def _revoke_one(
 ) -> list[ApiKey]:
     """Revoke one key in the current transaction. Returns a list of the key; an empty list if it was revoked before."""
     key = ApiKey.objects.select_for_update().get(pk=pk)
-    check_may_revoke(within, key)
+    check_covers(within, key)
     if key.revoked_at is not None:
         return []
     before = key_document(key, now=now)

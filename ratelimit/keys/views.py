@@ -18,6 +18,7 @@ from audit.recording.audit_first import change_and_record
 from audit.services import EventRecorder
 from ratelimit.callers import Caller
 from ratelimit.entitlements import TIERS
+from ratelimit.keys.grants import check_covers
 from ratelimit.keys.selectors import in_state, key_document, key_visible, keys_visible
 from ratelimit.keys.serializers import (
     KeySerializer,
@@ -170,6 +171,9 @@ class KeysViewSet(ListViewSet[ApiKey]):
             if call is None:
                 return Response(create(now, record), status=HTTPStatus.CREATED, headers=_NOT_STORED)
             document, is_replayed = answer_once(call, lambda: create(now, record), now=now)
+            if is_replayed:
+                # A token with few scopes shares the Idempotency-Keys of its key.
+                check_covers(_caller(request), ApiKey.objects.get(pk=document["id"]))
             headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
             return Response(document, status=HTTPStatus.CREATED, headers=headers)
 

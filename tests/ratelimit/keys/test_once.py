@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
+from tests.ratelimit.access.programs import program, token_of
 from tests.ratelimit.keys.key_calls import KEYS, NEW, manager, post
 from web.idempotency.models import SealedAnswer
 
@@ -92,6 +93,14 @@ def test_a_key_that_was_made_is_not_of_the_family_of_its_maker(api):
     again = post(Api(made["key"]), idempotency_key="k1")
     assert again.status_code == 201
     assert "Idempotency-Replayed" not in again
+
+
+def test_a_token_with_fewer_scopes_is_not_shown_the_key(api):
+    desk = program(scopes=("market:read", "keys:manage"))
+    assert post(Api(desk.secret), idempotency_key="k1").status_code == 201
+    narrow = {"Authorization": f"Bearer {token_of(desk, scope='keys:manage')}"}
+    for name in ("k1", "k2"):
+        assert problem(post(Api(None), idempotency_key=name, **narrow)) == (403, "grant_exceeded")
 
 
 def test_refusals_are_not_kept(api):
