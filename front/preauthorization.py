@@ -11,18 +11,20 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 
 from audit.recording.middleware import is_api_call
 from audit.services import call_record, call_spool
 from front.application import RefusedCall
-from ratelimit.authorize import authorize
+from marketdata_project.browsers import is_own_origin
+from marketdata_project.plain_http import HTTPS_REQUIRED, name_exposed
+from ratelimit.authorize import authorize, check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import SessionAuthentication
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.limits.services import admit_call
+from ratelimit.limits.services import admit_address, admit_call
 from web.correlation import ENVIRON_NAME
 from web.endpoints import access_of, endpoint_at
 from web.requests.received import call_in
@@ -74,6 +76,22 @@ def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:
     except DisallowedHost:
         return False
     return request.is_secure() or not settings.SECURE_SSL_REDIRECT
+
+
+def check_handshake(environ: MutableMapping[str, Any]) -> None:
+    """Refuse a WebSocket over plain HTTP, of another host, or to a page of another origin, and charge its address.
+
+    Raises PermissionDenied, LimitReached.
+    """
+    if is_accepted_transport(environ) and is_own_origin(environ):
+        return
+    check_limits(admit_address(call_in(environ).address))
+    if settings.SECURE_SSL_REDIRECT and environ["wsgi.url_scheme"] != "https":
+        name_exposed(environ, datetime.now(UTC))
+        raise PermissionDenied(HTTPS_REQUIRED.message, HTTPS_REQUIRED.code)
+    raise PermissionDenied(
+        "the live feed is not served over this host, or not to pages of this origin", "forbidden"
+    )
 
 
 def record_refusal(call: RefusedCall) -> None:

@@ -211,13 +211,12 @@ def _front(handler: DjangoHandler) -> Front:
     from front.lane_of_call import lane_of  # noqa: PLC0415
     from front.preauthorization import (  # noqa: PLC0415
         authorize_large_body,
-        is_accepted_transport,
+        check_handshake,
         record_refusal,
     )
     from jobs.documents import ended_jobs  # noqa: PLC0415
     from jobs.uploads.views import upload_writer  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
-    from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
     from ratelimit.credentials.authentication import may_still_call  # noqa: PLC0415
     from ratelimit.limits.open_calls import StreamPacing  # noqa: PLC0415
     from stats.live.application import LiveFeed  # noqa: PLC0415
@@ -232,7 +231,7 @@ def _front(handler: DjangoHandler) -> Front:
     pacing = StreamPacing()
     live = LiveFeed(
         Lanes(*lanes),
-        lambda environ: is_accepted_transport(environ) and is_own_origin(environ),
+        check_handshake,
         pacing=pacing,
         wires=WIRES,
     )

@@ -5,10 +5,11 @@ a refused call carried a valid key or token, the program's log names it.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter_ns
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
@@ -27,7 +28,7 @@ from web.requests.wsgi_variables import ADMISSION
 # Statuses of SecurityMiddleware's own answers: a redirect, or a refused host. Other answers come from a view.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _OWN_STATUSES = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
-_HTTPS_REQUIRED = Problem(
+HTTPS_REQUIRED = Problem(
     "https_required",
     "the API is called over https; the request's credential was readable on its way: replace it",
 )
@@ -56,8 +57,8 @@ class PlainHttpMiddleware:
         is_call = is_api_call(request.path_info)
         response = _charge_address(request, _refuse_redirect(response) if is_call else response)
         if is_call:
-            if response.status_code == _HTTPS_REQUIRED.status:
-                _name_exposed(request, now)
+            if response.status_code == HTTPS_REQUIRED.status:
+                name_exposed(request.META, now)
             call_record(
                 spool=self._spool,
                 call=call_in(request.META),
@@ -74,20 +75,21 @@ def _refuse_redirect(response: HttpResponse) -> HttpResponse:
     """Return the 403 that replaces a redirect, with the redirect's other headers. Return any other response unchanged."""
     if response.status_code != _REDIRECTED:
         return response
-    refusal = _HTTPS_REQUIRED.response()
+    refusal = HTTPS_REQUIRED.response()
     for name in set(response.headers) - {"Location"}:
         refusal.headers.setdefault(name, response.headers[name])
     return refusal
 
 
-def _name_exposed(request: HttpRequest, now: datetime) -> None:
+def name_exposed(environ: MutableMapping[str, Any], now: datetime) -> None:
+    """Name the valid key or token of a call that came over plain HTTP in the log."""
+    call = call_in(environ)
     try:
-        exposed = exposed_credential(call_in(request.META), now=now)
+        exposed = exposed_credential(call, now=now)
     except DatabaseError:
         return
     if exposed is not None:
-        address = call_in(request.META).address
-        logger.warning("%s came over plain HTTP from %s and is exposed: replace it", exposed, address)
+        logger.warning("%s came over plain HTTP from %s and is exposed: replace it", exposed, call.address)
 
 
 def _charge_address(request: HttpRequest, response: HttpResponse) -> HttpResponse:

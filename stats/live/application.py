@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
-from rest_framework.exceptions import PermissionDenied
 
 from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ops.redis.connection import is_available
@@ -69,16 +68,16 @@ class LiveFeed:
     def __init__(
         self,
         lanes: Lanes,
-        is_served: Callable[[Environ], bool] = lambda _: True,
+        check: Callable[[Environ], object] = lambda _: None,
         *,
         pacing: StreamPacing | None = None,
         wires: Mapping[str, MakeWire] = MappingProxyType({}),
     ) -> None:
-        """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required.
+        """`check` raises what a handshake is refused with before its credential is read; it is called in a thread.
 
         `pacing` is that of the reads of old messages. `wires` has those of paths that do not speak the feed's own.
         """
-        self._lanes, self._is_served, self._pacing = lanes, is_served, pacing or StreamPacing()
+        self._lanes, self._check, self._pacing = lanes, check, pacing or StreamPacing()
         self._wires = wires
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
@@ -116,10 +115,11 @@ class LiveFeed:
         environ: Environ = scope["extensions"][ENVIRON]
         identity = None
         try:
-            wire = self._wire_of(environ)
-            identity = await self._lanes.ask(identified, call_in(environ))
+            identity = await self._lanes.ask(self._identified, environ)
             if identity is not None:
                 await limits.open(identity)
+            # After the charge: what is wrong with the query is not found out for nothing.
+            wire = self._wire_of(environ)
         except Exception as error:  # noqa: BLE001 answered as a problem
             await _refuse(error, environ, identity, send)
             return
@@ -173,13 +173,12 @@ class LiveFeed:
         for task in self._tasks:
             task.cancel()
 
+    def _identified(self, environ: Environ) -> Identity | None:
+        self._check(environ)
+        return identified(call_in(environ))
+
     def _wire_of(self, environ: Environ) -> Wire:
-        """Return the wire of a connection. Raises `PermissionDenied`, `InvalidParameter`."""
-        if not self._is_served(environ):
-            raise PermissionDenied(
-                "the live feed is not served over this host or to pages of this origin, or needs TLS",
-                "forbidden",
-            )
+        """Return the wire of a connection. Raises `InvalidParameter`."""
         make = self._wires.get(environ["PATH_INFO"].removesuffix("/"), OwnWire)
         return make(call_in(environ).query)
 

@@ -4,14 +4,18 @@ import json
 from collections import Counter
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
+from rest_framework.exceptions import PermissionDenied
 
 from audit.services import anonymous_refusals, call_spool
+from front.preauthorization import check_handshake
+from ratelimit.authorize import LimitReached
 from tests.api_client import INGEST, OHLC, Api, make_key, problem
 from tests.ratelimit.access.programs import Program
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock", "_tls_alone")]
 
+STREAM = "/ws/v1/stream"
 WRONG_HOST = {"Host": "evil.example"}
 
 
@@ -174,3 +178,34 @@ def test_signs_of_life_stay_free(path):
 def test_a_wrong_host_fills_no_log(caplog, path, secure, host):
     assert problem(Client().get(path, headers={"Host": host}, secure=secure)) == (400, "invalid_host")
     assert caplog.text == ""
+
+
+class TestHandshakes:
+    """The front refuses them before Django."""
+
+    def refused(self, scheme: str, **headers: str) -> tuple[str, int]:
+        """The code and the status with which a handshake is refused."""
+        environ = RequestFactory().get(STREAM).environ | {"wsgi.url_scheme": scheme, **headers}
+        with pytest.raises((PermissionDenied, LimitReached)) as refusal:
+            check_handshake(environ)
+        return str(refusal.value.get_codes()), refusal.value.status_code
+
+    def test_one_over_tls_of_this_host_is_not(self):
+        check_handshake(RequestFactory().get(STREAM, secure=True).environ)
+
+    def test_over_plain_http_it_says_so_and_names_the_key(self, caplog):
+        key = make_key()
+        assert self.refused("http", HTTP_X_API_KEY=key) == ("https_required", 403)
+        assert f"md_{key[3:11]}" in exposed_in(caplog)[0]
+
+    @pytest.mark.parametrize(
+        ("scheme", "headers", "code"),
+        [
+            ("http", {}, "https_required"),
+            ("https", {"HTTP_HOST": "evil.example"}, "forbidden"),
+            ("https", {"HTTP_ORIGIN": "https://evil.example"}, "forbidden"),
+        ],
+    )
+    def test_it_is_charged_to_the_address(self, scheme, headers, code):
+        answers = [self.refused(scheme, **headers) for _ in range(3)]
+        assert answers == [(code, 403), (code, 403), ("rate_limited", 429)]
