@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from stats.rendering.format import Rendered, RowsDocument, TimeForm
-from stats.rendering.table import ColumnRole, OutColumn, Table, plain_texts
+from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, floats, time_text, unit_ns, words
 from store.lazy_imports import compute as pc
 
@@ -22,7 +22,7 @@ _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 @dataclass(frozen=True, slots=True)
 class ArrowEncoder:
-    """Encodes a stream of record batches.
+    """Encodes a stream of record batches. Equal rows have equal bytes, however they are stored.
 
     form: the form of times; None for Arrow timestamps. metadata: the schema's metadata.
     """
@@ -90,6 +90,29 @@ def _type(column: OutColumn, form: TimeForm | None) -> pa.DataType:
 
 
 def _values(column: OutColumn, values: pa.Array, form: TimeForm | None) -> pa.Array:
+    """Return the values with their type in the schema, in buffers as `_copied` makes them."""
+    # The first two are new, and have no text under nulls.
+    if column.role is ColumnRole.WORDS:
+        return _lists(values)
+    if isinstance(values, pa.DictionaryArray):
+        return values.dictionary_decode()
+    return _copied(_converted(column, values, form))
+
+
+def _copied(values: pa.Array) -> pa.Array:
+    """Return the values in new buffers, without the neighbours of a slice, and with zeros under nulls.
+
+    A slice of texts or flags would be written with neighbours in its padding, and what is under nulls depends on the store.
+    """
+    if not values.null_count:
+        return pa.concat_arrays([values])
+    if values.null_count == len(values):
+        return pa.nulls(len(values), values.type)
+    # `take` writes zeros under nulls, and costs ten times as much as the others.
+    return values.take(np.arange(len(values)))
+
+
+def _converted(column: OutColumn, values: pa.Array, form: TimeForm | None) -> pa.Array:
     match column.role:
         case ColumnRole.NUMBER | ColumnRole.VOLUME:
             is_finite = np.isfinite(floats(values))
@@ -98,9 +121,7 @@ def _values(column: OutColumn, values: pa.Array, form: TimeForm | None) -> pa.Ar
             return _times(values, form)
         case ColumnRole.DATE:
             return dates(values)
-        case ColumnRole.WORDS:
-            return _lists(values)
-    return plain_texts(values)
+    return values
 
 
 def _times(values: pa.Array, form: TimeForm | None) -> pa.Array:

@@ -1,4 +1,4 @@
-"""An export that was interrupted anywhere, or is made again later, has the same bytes."""
+"""An export that was interrupted anywhere, or is made again later or from a copy, has the same bytes."""
 
 import random
 import time
@@ -9,10 +9,14 @@ import pytest
 
 from jobs.exceptions import JobCancelled
 from stats.exceptions import ResyncRequired
+from store.copying import copy_log
+from store.datasets import TRADES
+from store.maintained import MaintainedStore
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, trade
 from tests.chance import SOAK, chosen_seed
 from tests.jobs.exports.exported import contents, parameters_of, write
+from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
 START_NS = parse_timestamp("2025-01-02T14:30:00Z")
@@ -102,6 +106,31 @@ def test_later_commits_and_another_day_do_not_change_it(api: Api, tmp_path: Path
             patch.setattr("jobs.exports.writing.time.time_ns", lambda now_ns=now_ns: now_ns)
             assert write(tmp_path / f"{form}-later", parameters) == result
         assert contents(tmp_path / f"{form}-later") == contents(tmp_path / form)
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "csv"])
+def test_neither_merging_rows_nor_a_copy_in_another_store_changes_it(
+    api: Api, tmp_path: Path, settings: Any, form: str
+) -> None:
+    """Some of the rows have fields that others lack."""
+    rows = [trade(timestamp=format_timestamp(START_NS + number * DAY_NS // 70)) for number in range(21)]
+    for number, row in enumerate(rows):
+        if number % 3:
+            row |= {"exchange": f"X{number}", "sequence": number, "trade_id": f"id-{number}"}
+    for some in (rows[:9], rows[9:]):
+        assert answer(api.ingest(*some))["stored"] == len(some)
+    body = {"dataset": "trades", "symbols": ["AAPL"], "start": "2025-01-01", "end": "2025-01-02T21:00:00Z"}
+    parameters = parameters_of(time.time_ns(), **body, format=form)
+    result = write(tmp_path / "first", parameters)
+    assert 9 < result["rows"] < 21
+    origin = market_store()
+    if isinstance(origin, MaintainedStore):
+        origin.derive(TRADES, "AAPL", compact=True)
+        assert write(tmp_path / "merged", parameters) == result
+    options = {"path": tmp_path / "another store"}
+    settings.MARKET_STORES = {"default": {"BACKEND": "tests.store_settings.memory_store", "OPTIONS": options}}
+    copy_log(origin.log(TRADES, "AAPL"), market_store().log(TRADES, "AAPL"))
+    assert write(tmp_path / "copy", parameters) == result
 
 
 def test_the_id_is_of_the_data_not_of_the_instant(api: Api, tmp_path: Path) -> None:

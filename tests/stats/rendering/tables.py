@@ -4,6 +4,7 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 from hypothesis import strategies as st
 
 from stats.rendering.format import RowsDocument
@@ -76,6 +77,30 @@ tables = st.one_of(
 
 def table_of(rows: list[Row], columns: tuple[OutColumn, ...]) -> Table:
     return Table.of(columns, {column.name: [row[column.name] for row in rows] for column in columns})
+
+
+_OTHERS: dict[pa.DataType, Any] = {
+    pa.int64(): 2**63 - 1,
+    pa.float64(): 7.5,
+    pa.string(): "OTHER",
+    pa.bool_(): True,
+}
+
+
+def within_others(table: Table, before: int) -> Table:
+    """The rows as a slice of more rows, of which `before` come first; also under nulls are other values."""
+    values = {}
+    for column, array in zip(table.columns, table.arrays(), strict=True):
+        other = _OTHERS[array.type]
+        longer = pa.concat_arrays([pa.array([other] * before, array.type), array, pa.array([other] * 70)])
+        values[column.name] = over_nulls(longer, other).slice(before, len(table))
+    return Table.of(table.columns, values)
+
+
+def over_nulls(values: pa.Array, other: Any) -> pa.Array:
+    """The same values, with another value in the buffers under nulls. It is not for slices."""
+    full, validity = values.fill_null(other), values.is_valid().buffers()[1]
+    return pa.Array.from_buffers(values.type, len(values), [validity, *full.buffers()[1:]])
 
 
 def document(table: Table, **changes: Any) -> RowsDocument:

@@ -14,7 +14,7 @@ from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, Table
 from tests.chance import examples
 from tests.stats.rendering import row_by_row
-from tests.stats.rendering.tables import OPENING_NS, TRADES, document, tables
+from tests.stats.rendering.tables import OPENING_NS, TRADES, document, over_nulls, tables, within_others
 
 pytestmark = pytest.mark.system
 
@@ -40,7 +40,9 @@ def coded(table: Table) -> Table:
     for column in table.columns:
         if column.role in {ColumnRole.TEXT, ColumnRole.WORDS}:
             longer = pa.concat_arrays([pa.array(['"unused"', ",;"]), values[column.name]])
-            values[column.name] = longer.dictionary_encode().slice(2)
+            encoded = longer.dictionary_encode()
+            indices = over_nulls(encoded.indices, 0)
+            values[column.name] = pa.DictionaryArray.from_arrays(indices, encoded.dictionary).slice(2)
     return Table.of(table.columns, values)
 
 
@@ -94,6 +96,18 @@ def test_coded_texts_give_the_same_bytes(table: Table, times: int):
     many = repeated(table, times)
     for name, each in FORMATS.items():
         assert each.render(document(coded(many))).body == each.render(document(many)).body, name
+
+
+@settings(max_examples=examples(250), deadline=None)
+@given(table=tables, before=st.integers(0, 70), is_coded=st.booleans())
+def test_the_bytes_are_of_the_rows_alone(table: Table, before: int, is_coded: bool):
+    """Neither other rows that are stored beside them, nor what is stored under nulls, is in them."""
+    stored = within_others(table, before)
+    for form in (None, *TimeForm):
+        for name, each in FORMATS.items():
+            expected = each.render(document(table, time_form=form)).body
+            found = coded(stored) if is_coded else stored
+            assert each.render(document(found, time_form=form)).body == expected, name
 
 
 @pytest.mark.parametrize("name", STREAMED)
