@@ -11,6 +11,7 @@ from functools import cached_property  # noqa: TID251 the audit log imports noth
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -26,6 +27,8 @@ from audit.needs import CALLER_NAMES, PERSON_MAY
 from audit.reading.export import ndjson_pieces
 from audit.reading.filters import AuditFilter
 from audit.reading.views import AuditViewSet
+from web.lists.filters import matching_rows
+from web.requests.exceptions import InvalidParameter
 
 _ESCAPED = re.compile("%(2C|2F|3A)", re.IGNORECASE)
 """Escapes that mean the same as their characters in a path and in a query: a comma, a slash and a colon."""
@@ -213,10 +216,15 @@ class AuditRecordAdmin(_ModelAdmin):
         return [export, *super().get_urls()]
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """Download all records that match the list's filters. Raises PermissionDenied."""
+        """Download all records that match the list's filters. Raises PermissionDenied and InvalidParameter."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return _exported(self.get_changelist_instance(request).queryset)
+        try:
+            listed = cast("FilteredList", self.get_changelist_instance(request))
+        except IncorrectLookupParameters as error:
+            message = f"a filter is unknown or has an invalid value: {error}"
+            raise InvalidParameter("invalid_parameter", message) from error
+        return _exported(matching_rows(listed.filters))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list with its filters."""

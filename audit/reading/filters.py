@@ -7,6 +7,8 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
 from django_filters.rest_framework import FilterSet
 
 from audit.models import AuditRecord
@@ -17,7 +19,14 @@ from web.lists.filters import choice_filter, matching_rows
 from web.lists.pages import KeysetPagination
 from web.requests.exceptions import InvalidParameter
 
-METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+# All that are recorded: those of the API, the end of a WebSocket, and the others that the server's parser takes.
+METHODS = (
+    *("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"),
+    "CLOSE",
+    *("ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR"),
+    *("MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "QUERY", "REBIND", "REPORT", "SEARCH"),
+    *("SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE"),
+)
 NOBODY = "-"
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -48,14 +57,14 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
 
     caller = _text(columns.CALLER_CHARS, "The caller, such as key:12; - for nobody.", method="of_caller")
     method = choice_filter(METHODS, "Of the call.")
-    path = _text(columns.PATH_CHARS, "A prefix of the path.", lookup_expr="startswith")
+    path = _text(columns.PATH_CHARS, "A prefix of the path.", method="of_prefix")
     status_class = choice_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
     audit_class = choice_filter(
         AUDIT_CLASSES,
         "The class of calls and events that are recorded before they are answered.",
         label="Class",
     )
-    event = _text(columns.EVENT_CHARS, "A prefix of the event's name, such as key.", lookup_expr="startswith")
+    event = _text(columns.EVENT_CHARS, "A prefix of the event's name, such as key.", method="of_prefix")
     since = InstantFilter(
         field_name="at", lookup_expr="gte", label="Since", help_text="Began at this time or later."
     )
@@ -74,6 +83,13 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
     def of_caller(self, records: Records, _: str, caller: str) -> Records:
         """Return the records of a caller; `-` selects records without a caller."""
         return records.filter(caller="" if caller == NOBODY else caller)
+
+    def of_prefix(self, records: Records, name: str, prefix: str) -> Records:
+        """Return the records whose value begins with the prefix.
+
+        `startswith` ignores case on SQLite. A range would follow the collation on PostgreSQL.
+        """
+        return records.filter(Exact(Left(name, len(prefix)), prefix))
 
     def of_status_class(self, records: Records, _: str, status_class: str) -> Records:
         """Return the records whose status begins with the class's digit."""

@@ -97,6 +97,24 @@ def test_what_the_filters_leave_is_exported(client, records):
     assert exported(response) == ["call-1", "call-3"]
 
 
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("foo=1", "foo"),
+        ("at__gte=x", "x"),
+        ("class=foo", "class: must be one of"),
+        ("since=x", "since: must be an instant"),
+        ("since=2025-01-03&until=2025-01-02", "since must be before until"),
+    ],
+)
+def test_an_invalid_filter_exports_nothing_and_says_why(records, query, reason):
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root", password="root"))
+    response = client.get(f"/admin/audit/auditrecord/export/?{query}")
+    assert (response.status_code, response.streaming) == (400, False)
+    assert reason in response.json()["message"]
+
+
 def test_what_is_selected_is_exported(client, records):
     selected = {"action": "export_selected", "_selected_action": [records[3].pk, records[0].pk]}
     assert exported(client.post(reverse(CHANGELIST), selected)) == ["call-0", "call-3"]
