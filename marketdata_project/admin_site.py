@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 _NAME = "Market data"
 # Lists that are missing here come last, by name.
@@ -42,6 +42,15 @@ class MarketDataAdminSite(AdminSite):
     site_title = _NAME
     index_title = "Records, keys, jobs, instruments"
     site_url = None
+
+    def password_change(  # type: ignore[override]  # the stubs forget that it redirects
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show Django's page of one's own password, and record a changed password."""
+        from ratelimit.admin.people import password_recorded  # noqa: PLC0415 needs the apps
+
+        page = super().password_change
+        return password_recorded(request, str(request.user.pk), lambda: page(request, extra_context))
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the apps in the order of their first list, each with its lists in order."""

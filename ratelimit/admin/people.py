@@ -1,5 +1,6 @@
 """The admin's pages for people and groups. Each change is audited; passwords are not recorded."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -52,14 +53,14 @@ class _AuditedAdmin(ChangedBySuperusers):
             super().delete_queryset(request, queryset)
 
     def record(
-        self, request: HttpRequest, obj: Model, action: str, before: Any = None, after: Any = None
+        self, request: HttpRequest, obj: Model, action: str, before: dict[str, Any], after: dict[str, Any]
     ) -> None:
         """Write the audit record in the current transaction."""
         key_event(
             at=timezone.now(),
             event=f"{self.subject_type}.{action}",
             subject=f"{self.subject_type}:{obj.pk}",
-            detail={"name": str(obj), **({} if before is None else {"change": (before, after)})},
+            detail={"name": str(obj), "change": (before, after)},
             **actor_of(request),
         )
 
@@ -82,18 +83,31 @@ class AuditedUserAdmin(_AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # n
         }
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 Django's
-        """Show Django's page. A changed password is recorded as an event, without the password."""
-        with transaction.atomic():
-            before = self._password(id)
-            response = super().user_change_password(request, id, form_url)
-            if self._password(id) != before:
-                self.record(request, User.objects.get(pk=id), "password_changed")
-        return response
+        """Show Django's page, and record a changed password."""
+        page = super().user_change_password
+        return password_recorded(request, id, lambda: page(request, id, form_url))
 
-    def _password(self, user_id: str) -> str | None:
-        if not user_id.isdecimal():
-            return None
-        return User.objects.filter(pk=int(user_id)).values_list("password", flat=True).first()
+
+def password_recorded(request: HttpRequest, user_id: str, page: Callable[[], HttpResponse]) -> HttpResponse:
+    """Return the answer of a page. If it changed the user's password, write an audit record in its transaction."""
+    with transaction.atomic():
+        before = _password(user_id)
+        response = page()
+        if _password(user_id) != before:
+            key_event(
+                at=timezone.now(),
+                event="user.password_changed",
+                subject=f"user:{user_id}",
+                detail={"name": str(User.objects.get(pk=user_id))},
+                **actor_of(request),
+            )
+    return response
+
+
+def _password(user_id: str) -> str | None:
+    if not user_id.isdecimal():
+        return None
+    return User.objects.filter(pk=int(user_id)).values_list("password", flat=True).first()
 
 
 @admin.register(Group)

@@ -33,6 +33,12 @@ def events() -> list[tuple[str, str, str, dict[str, Any]]]:
     return [(row.caller, row.event, row.subject, json.loads(row.detail)) for row in rows]
 
 
+def refuse_records(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+    if sql.startswith("INSERT INTO audit_auditrecord"):
+        raise OperationalError("disk I/O error")
+    return execute(sql, params, many, context)
+
+
 def actor() -> str:
     return f"user:{User.objects.get(username='root').pk}"
 
@@ -73,12 +79,7 @@ def test_there_is_no_new_superuser_without_a_record(root: Client) -> None:
     user = person()
     root.raise_request_exception = False
 
-    def refuse(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-        if sql.startswith("INSERT INTO audit_auditrecord"):
-            raise OperationalError("disk I/O error")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(refuse):
+    with connection.execute_wrapper(refuse_records):
         assert made_superuser(root, user).status_code >= 500
     user.refresh_from_db()
     assert not user.is_superuser
@@ -92,6 +93,29 @@ def test_a_new_password_is_recorded_as_an_event_without_the_password(root: Clien
     assert events() == []
     assert root.post(f"{USERS}{user.pk}/password/", new).status_code == 302
     assert events() == [(actor(), "user.password_changed", f"user:{user.pk}", {"name": "ada"})]
+
+
+@pytest.mark.parametrize("is_superuser", [True, False])
+def test_a_change_of_ones_own_password_is_recorded_without_the_password(is_superuser: bool) -> None:
+    user, client = person(flags={"is_staff": True, "is_superuser": is_superuser}), Client()
+    client.force_login(user)
+    new = {"old_password": PASSWORD, "new_password1": "my " + PASSWORD, "new_password2": "my " + PASSWORD}
+    assert client.post("/admin/password_change/", {**new, "old_password": "other"}).status_code == 200
+    assert (client.get("/admin/password_change/").status_code, events()) == (200, [])
+    assert client.post("/admin/password_change/", new).status_code == 302
+    actor = f"user:{user.pk}"
+    assert events() == [(actor, "user.password_changed", actor, {"name": "ada"})]
+    # The session goes on.
+    assert client.get("/admin/password_change/done/").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_there_is_no_new_password_of_ones_own_without_a_record(root: Client) -> None:
+    root.raise_request_exception = False
+    new = {"old_password": PASSWORD, "new_password1": "my " + PASSWORD, "new_password2": "my " + PASSWORD}
+    with connection.execute_wrapper(refuse_records):
+        assert root.post("/admin/password_change/", new).status_code >= 500
+    assert User.objects.get().check_password(PASSWORD)
 
 
 def test_people_who_are_removed_are_recorded(root: Client) -> None:
