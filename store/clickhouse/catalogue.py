@@ -15,9 +15,10 @@ import psycopg
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.clickhouse.row_tables import NewCommit, SeenRows
+from store.clickhouse.row_tables import LeastCounts, NewCommit, SeenRows
 from store.clickhouse.servers import PostgreSql
 from store.clickhouse.shard_bars import NO_BITS, BitRange, bits_of
+from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown
 from store.protocol import (
@@ -33,6 +34,7 @@ from store.protocol import (
 from store.rows.fills import NO_FILLS, LogFills
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord
+from store.window_list import WindowList
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS logs (
@@ -156,6 +158,11 @@ class Catalogue:
         for *state, dataset, symbol in self._postgres.rows(_ALL):
             yield dataset, symbol, state_of(state)
 
+    def stored_datasets(self) -> list[Dataset]:
+        """Return the datasets of which commits have rows."""
+        found = self._postgres.rows("SELECT DISTINCT dataset FROM logs WHERE rows > 0")
+        return [each for each in STORED_DATASETS.values() if (each.name,) in found]
+
     def register(self, log: int, attempt: int) -> None:
         """Register an attempt, so that its rows are not seen before its commit."""
         with self._postgres.connection() as connection:
@@ -260,6 +267,26 @@ class Catalogue:
     def days(self, log: int, window: Window, number: int) -> list[_Day]:
         """Return the event dates with rows in a window: day, number of rows, first and last event time; ascending."""
         return self._postgres.rows(_days(log, window, number))
+
+    def least_counts(self, log: int, windows: WindowList, number: int) -> LeastCounts:
+        """Return how many rows and corrections of commits up to a number are in windows.
+
+        Of a commit that is partly in a window, those of the event dates that are wholly in it.
+        """
+        starts, ends = windows.start_ns, windows.end_ns
+        found = self._postgres.rows(
+            "SELECT coalesce(sum(of_rows), 0)::bigint, coalesce(sum(of_lines), 0)::bigint"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::integer[], %s::integer[]) AS own (start_ns, end_ns, first, last),"
+            " LATERAL (SELECT sum(rows) FILTER (WHERE is_rows) AS of_rows, sum(rows) FILTER (WHERE NOT is_rows) AS of_lines"
+            " FROM parts WHERE log = %s AND day BETWEEN first AND last AND number <= %s"
+            " AND first_ns >= start_ns AND last_ns < end_ns) AS found",
+            (
+                *(each.tolist() for each in (starts, ends, starts // DAY_NS, (ends - 1) // DAY_NS)),
+                log,
+                number,
+            ),
+        )
+        return LeastCounts(*found[0])
 
     def bounds(self, log: int, first: int, last: int) -> Window | None:
         """Return the window from the first to the last event time of some commits; None if they have no rows."""

@@ -14,7 +14,7 @@ from store.bars.aggregates import Aggregates, merge
 from store.bars.session_bars import aggregate_rows
 from store.clickhouse.catalogue import StoredLog
 from store.clickhouse.cluster_walk import ClusterWalk
-from store.clickhouse.row_tables import SeenRows, among, in_window
+from store.clickhouse.row_tables import LeastCounts, SeenRows, among, in_window
 from store.clickhouse.shard_bars import ShardQuery, level_of
 from store.exceptions import UnknownSymbol
 from store.log import EmptySnapshot, Log, Snapshot
@@ -180,20 +180,20 @@ class ClusterSnapshot(Snapshot):
         found = query.run(self.log.store.tables)
         if found is None:
             return super().aggregates(windows, interval_ns, policy)
-        made, again = found
+        made, again, count = found
+        least = self._least(state.id, windows)
+        least.check(rows=count)
         if state.has_corrections:
-            corrected = (
-                self.log.store.tables.numbers(stored, where, "timestamp", kind="corrections")[0]
-                // level_ns
-                * level_ns
-            )
+            times = self.log.store.tables.numbers(stored, where, "timestamp", kind="corrections")[0]
+            least.check(corrections=len(times))
+            corrected = times // level_ns * level_ns
             made, again = made[~np.isin(made.time, corrected)], np.union1d(again, corrected)
         if len(again) > _MOST_AGAIN:
             return super().aggregates(windows, interval_ns, policy)
         parts = [made]
         if len(again):
-            times = f"({where}) AND {among(f'intDiv(timestamp, {level_ns})', again // level_ns)}"
-            rows = stored_in_order(self.log.store.tables.stored(stored, times))
+            some = f"({where}) AND {among(f'intDiv(timestamp, {level_ns})', again // level_ns)}"
+            rows = stored_in_order(self.log.store.tables.stored(stored, some))
             parts.append(aggregate_rows(rows, level_ns, policy))
         merged = merge(parts, interval_ns)
         return merged[windows.indices(merged.time)]
@@ -207,7 +207,14 @@ class ClusterSnapshot(Snapshot):
         return times[standing_at(versions, self.commit.number)]
 
     def _versions(self, window: Window, columns: Collection[str] | None) -> pa.Table:
-        return stored_in_order(self.log.store.tables.stored(self._stored(), in_window(window), columns))
+        stored, times = self._stored(), in_window(window)
+        least = self._least(stored.log, WindowList.of(window))
+        return stored_in_order(self.log.store.tables.stored(stored, times, columns, least=least))
+
+    def _least(self, log: int, windows: WindowList) -> LeastCounts:
+        """Return how many rows and corrections the windows have by the commits: a shard may have lost some."""
+        read = windows if len(windows) <= _MOST_WINDOWS else WindowList.of(windows.bounds)
+        return self.log.store.catalogue.least_counts(log, read, self.commit.number)
 
     def _stored(self) -> SeenRows:
         return self._state().rows_until(self.log.dataset, self.commit.number)

@@ -10,7 +10,7 @@ mostly one number for all rows of a commit, so that it is read in no time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from store.arrays import Integers
 from store.bars.prints import NO_SEQUENCE, STANDS
 from store.clickhouse.servers import ClickHouse, StoreUrl
 from store.declarations import Column, ColumnKind, Dataset
-from store.exceptions import StoreUnavailable
+from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import Window
 from store.rows.row_hashes import id_hashes
 from store.rows.stored_rows import (
@@ -67,6 +67,27 @@ class SeenRows(NamedTuple):
         return f"_log = {self.log} AND _commit <= {self.commit}{unseen}"
 
 
+class LeastCounts(NamedTuple):
+    """How many rows and corrections a log has at least where it is read, by the records of its commits."""
+
+    rows: int = 0
+    corrections: int = 0
+
+    def check(self, *, rows: int | None = None, corrections: int | None = None) -> None:
+        """Raise `DataDamaged` if ClickHouse has fewer."""
+        for name, least, stored in (
+            ("rows", self.rows, rows),
+            ("corrections", self.corrections, corrections),
+        ):
+            if stored is not None and stored < least:
+                raise DataDamaged(
+                    f"the commits have {least} {name} here, and ClickHouse has {stored}: a shard has lost some, restore the store"
+                )
+
+
+_ANY_COUNTS = LeastCounts()
+
+
 class NewCommit(NamedTuple):
     """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date.
 
@@ -109,8 +130,6 @@ class RowTables:
 
         first_arrival: the number of rows of all commits before.
         """
-        if not self._columns.get(self._name("rows", dataset)):
-            self._make(dataset)
         tables = dict[str, dict[str, Any]]()
         if any(each.rows.num_rows for each in commits):
             tables["rows"] = _rows_of(dataset, commits, first_arrival)
@@ -128,17 +147,27 @@ class RowTables:
             yield
 
     def stored(
-        self, log: SeenRows, times: str, columns: Collection[str] | None = None, *, also: str = "1"
+        self,
+        log: SeenRows,
+        times: str,
+        columns: Collection[str] | None = None,
+        *,
+        also: str = "1",
+        least: LeastCounts = _ANY_COUNTS,
     ) -> pa.Table:
         """Return all versions of rows, in any order, with the columns of `stored_schema`.
 
         times: a condition of event times, which a row and its corrections have in common. also: another condition of the
-        rows. columns: of the dataset's columns only event time, sequence and these; None means all.
+        rows. columns: of the dataset's columns only event time, sequence and these; None means all. Raises `DataDamaged` if
+        there are fewer than `least`.
         """
         rows = self.originals(log, f"({times}) AND {also}", columns)
+        least.check(rows=rows.num_rows)
         if not log.has_corrections or not rows.num_rows:
             return rows
-        return apply_corrections(rows, self.corrections(log, times, columns))
+        lines = self.corrections(log, times, columns)
+        least.check(corrections=lines.num_rows)
+        return apply_corrections(rows, lines)
 
     def candidates(self, log: SeenRows, times: str) -> pa.Table:
         """Return all versions of rows, then their `passed_values`. times: a condition of event times."""
@@ -233,8 +262,17 @@ class RowTables:
     def _name(self, kind: str, dataset: Dataset) -> str:
         return f"{self._url.database}.{kind}_{dataset.name}"
 
-    def _make(self, dataset: Dataset) -> None:
-        """Make the tables unless they exist, with the columns that all rows have."""
+    def are_known(self, dataset: Dataset) -> bool:
+        """Return whether every shard had the dataset's table of rows when its columns were last read."""
+        return bool(self._columns.get(self._name("rows", dataset)))
+
+    def check(self, datasets: Iterable[Dataset]) -> None:
+        """Raise `DataDamaged` if a shard lacks a table of these datasets."""
+        names = [f"{kind}_{each.name}" for each in datasets for kind in _OWN]
+        self._servers.check({*names, *(f"{name}_local" for name in names)})
+
+    def make(self, dataset: Dataset) -> None:
+        """Make the tables unless they exist, with the columns that all rows have. Only for a dataset without rows."""
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
         optional = {"_identity", *(each.name for each in dataset.columns if not each.required)}
         for kind in _OWN:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, LiteralString
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,7 +23,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers, distinct
 from store.clickhouse.native_block import send_rows
 from store.connections import CONNECT_SECONDS, Pool, WatchedConnection
-from store.exceptions import StoreBusy, StoreUnavailable
+from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
 from store.server_calls import WATCHER
 
 _logger = logging.getLogger(__name__)
@@ -42,6 +43,10 @@ DEFAULT_PORT = 9000
 _Host = tuple[str, int]
 # Codes of ClickHouse's errors.
 _COLUMN_EXISTS = {15, 44}
+# The server that was asked does not reach another shard, or waits for it in vain.
+_NO_ANSWER = {32, 159, 198, 209, 210, 279}
+# Such an error has this text if the other shard answers.
+_NO_TABLE = "There is no table"
 _SETTINGS = {
     "use_numpy": True,
     # Without it rows are acknowledged before they are on their shard.
@@ -132,10 +137,6 @@ class PostgreSql:
         )
         return connection
 
-    def check(self) -> None:
-        """Raise `StoreUnavailable` unless the server answers."""
-        self.rows("SELECT 1")
-
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
         with self.connection() as connection:
@@ -171,9 +172,32 @@ class ClickHouse:
         for pool in self._pools.values():
             pool.close()
 
-    def check(self) -> None:
-        """Raise `StoreUnavailable` unless every shard answers."""
-        self.columns(f"SELECT count() FROM cluster('{self._url.cluster}', system, one)")  # noqa: S608
+    def check(self, tables: Set[str]) -> None:
+        """Raise `StoreUnavailable` unless every shard answers; `DataDamaged` if one lacks any of these tables."""
+        everywhere = f"cluster('{self._url.cluster}', system, "
+        found = self.columns(
+            f"SELECT name FROM {everywhere}tables) WHERE database = '{self._url.database}'"  # noqa: S608
+            f" GROUP BY name HAVING count() = (SELECT count() FROM {everywhere}one))"
+        )
+        lost = sorted(tables - {each for names in found for each in names})
+        if lost:
+            self._on_each_host(partial(self._log_lost, lost))
+            database = self._url.database
+            raise DataDamaged(
+                f"a shard of ClickHouse has lost the table {database}.{lost[0]}: restore the store"
+            )
+
+    def _log_lost(self, tables: Sequence[str], client: clickhouse_driver.Client) -> None:
+        """Log which of some tables a host lacks."""
+        query = f"SELECT name FROM system.tables WHERE database = '{self._url.database}'"  # noqa: S608
+        lost = set(tables).difference(each for (each,) in client.execute(query))
+        if lost:
+            _logger.error(
+                "ClickHouse %s lacks the tables %s of %s",
+                _place(client),
+                ", ".join(sorted(lost)),
+                self._url.database,
+            )
 
     def columns(self, query: str, settings: dict[str, int] | None = None) -> list[Any]:
         """Return the columns of a query's result as numpy arrays; an empty list if there are no rows."""
@@ -254,8 +278,8 @@ class ClickHouse:
 
     def _on_each_host(self, run: Callable[[clickhouse_driver.Client], None]) -> None:
         for host in self._url.hosts:
-            with _named_errors(self._url):
-                client = self._client([host])
+            client = self._client([host])
+            with _named_errors(client):
                 try:
                     run(client)
                 finally:
@@ -266,8 +290,8 @@ class ClickHouse:
         """Yield a client of a host, or of another one if it does not answer."""
         with (
             WATCHER.span("clickhouse", "client"),
-            _named_errors(self._url),
             self._pools[host].connection() as client,
+            _named_errors(client),
         ):
             yield client
 
@@ -305,13 +329,21 @@ def _query_id() -> str | None:
     return f"{own}-{os.urandom(4).hex()}" if own else None
 
 
+def _place(client: clickhouse_driver.Client) -> str:
+    """Return the host that a client asks, with the port."""
+    name, port = client.connection.hosts[0]  # also of a connection that is closed
+    return f"{name}:{port}"
+
+
 @contextmanager
-def _named_errors(url: StoreUrl) -> Iterator[None]:
+def _named_errors(client: clickhouse_driver.Client) -> Iterator[None]:
     try:
         yield
     except (ClickHouseError, OSError, EOFError) as error:
-        code = error.code if isinstance(error, ServerException) else None
-        hosts = ", ".join(f"{name}:{port}" for name, port in url.hosts)
-        what = "does not answer" if code is None else f"refused a query with code {code}"
-        _logger.warning("ClickHouse (%s) %s: %s", hosts, what, str(error).partition("Stack trace")[0])
-        raise StoreUnavailable("ClickHouse, which has the rows, does not answer on every shard") from error
+        what = "does not answer on every shard"
+        if isinstance(error, ServerException) and _NO_TABLE in str(error):
+            what = "lacks a table on a shard"
+        elif isinstance(error, ServerException) and error.code not in _NO_ANSWER:
+            what = f"refused a query with code {error.code}"
+        _logger.warning("ClickHouse %s %s: %s", _place(client), what, str(error).partition("Stack trace")[0])
+        raise StoreUnavailable(f"ClickHouse, which has the rows, {what}") from error

@@ -102,8 +102,8 @@ class ShardQuery:
         """The number of a key's bits for what tells apart prints of one instant."""
         return _KEY_BITS - max((self.level_ns - 1).bit_length(), 1)
 
-    def run(self, tables: RowTables) -> tuple[Aggregates, Integers] | None:
-        """Return the aggregates by time, and the intervals that must be made of rows, which they lack.
+    def run(self, tables: RowTables) -> tuple[Aggregates, Integers, int] | None:
+        """Return the aggregates by time, the intervals that must be made of rows, which they lack, and the number of rows.
 
         None if all must be made of rows.
         """
@@ -114,11 +114,11 @@ class ShardQuery:
         names = [*self._names(), *(name for each in sums for name in each)]
         found = tables.aggregates(self.stored, self.where, names, "bar")
         if not len(found[0]):
-            return NO_AGGREGATES, np.empty(0, np.int64)
+            return NO_AGGREGATES, np.empty(0, np.int64), 0
         order = np.argsort(found[0], kind="stable")
         columns = [each[order] for each in found]
         made, is_certain = self._aggregates(columns, len(sums[0]))
-        return made[is_certain], made.time[~is_certain]
+        return made[is_certain], made.time[~is_certain], int(made.price_count.sum())
 
     def _names(self) -> Iterator[str]:
         yield f"intDiv(timestamp, {self.level_ns}) AS bar"

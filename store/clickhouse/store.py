@@ -83,8 +83,7 @@ class ClickHouseStore(MarketStore):
 
     def problem(self) -> str:
         try:
-            for server in self._servers:
-                server.check()
+            self.tables.check(self.catalogue.stored_datasets())
         except StoreUnavailable as error:
             return str(error)
         return ""

@@ -239,6 +239,12 @@ class ClusterWriter:
 
     def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> None:
         """Store commits. Their records are made while the shards store the rows, and become valid after that."""
+        if not self._tables.are_known(dataset):
+            # In this order: another process may store the first rows meanwhile.
+            if dataset in self._catalogue.stored_datasets():
+                self._tables.check([dataset])
+            else:
+                self._tables.make(dataset)
         attempt = self._attempts.pop(log.state.id, None)
         if attempt is None or attempt_age_seconds(attempt) > _OLD_SECONDS / 2:
             attempt = new_attempt()

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from chdb.session import Session
 
+from store.exceptions import DataDamaged
+
 _DISTRIBUTED = re.compile(r"ENGINE = Distributed\(\w+, (\w+), (\w+), .*\)$")
 _lock = RLock()
 
@@ -30,8 +32,10 @@ class ChdbServers:
     def close(self) -> None:
         """Leave the session to the next store."""
 
-    def check(self) -> None:
-        self.columns("SELECT 1")
+    def check(self, tables: Set[str]) -> None:
+        found = self.columns("SELECT name FROM system.tables")
+        if not tables <= {each for names in found for each in names}:
+            raise DataDamaged("a table is lost")
 
     def columns(self, query: str, settings: dict[str, int] | None = None) -> list[Any]:
         with _lock:
