@@ -46,12 +46,12 @@ class ReadyAnswer(NamedTuple):
 class Stream:
     """A body that is made piece by piece. Call `close` once.
 
-    allowed_at: when it was known last that its caller may have it, by `time.monotonic`.
+    checked_at: when its caller was checked last, by `time.monotonic`.
     """
 
     pieces: Iterator[bytes | memoryview]
     close: Callable[[], None]
-    allowed_at: float = field(default_factory=monotonic)
+    checked_at: float = field(default_factory=monotonic)
 
     def next_piece(self) -> bytes | memoryview | None:
         """Make the next piece; None after the last one."""

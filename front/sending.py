@@ -24,8 +24,8 @@ STREAM_THREADS = 8
 # A stream ends if its client does not take PART_BYTES within STALLED_SECONDS.
 PART_BYTES = 64 * 1024
 STALLED_SECONDS = 30.0
-# A revoked credential must end within a second.
-ALLOWED_SECONDS = 0.5
+# Between two checks of a stream's caller.
+CHECK_SECONDS = 0.5
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
@@ -44,10 +44,8 @@ class AnswerSender:
     open between pieces.
     """
 
-    def __init__(
-        self, pacing: StreamPacing, may_still_call: Callable[[dict[str, Any]], bool] = lambda _: True
-    ) -> None:
-        """may_still_call: whether the caller of a request in an environ may still make it. Called in a thread."""
+    def __init__(self, pacing: StreamPacing, may_still_call: Callable[[dict[str, Any]], bool]) -> None:
+        """may_still_call: tells whether the caller of a request in an environ may still make it. Called in a thread."""
         self._pacing, self._may_still_call = pacing, may_still_call
         self._lanes = [
             Lane(f"stream-{number}", threads=1, after=close_old_connections)
@@ -123,10 +121,10 @@ class AnswerSender:
     def _piece(self, stream: Stream, environ: dict[str, Any]) -> bytes | memoryview | None:
         """Make the next piece, if the caller may still have it."""
         now = monotonic()
-        if now - stream.allowed_at > ALLOWED_SECONDS:
+        if now - stream.checked_at > CHECK_SECONDS:
             if not self._may_still_call(environ):
                 raise StreamCut("not_allowed")
-            stream.allowed_at = now
+            stream.checked_at = now
         return stream.next_piece()
 
     @property

@@ -24,7 +24,7 @@ REQUEST_SECONDS = Histogram(
 REQUESTS_IN_FLIGHT = Gauge("marketdata_http_requests_in_flight", "Requests that are being answered.")
 ANSWERS_CUT = Counter(
     "marketdata_answers_cut",
-    "Connections that ended before their answer, by reason: reset (by the client), stalled (the client stopped reading), or not_allowed (the credential of a stream was revoked).",
+    "Connections that ended before their answer, by reason: reset (by the client), stalled (the client stopped reading), or not_allowed (the caller may no longer read the stream).",
     ("reason",),
 )
 EVENT_LOOP_ANSWERS = Counter(

@@ -13,8 +13,7 @@ from ratelimit.models import ApiKey
 
 _Bound = TypeVar("_Bound", int, datetime)
 
-
-_ENDS = frozenset({"expires_at", "signed_only"})
+_NOT_COMPARED = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
@@ -34,10 +33,10 @@ def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
 def check_covers(caller: Caller | None, key: ApiKey) -> None:
     """Raise GrantExceeded if a key has more grants than the caller; `expires_at` and `signed_only` are ignored.
 
-    A caller of None is an operator, who may revoke every key.
+    For revoking a key, and for showing a stored one. A caller of None is an operator, who may do both.
     """
     exceeded = () if caller is None else exceeded_grants(caller, stored_caller(key))
-    _refuse([name for name in exceeded if name not in _ENDS])
+    _refuse([name for name in exceeded if name not in _NOT_COMPARED])
 
 
 def expiry_within(caller: Caller | None, expiry: datetime | None) -> datetime | None:

@@ -173,7 +173,7 @@ class KeysViewSet(ListViewSet[ApiKey]):
             document, is_replayed = answer_once(call, lambda: create(now, record), now=now)
             if is_replayed:
                 # A token with few scopes shares the Idempotency-Keys of its key.
-                check_covers(_caller(request), ApiKey.objects.get(pk=document["id"]))
+                check_covers(_caller(request), key_visible(_caller(request), str(document["id"])))
             headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
             return Response(document, status=HTTPStatus.CREATED, headers=headers)
 

@@ -50,16 +50,16 @@ _LOOK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class _SameCredential:
-    """Clients with one credential. call, identity: of the one that came last.
+class _Credential:
+    """A credential of clients. call: of the newest of them. identity: what it was when it was checked last.
 
-    told: what all of them were told last that they may; None if one has come since.
+    is_new: whether a client has come since.
     """
 
     call: ReceivedCall
     identity: Identity
     clients: set[Client] = field(default_factory=set)
-    told: Identity | Exception | None = None
+    is_new: bool = True
 
 
 class LiveFeed:
@@ -68,23 +68,24 @@ class LiveFeed:
     def __init__(
         self,
         lanes: Lanes,
-        check: Callable[[Environ], object] = lambda _: None,
+        check_handshake: Callable[[Environ], object] = lambda _: None,
         *,
         pacing: StreamPacing | None = None,
         wires: Mapping[str, MakeWire] = MappingProxyType({}),
     ) -> None:
-        """`check` raises what a handshake is refused with before its credential is read; it is called in a thread.
+        """`check_handshake` raises what a handshake is refused with before its credential is read; it is called in a thread.
 
         `pacing` is that of the reads of old messages. `wires` has those of paths that do not speak the feed's own.
         """
-        self._lanes, self._check, self._pacing = lanes, check, pacing or StreamPacing()
+        self._lanes, self._check_handshake = lanes, check_handshake
+        self._pacing = pacing or StreamPacing()
         self._wires = wires
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._loop_times = LoopTimes()
         self._clients: set[Client] = set()
         # Those that have authenticated themselves.
-        self._by_credential: dict[tuple[str | None, ...], _SameCredential] = {}
+        self._credentials: dict[tuple[str | None, ...], _Credential] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
         # The store's hooks, and the one of this feed.
@@ -115,10 +116,10 @@ class LiveFeed:
         environ: Environ = scope["extensions"][ENVIRON]
         identity = None
         try:
-            identity = await self._lanes.ask(self._identified, environ)
+            identity = await self._lanes.ask(self._admitted, environ)
             if identity is not None:
                 await limits.open(identity)
-            # After the charge: what is wrong with the query is not found out for nothing.
+            # After the charge, so that a call with an invalid query is charged, too.
             wire = self._wire_of(environ)
         except Exception as error:  # noqa: BLE001 answered as a problem
             await _refuse(error, environ, identity, send)
@@ -173,8 +174,8 @@ class LiveFeed:
         for task in self._tasks:
             task.cancel()
 
-    def _identified(self, environ: Environ) -> Identity | None:
-        self._check(environ)
+    def _admitted(self, environ: Environ) -> Identity | None:
+        self._check_handshake(environ)
         return identified(call_in(environ))
 
     def _wire_of(self, environ: Environ) -> Wire:
@@ -192,27 +193,30 @@ class LiveFeed:
                 logger.exception("the connections of the live feed cannot be looked after")
 
     def _authenticated(self, client: Client, identity: Identity) -> None:
-        same = self._by_credential.setdefault(client.credential, _SameCredential(client.call, identity))
-        same.clients.add(client)
-        same.call, same.identity, same.told = client.call, identity, None
+        credential = self._credentials.setdefault(client.credential, _Credential(client.call, identity))
+        credential.clients.add(client)
+        credential.call, credential.identity, credential.is_new = client.call, identity, True
 
     def _forget_credential(self, client: Client) -> None:
-        same = self._by_credential.get(client.credential)
-        if same is not None:
-            same.clients.discard(client)
-            if not same.clients:
-                del self._by_credential[client.credential]
+        credential = self._credentials.get(client.credential)
+        if credential is not None:
+            credential.clients.discard(client)
+            if not credential.clients:
+                del self._credentials[client.credential]
 
     async def _check_credentials(self) -> None:
         """End the connections whose credential is no longer valid."""
-        groups = list(self._by_credential.values())
-        asked = [(same.call, same.identity) for same in groups]
+        checked = list(self._credentials.values())
+        asked = [(each.call, each.identity) for each in checked]
         found = await self._lanes.check(renewed_identities, asked) if asked else []
-        for same, identity in zip(groups, found, strict=True):
-            if identity != same.told:
-                same.told = identity
-                for client in tuple(same.clients):
-                    client.renew(identity)
+        for credential, identity in zip(checked, found, strict=True):
+            if identity == credential.identity and not credential.is_new:
+                continue
+            credential.is_new = False
+            if isinstance(identity, Identity):
+                credential.identity = identity
+            for client in tuple(credential.clients):
+                client.renew(identity)
 
     async def _look_after(self) -> None:
         """End silent and stalled connections, send pings, and subscribe to new symbols."""
@@ -236,8 +240,8 @@ class LiveFeed:
         degraded = [] if is_available() else ["redis"]
         for client in due:
             if client.connection.ended is None:
-                told = {**common, "logs": _logs_of(client.connection, states), "degraded": degraded}
-                client.connection.ping(told, now)
+                own = {"logs": _logs_of(client.connection, states), "degraded": degraded}
+                client.connection.ping({**common, **own}, now)
         await self._add_new_symbols(clients)
 
     async def _charge_bars(self, clients: list[Client]) -> None:

@@ -205,9 +205,12 @@ class Client:
         begun, begin = await connection.subscribe(named.values(), tokens, is_latest=is_latest)
         connection.send({"op": "subscribed", "channels": begun, **known})
         begin()
+        # What the caller may is told only when it changes, perhaps while this waited.
+        self.renew(self.identity)
         for each, channels in wildcards:
             wildcard = Wildcard(each, is_latest, {*connection.subscriptions})
             connection.wildcards[each.name] = wildcard
+            self.renew(self.identity)
             await self._subscribe_new(wildcard, channels, tokens, from_beginning=bool(given))
 
     def _check_room(self, channels: Iterable[AnyChannel]) -> None:
@@ -228,9 +231,8 @@ class Client:
         self.identity = found
         if self._has_accounts and not self._may_follow_accounts(found.caller):
             self.connection.end(FORBIDDEN)
-        if self.connection.wildcards and not is_cleared(
-            found.caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY
-        ):
+        is_for_all = is_cleared(found.caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY)
+        if self.connection.wildcards and not is_for_all:
             self.connection.end(FORBIDDEN)
 
     def _may_follow_accounts(self, caller: Caller) -> bool:

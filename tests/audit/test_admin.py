@@ -101,7 +101,7 @@ def test_what_the_filters_leave_is_exported(client, records):
     ("query", "reason"),
     [
         ("foo=1", "foo"),
-        ("at__gte=x", "x"),
+        ("at__gte=x", "“x” value"),
         ("class=foo", "class: must be one of"),
         ("since=x", "since: must be an instant"),
         ("since=2025-01-03&until=2025-01-02", "since must be before until"),

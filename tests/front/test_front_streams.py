@@ -102,7 +102,7 @@ def test_nothing_is_made_for_a_client_that_went_while_it_waited():
 
 
 def test_a_caller_who_may_not_go_on_gets_no_further_piece(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sending, "ALLOWED_SECONDS", -1.0)
+    monkeypatch.setattr(sending, "CHECK_SECONDS", -1.0)
     answers = iter([True, False])
 
     async def scene() -> None:

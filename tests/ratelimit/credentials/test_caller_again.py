@@ -117,7 +117,7 @@ class TestBrowsers:
             again(caller, headers)
 
 
-def may(headers: dict[str, str], access: Access) -> bool:
+def may_after_narrowing(headers: dict[str, str], access: Access) -> bool:
     charged = ChargedCall(identified(headers), access, 1)
     ApiKey.objects.update(scopes=["market:read"])
     return may_still_call({RECEIVED_CALL: received(headers), CHARGED_CALL: charged})
@@ -125,8 +125,8 @@ def may(headers: dict[str, str], access: Access) -> bool:
 
 def test_a_call_may_go_on_while_its_scope_is_granted():
     headers = {"x-api-key": make_key(scopes=("market:read", "market:write"))}
-    assert may(headers, Access("market:read"))
-    assert not may(headers, Access("market:write"))
+    assert may_after_narrowing(headers, Access("market:read"))
+    assert not may_after_narrowing(headers, Access("market:write"))
 
 
 def test_without_the_database_the_last_answer_counts(monkeypatch: pytest.MonkeyPatch):
@@ -134,4 +134,4 @@ def test_without_the_database_the_last_answer_counts(monkeypatch: pytest.MonkeyP
         raise DatabaseError
 
     monkeypatch.setattr(authentication, "caller_now", fail)
-    assert may({"x-api-key": make_key(scopes=("market:read",))}, Access("market:read"))
+    assert may_after_narrowing({"x-api-key": make_key(scopes=("market:read",))}, Access("market:read"))

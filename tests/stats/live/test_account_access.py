@@ -9,16 +9,17 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.test import RequestFactory
 
 from front.lanes import Lane
 from ops.redis.connection import is_available
 from ratelimit.models import ApiKey
-from stats.live import hub
+from stats.live import callers, hub
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.application import LiveFeed
 from stats.live.commit_notifier import CommitNotifier, account_changed
+from stats.live.connection import Connection
 from stats.live.hub import Lanes
 from stats.live.sockets import ENVIRON, SOCKET
 from tests.api_client import make_key
@@ -175,6 +176,54 @@ def test_a_connection_ends_when_its_caller_may_no_longer_have_the_account(accoun
                 await in_database(partial(ApiKey.objects.filter(pk=key.pk).update, **change))
             await eventually(lambda: all(talk.socket.closed for talk in talks[:-1]))
             assert [talk.socket.closed for talk in talks] == [expected for _, expected in changes]
+
+    run(test)
+
+
+def test_it_ends_also_if_the_account_is_lost_while_the_client_subscribes(
+    accounts: MemoryAccounts, monkeypatch: pytest.MonkeyPatch
+):
+    subscribe = Connection.subscribe
+
+    async def test() -> None:
+        async with talking(**TRADER) as talk:
+            await eventually(lambda: talk.feed._credentials)
+            [credential] = talk.feed._credentials.values()
+
+            async def late(*arguments: Any, **options: Any) -> Any:
+                await in_database(partial(ApiKey.objects.update, accounts=["A2"]))
+                await eventually(lambda: credential.identity.caller.accounts == {"A2"})
+                return await subscribe(*arguments, **options)
+
+            monkeypatch.setattr(Connection, "subscribe", late)
+            await talk.ask(op="subscribe", channels=["orders:A1"])
+            await eventually(lambda: talk.socket.closed)
+            assert talk.socket.closed == (4403, "forbidden")
+
+    run(test)
+
+
+def test_without_the_database_what_was_found_last_counts(
+    accounts: MemoryAccounts, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        asked.append(1)
+        raise DatabaseError
+
+    async def test() -> None:
+        async with talking(**TRADER) as talk:
+            await eventually(lambda: talk.feed._clients)
+            [client] = talk.feed._clients
+            await in_database(partial(ApiKey.objects.update, accounts=["A2"]))
+            await eventually(lambda: client.identity.caller.accounts == {"A2"})
+            monkeypatch.setattr(callers, "identify", fail)
+            # A client that has come since makes all of them be told again.
+            [credential] = talk.feed._credentials.values()
+            credential.is_new = True
+            await eventually(lambda: len(asked) > 1)
+            assert client.identity.caller.accounts == {"A2"}
 
     run(test)
 
