@@ -189,9 +189,10 @@ def _few_objects(table: Table, form: TimeForm, between: str) -> bytes:
     pairs = zip(table.columns, table.arrays(), strict=True)
     columns = [json_values(column, values, form) for column, values in pairs]
     names, after = [column.name for column in table.columns], between.encode()
-    return b"".join(
-        orjson.dumps(dict(zip(names, row, strict=True))) + after for row in zip(*columns, strict=True)
-    )
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    if rows and between == ",":
+        return orjson.dumps(rows)[1:-1] + after
+    return b"".join(orjson.dumps(row) + after for row in rows)
 
 
 def _block(table: Table, form: TimeForm, between: str) -> Iterator[memoryview]:

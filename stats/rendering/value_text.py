@@ -63,6 +63,8 @@ def json_values(column: OutColumn, values: pa.Array, form: TimeForm) -> list[Any
     """Return a column's values in the form in which `orjson` writes them."""
     if column.role is ColumnRole.TIME and form is TimeForm.RFC3339 and not values.null_count:
         return _times(values.to_numpy())
+    if values.null_count == len(values):
+        return [None] * len(values)
     cells: list[Any] = values.to_pylist()
     convert: Callable[[Any], Any] | None = None
     match column.role:
