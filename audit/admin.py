@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cached_property  # noqa: TID251 the audit log imports nothing of the store, and a form is short
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_user
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -201,7 +203,7 @@ class AuditRecordAdmin(_ModelAdmin):
     @admin.action(description="Export the selected records as NDJSON", permissions=["view"])
     def export_selected(self, request: HttpRequest, records: QuerySet[AuditRecord]) -> HttpResponseBase:
         """Download the ticked records."""
-        return _exported(records)
+        return self._exported(request, records)
 
     def get_fields(self, request: HttpRequest, obj: AuditRecord | None = None) -> tuple[str, ...]:
         """Return the fields that are not empty. A call has no event; an event has no path."""
@@ -224,7 +226,30 @@ class AuditRecordAdmin(_ModelAdmin):
         except IncorrectLookupParameters as error:
             message = f"a filter is unknown or has an invalid value: {error}"
             raise InvalidParameter("invalid_parameter", message) from error
-        return _exported(matching_rows(listed.filters))
+        return self._exported(request, matching_rows(listed.filters))
+
+    def _exported(self, request: HttpRequest, records: QuerySet[AuditRecord]) -> StreamingHttpResponse:
+        def pieces() -> Iterator[bytes]:
+            for piece in ndjson_pieces(records):
+                if not self._may_go_on(request):
+                    raise PermissionDenied
+                yield piece
+
+        return StreamingHttpResponse(
+            pieces(),
+            content_type="application/x-ndjson",
+            headers={
+                "Content-Disposition": 'attachment; filename="audit.ndjson"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+    def _may_go_on(self, request: HttpRequest) -> bool:
+        """Return whether the request's session is still that of a person who may see the records."""
+        again, sessions = HttpRequest(), type(request.session)
+        again.session = sessions(request.session.session_key)
+        again.user = get_user(again)
+        return self.has_view_permission(again)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list with its filters."""
@@ -244,11 +269,3 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
         return False
-
-
-def _exported(records: QuerySet[AuditRecord]) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        ndjson_pieces(records),
-        content_type="application/x-ndjson",
-        headers={"Content-Disposition": 'attachment; filename="audit.ndjson"', "Cache-Control": "no-store"},
-    )

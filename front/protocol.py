@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Collection
 from functools import partial
+from socket import SO_LINGER, SOL_SOCKET
+from struct import pack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -199,6 +201,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._is_last = True
 
     def _abort(self) -> None:
+        # Without it a client by HTTP/1.0 would take what it has for the whole answer.
+        self.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
         # uvicorn logs an error if the application ends an answer that a connected client lacks.
         self.cycle.disconnected = True
         self.transport.abort()

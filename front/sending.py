@@ -95,6 +95,8 @@ class AnswerSender:
             for offset in range(0, len(piece), PART_BYTES):
                 if gone.done():
                     return
+                if offset and monotonic() - stream.checked_at > CHECK_SECONDS:
+                    await self._lane.run(self._check, stream, environ)
                 part = piece[offset : offset + PART_BYTES]
                 try:
                     async with asyncio.timeout(STALLED_SECONDS):
@@ -120,12 +122,14 @@ class AnswerSender:
 
     def _piece(self, stream: Stream, environ: dict[str, Any]) -> bytes | memoryview | None:
         """Make the next piece, if the caller may still have it."""
-        now = monotonic()
-        if now - stream.checked_at > CHECK_SECONDS:
+        self._check(stream, environ)
+        return stream.next_piece()
+
+    def _check(self, stream: Stream, environ: dict[str, Any]) -> None:
+        if monotonic() - stream.checked_at > CHECK_SECONDS:
             if not self._may_still_call(environ):
                 raise StreamCut("not_allowed")
-            stream.checked_at = now
-        return stream.next_piece()
+            stream.checked_at = monotonic()
 
     @property
     def _lane(self) -> Lane:

@@ -1,10 +1,11 @@
 """The endpoints of jobs, and the base of the endpoints that submit them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
+from uuid import UUID
 
 import django_filters
 from django.db.models import QuerySet
@@ -31,13 +32,14 @@ from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_submit, require_room
 from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
+from ratelimit.credentials.authentication import may_still_call
 from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
-from web.requests.waiting import AnswerWait, prefer_header, preferred_wait
+from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
 from web.views import DeclaredView, id_parameter
 
@@ -198,8 +200,12 @@ def _ask_to_wait(request: Request, job: Job) -> None:
     """Tell the front to wait for the job's end, if the client prefers that and takes JSON."""
     seconds = preferred_wait(request.headers.get("Prefer", ""))
     if seconds and not job.is_finished and isinstance(request.accepted_renderer, JSONRenderer):
-        renewed = partial(job_renewed, job.uuid, _caller(request).identity)
+        renewed = partial(_renewed, request.META, job.uuid, _caller(request).identity)
         request.META[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), renewed)
+
+
+def _renewed(environ: MutableMapping[str, Any], uuid: UUID, identity: str) -> Renewed | None:
+    return job_renewed(uuid, identity) if may_still_call(environ) else None
 
 
 def _caller(request: Request) -> Caller:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from ratelimit.access.denials import denial_of
 from ratelimit.authorize import access_of_request, check_access
 from ratelimit.callers import Caller
-from ratelimit.credentials.browser_login import caller_of_browser
+from ratelimit.credentials.browser_login import caller_of_browser, caller_of_cookies
 from ratelimit.credentials.identify import (
     caller_now,
     check_network,
@@ -89,15 +89,23 @@ def may_still_call(environ: MutableMapping[str, Any]) -> bool:
     As long as that cannot be asked, the last answer counts.
     """
     charged: ChargedCall = environ[CHARGED_CALL]
-    if charged.caller is None:
+    caller, call, now = charged.caller, call_in(environ), datetime.now(UTC)
+    if caller is None:
         return True
     try:
-        caller = caller_now(charged.caller, call_in(environ), now=datetime.now(UTC))
+        if caller.credential == "session":
+            caller = caller_of_cookies(call.headers.get("cookie", ""), now=now)
+        else:
+            caller = caller_now(caller, call, now=now)
     except (CredentialError, NetworkNotAllowed):
         return False
     except DatabaseError:
         return True
-    return denial_of(caller, charged.access) is None
+    return (
+        caller is not None
+        and caller.may_call_from(call.address)
+        and denial_of(caller, charged.access) is None
+    )
 
 
 @contextmanager

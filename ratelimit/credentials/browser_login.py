@@ -5,7 +5,7 @@ cookies are not sent with their requests.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -19,13 +19,14 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from ratelimit.callers import Caller
-from ratelimit.credentials.jwt import LEEWAY
 from ratelimit.credentials.people import caller_of_person
 from ratelimit.credentials.sessions import TokenPair, key_holder, session_close
 from ratelimit.exceptions import InvalidToken
 from ratelimit.models import TokenSession
 
 _HEADER, _COOKIE = "X-Refresh", "cookie"
+# A stream may go on after its token has expired, while its session is open.
+_LONGEST_STREAM = timedelta(days=1)
 # The most sessions that one transaction deletes.
 MOST_AT_ONCE = 5_000
 # Where the refresh token is used, and the browser sends it.
@@ -83,7 +84,7 @@ def sessions_delete_expired(*, now: datetime) -> None:
     """Delete Django's sessions and the token sessions that have expired, in transactions of at most MOST_AT_ONCE."""
     for expired in (
         Session.objects.filter(expire_date__lt=now),
-        TokenSession.objects.filter(expires_at__lt=now - LEEWAY),
+        TokenSession.objects.filter(expires_at__lt=now - _LONGEST_STREAM),
     ):
         while expired.exists():
             expired.filter(pk__in=expired.values("pk")[:MOST_AT_ONCE]).delete()

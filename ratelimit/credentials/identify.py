@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
-from ratelimit.credentials.browser_login import caller_of_cookies
 from ratelimit.credentials.certificates import caller_of_certificate
 from ratelimit.credentials.people import caller_of_person, person_of
 from ratelimit.credentials.sessions import JWT, OAUTH2
@@ -99,14 +98,13 @@ def complete_identity(
 def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     """Return the caller of a call that was authenticated, as its credential is stored now, past the caches.
 
-    A token may have expired meanwhile. Raises CredentialError, NetworkNotAllowed.
+    A browser's session is read at each request anyway, and a token may have expired meanwhile. Raises CredentialError,
+    NetworkNotAllowed.
     """
     kind, _, number = caller.identity.partition(":")
     if caller.credential == "session":
-        stored = caller_of_cookies(call.headers.get("cookie", ""), now=now)
-        if stored is None:
-            raise InvalidToken
-    elif kind == "key" and caller.credential not in (JWT, OAUTH2):
+        return caller
+    if kind == "key" and caller.credential not in (JWT, OAUTH2):
         stored = replace(_stored_key(number, now=now), credential=caller.credential)
     else:
         _, token = authorization_of(call.headers["authorization"])

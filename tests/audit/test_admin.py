@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.urls import path, reverse
 
@@ -95,6 +97,23 @@ def exported(response):
 def test_what_the_filters_leave_is_exported(client, records):
     response = client.get(reverse("admin:audit_auditrecord_export"), {"caller": "key:2", "at__year": "2025"})
     assert exported(response) == ["call-1", "call-3"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: get_user_model().objects.update(is_active=False),
+        lambda: Session.objects.all().delete(),
+    ],
+    ids=["deactivated", "logged out"],
+)
+def test_an_export_ends_with_its_session(client, records, monkeypatch: pytest.MonkeyPatch, end):
+    monkeypatch.setattr("audit.reading.export.PIECE_RECORDS", 1)
+    pieces = iter(client.get(reverse("admin:audit_auditrecord_export")))
+    assert next(pieces)
+    end()
+    with pytest.raises(PermissionDenied):
+        next(pieces)
 
 
 @pytest.mark.parametrize(

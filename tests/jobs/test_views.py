@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from ratelimit.keys.services import key_rotate
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.installation import caches_clear
-from tests.ratelimit.credentials.logins import person
+from tests.ratelimit.credentials.logins import person, post
 from trading.api.access import ACCOUNT_READ
 from web.endpoints import ANY_CALLER, Access
 from web.requests.wsgi_variables import ANSWER_WAIT
@@ -152,6 +153,18 @@ def test_a_job_is_seen_as_long_as_it_may_be_submitted(api: Api, own, grants: Any
 def test_whose_key_was_revoked_waits_in_vain(api: Api, own) -> None:
     waited = api.get(f"{JOBS}/{own().uuid}", Prefer="wait=5").wsgi_request.META[ANSWER_WAIT]
     narrow(revoked_at=timezone.now())
+    assert waited.renewed() is None
+
+
+def test_so_does_who_has_logged_out(own) -> None:
+    key = make_key()
+    tokens = answer(post("/auth/token", {"key": key}))
+    job = own(owner=f"key:{ApiKey.objects.get(prefix=key.split('_')[1]).pk}")
+    token = {"Authorization": f"Bearer {tokens['access']}"}
+    shown = Client().get(f"{JOBS}/{job.uuid}", headers={**token, "Prefer": "wait=5"})
+    waited = shown.wsgi_request.META[ANSWER_WAIT]
+    assert waited.renewed() is not None
+    assert post("/auth/logout", {"refresh": tokens["refresh"]}).status_code == 204
     assert waited.renewed() is None
 
 

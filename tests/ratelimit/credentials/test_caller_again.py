@@ -1,5 +1,6 @@
 """A caller that is looked up again: as its credential is stored now, whatever the caches say."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -98,23 +99,19 @@ def test_a_token_may_have_expired_but_its_session_must_be_open():
         again(caller, headers)
 
 
-class TestBrowsers:
-    @pytest.fixture
-    def browser(self) -> Client:
-        person("ada", scopes=("market:read",))
-        browser = Client()
-        assert browser.login(username="ada", password=PASSWORD)
-        return browser
-
-    @pytest.mark.parametrize("end", [Client.logout, lambda _: AccessProfile.objects.all().delete()])
-    def test_the_session_is_read_again(self, browser: Client, end):
-        headers = {"cookie": f"{settings.SESSION_COOKIE_NAME}={browser.cookies['sessionid'].value}"}
-        caller = caller_of_cookies(headers["cookie"], now=timezone.now())
-        assert caller is not None
-        assert again(caller, headers) == caller
-        end(browser)
-        with pytest.raises(InvalidToken):
-            again(caller, headers)
+@pytest.mark.parametrize("end", [Client.logout, lambda _: AccessProfile.objects.all().delete()])
+def test_the_session_of_a_browser_is_read_again_for_what_goes_on(end: Callable[[Client], object]):
+    person("ada", scopes=("market:read",))
+    browser = Client()
+    assert browser.login(username="ada", password=PASSWORD)
+    headers = {"cookie": f"{settings.SESSION_COOKIE_NAME}={browser.cookies['sessionid'].value}"}
+    caller = caller_of_cookies(headers["cookie"], now=timezone.now())
+    assert caller is not None
+    charged = ChargedCall(caller, Access("market:read"), 1)
+    environ = {RECEIVED_CALL: received(headers), CHARGED_CALL: charged}
+    assert may_still_call(environ)
+    end(browser)
+    assert not may_still_call(environ)
 
 
 def may_after_narrowing(headers: dict[str, str], access: Access) -> bool:

@@ -87,7 +87,7 @@ def test_sessions_are_deleted_in_batches(monkeypatch, django_assert_num_queries)
 def test_sessions_are_deleted_after_their_time():
     browser(make_key())
     Session.objects.update(expire_date=timezone.now())
-    TokenSession.objects.update(expires_at=timezone.now() - timedelta(seconds=3))
+    TokenSession.objects.update(expires_at=timezone.now() - timedelta(days=1, seconds=3))
     browser(make_key())
     sessions_delete_expired(now=timezone.now())
     assert (Session.objects.count(), TokenSession.objects.count()) == (1, 1)

@@ -216,14 +216,19 @@ def test_without_the_database_what_was_found_last_counts(
         async with talking(**TRADER) as talk:
             await eventually(lambda: talk.feed._clients)
             [client] = talk.feed._clients
+
+            def accounts_now() -> frozenset[str]:
+                assert client.identity is not None
+                return client.identity.caller.accounts
+
             await in_database(partial(ApiKey.objects.update, accounts=["A2"]))
-            await eventually(lambda: client.identity.caller.accounts == {"A2"})
+            await eventually(lambda: accounts_now() == {"A2"})
             monkeypatch.setattr(callers, "identify", fail)
             # A client that has come since makes all of them be told again.
             [credential] = talk.feed._credentials.values()
             credential.is_new = True
             await eventually(lambda: len(asked) > 1)
-            assert client.identity.caller.accounts == {"A2"}
+            assert accounts_now() == {"A2"}
 
     run(test)
 
