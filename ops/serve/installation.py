@@ -7,6 +7,7 @@ InstallationError
 └── RedisMissing        install a redis-server or set REDIS_URL
 """
 
+import errno
 import fcntl
 import os
 import resource
@@ -127,7 +128,8 @@ def open_listener(*, host: str, port: int) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
+        hint = " PORT=0 takes a free one." if error.errno == errno.EADDRINUSE else ""
+        raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.{hint}") from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # closes stalled connections; accepted sockets inherit the option
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
     return listener

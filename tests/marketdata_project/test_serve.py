@@ -128,7 +128,8 @@ def test_a_port_in_use_is_said_in_one_line(served, tmp_path):
     second = start(tmp_path / "data", tmp_path / "output.txt", PORT=str(served.port))
     assert second.process.wait(PROGRAM_SECONDS) == 1
     lines = second.output.read_text().strip().splitlines()
-    assert lines == [f"CommandError: Cannot listen on 127.0.0.1:{served.port}: Address already in use."]
+    refusal = f"Cannot listen on 127.0.0.1:{served.port}: Address already in use. PORT=0 takes a free one."
+    assert lines == [f"CommandError: {refusal}"]
 
 
 def test_settings_that_cannot_work_are_refused_with_a_hint(tmp_path):

@@ -35,7 +35,7 @@ _DATES = (
     "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m.%d.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%m.%d.%y",
     "%y/%m/%d", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y", "%d%b%Y", "%b %d, %Y", "%b %d %Y", "%B %d, %Y",
 )  # fmt: skip
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
 _FORMATS = (*_DATES, *map("".join, product(_DATES, (" ", ", ", "T", ";"), _CLOCKS)))
 # Two formats that have its year, month and day in another order read another time.
 _EXAMPLE = datetime(2004, 2, 3, 4, 5, 6, 789_000)  # noqa: DTZ001 a local time

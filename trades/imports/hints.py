@@ -52,7 +52,7 @@ def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str)
     if not decimal and pa.types.is_floating(values.type) and re.fullmatch(r"[-+$]*[0-9][0-9.,]*", text):
         return "; give --decimal . or --decimal ',': the mark, so that the other one separates thousands"
     if not time_format and pa.types.is_integer(values.type) and _OTHER_TIME.match(text):
-        return f"; give --time-format '%m/%d/%Y %H:%M:%S', or as the times are written, and {WHICH_ZONE}"
+        return f"; give --time-format as the times are written, such as '%d.%m.%Y %H:%M:%S', and {WHICH_ZONE}"
     return ""
 
 

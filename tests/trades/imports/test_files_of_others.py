@@ -66,6 +66,10 @@ TRADES_COME_IN: dict[str, Case] = {
         "t.csv", "Datum;Kurs;Stück\n02.01.2024 09:31:00;10,5;100\n".encode("cp1252"), X, "--time-format %d.%m.%Y %H:%M:%S",
         [STORED],
     ),
+    "times with a decimal comma": (
+        "t.csv", "Datum;Uhrzeit;Kurs;Stück\n24.11.2023;15:30:01,250;215,40;100\n".encode(), X, "",
+        [("2023-11-24T15:30:01.25Z", 215.4, 100.0)],
+    ),
     "semicolons, byte order mark, CR LF": (
         "t.csv", b"\xef\xbb\xbftimestamp;price;volume\r\n2024-01-02 09:31:00;10.5;100\r\n", X, "", [STORED],
     ),

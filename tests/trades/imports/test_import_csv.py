@@ -93,6 +93,7 @@ def test_a_time_without_offset_is_of_the_given_zone(tmp_path: Path, cell: str, a
             "milliseconds since midnight, which --date asks for",
         ),
         ("yesterday", {}, "not a time: ISO 8601"),
+        ("yesterday", {"time_format": "%d.%m.%Y"}, "not a time as %d.%m.%Y"),
     ],
 )
 def test_a_time_that_cannot_be_read_is_told_what_would_help(
