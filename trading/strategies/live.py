@@ -15,6 +15,7 @@ from store.protocol import ALL_TIME
 from store.reading import Reader
 from store.timestamps import DAY_NS, EARLIEST_NS, SECOND_NS
 from trading.core.account import AccountState, Assignment
+from trading.core.acts import Act
 from trading.core.due import request_stop
 from trading.core.events import STRATEGY_ALERT, Alert, StrategyAssigned
 from trading.core.matching import Record
@@ -251,7 +252,9 @@ class LiveStrategies:
         self.until_ns = 0
         self._desk, self._market, self._clock = desk, market, clock
         self._lives: dict[str, LiveStrategy] = {}
+        # What the engine does for strategies by itself, and since when it is to be done.
         self._own_acts: list[AccountAct] = []
+        self._own_ns = 0
         self._opened: tuple[Path | str, Reader] | None = None
 
     def refresh(self) -> None:
@@ -268,7 +271,7 @@ class LiveStrategies:
     def next_ns(self) -> int | None:
         """Return when a strategy is told something next."""
         if self._own_acts:
-            return self._clock.now_ns
+            return self._own_ns
         return min((live.next_ns() for live in self._lives.values()), default=None)
 
     def due(self, now_ns: int) -> Sequence[AccountAct]:
@@ -309,7 +312,7 @@ class LiveStrategies:
         found.begin(None if row is None else msgspec.json.decode(row.body, type=LiveCheckpoint))
         self._lives[name] = found
         if found.host.strategy.sha256 != assignment.strategy.sha256:
-            self._own_acts.append((name, partial(_tell_changed, found.host.strategy.sha256)))
+            self._will(name, partial(_tell_changed, found.host.strategy.sha256))
         return ()
 
     def _reader(self) -> Reader:
@@ -330,8 +333,13 @@ class LiveStrategies:
             logger.exception("the strategy of the account %s failed", name)
             self._lives.pop(name, None)
             words = own_failure(error) or f"{type(error).__name__}: {error}"
-            self._own_acts.append((name, partial(_end, words[:500])))
+            self._will(name, partial(_end, words[:500]))
             return ()
+
+    def _will(self, name: str, act: Act) -> None:
+        if not self._own_acts:
+            self._own_ns = self._clock.now_ns
+        self._own_acts.append((name, act))
 
 
 def _save(name: str, live: LiveStrategy) -> Sequence[AccountAct]:

@@ -3,6 +3,7 @@
 import random
 import re
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -290,6 +291,19 @@ def test_one_that_fails_ends_and_its_account_is_stopped(
     alert = EventRow.objects.get(name="alert")
     assert f"the strategy faulty failed: {type(error).__name__}: no volume" in alert.body
     desk.check()
+
+
+def test_the_account_of_one_that_cannot_be_loaded_is_stopped_without_waiting_for_a_row(
+    market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
+    desk, instants = desk_with(Seeing.name, {}), count(START_NS)
+    monkeypatch.delitem(SHIPPED, Seeing.name)
+    EngineLease.objects.update(leased_until_ns=0)
+    desk.engine = Engine(LiveStrategies, WallClock(clock=lambda: next(instants)))
+    for _ in range(3):
+        desk.run()
+    assert (desk.state.assignment, desk.state.status) == (None, STOPPED)
 
 
 def test_the_engine_sees_an_assignment_also_if_it_records_something_at_once(
