@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("live")]
 SYMBOL = "SLOWFEED"
 CHANNEL = f"trades:{SYMBOL}"
 OTHERS = 50 if SOAK else 10
-ROUNDS = 3 if SOAK else 1
+ROUNDS = 3 if SOAK else 2
 ATTEMPTS = 5
 # A batch is about 200 KiB in frames, a small one 60 KiB.
 BATCH_ROWS, SMALL_ROWS, BATCHES = 2_000, 600, 40 if SOAK else 10
