@@ -153,8 +153,7 @@ class Front:
 
         `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `record_refusal` is
         called for each request that Django does not get. `live` serves the WebSockets, which are refused by default.
-        `pacing` is that of the pieces of streams. `may_still_call` tells whether a
-        stream's caller may still read it.
+        `pacing` is that of the pieces of streams. `may_still_call` tells whether a stream's caller may still read it.
         """
         self._respond = respond
         self._bodies = bodies

@@ -84,19 +84,19 @@ def caller_again(view: "APIView") -> Caller:
 
 
 def may_still_call(environ: MutableMapping[str, Any]) -> bool:
-    """Return whether a call that was charged may go on, for answers that wait, and streams. It reads the database.
+    """Return whether a call may go on, for answers that wait, and streams: always if no caller was charged.
 
-    As long as that cannot be asked, the last answer counts.
+    It reads the database. As long as that cannot be asked, the last answer counts.
     """
-    charged: ChargedCall = environ[CHARGED_CALL]
-    caller, call, now = charged.caller, call_in(environ), datetime.now(UTC)
-    if caller is None:
+    charged: ChargedCall | None = environ.get(CHARGED_CALL)
+    if charged is None or charged.caller is None:
         return True
+    call, now = call_in(environ), datetime.now(UTC)
     try:
-        if caller.credential == "session":
+        if charged.caller.credential == "session":
             caller = caller_of_cookies(call.headers.get("cookie", ""), now=now)
         else:
-            caller = caller_now(caller, call, now=now)
+            caller = caller_now(charged.caller, call, now=now)
     except (CredentialError, NetworkNotAllowed):
         return False
     except DatabaseError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import time_machine
@@ -124,6 +125,12 @@ def test_a_call_may_go_on_while_its_scope_is_granted():
     headers = {"x-api-key": make_key(scopes=("market:read", "market:write"))}
     assert may_after_narrowing(headers, Access("market:read"))
     assert not may_after_narrowing(headers, Access("market:write"))
+
+
+@pytest.mark.parametrize("charged", [{}, {CHARGED_CALL: ChargedCall(None, Access("market:read"), 1)}])
+def test_what_no_caller_was_charged_for_goes_on(charged: dict[str, Any]):
+    """Pages and their files are streams, too."""
+    assert may_still_call({RECEIVED_CALL: received(), **charged})
 
 
 def test_without_the_database_the_last_answer_counts(monkeypatch: pytest.MonkeyPatch):
