@@ -1,4 +1,4 @@
-"""Authenticates and charges senders of large bodies, and records the front's refusals, without Django's middlewares."""
+"""Admits large bodies and WebSocket handshakes, and records what the front refuses, without Django's middlewares."""
 
 from collections.abc import MutableMapping
 from datetime import UTC, datetime, timedelta

@@ -201,8 +201,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._is_last = True
 
     def _abort(self) -> None:
-        # Without it a client by HTTP/1.0 would take what it has for the whole answer.
-        self.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
+        if not self.transport.is_closing():
+            # The connection is reset: closed, a client by HTTP/1.0 would take what it has for the whole answer.
+            self.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
         # uvicorn logs an error if the application ends an answer that a connected client lacks.
         self.cycle.disconnected = True
         self.transport.abort()

@@ -40,13 +40,12 @@ class ColumnForm(Enum):
     SYMBOL = "symbol"
     MEMBER = "member"
     CURRENCY = "currency"
+    RESOLUTION = "resolution"
 
     @property
     def takes_integers(self) -> bool:
         """Whether a value may be an integer, which is stored as text."""
         return self in (ColumnForm.ID, ColumnForm.MEMBER)
-
-    RESOLUTION = "resolution"
 
 
 class Partition(StrEnum):

@@ -205,7 +205,7 @@ class Client:
         begun, begin = await connection.subscribe(named.values(), tokens, is_latest=is_latest)
         connection.send({"op": "subscribed", "channels": begun, **known})
         begin()
-        # What the caller may is told only when it changes, perhaps while this waited.
+        # The check of credentials acts on changes only, and one may have come while this waited.
         self.renew(self.identity)
         for each, channels in wildcards:
             wildcard = Wildcard(each, is_latest, {*connection.subscriptions})

@@ -112,6 +112,18 @@ def test_a_caller_who_may_not_go_on_gets_no_further_piece(monkeypatch: pytest.Mo
     asyncio.run(scene())
 
 
+def test_nor_the_next_part_of_a_large_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sending, "CHECK_SECONDS", -1.0)
+    monkeypatch.setattr(sending, "PART_BYTES", 1)
+    answers = iter([True, True, False])
+
+    async def scene() -> None:
+        environ = {CHARGED_CALL: CALL, ADMISSION: admission(0)}
+        assert await sent(NotedTurns(), environ, may=lambda _: next(answers)) == (b"on", 1)
+
+    asyncio.run(scene())
+
+
 def test_whether_it_may_is_not_asked_for_each_piece():
     async def scene() -> None:
         environ = {CHARGED_CALL: CALL, ADMISSION: admission(0)}

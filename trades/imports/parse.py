@@ -167,10 +167,10 @@ class BlockParser:
         options = self._options
         if options.date is not None and column is options.dataset.columns[0]:
             return Fault(NO_TIME.code, "not a count of milliseconds since midnight, which --date asks for")
-        told = f"not a time as {options.time_format}" if options.time_format else _NO_TIME
+        no_time = f"not a time as {options.time_format}" if options.time_format else _NO_TIME
         if options.zone == "UTC":
-            return Fault(NO_TIME.code, told)
-        return Fault(NO_TIME.code, f"{told}; or a local time that never occurred in {options.zone}")
+            return Fault(NO_TIME.code, no_time)
+        return Fault(NO_TIME.code, f"{no_time}; or a local time that never occurred in {options.zone}")
 
     def _occurred_twice(self, *, is_unordered: bool) -> Fault:
         twice = f"this local time occurred twice in {self._options.zone}, and"
