@@ -1,16 +1,18 @@
 """Adjusts bars for corporate actions, so that prices before and after them are comparable.
 
-A split divides the prices before its ex-date by its ratio and multiplies the volumes by it. A dividend, a
-special dividend or a spin-off multiplies the prices before its ex-date by 1 - amount / close, where close is the
-last official close before the ex-date (CRSP database, "Data Definitions: Factor to Adjust Price"). Mergers and
-renames change no price.
+A split divides the prices before its ex-date by its ratio and multiplies the volumes by it. Dividends, special
+dividends and spin-offs of one ex-date multiply the prices before it by 1 - (sum of amounts) / close, where close is
+the last official close before the ex-date (CRSP database, "Data Definitions: Factor to Adjust Price"): all of them
+leave the share that had this close. Mergers and renames change no price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -39,7 +41,7 @@ class WhyNotApplied(StrEnum):
 
 
 class Factors(NamedTuple):
-    """The factors of one action, see `Adjustment`."""
+    """The factors of one action, see `Adjustment`. Distributions of one ex-date have one: the first of them has it."""
 
     split: float
     dividend: float
@@ -116,24 +118,42 @@ class AdjustmentRules:
         """Return whether an action is of a kind that is asked for."""
         return self.with_dividends or kind not in _DISTRIBUTIONS
 
-    def factors(self, action: Mapping[str, Any], close_before: CloseBefore) -> Factors | WhyNotApplied:
-        """Return the factors of an action, or why it has none.
+    def factors(
+        self, actions: Sequence[Mapping[str, Any]], close_before: CloseBefore
+    ) -> Iterator[Factors | WhyNotApplied]:
+        """Yield the factors of each action of one ex-date, or why it has none.
 
-        A distribution has one if its currency and that of the prices are equal or one of them is unknown, and if
-        its amount is below the close before it.
+        The first distribution that is applied has the factor of all. They have one if the sum of their amounts is
+        below the close before them.
         """
-        if action["kind"] == "split":
-            ratio = action["ratio"]
-            return WhyNotApplied.RATIO_OUT_OF_RANGE if is_absurd_ratio(ratio) else Factors(ratio, 1.0)
-        if action["kind"] not in _DISTRIBUTIONS:
-            return WhyNotApplied.CHANGES_NO_PRICE
-        if None not in {self.currency, action["currency"]} and action["currency"] != self.currency:
-            return WhyNotApplied.OTHER_CURRENCY
-        close = close_before(action["timestamp"])
+        paid = [each for each in actions if each["kind"] in _DISTRIBUTIONS and self._has_currency(each)]
+        of_paid = self._cash_factor(paid, close_before) if paid else 1.0
+        for action in actions:
+            if action["kind"] == "split":
+                ratio = action["ratio"]
+                yield WhyNotApplied.RATIO_OUT_OF_RANGE if is_absurd_ratio(ratio) else Factors(ratio, 1.0)
+            elif action["kind"] not in _DISTRIBUTIONS:
+                yield WhyNotApplied.CHANGES_NO_PRICE
+            elif action not in paid:
+                yield WhyNotApplied.OTHER_CURRENCY
+            elif isinstance(of_paid, WhyNotApplied):
+                yield of_paid
+            else:
+                yield Factors(1.0, of_paid if action is paid[0] else 1.0)
+
+    def _has_currency(self, action: Mapping[str, Any]) -> bool:
+        """Return whether the currencies of an action and of the prices are equal, or one of them is unknown."""
+        return action["currency"] == self.currency or None in {action["currency"], self.currency}
+
+    def _cash_factor(
+        self, paid: Sequence[Mapping[str, Any]], close_before: CloseBefore
+    ) -> float | WhyNotApplied:
+        """Return the factor of distributions of one ex-date, or why they have none."""
+        close = close_before(paid[0]["timestamp"])
         if close is None:
             return WhyNotApplied.NO_CLOSE
-        amount = action["amount"]
-        return Factors(1.0, 1 - amount / close) if amount < close else WhyNotApplied.NOT_BELOW_CLOSE
+        amount = math.fsum(each["amount"] for each in paid)
+        return 1 - amount / close if amount < close else WhyNotApplied.NOT_BELOW_CLOSE
 
 
 def distinct_actions(actions: pa.Table) -> list[dict[str, Any]]:
@@ -166,17 +186,18 @@ def adjustment_of(
     applied: list[tuple[int, str]] = []
     found: list[Factors] = []
     not_applied: list[NotApplied] = []
-    for action in distinct_actions(actions):
-        effect_ns = takes_effect(action["timestamp"])
-        if effect_ns >= until_ns or not rules.concerns(action["kind"]):
+    asked = (action for action in distinct_actions(actions) if rules.concerns(action["kind"]))
+    for effect_ns, grouped in groupby(asked, key=lambda action: takes_effect(action["timestamp"])):
+        if effect_ns >= until_ns:
             continue
-        factors = rules.factors(action, close_before)
-        if isinstance(factors, WhyNotApplied):
-            not_applied.append(NotApplied(effect_ns, action["timestamp"], action["kind"], factors))
-        else:
-            times.append(effect_ns)
-            applied.append((action["timestamp"], action["kind"]))
-            found.append(factors)
+        of_date = list(grouped)
+        for action, factors in zip(of_date, rules.factors(of_date, close_before), strict=True):
+            if isinstance(factors, WhyNotApplied):
+                not_applied.append(NotApplied(effect_ns, action["timestamp"], action["kind"], factors))
+            else:
+                times.append(effect_ns)
+                applied.append((action["timestamp"], action["kind"]))
+                found.append(factors)
     return Adjustment(
         np.array(times, np.int64),
         _products_from_right([each.split for each in found]),

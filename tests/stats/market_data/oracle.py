@@ -6,6 +6,7 @@ order of arrival.
 
 import datetime as dt
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -189,8 +190,8 @@ def quote_bar(quotes: Sequence[Row], known: Mapping[str, Any]) -> tuple[Row, Row
 def adjusted(prints: Sequence[Row], actions: Sequence[Row], mode: str, cut: Cut) -> list[Row]:
     """Prints as they look after the splits (and dividends) that came later; an action has the `date` of its ex-date.
 
-    Split: price / ratio, volume * ratio. Dividend: price * (1 - amount / close), close being the last price of
-    the last regular session before the ex-date (CRSP, "Data Definitions: Factor to Adjust Prices").
+    Split: price / ratio, volume * ratio. Dividends of one ex-date: price * (1 - their sum / close), close being the
+    last price of the last regular session before it (CRSP, "Data Definitions: Factor to Adjust Prices").
     """
     if mode == "raw":
         return list(prints)
@@ -199,21 +200,21 @@ def adjusted(prints: Sequence[Row], actions: Sequence[Row], mode: str, cut: Cut)
     by_session = replace(cut, by_date=True, hours="regular")
     session_dates = [by_session.date_of(row["time_ns"]).isoformat() for row in by_time]
     shares, cash = [Fraction(1)] * len(by_time), [Fraction(1)] * len(by_time)
+    paid: dict[str, Fraction] = defaultdict(Fraction)
     for action in actions:
-        before = [place for place, date in enumerate(dates) if date < action["date"]]
-        if action["kind"] == "split":
-            for place in before:
-                shares[place] *= Fraction(action["ratio"])
-        elif mode == "all" and (
-            closes := [
-                row["price"]
-                for row, date in zip(by_time, session_dates, strict=True)
-                if date < action["date"] and by_session.keeps(row)
-            ]
-        ):
-            close = Fraction(closes[-1])
-            for place in before:
-                cash[place] *= 1 - Fraction(action["amount"]) / close
+        if action["kind"] != "split":
+            paid[action["date"]] += Fraction(action["amount"])
+            continue
+        for place in (place for place, date in enumerate(dates) if date < action["date"]):
+            shares[place] *= Fraction(action["ratio"])
+    for ex_date, amount in paid.items() if mode == "all" else ():
+        closes = [
+            row["price"]
+            for row, date in zip(by_time, session_dates, strict=True)
+            if date < ex_date and by_session.keeps(row)
+        ]
+        for place in (place for place, date in enumerate(dates) if date < ex_date and closes):
+            cash[place] *= 1 - amount / Fraction(closes[-1])
     return [
         row
         | {
