@@ -133,7 +133,11 @@ def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> R
     sources = {
         c.name: layout.sources.get(c.name) for c in options.dataset.columns if c.kind is ColumnKind.NUMBER
     }
-    cells = {name: _distinct_cells(rows, source) for name, source in sources.items() if source}
+    cells = {
+        name: [cell for part in layout.parts_of(source) for cell in _distinct_cells(rows, part)]
+        for name, source in sources.items()
+        if source
+    }
     distinct = {cell for some in cells.values() for cell in some}
     bare_cells = {cell.lstrip("+-$€£") for cell in distinct}
     marks = [mark for mark, pattern in _MARKS.items() if any(map(pattern.fullmatch, bare_cells))]

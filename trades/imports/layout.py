@@ -60,7 +60,7 @@ class ReadOptions:
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
     read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes
     symbols. dialect: how a text file is written. times_end: whether the times of bars shorter than a day are those of
-    their ends. guessed: options that were not given. vendor: the name of the vendor's layout, or empty. derived, kept,
+    their ends. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. vendor: the name of the vendor's layout, or empty. derived, kept,
     nulls, prefix: see `VendorLayout`.
     """
 
@@ -78,6 +78,7 @@ class ReadOptions:
     symbol_rule: SymbolSpelling | None = None
     dialect: Dialect = UNKNOWN_DIALECT
     times_end: bool = False
+    absolute: frozenset[str] = frozenset()
     guessed: tuple[Guess, ...] = ()
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class ReadOptions:
             *([self.symbol_rule.name] if self.symbol_rule else []),
             self.dialect,
             self.times_end,
+            *([sorted(self.absolute)] if self.absolute else []),
         )
         tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
         return repr((self.dataset.name, conditions, plain, tables, self.kept))
@@ -120,9 +122,11 @@ class ReadOptions:
         for name in self.columns:
             if name not in kinds and name != SYMBOL:
                 raise ImportRefused(f"{self.dataset.name} has no column {name!r}; it has {', '.join(kinds)}")
-        for name in self.scale:
+        for name in (*self.scale, *self.absolute):
             if kinds.get(name) is not ColumnKind.NUMBER:
-                raise ImportRefused(f"{self.dataset.name} has no numbers {name!r} to scale")
+                raise ImportRefused(
+                    f"{self.dataset.name} has no numbers {name!r} to scale, or to read without signs"
+                )
         try:
             ZoneInfo(self.zone)
         except (KeyError, ValueError, OSError) as error:
@@ -145,7 +149,8 @@ class FileLayout:
     """The columns of a file.
 
     names: all columns, in order. sources: dataset column to file column, for the columns that the file has.
-    symbol: the file's symbol column, or None. joined: the columns of which a source such as `date+time` consists.
+    symbol: the file's symbol column, or None. joined: the columns of which a time's source such as `date+time` consists.
+    summed: the columns whose numbers a number's source such as `up+down` adds.
     """
 
     names: tuple[str, ...]
@@ -153,10 +158,15 @@ class FileLayout:
     symbol: str | None
     unread_columns: tuple[str, ...]
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    summed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def parts_of(self, source: str) -> tuple[str, ...]:
+        """Return the columns of the file that a source consists of."""
+        return self.joined.get(source) or self.summed.get(source) or (source,)
 
     def read_columns(self, options: ReadOptions) -> list[str]:
         """Return the columns of the file that a read needs."""
-        sources = [part for each in self.sources.values() for part in self.joined.get(each, (each,))]
+        sources = [part for each in self.sources.values() for part in self.parts_of(each)]
         computed = [name for each in options.computed for name in each.sources if name in self.names]
         return list(dict.fromkeys([*sources, *([self.symbol] if self.symbol else []), *computed]))
 
@@ -175,17 +185,19 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
             " with positions, such as timestamp=1,price=2"
         )
     columns = options.dataset.columns
-    joined = _joined(names, options)
+    joined = _parts(names, options, ColumnKind.TIME)
+    summed = _parts(names, options, ColumnKind.NUMBER)
+    known = (*names, *joined, *summed)
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
     for name, source in all_sources.items():
-        if source not in (*names, *joined) and options.columns.get(name):
+        if source not in known and options.columns.get(name):
             raise ImportRefused(
                 f"there is no column {source!r}; the columns, by name or position, are {text}"
             )
     sources = {
         name: source
         for name, source in all_sources.items()
-        if source in (*names, *joined) and name not in options.derived
+        if source in known and name not in options.derived
     }
     supplied = {*sources, *options.given, *options.derived}
     missing = [c.name for c in columns if c.required and c.name not in supplied]
@@ -196,14 +208,16 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     if SYMBOL not in options.columns and symbol is None:
         symbol = _named_symbol([name for name in names if name not in sources.values()])
     used = {*sources.values(), symbol, *(source for each in options.computed for source in each.sources)}
-    used |= {"", *(part for parts in joined.values() for part in parts)}
-    return FileLayout(names, sources, symbol, tuple(name for name in names if name not in used), joined)
+    used |= {"", *(part for parts in (*joined.values(), *summed.values()) for part in parts)}
+    return FileLayout(
+        names, sources, symbol, tuple(name for name in names if name not in used), joined, summed
+    )
 
 
-def _joined(names: tuple[str, ...], options: ReadOptions) -> dict[str, tuple[str, ...]]:
-    """Return the columns of sources such as `date+time`, of times only."""
-    times = [column.name for column in options.dataset.columns if column.kind is ColumnKind.TIME]
-    sources = [source for name in times if (source := options.columns.get(name, "")) not in names]
+def _parts(names: tuple[str, ...], options: ReadOptions, kind: ColumnKind) -> dict[str, tuple[str, ...]]:
+    """Return the columns of the file that sources such as `date+time` or `up+down` name, of our columns of a kind."""
+    ours = [column.name for column in options.dataset.columns if column.kind is kind]
+    sources = [source for name in ours if (source := options.columns.get(name, "")) not in names]
     parts = {source: tuple(source.split("+")) for source in sources if "+" in source}
     return {source: each for source, each in parts.items() if {*each} <= {*names}}
 

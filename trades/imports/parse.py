@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from store.arrays import Integers, Mask
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.resolutions import Resolution
+from store.row_rules import SIZE, VOLUME
 from store.symbols import InvalidSymbol
 from trades.batches.validation import (
     TypedColumn,
@@ -37,11 +38,13 @@ from trades.imports.columns import (
 )
 from trades.imports.hints import cell_hint
 from trades.imports.layout import FileLayout, ReadOptions
+from trades.imports.numbers import summed_columns
 from trades.imports.repeated_hours import EARLIEST, LATEST, UNORDERED, UNTOLD, RepeatedHours
 from trades.imports.symbols import file_symbol
 from trades.imports.times import is_plain_time, parse_instants, whole_instants
 from trades.instruments.services import allows_nonpositive_price, log_name
 
+_NEGATIVE = (VOLUME.code, SIZE.code)
 _NO_TIME = "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits"
 
 
@@ -117,8 +120,7 @@ class BlockParser:
     def _checked(self, table: pa.Table, lines: Integers, bad: list[BadRow]) -> tuple[pa.Table, Mask]:
         """Return rows and a mask of the valid ones; adds the invalid ones to `bad`."""
         dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
-        sources = self._layout.sources
-        cells = {c.name: self._typed(one_array(table[sources[c.name]]), c, lines) for c in self._columns}
+        cells = {column.name: self._column(table, column, lines) for column in self._columns}
         if self._shift_ns:
             first = dataset.columns[0].name
             times = pc.subtract(cells[first].values, self._shift_ns)
@@ -141,6 +143,13 @@ class BlockParser:
         rows = rows.append_column(SYMBOL, symbols.cast(pa.string()))
         return rows.append_column(LINE, pa.array(lines)), ~wrong
 
+    def _column(self, table: pa.Table, column: Column, lines: Integers) -> TypedColumn:
+        source = self._layout.sources[column.name]
+        parts = self._layout.summed.get(source)
+        if parts is None:
+            return self._typed(one_array(table[source]), column, lines)
+        return summed_columns([self._typed(one_array(table[part]), column, lines) for part in parts])
+
     def _message(
         self, table: pa.Table, columns: Mapping[str, TypedColumn], violation: Violation, row: int
     ) -> str:
@@ -148,9 +157,12 @@ class BlockParser:
         message = "is empty" if violation.fault is NULL else violation.fault.message
         source = self._layout.sources.get(violation.column or "")
         typed = columns[violation.column] if violation.column is not None else None
+        if violation.fault.code in _NEGATIVE:
+            message += f"; give --absolute {violation.column} if the file writes sold quantities below 0"
         if source is None or typed is None or all(fault is not violation.fault for fault, _ in typed.faults):
             return message
-        cell = table.column(source)[row].as_py()
+        cells = [table.column(part)[row].as_py() for part in self._layout.summed.get(source, (source,))]
+        cell = cells[0] if len(cells) == 1 else "+".join(str(each or "") for each in cells)
         options = self._options
         hint = cell_hint(typed.values, cell, decimal=options.dialect.decimal, time_format=options.time_format)
         shown = f"{cell!r}" if isinstance(cell, str | bytes) else f"{cell}"
@@ -242,6 +254,8 @@ class BlockParser:
             return TypedColumn(pa.nulls(count, ARROW_TYPES[column.kind]))
         if column.kind is not ColumnKind.NUMBER:
             return typed
+        if column.name in self._options.absolute:
+            typed = replace(typed, values=pc.abs(typed.values))
         scale = self._options.scale.get(column.name)
         if scale is None:
             return typed

@@ -232,9 +232,11 @@ def _add_columns(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--columns",
         action="append",
-        help="names or positions in the file: timestamp=ts,price=2; an empty name leaves one out",
+        help="names or positions in the file: timestamp=ts,price=2; volume=up+down adds two columns; an empty name leaves"
+        " one out",
     )
     parser.add_argument("--scale", action="append", help="factors: price=0.0001")
+    parser.add_argument("--absolute", help="read these numbers without their signs: volume, of sales below 0")
     parser.add_argument("--encoding", help="of the text: utf-8, utf-16, windows-1252, … (default: found)")
     parser.add_argument("--delimiter", help="the mark between cells (default: found)")
     parser.add_argument("--quote", help="the quotation mark (default: found)")
@@ -301,6 +303,9 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
         "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()} or None,
         "date": date,
         "time_format": options["time_format"],
+        "absolute": frozenset(name.strip() for name in options["absolute"].split(","))
+        if options["absolute"]
+        else None,
         "times_end": options["bar_times"] == "end" if options["bar_times"] else None,
         "given": {"resolution": options["resolution"]} if options["resolution"] else {},
         "conditions": CONDITION_MAPS[options["conditions"]] if options["conditions"] else None,
