@@ -214,7 +214,7 @@ def _front(handler: DjangoHandler) -> Front:
         check_handshake,
         record_refusal,
     )
-    from jobs.documents import ended_jobs  # noqa: PLC0415
+    from jobs.documents import stopped_jobs  # noqa: PLC0415
     from jobs.uploads.views import upload_writer  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from ratelimit.credentials.authentication import may_still_call  # noqa: PLC0415
@@ -236,7 +236,7 @@ def _front(handler: DjangoHandler) -> Front:
         wires=WIRES,
     )
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
-    job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
+    job_ends = JobEnds(lambda uuids: waiting_lane.run(stopped_jobs, uuids))
     changes = LogsChanges(waiting_lane.run)
 
     def writer_of(path: str, method: str) -> OpenWriter | None:

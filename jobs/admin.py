@@ -19,9 +19,9 @@ class JobAdmin(ReadOnlyAdmin):
     search_fields = ("=uuid", "created_by", "owner", "correlation_id")
     date_hierarchy = "created_at"
     fields = (
-        "uuid", "kind", "state", "progress", "parameters", "result", "error", "note", "attempts", "urgency",
+        "uuid", "kind", "state", "progress", "parameters", "result", "error", "preview", "note", "attempts", "urgency",
         "cancel_requested", "owner", "created_by", "correlation_id", "once_key", "created_at", "not_before",
-        "sent_at", "started_at", "leased_until", "finished_at",
+        "sent_at", "started_at", "leased_until", "asked_at", "confirmed_at", "finished_at",
     )  # fmt: skip
     readonly_fields = fields
 

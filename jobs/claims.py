@@ -4,7 +4,7 @@ Each change is a compare-and-set on the state or the lease, in one transaction. 
 workers do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import CANCELLED, QUEUED, RUNNING, Job
+from jobs.models import CANCELLED, NEEDS_CONFIRMATION, QUEUED, RUNNING, Job
 from ops.metrics.declarations import JOBS_ENDED
 from store.instant_text import format_instant
 from webhooks.events import event_write
@@ -21,6 +21,8 @@ from webhooks.events import event_write
 PATH = "/api/v1/jobs"
 # Seconds after which a job whose worker is silent belongs to nobody.
 LEASE = timedelta(seconds=20)
+# The columns of a job that no worker has any more, and that may be sent again.
+_GIVEN_BACK: Mapping[str, None] = {"slot": None, "lease": None, "leased_until": None, "sent_at": None}
 
 
 def startable(now: datetime) -> Q:
@@ -84,28 +86,42 @@ def lease_renew(job: Job, *, now: datetime, **columns: Any) -> bool:
 
 def job_release(job: Job, *, not_before: datetime, **columns: Any) -> bool:
     """Queue a running job again, for `not_before`; return False if the lease is lost."""
-    return bool(
-        leased(job).update(
-            state=QUEUED,
-            slot=None,
-            lease=None,
-            leased_until=None,
-            sent_at=None,
-            not_before=not_before,
-            **columns,
+    return bool(leased(job).update(state=QUEUED, **_GIVEN_BACK, not_before=not_before, **columns))
+
+
+def job_ask(job: Job, *, preview: Any, now: datetime, **columns: Any) -> bool:
+    """Make a running job need confirmation of `preview`, a JSON document.
+
+    Returns False, and changes nothing, if the lease is lost or the job is to be cancelled.
+    """
+    with transaction.atomic():
+        is_asking = bool(
+            leased(job)
+            .filter(cancel_requested=False)
+            .update(
+                state=NEEDS_CONFIRMATION,
+                **_GIVEN_BACK,
+                preview=_without_nul(preview),
+                asked_at=now,
+                attempts=job.attempts - 1,
+                **columns,
+            )
         )
-    )
+        if is_asking:
+            _tell(job, NEEDS_CONFIRMATION, finished_at=None, now=now)
+    return is_asking
 
 
 def job_end(
     job: Job, *, state: str, now: datetime, result: Any = None, error: Any = None, **columns: Any
 ) -> bool:
-    """End a job that this worker has, or a queued one; False if it is not ours.
+    """End a job that this worker has, or one that is queued or needs confirmation; False if it is not ours.
 
     state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents. U+0000, which files of users may have and
     PostgreSQL cannot store, becomes U+FFFD.
     """
-    row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=QUEUED)
+    unleased = Job.objects.filter(pk=job.pk, state__in=(QUEUED, NEEDS_CONFIRMATION))
+    row = leased(job) if job.lease else unleased
     with transaction.atomic():
         is_ours = bool(
             row.update(
@@ -122,7 +138,7 @@ def job_end(
         )
         if is_ours:
             transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
-            _tell(job, state, now=now)
+            _tell(job, state, finished_at=now, now=now)
     return is_ours
 
 
@@ -134,8 +150,8 @@ def _without_nul(document: Any) -> Any:
     return [_without_nul(each) for each in document] if isinstance(document, list) else document
 
 
-def _tell(job: Job, state: str, *, now: datetime) -> None:
-    """Write the event of a job's end. It tells where the result is, not what it is."""
+def _tell(job: Job, state: str, *, finished_at: datetime | None, now: datetime) -> None:
+    """Write the event of a job's new state. It tells where the result or the preview is, not what it is."""
     kind = JOB_KINDS.get().get(job.kind)
     account = job.parameters.get(kind.account_parameter, "") if kind is not None else ""
     event_write(
@@ -147,7 +163,7 @@ def _tell(job: Job, state: str, *, now: datetime) -> None:
             "id": str(job.uuid),
             "kind": job.kind,
             "state": state,
-            "finished_at": format_instant(now),
+            "finished_at": format_instant(finished_at),
             "links": {"self": f"{PATH}/{job.uuid}"},
         },
         now=now,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from jobs.claims import PATH, job_subject
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import RUNNING, Job
+from jobs.models import NEEDS_CONFIRMATION, RUNNING, Job
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.credentials.identify import caller_stored
@@ -22,7 +22,7 @@ from web.requests.json_fields import JsonObject
 from web.requests.waiting import Renewed
 from webhooks.signing import callback_secrets
 
-_JUST_ENDED = timedelta(seconds=30)
+_JUST_NOW = timedelta(seconds=30)
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:
@@ -49,10 +49,13 @@ def _is_of_accounts(kind: JobKind, caller: Caller) -> Q:
 
 
 def listed_jobs_of(caller: Caller) -> QuerySet[Job]:
-    """Return `jobs_of` a caller for a list: `listed_result` is their result, None of a kind with large ones."""
+    """Return `jobs_of` a caller for a list, without previews.
+
+    `listed_result` is their result, None of a kind with large ones.
+    """
     large = [kind.name for kind in JOB_KINDS.get().values() if kind.is_result_large]
     listed = Case(When(kind__in=large, then=Value(None)), default=F("result"), output_field=JSONField())
-    return jobs_of(caller).defer("result", "note").annotate(listed_result=listed)
+    return jobs_of(caller).defer("result", "preview", "note").annotate(listed_result=listed)
 
 
 def job_of(caller: Caller, text: str) -> Job:
@@ -66,13 +69,15 @@ def job_of(caller: Caller, text: str) -> Job:
     return job
 
 
-def ended_jobs(uuids: Collection[UUID]) -> set[UUID]:
-    """Return those of the jobs that have just ended.
+def stopped_jobs(uuids: Collection[UUID]) -> set[UUID]:
+    """Return those of the jobs that have just ended, or just asked for confirmation.
 
-    The clocks of the hosts must agree within _JUST_ENDED. The cost does not grow with the number of ids.
+    The clocks of the hosts must agree within _JUST_NOW. The cost does not grow with the number of ids.
     """
-    ended = Job.objects.filter(finished_at__gte=timezone.now() - _JUST_ENDED)
-    return set(uuids).intersection(ended.values_list("uuid", flat=True))
+    since = timezone.now() - _JUST_NOW
+    is_asking = Q(asked_at__gte=since, state=NEEDS_CONFIRMATION)
+    stopped = Job.objects.filter(Q(finished_at__gte=since) | is_asking)
+    return set(uuids).intersection(stopped.values_list("uuid", flat=True))
 
 
 def job_renewed(uuid: UUID, identity: str) -> Renewed | None:
@@ -87,13 +92,13 @@ def job_renewed(uuid: UUID, identity: str) -> Renewed | None:
         return None
     if job is None:
         return None
-    headers = {"Retry-After": None} if job.is_finished else {}
+    headers = {} if job.is_active else {"Retry-After": None}
     return Renewed(orjson.dumps(job_document(job, now=now)), headers)
 
 
 def listed_job_document(job: Job, *, now: datetime) -> JsonObject:
     """Return what a list shows of a job. job: of `listed_jobs_of`."""
-    job.result = getattr(job, "listed_result", None)
+    job.result, job.preview = getattr(job, "listed_result", None), None
     return job_document(job, now=now)
 
 
@@ -106,7 +111,6 @@ def submitted_document(job: Job, *, now: datetime) -> JsonObject:
 def job_document(job: Job, *, now: datetime) -> JsonObject:
     """Return what clients see of a job."""
     kind = JOB_KINDS.get().get(job.kind)
-    url = f"{PATH}/{job.uuid}"
     return {
         "id": str(job.uuid),
         "kind": job.kind,
@@ -120,14 +124,23 @@ def job_document(job: Job, *, now: datetime) -> JsonObject:
         "parameters": job.parameters,
         "result": job.result,
         "error": job.error if job.is_finished else None,
+        "preview": job.preview,
+        "confirm_before": format_instant(job.confirm_before),
         "created_by": job.created_by,
         "created_at": format_instant(job.created_at),
         "started_at": format_instant(job.started_at),
         "finished_at": format_instant(job.finished_at),
         "attempts": job.attempts,
         "cancel_requested": job.cancel_requested,
-        "links": {"self": url} if job.is_finished else {"self": url, "cancel": f"{url}/cancel"},
+        "links": _links(job),
     }
+
+
+def _links(job: Job) -> dict[str, str]:
+    url = f"{PATH}/{job.uuid}"
+    cancel = {} if job.is_finished else {"cancel": f"{url}/cancel"}
+    confirm = {"confirm": f"{url}/confirm"} if job.state == NEEDS_CONFIRMATION else {}
+    return {"self": url, **cancel, **confirm}
 
 
 def _estimated_end(job: Job, now: datetime) -> datetime | None:

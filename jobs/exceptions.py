@@ -3,15 +3,20 @@
 JobError
 ├── UnknownJob      there is no such job, or the caller may not see it; check the id
 ├── TooManyJobs     the caller's principal has too many unfinished jobs of a kind; wait for one's end, or cancel one
+├── ConfirmationNotNeeded   the job has not asked for confirmation, or has ended; get the job
+├── ConfirmationExpired     nobody confirmed the job in time; submit it again
 └── WorkerLost      the job's workers ended in the midst of it again and again; look at their log
 
 JobStopped          raised inside a job's function, to end it; never caught there
+├── ConfirmationNeeded  the function asks for confirmation; it is called again when somebody has confirmed
 ├── JobCancelled    somebody cancelled the job
 ├── LeaseLost       the lease ended before it was renewed, and another worker may have the job
 └── WorkerEnding    the worker was told to end; the job is queued again
 """
 
 from typing import ClassVar
+
+from web.requests.json_fields import JsonObject
 
 
 class JobError(Exception):
@@ -40,6 +45,24 @@ class TooManyJobs(JobError):
         )
 
 
+class ConfirmationNotNeeded(JobError):
+    """The job has not asked for confirmation, or has ended. Get the job."""
+
+    code = "confirmation_not_needed"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the job is {state}: only a job in the state needs_confirmation can be confirmed")
+
+
+class ConfirmationExpired(JobError):
+    """A job failed: nobody confirmed it within a day, and nothing was stored. Submit it again."""
+
+    code = "confirmation_expired"
+
+    def __init__(self) -> None:
+        super().__init__("nobody confirmed the job within a day; nothing was stored: submit it again")
+
+
 class WorkerLost(JobError):
     """The job's workers ended in the midst of it too often. Look at their log."""
 
@@ -51,6 +74,17 @@ class WorkerLost(JobError):
 
 class JobStopped(BaseException):
     """Base of what ends a job's function from outside. Not an Exception, so that no function catches it by mistake."""
+
+
+class ConfirmationNeeded(JobStopped):
+    """The function asks for confirmation of `preview`, a JSON document. It has stored nothing.
+
+    It is called again when somebody has confirmed; `Run.is_confirmed` is then true.
+    """
+
+    def __init__(self, preview: JsonObject) -> None:
+        super().__init__()
+        self.preview = preview
 
 
 class JobCancelled(JobStopped):

@@ -42,7 +42,7 @@ def run_shown(job: Job, console: Console) -> Job:
 def _run_to_end(job: Job, bar: Progress, task: TaskID) -> None:
     """Try to run the job, in a thread, until it has ended; show its row meanwhile."""
     attempt: Thread | None = None
-    while not job.is_finished:
+    while job.is_active:
         if attempt is None or not attempt.is_alive():
             # The first attempt, or the one after an error. It does nothing if another process runs the job.
             attempt = Thread(target=_attempt, args=(job.uuid,), name=f"job-{job.uuid}", daemon=True)

@@ -36,6 +36,10 @@ class Run(Protocol):
         """The job's parameters, as its kind's serializer validated them (JSON values)."""
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether somebody confirmed the preview of an earlier call, which raised `ConfirmationNeeded`."""
+
+    @property
     def note(self) -> JsonObject:
         """What the last call of `leave` left; {} at first."""
 

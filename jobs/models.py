@@ -1,12 +1,18 @@
 """The table of jobs."""
 
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import models
 
-QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
-STATES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
-UNFINISHED = (QUEUED, RUNNING)
+QUEUED, RUNNING, NEEDS_CONFIRMATION = "queued", "running", "needs_confirmation"
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+STATES = (QUEUED, RUNNING, NEEDS_CONFIRMATION, SUCCEEDED, FAILED, CANCELLED)
+# The states of jobs that go on by themselves, and of all that have not ended.
+ACTIVE = (QUEUED, RUNNING)
+UNFINISHED = (*ACTIVE, NEEDS_CONFIRMATION)
+# A job that needs confirmation waits so long for it.
+CONFIRM_WITHIN = timedelta(days=1)
 # The urgency of a job whose end somebody awaits.
 AWAITED = 1
 
@@ -22,12 +28,16 @@ class Job(models.Model):
     While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end. `slot`
     is one of the `at_once` places of the job's kind. `note` is what the function left to resume from. `sent_at` is
     when the last message was sent. A job starts at `not_before` or later. `attempts` counts the starts that were
-    not ended by an orderly stop of the worker. `callback_url` is told when the job has ended; "" for none.
+    not ended by an orderly stop of the worker or by a question. `callback_url` is told when the job needs confirmation
+    and when it has ended; "" for none.
+
+    `asked_at` is when the job's function asked for confirmation, `preview` what it showed, and `confirmed_at` when
+    somebody confirmed it. Each is null until then.
     """
 
     uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
     kind = models.CharField(max_length=40)
-    state = models.CharField(max_length=10, choices=[(state, state) for state in STATES], default=QUEUED)
+    state = models.CharField(max_length=20, choices=[(state, state) for state in STATES], default=QUEUED)
     owner = models.CharField(max_length=100)
     created_by = models.CharField(max_length=100)
     correlation_id = models.CharField(max_length=128, default="")
@@ -42,6 +52,9 @@ class Job(models.Model):
     result = models.JSONField(null=True)
     error = models.JSONField(null=True)
     attempts = models.PositiveIntegerField(default=0)
+    preview = models.JSONField(null=True)
+    asked_at = models.DateTimeField(null=True, db_index=True)
+    confirmed_at = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
     lease = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
@@ -56,7 +69,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["owner", "id"], name="job_owner"),
             models.Index(
-                fields=["kind", "state"], condition=models.Q(state__in=UNFINISHED), name="job_unfinished"
+                fields=["kind", "state"], condition=models.Q(state__in=ACTIVE), name="job_unfinished"
             ),
         ]
         constraints = [
@@ -78,3 +91,15 @@ class Job(models.Model):
     def is_finished(self) -> bool:
         """Whether the job has ended, in whatever way."""
         return self.state not in UNFINISHED
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the job goes on by itself: it has not ended, and needs no confirmation."""
+        return self.state in ACTIVE
+
+    @property
+    def confirm_before(self) -> datetime | None:
+        """When a job that needs confirmation ends without it; None of any other job."""
+        if self.state != NEEDS_CONFIRMATION or self.asked_at is None:
+            return None
+        return self.asked_at + CONFIRM_WITHIN

@@ -16,7 +16,7 @@ from django.db.models.functions import RowNumber
 
 from jobs.claims import startable
 from jobs.kinds import JOB_KINDS
-from jobs.models import QUEUED, RUNNING, UNFINISHED, Job
+from jobs.models import ACTIVE, QUEUED, RUNNING, Job
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _in_rounds(kind: str, waiting: QuerySet[Job]) -> QuerySet[Job]:
 def _free_places(now: datetime) -> dict[str, int]:
     """Return how many more jobs of each kind with waiting jobs may be on their way."""
     counts = (
-        Job.objects.filter(state__in=UNFINISHED)
+        Job.objects.filter(state__in=ACTIVE)
         .values("kind")
         .annotate(busy=Count("pk", filter=_is_on_the_way(now)), waiting=Count("pk", filter=_is_unsent(now)))
         .filter(waiting__gt=0)

@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import Error, close_old_connections, connections
 from django.utils import timezone
 
-from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew, leased
-from jobs.exceptions import JobCancelled, JobStopped, LeaseLost, WorkerEnding, WorkerLost
+from jobs.claims import LEASE, job_ask, job_claim, job_end, job_release, lease_renew, leased
+from jobs.exceptions import ConfirmationNeeded, JobCancelled, JobStopped, LeaseLost, WorkerEnding, WorkerLost
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, FAILED, SUCCEEDED, Job
 from web.problem_body import PROBLEM_OF
@@ -83,6 +83,11 @@ class LeasedRun:
     def parameters(self) -> JsonObject:
         """See `Run.parameters`."""
         return dict(self._job.parameters)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """See `Run.is_confirmed`."""
+        return self._job.confirmed_at is not None
 
     @property
     def note(self) -> JsonObject:
@@ -171,7 +176,12 @@ def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: JsonObject | Exceptio
         logger.warning("job %s lost its lease; another worker may have it", job.uuid)
     elif isinstance(outcome, WorkerEnding):
         job_release(job, not_before=now, attempts=job.attempts - 1, **run.columns)
-    elif isinstance(outcome, JobCancelled):
+    elif isinstance(outcome, ConfirmationNeeded) and job_ask(
+        job, preview=outcome.preview, now=now, **run.columns
+    ):
+        logger.info("job %s (%s) needs confirmation", job.uuid, job.kind)
+    elif isinstance(outcome, JobCancelled | ConfirmationNeeded):
+        # A job that could not ask was cancelled meanwhile, or its lease is lost, and then this ends nothing.
         job_end(job, state=CANCELLED, now=now, **run.columns)
     elif isinstance(outcome, Exception):
         _retry_or_fail(job, kind, outcome, now=now)

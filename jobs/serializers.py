@@ -19,6 +19,8 @@ JOB: dict[str, Any] = {
     "parameters": {"symbols": ["AAPL"]},
     "result": None,
     "error": None,
+    "preview": None,
+    "confirm_before": None,
     "created_by": "key:12",
     "created_at": "2030-01-02T03:04:05Z",
     "started_at": "2030-01-02T03:04:05.250000Z",
@@ -70,6 +72,10 @@ class JobSerializer(serializers.Serializer[Any]):
         help_text="null until the job has succeeded. Lists have null for kinds with large results."
     )
     error = _ObjectOrNull(help_text="The problem with which the job failed, else null.")
+    preview = _ObjectOrNull(help_text="What the job asks to confirm, or asked; by kind. Lists have null.")
+    confirm_before = serializers.DateTimeField(
+        allow_null=True, help_text="When a job that needs confirmation fails without it."
+    )
     created_by = serializers.CharField(help_text="Who submitted it.")
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -77,7 +83,8 @@ class JobSerializer(serializers.Serializer[Any]):
     attempts = serializers.IntegerField(help_text="How often it was started.")
     cancel_requested = serializers.BooleanField(help_text="Whether it ends as soon as it can.")
     links = serializers.DictField(
-        child=serializers.CharField(), help_text="`self`; `cancel` until it has ended."
+        child=serializers.CharField(),
+        help_text="`self`; `cancel` until it has ended; `confirm` while it needs confirmation.",
     )
     callback_secret = serializers.CharField(
         required=False,
@@ -89,5 +96,6 @@ class SubmissionSerializer(KnownFieldsSerializer):
     """The base of the bodies of calls that submit a job."""
 
     callback_url = TargetUrl(
-        required=False, help_text="Where the job's end is POSTed, signed with the answer's `callback_secret`."
+        required=False,
+        help_text="Where the job's end and question are POSTed, signed with the answer's `callback_secret`.",
     )

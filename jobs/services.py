@@ -1,4 +1,4 @@
-"""Services of jobs: submit, cancel, hasten, delete old ones."""
+"""Services of jobs: submit, cancel, confirm, delete old ones."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,9 +8,19 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from jobs.claims import job_end
-from jobs.exceptions import TooManyJobs
+from jobs.exceptions import ConfirmationExpired, ConfirmationNotNeeded, TooManyJobs
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import CANCELLED, QUEUED, RUNNING, UNFINISHED, Job
+from jobs.models import (
+    CANCELLED,
+    CONFIRM_WITHIN,
+    FAILED,
+    NEEDS_CONFIRMATION,
+    QUEUED,
+    RUNNING,
+    UNFINISHED,
+    Job,
+)
+from web.problem_body import PROBLEM_OF
 from web.retention import beyond_newest
 
 # Of an owner's jobs that have ended, so many of the newest are kept.
@@ -80,10 +90,29 @@ def job_cancel(*, uuid: UUID, now: datetime) -> None:
     with transaction.atomic():
         job = Job.objects.select_for_update().get(uuid=uuid)
         is_lost = job.leased_until is not None and job.leased_until <= now
-        if job.state == QUEUED or (job.state == RUNNING and is_lost):
+        if job.state in (QUEUED, NEEDS_CONFIRMATION) or (job.state == RUNNING and is_lost):
             job_end(job, state=CANCELLED, now=now)
         elif job.state == RUNNING:
             Job.objects.filter(pk=job.pk).update(cancel_requested=True)
+
+
+def job_confirm(*, uuid: UUID, now: datetime) -> None:
+    """Queue a job that needs confirmation again. A job that was confirmed before stays as it is.
+
+    Raises ConfirmationNotNeeded if the job has not asked, or has ended without an answer.
+    """
+    asking = Job.objects.filter(uuid=uuid, state=NEEDS_CONFIRMATION, asked_at__gt=now - CONFIRM_WITHIN)
+    if asking.update(state=QUEUED, confirmed_at=now, not_before=now):
+        return
+    job = Job.objects.get(uuid=uuid)
+    if job.confirmed_at is None:
+        raise ConfirmationNotNeeded(job.state)
+
+
+def confirmations_expire(*, now: datetime) -> None:
+    """Fail the jobs that nobody confirmed within CONFIRM_WITHIN."""
+    for job in Job.objects.filter(state=NEEDS_CONFIRMATION, asked_at__lte=now - CONFIRM_WITHIN):
+        job_end(job, state=FAILED, error=PROBLEM_OF.get()(ConfirmationExpired()).body(), now=now)
 
 
 def jobs_delete_old(*, now: datetime) -> None:

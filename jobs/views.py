@@ -27,9 +27,9 @@ from jobs.documents import (
     submitted_document,
 )
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import AWAITED, STATES, Job
+from jobs.models import ACTIVE, AWAITED, STATES, Job
 from jobs.serializers import JOB, JobSerializer
-from jobs.services import job_cancel, job_submit, require_room
+from jobs.services import job_cancel, job_confirm, job_submit, require_room
 from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import may_still_call
@@ -44,7 +44,7 @@ from web.requests.wsgi_variables import ANSWER_WAIT
 from web.views import DeclaredView, id_parameter
 
 _ID = id_parameter("job", JOB["id"])
-PREFER = prefer_header("the job has ended")
+PREFER = prefer_header("the job has ended or needs confirmation")
 _RETRY_SECONDS = 1
 
 
@@ -73,9 +73,10 @@ class JobsViewSet(ListViewSet[Job]):
         "list": Access(ANY_CALLER),
         "retrieve": Access(ANY_CALLER),
         "cancel": Access(ANY_CALLER, kind=WRITE),
+        "confirm": Access(ANY_CALLER, kind=WRITE),
     }
-    answers = {"list": JobSerializer, "retrieve": JobSerializer, "cancel": JobSerializer}
-    parameters = {"retrieve": [_ID, PREFER], "cancel": [_ID, PREFER]}
+    answers = dict.fromkeys(access, JobSerializer)
+    parameters = {key: [_ID, PREFER] for key in ("retrieve", "cancel", "confirm")}
     asks_first = ("cancel",)
     queryset = Job.objects.all()
     filterset_class = JobFilter
@@ -104,6 +105,17 @@ class JobsViewSet(ListViewSet[Job]):
         """
         stored = job_of(_caller(request), job)
         job_cancel(uuid=stored.uuid, now=timezone.now())
+        return job_answer(request, job_of(_caller(request), job))
+
+    def confirm(self, request: Request, job: str) -> Response:
+        """Confirm a job.
+
+        Let a job in the state `needs_confirmation` do what its `preview` shows.
+
+        A job that was confirmed before stays as it is.
+        """
+        stored = job_of(_caller(request), job)
+        job_confirm(uuid=stored.uuid, now=timezone.now())
         return job_answer(request, job_of(_caller(request), job))
 
 
@@ -185,21 +197,24 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
 
 
 def job_answer(request: Request, job: Job) -> Response:
-    """Return the answer that shows a job. With `Prefer: wait=N` the front sends it when the job has ended."""
+    """Return the answer that shows a job.
+
+    With `Prefer: wait=N` the front sends it when the job has ended or needs confirmation.
+    """
     _ask_to_wait(request, job)
     document = job_document(job, now=timezone.now())
     return Response(document, headers=_headers(document))
 
 
 def _headers(document: JsonObject) -> dict[str, str]:
-    is_finished = "cancel" not in document["links"]
-    return {"Cache-Control": "no-store"} | ({} if is_finished else {"Retry-After": str(_RETRY_SECONDS)})
+    retry = {"Retry-After": str(_RETRY_SECONDS)} if document["state"] in ACTIVE else {}
+    return {"Cache-Control": "no-store", **retry}
 
 
 def _ask_to_wait(request: Request, job: Job) -> None:
-    """Tell the front to wait for the job's end, if the client prefers that and takes JSON."""
+    """Tell the front to wait until the job is not active, if the client prefers that and takes JSON."""
     seconds = preferred_wait(request.headers.get("Prefer", ""))
-    if seconds and not job.is_finished and isinstance(request.accepted_renderer, JSONRenderer):
+    if seconds and job.is_active and isinstance(request.accepted_renderer, JSONRenderer):
         renewed = partial(_renewed, request.META, job.uuid, _caller(request).identity)
         request.META[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), renewed)
 

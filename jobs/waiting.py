@@ -1,4 +1,4 @@
-"""Waiting for jobs to end, in the event loop: no request holds a thread meanwhile."""
+"""Waiting for jobs to end or to ask, in the event loop: no request holds a thread meanwhile."""
 
 import asyncio
 import logging
@@ -8,28 +8,28 @@ from uuid import UUID
 
 logger = logging.getLogger(__name__)
 
-# How often the database is asked which jobs have ended: one query for all who wait.
+# How often the database is asked which jobs have ended or ask: one query for all who wait.
 _PERIOD_SECONDS = 0.1
 _AFTER_ERROR_SECONDS = 1.0
 
 
 class JobEnd(NamedTuple):
-    """The end of a job, as an event that answers wait for."""
+    """The end of a job, or its question, as an event that answers wait for."""
 
     uuid: UUID
 
 
 class JobEnds:
-    """The ends of jobs, for the coroutines of one event loop that wait for them."""
+    """The ends and questions of jobs, for the coroutines of one event loop that wait for them."""
 
     def __init__(self, ended: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]]) -> None:
-        """`ended` returns those of some jobs that have ended."""
+        """`ended` returns those of some jobs that have ended or ask."""
         self._ended = ended
         self._waiting: dict[UUID, set[asyncio.Future[None]]] = {}
         self._poller: asyncio.Task[None] | None = None
 
     async def wait(self, end: JobEnd) -> None:
-        """Return when the job has ended."""
+        """Return when the job has ended or asks."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(end.uuid, set()).add(future)
         if self._poller is None or self._poller.done():

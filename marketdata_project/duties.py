@@ -16,7 +16,7 @@ from audit.services import head_log, spool_collect
 from jobs.backfills.services import exhausted_retry
 from jobs.exports.services import exports_delete_old
 from jobs.relay import jobs_send
-from jobs.services import jobs_delete_old
+from jobs.services import confirmations_expire, jobs_delete_old
 from jobs.uploads.services import uploads_delete_old
 from ops.serve import memory
 from ops.serve.database_lock import DutyLock
@@ -81,6 +81,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(head_log, period=HOUR),
     Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),
+    Duty(confirmations_expire, period=MINUTE),
     Duty(deliveries_send, period=0.25, after_error=SECOND),
     Duty(events_delete_old, period=5 * MINUTE),
     Duty(alerts_watch, period=0.5, after_error=SECOND),

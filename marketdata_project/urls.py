@@ -204,6 +204,9 @@ jobs = [
     re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
     re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),
     re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),
+    re_path(
+        r"^jobs/(?P<job>[^/]+)/confirm/?\Z", JobsViewSet.as_view({"post": "confirm"}), name="job-confirm"
+    ),
 ]
 
 webhooks = [

@@ -37,6 +37,7 @@ EVENT_KINDS: Mapping[str, EventKind] = {
     "job.succeeded": EventKind("One's own job has succeeded."),
     "job.failed": EventKind("One's own job has failed."),
     "job.cancelled": EventKind("One's own job was cancelled."),
+    "job.needs_confirmation": EventKind("One's own job needs confirmation."),
     "order.accepted": EventKind("An order passed all checks.", _TRADING),
     "order.rejected": EventKind("An order was refused by a check.", _TRADING),
     "order.partially_filled": EventKind("A part of an order was filled.", _TRADING),

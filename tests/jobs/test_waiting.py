@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from front.lanes import Lane
 from front.long_polls import LongPolls
-from jobs.documents import ended_jobs, job_renewed
+from jobs.documents import job_renewed, stopped_jobs
 from jobs.models import SUCCEEDED, Job
 from jobs.waiting import JobEnd, JobEnds
 from ratelimit.models import ApiKey
@@ -89,7 +89,7 @@ def view(environ: dict[str, object]) -> HttpResponse:
 
 def waiting() -> LongPolls:
     lane = Lane("waiting", threads=1, after=close_old_connections)
-    return LongPolls(lane, {JobEnd: JobEnds(lambda uuids: lane.run(ended_jobs, uuids)).wait})
+    return LongPolls(lane, {JobEnd: JobEnds(lambda uuids: lane.run(stopped_jobs, uuids)).wait})
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,9 +6,11 @@ import orjson
 import pytest
 from django.utils import timezone
 
+from jobs.exceptions import ConfirmationNeeded
+from jobs.kinds import Run
 from jobs.models import Job
 from jobs.run import run_job
-from jobs.services import job_cancel
+from jobs.services import job_cancel, job_confirm
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer
 from tests.jobs.conftest import submit, threads_close_their_connections, use_kinds  # noqa: F401 fixtures
@@ -73,6 +75,26 @@ def test_a_202_has_the_secret_with_which_its_callback_is_signed(api: Api, receiv
     assert (event["type"], event["data"]["id"]) == ("job.cancelled", document["id"])
     assert server.calls[0][0] == "/done?j=1"
     assert answer(api.get(HOOKS))["webhooks"] == []
+
+
+def test_a_callback_is_told_of_the_question_and_of_the_end(api: Api, own, receiver) -> None:
+    def ask(run: Run) -> Any:
+        if not run.is_confirmed:
+            raise ConfirmationNeeded({"rows": []})
+        return {}
+
+    server = receiver()
+    subscribe(api, server.url, "job.needs_confirmation")
+    job = own(ask, callback_url=f"{server.url}/callback")
+    run_job(job.uuid)
+    job_confirm(uuid=job.uuid, now=timezone.now())
+    run_job(job.uuid)
+    send()
+    assert sorted(path for path, *_ in server.calls) == ["/", "/callback", "/callback"]
+    events = received(server)
+    assert {each["type"] for each in events} == {"job.needs_confirmation", "job.succeeded"}
+    asked = next(each["data"] for each in events if each["type"] == "job.needs_confirmation")
+    assert (asked["state"], asked["finished_at"]) == ("needs_confirmation", None)
 
 
 def test_callbacks_of_one_origin_fail_together_and_end_one_by_one(api: Api, own, receiver) -> None:

@@ -130,7 +130,10 @@ class BacktestRowDocument(AnswerDocument):
     """A backtest in short."""
 
     id: Annotated[Uuid, like(JOB["id"])]
-    state: Annotated[Literal["queued", "running", "succeeded", "failed", "cancelled"], like("succeeded")]
+    state: Annotated[
+        Literal["queued", "running", "needs_confirmation", "succeeded", "failed", "cancelled"],
+        like("succeeded"),
+    ]
     created_at: Annotated[Instant, like(JOB["created_at"])]
     strategy: Annotated[str, like("crossover")]
     symbols: Annotated[list[str], like(["DEMOA", "DEMOB"])]
