@@ -34,6 +34,9 @@ _LAST_KNOWN_YEARS = {
 # Calendars whose first session of each year opens late: its local open, and the first year in which it did for certain.
 # Seoul has a ceremony before it (https://newspim.com/news/view/20220103000022); the close is the usual one.
 _FIRST_SESSIONS = {"XKRX": (time(10), 2001)}
+# Calendars whose usual local open changed, with the date from which the new one is valid.
+# Buenos Aires: https://www.byma.com.ar/mercado/horarios.
+_CHANGED_OPENS = {"XBUE": (date(2025, 7, 28), time(10, 30))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,11 @@ class HoursCorrection:
     """The right hours of a date, in local time; None where the library is right. is_closed: no trading date."""
 
     date: date
-    open: time | None
-    close: time | None
-    is_closed: bool
+    open: time | None = None
+    break_start: time | None = None
+    break_end: time | None = None
+    close: time | None = None
+    is_closed: bool = False
 
 
 def corrections_of(name: str) -> tuple[HoursCorrection, ...]:
@@ -59,11 +64,12 @@ def first_sessions_of(name: str, sessions: Iterable[date]) -> list[HoursCorrecti
     firsts: dict[int, date] = {}
     for session in sessions:
         firsts.setdefault(session.year, session)
-    return [
-        HoursCorrection(session, opens, None, is_closed=False)
-        for year, session in firsts.items()
-        if year >= first_year
-    ]
+    return [HoursCorrection(session, opens) for year, session in firsts.items() if year >= first_year]
+
+
+def changed_open_of(name: str) -> tuple[date, time] | None:
+    """Return the date from which a calendar opens at another local time than the library says, and that time."""
+    return _CHANGED_OPENS.get(name)
 
 
 def last_known_year(name: str) -> int | None:
@@ -74,7 +80,7 @@ def last_known_year(name: str) -> int | None:
 @cache
 def digest() -> str:
     """Return a hash of all that is said here, for cache keys."""
-    rules = repr((sorted(_LAST_KNOWN_YEARS.items()), sorted(_FIRST_SESSIONS.items()))).encode()
+    rules = repr((_LAST_KNOWN_YEARS, _FIRST_SESSIONS, _CHANGED_OPENS)).encode()
     return hashlib.sha256(TABLE.read_bytes() + rules).hexdigest()[:8]
 
 
@@ -87,6 +93,8 @@ def _table() -> dict[str, tuple[HoursCorrection, ...]]:
             correction = HoursCorrection(
                 date.fromisoformat(row["date"]),
                 None if is_closed else _time(row["open"]),
+                _time(row["break_start"]),
+                _time(row["break_end"]),
                 _time(row["close"]),
                 is_closed,
             )

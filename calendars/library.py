@@ -99,14 +99,28 @@ def decade(name: str, number: int) -> Schedule:
     return schedule.between(_day(number * 10), _day(number * 10 + 10) - 1)
 
 
+@cache
 def _library() -> Any:
+    """Import the library, and mend Tel Aviv's holidays.
+
+    They are offsets of pandas that override `_apply`. Since version 3.1 pandas calls `_add_datetime` instead, and
+    every Jewish holiday is Easter.
+    """
+    holidays = import_module("exchange_calendars.tase_holidays")
+    for offset in (holidays._HolidayOffset, holidays._YomKippurEveObserved):  # noqa: SLF001 - see above
+        offset._add_datetime = offset._apply  # noqa: SLF001
     return import_module("pandas_market_calendars")
 
 
 @cache
 def _calendar(name: str) -> Any:
     with _locked():
-        return _library().get_calendar(name)
+        calendar = _library().get_calendar(name)
+        changed = corrections.changed_open_of(str(calendar.name))
+        if changed is not None:
+            opens = calendar.regular_market_times["market_open"]
+            calendar.change_time("market_open", (*opens, (str(changed[0]), changed[1])))
+        return calendar
 
 
 @contextmanager
@@ -135,7 +149,12 @@ def _corrected(frame: Any, calendar: Any) -> Any:
         if day not in frame.index:
             added = calendar.schedule_from_days(pandas.DatetimeIndex([day]), market_times="all")
             frame = pandas.concat([frame, added]).sort_index()
-        for column, local in (("market_open", correction.open), ("market_close", correction.close)):
+        for column, local in (
+            ("market_open", correction.open),
+            ("break_start", correction.break_start),
+            ("break_end", correction.break_end),
+            ("market_close", correction.close),
+        ):
             if local is not None:
                 instant = pandas.Timestamp.combine(correction.date, local).tz_localize(calendar.tz)
                 frame.loc[day, column] = instant.tz_convert("UTC")

@@ -53,6 +53,14 @@ XKRX_CAUSES = {
     ),
     "2026-06-03": (0, 390, "ours: closed for local elections (their pull request 574)"),
 }
+XBOM_CAUSES = {
+    **dict.fromkeys(
+        ("2024-01-20", "2025-02-01", "2026-02-01"),
+        (375, 0, "ours: sessions of a weekend, two of them for the budget; they lack all special sessions"),
+    ),
+    **dict.fromkeys(("2024-03-02", "2024-05-18"), (105, 0, "ours: tests of the disaster recovery site")),
+    **dict.fromkeys(("2024-11-01", "2025-10-21"), (60, 0, "ours: Muhurat")),
+}
 PAIRS = {
     "XNYS": ("XNYS", {}, None),
     "XNAS": ("XNYS", {}, None),
@@ -60,7 +68,7 @@ PAIRS = {
     "XETR": ("XETR", {}, None),
     "XTKS": ("XTKS", {}, None),
     "XHKG": ("XHKG", {}, None),
-    "XBOM": ("XBOM", {}, None),
+    "XBOM": ("XBOM", XBOM_CAUSES, None),
     "XKRX": ("XKRX", XKRX_CAUSES, None),
     "XCBF": ("XCBF", XCBF_CAUSES, None),
     "XCME": ("CMES", CMES_CAUSES, MAINTENANCE),
