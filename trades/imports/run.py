@@ -170,7 +170,8 @@ class FileImport:
     def _stored_in_order(self) -> bool:
         """Store the rows as they are read; return False for a file that must be sorted."""
         try:
-            self._store_all(self._parser.blocks(self._file), ImportStage.STORING, self._file.size)
+            blocks = blocks_in_order(self._parser.blocks(self._file))
+            self._store_all(blocks, ImportStage.STORING, self._file.size)
         except NotInOrder:
             self._examples.clear()
             self._done = ImportProgress(stored=self._done.stored, commit=self._done.commit)
@@ -189,8 +190,7 @@ class FileImport:
         self._note_translated()
         self._done = replace(self._done, is_sorted=True)
         self._note.save(self._done)
-        blocks = (RowBlock(rows, (), 0) for rows in runs.in_order())
-        self._store_all(blocks, ImportStage.STORING_SORTED, runs.rows)
+        self._store_all(runs.in_order(), ImportStage.STORING_SORTED, runs.rows)
         runs.remove()
 
     def _groups(self, blocks: Iterable[RowBlock], stage: ImportStage) -> Iterator[AppendGroup]:
@@ -230,8 +230,9 @@ class FileImport:
         return tuple(appends)
 
     def _store_all(self, blocks: Iterator[RowBlock], stage: ImportStage, total: int) -> None:
+        """Store blocks as `blocks_in_order` yields them."""
         with (
-            read_ahead(blocks_in_order(blocks)) as ordered,
+            read_ahead(blocks) as ordered,
             read_ahead(self._groups(ordered, stage)) as groups,
         ):
             for group in groups:

@@ -1,14 +1,20 @@
-"""Sorts rows that do not fit in memory: runs of sorted rows in temporary files, merged piece by piece."""
+"""Sorts rows that do not fit in memory: runs of sorted rows in temporary files, merged piece by piece.
+
+Rows of one symbol and time keep the order in which they came to be: that of the lines, or the opposite one if the file
+is newest first.
+"""
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trades.imports.blocks import LINE, SYMBOL
+from trades.imports.blocks import LINE, SYMBOL, RowBlock, blocks_in_order
+from trades.imports.line_order import LineOrder
 
 RUN_ROWS = 200_000
 PIECE_ROWS = 16_384
@@ -28,6 +34,7 @@ class SortedRuns:
         self._pending: list[pa.Table] = []
         self._end: tuple[str, int, int] | None = None
         self._are_in_order = True
+        self._line_order = LineOrder()
         self.rows = 0
         self.bytes = 0
         shutil.rmtree(folder, ignore_errors=True)
@@ -36,18 +43,24 @@ class SortedRuns:
     def add(self, rows: pa.Table) -> None:
         """Add rows, those of later lines after those of earlier ones."""
         self._pending.append(rows)
+        self._line_order.add(rows)
         self.rows += rows.num_rows
         self.bytes += rows.nbytes
         if sum(each.num_rows for each in self._pending) >= RUN_ROWS:
             self._write_run()
 
-    def in_order(self) -> Iterator[pa.Table]:
-        """Yield all rows in order. No more may be added then.
+    def in_order(self) -> Iterator[RowBlock]:
+        """Yield all rows in order, those of a symbol's time in one block, oldest first. No more may be added then.
 
         Memory: a piece of each run, and what is yielded.
         """
         if self._pending:
             self._write_run()
+        for block in blocks_in_order(RowBlock(rows, (), 0) for rows in self._pieces_in_order()):
+            yield replace(block, rows=self._line_order.oldest_first(block.rows))
+
+    def _pieces_in_order(self) -> Iterator[pa.Table]:
+        """Yield all rows in order of symbol, time and line."""
         found: list[pa.Table] = []
         for rows in self._merged():
             found.append(rows)

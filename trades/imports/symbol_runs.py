@@ -18,7 +18,7 @@ from store.instruments import REFUSE
 from store.protocol import Append, Receipt
 from trades.conditions.rows import CONDITIONS
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused
-from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile, blocks_in_order
+from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile
 from trades.imports.id_conflicts import IdConflicts
 from trades.imports.parse import BlockParser
 from trades.imports.run import one_batch, read_ahead, storable_rows, tables_of_symbols, yet_to_come
@@ -206,9 +206,7 @@ class SymbolsImport:
         """Yield the rows of symbols that are not refused. symbols: of these only; None: of all."""
         for table in _joined(
             chain.from_iterable(
-                tables_of_symbols(block.rows)
-                for block in blocks_in_order(RowBlock(rows, (), 0) for rows in self._runs.in_order())
-                if block.rows.num_rows
+                tables_of_symbols(block.rows) for block in self._runs.in_order() if block.rows.num_rows
             )
         ):
             symbol = table[SYMBOL][0].as_py()
