@@ -10,6 +10,7 @@ from store.aliases import Alias, AliasPeriod, AliasTable, alias_name, alias_peri
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
 from store.currencies import currency_pair
 from store.exceptions import AliasTaken, StoreUnavailable, UnknownSymbol
+from store.index_options import INDEX_OPTIONS
 from store.symbols import parse_option_symbol
 from store.timestamps import SECOND_NS
 
@@ -115,20 +116,25 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def default_instrument(symbol: str) -> Instrument:
-    """Return an undeclared instrument: an option if `symbol` is an OCC symbol, else an equity."""
+    """Return an undeclared instrument: an option if `symbol` is an OCC symbol, else an equity.
+
+    The options of the roots in `INDEX_OPTIONS` have their terms. Any other option is American and PM-settled, and its
+    root is its underlying.
+    """
     option = parse_option_symbol(symbol)
     if option is None:
         return Instrument(symbol)
+    index = INDEX_OPTIONS.get(option.root)
     return Instrument(
         symbol,
         instrument_class=OPTION,
-        underlying=option.root,
+        underlying=option.root if index is None else index.underlying,
         expiry=option.expiry.isoformat(),
         strike=option.strike,
         right=option.right,
         multiplier=_SHARES_PER_CONTRACT,
-        exercise="american",
-        settlement="pm",
+        exercise="american" if index is None else index.exercise,
+        settlement="pm" if index is None else index.settlement,
     )
 
 

@@ -8,7 +8,14 @@ import time_machine
 
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, trade, usual_key
-from tests.stats.market_data.options.market import STRIKES, UNDERLYING, Contract, chain_of, store_chain
+from tests.stats.market_data.options.market import (
+    STRIKES,
+    UNDERLYING,
+    Contract,
+    chain_of,
+    store_chain,
+    store_quotes,
+)
 
 pytestmark = pytest.mark.usefixtures("db", "project_redis")
 BASE = "/api/v1beta1/options"
@@ -76,6 +83,14 @@ def test_a_walk_has_each_option_once(api: Api):
 )  # fmt: skip
 def test_a_filter_leaves_out_the_other_options(api: Api, params: dict[str, str], count: int):
     assert len(snapshots(api, **params)["snapshots"]) == count
+
+
+def test_the_chain_of_an_index_has_the_options_of_all_its_roots(api: Api):
+    answer(api.ingest(trade(symbol="SPX", timestamp=QUOTED, price=100.0, volume=1)))
+    monthly, weekly = (CALL.symbol.replace(UNDERLYING, root) for root in ("SPX", "SPXW"))
+    store_quotes(api, [CALL.quote(QUOTED) | {"symbol": symbol} for symbol in (monthly, weekly)])
+    assert [*snapshots(api, "SPX")["snapshots"]] == [monthly, weekly]
+    assert [*snapshots(api, "SPX", root_symbol="SPXW")["snapshots"]] == [weekly]
 
 
 def test_snapshots_have_the_newest_quote_and_its_greeks(api: Api):

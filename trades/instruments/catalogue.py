@@ -13,6 +13,7 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 
+from store.index_options import INDEX_OPTIONS
 from store.instruments import ALIAS_SEPARATOR, Instrument
 from trades.instruments.serializers import instrument_document
 from trades.instruments.services import instruments_all
@@ -46,7 +47,9 @@ def catalogue_refresh() -> None:
 
 
 def _stamp() -> str:
-    return hashlib.sha256(repr(market_store().catalogue_stamp()).encode()).hexdigest()
+    # A version with another table of index options has other undeclared instruments.
+    stamps = market_store().catalogue_stamp(), INDEX_OPTIONS
+    return hashlib.sha256(repr(stamps).encode()).hexdigest()
 
 
 def _is_current(stamp: str) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 from calendars.schedule import Hours
 from calendars.trading_calendar import TradingCalendar
 from stats.options.expiry import Settlement, TradingDates, last_trade_ns
+from store.index_options import INDEX_OPTIONS
 from store.instrument_calendars import calendar_if_known
-from store.instruments import Instrument
+from store.instruments import Instrument, default_instrument
 from store.timestamps import format_timestamp
 
 _EPOCH = date(1970, 1, 1)
@@ -57,21 +58,23 @@ def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | 
 
     The option has its own calendar or, if that is not known, the underlying's. Without either it trades on weekdays
     until 16:00 in New York. An exchange without known hours is not an error, because one option would then make the
-    whole chain fail. The option is American and PM-settled unless declared otherwise.
+    whole chain fail. Undeclared exercise and settlement are those of its OCC symbol. Without an OCC symbol the exercise
+    is that of the options on its index, or American, and the settlement PM.
     """
     if option.underlying is None or option.expiry is None or option.strike is None or option.right is None:
         return None
-    expiry = date.fromisoformat(option.expiry)
+    expiry, by_symbol = date.fromisoformat(option.expiry), default_instrument(option.symbol)
+    index = INDEX_OPTIONS.get(option.underlying)
+    exercise = option.exercise or by_symbol.exercise or (index and index.exercise)
+    settlement = Settlement(option.settlement or by_symbol.settlement or Settlement.PM)
     return OptionContract(
         symbol=option.symbol,
         underlying=option.underlying,
         expiry=(expiry - _EPOCH).days,
-        last_trade_ns=_last_trade(
-            expiry, Settlement(option.settlement or Settlement.PM), _calendar(option, underlying)
-        ),
+        last_trade_ns=_last_trade(expiry, settlement, _calendar(option, underlying)),
         strike=option.strike,
         is_call=option.right == "call",
-        american=option.exercise != "european",
+        american=exercise != "european",
         currency=option.currency or underlying.currency,
     )
 
