@@ -42,6 +42,13 @@ def plain_numbers(cells: pa.Array, decimal: str) -> pa.Array:
     )
 
 
+def with_prepared(table: pa.Table, prepared: Mapping[str, Derived], path: Path) -> pa.Table:
+    """Return the table with columns that a vendor's layout computes from others. Raises `ImportRefused`."""
+    for name, derived in prepared.items():
+        table = table.append_column(name, computed_column(table, derived, path))
+    return table
+
+
 def with_joined(table: pa.Table, joined: Mapping[str, tuple[str, ...]]) -> pa.Table:
     """Return the table with columns that are others' texts with a space between: a date and a time of day."""
     for name, parts in joined.items():

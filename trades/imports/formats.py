@@ -10,7 +10,7 @@ from store.declarations import Dataset
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, SourceFile
-from trades.imports.columns import with_joined
+from trades.imports.columns import computed_column, mask_of, with_joined
 from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
 from trades.imports.guesses import BY_NAMES, guessed_dataset, with_columns, with_resolution, with_values
@@ -172,13 +172,14 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
     if terms.get("columns") or terms.get("scale"):
         raise ImportRefused(f"the layout of {vendor} is fixed; give --format csv with --columns and --scale")
     layout = _layout_of(file, vendor, VENDOR_LAYOUTS[vendor], dataset)
+    _check_refused(file, layout)
     columns = {name: source for name, source in layout.optional.items() if source in file.names}
     # A column of ours that the layout does not name is not taken by its name.
     unnamed = {each.name: "" for each in layout.dataset.columns} | {SYMBOL: ""}
     if "zone" not in terms and layout.zone is None and _has_clock(file, layout):
         raise ImportRefused(
-            f"{layout.name} has times of the server that wrote it; give --timezone UTC, or the server's, such as"
-            " Europe/Athens"
+            f"{layout.name} has local times and does not tell whose; give --timezone UTC, or the zone of the server or"
+            " exchange, such as Europe/Athens or America/New_York"
         )
     of_layout = {
         "columns": {**unnamed, **columns, **layout.columns},
@@ -190,6 +191,7 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
         "vendor": layout.name,
         "derived": layout.derived,
         "kept": layout.kept,
+        "prepared": layout.prepared,
         "nulls": layout.nulls,
         "prefix": layout.prefix,
         "zone": terms.get("zone") or layout.zone or "UTC",
@@ -197,6 +199,16 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
         "times_end": terms.get("times_end", layout.times_end),
     }
     return ReadOptions(layout.dataset, **{**terms, **of_layout})
+
+
+def _check_refused(file: SourceFile, layout: VendorLayout) -> None:
+    """Raise `ImportRefused` if the file has a row that no file of the layout may have. Reads the whole file."""
+    if layout.refused is None:
+        return
+    for piece in file.pieces(layout.refused.sources):
+        found = mask_of(computed_column(piece.cells, layout.refused, file.path))
+        if found.any():
+            raise ImportRefused(f"{file.path}, line {piece.lines[found.argmax()]}: {layout.refusal}")
 
 
 def _has_clock(file: SourceFile, layout: VendorLayout) -> bool:

@@ -17,7 +17,7 @@ from store.declarations import ColumnKind, Dataset
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SourceFile
-from trades.imports.columns import with_joined
+from trades.imports.columns import with_joined, with_prepared
 from trades.imports.csv_file import CsvFile, Guess
 from trades.imports.distances import found_resolution
 from trades.imports.hints import ALIASES, WHICH_ZONE, bare, date_and_clock, option
@@ -111,7 +111,8 @@ def with_values(file: SourceFile, options: ReadOptions, *, zone: str | None) -> 
     if not isinstance(file, CsvFile):
         return options
     layout = file_layout(file.names, _of_seconds(options))
-    rows = with_joined(file.first_rows(layout.read_columns(options)), layout.joined)
+    rows = with_prepared(file.first_rows(layout.read_columns(options)), options.prepared, file.path)
+    rows = with_joined(rows, layout.joined)
     if not options.dialect.decimal:
         options = _with_decimal(options, layout, rows)
     times = one_array(rows[layout.sources[_TIMESTAMP]]).drop_null()

@@ -60,8 +60,8 @@ class ReadOptions:
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
     read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes
     symbols. dialect: how a text file is written. times_end: whether the times of bars shorter than a day are those of
-    their ends. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. vendor: the name of the vendor's layout, or empty. derived, kept,
-    nulls, prefix: see `VendorLayout`.
+    their ends. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. vendor: the
+    name of the vendor's layout, or empty. derived, kept, prepared, nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -83,13 +83,14 @@ class ReadOptions:
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
+    prepared: Mapping[str, Derived] = field(default_factory=dict)
     nulls: tuple[str, ...] = ()
     prefix: str = ""
 
     @property
     def computed(self) -> list[Derived]:
         """All computations: of columns, and of the rows that are read."""
-        return [*self.derived.values(), *([self.kept] if self.kept else [])]
+        return [*self.prepared.values(), *self.derived.values(), *([self.kept] if self.kept else [])]
 
     @property
     def identity(self) -> str:
@@ -110,7 +111,14 @@ class ReadOptions:
             self.times_end,
             *([sorted(self.absolute)] if self.absolute else []),
         )
-        tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
+        mappings = (
+            self.columns,
+            self.scale,
+            self.given,
+            self.derived,
+            *([self.prepared] if self.prepared else []),
+        )
+        tables = [sorted(each.items()) for each in mappings]
         return repr((self.dataset.name, conditions, plain, tables, self.kept))
 
     def __post_init__(self) -> None:
@@ -167,8 +175,10 @@ class FileLayout:
     def read_columns(self, options: ReadOptions) -> list[str]:
         """Return the columns of the file that a read needs."""
         sources = [part for each in self.sources.values() for part in self.parts_of(each)]
-        computed = [name for each in options.computed for name in each.sources if name in self.names]
-        return list(dict.fromkeys([*sources, *([self.symbol] if self.symbol else []), *computed]))
+        sources += [name for each in options.computed for name in each.sources]
+        if self.symbol:
+            sources.append(self.symbol)
+        return [name for name in dict.fromkeys(sources) if name in self.names]
 
     def with_symbol(self, column: str) -> "FileLayout":
         """Return the layout with an unread column as the symbol's."""
@@ -185,9 +195,9 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
             " with positions, such as timestamp=1,price=2"
         )
     columns = options.dataset.columns
-    joined = _parts(names, options, ColumnKind.TIME)
+    joined = _parts((*names, *options.prepared), options, ColumnKind.TIME)
     summed = _parts(names, options, ColumnKind.NUMBER)
-    known = (*names, *joined, *summed)
+    known = {*names, *options.prepared, *joined, *summed}
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
     for name, source in all_sources.items():
         if source not in known and options.columns.get(name):

@@ -35,6 +35,7 @@ from trades.imports.columns import (
     mask_of,
     plain_numbers,
     with_joined,
+    with_prepared,
 )
 from trades.imports.hints import cell_hint
 from trades.imports.layout import FileLayout, ReadOptions
@@ -90,7 +91,8 @@ class BlockParser:
             yield self._block(piece)
 
     def _block(self, piece: FilePiece) -> RowBlock:
-        table, lines, bad = with_joined(piece.cells, self._layout.joined), piece.lines, list(piece.bad)
+        cells = with_prepared(piece.cells, self._options.prepared, self._path)
+        table, lines, bad = with_joined(cells, self._layout.joined), piece.lines, list(piece.bad)
         selected = self._selected(table)
         if selected is not None and not selected.all():
             table, lines = table.filter(pa.array(selected)), lines[selected]

@@ -26,6 +26,8 @@ _SOURCES = {
     "dukascopy": "https://www.dukascopy.com/swiss/english/marketwatch/historical/",
     "ninjatrader": "https://ninjatrader.com/support/helpguides/nt8/exporting.htm",
     "stooq": "https://stooq.com/db/",
+    "tradestation": "https://help.tradestation.com/10_00/eng/tradestationhelp/symlist/ascii_3rd_party_data_guidelines.htm",
+    "barchart": "https://www.barchart.com/my/price-history/download",
 }
 # Of positions: a number, an epoch of Binance, a truth; an open, high, low and close.
 _N, _E, _B = "[0-9.eE+-]+", "(?:[0-9]{13}|[0-9]{16})", "(?i:true|false)"
@@ -173,6 +175,18 @@ _LAYOUTS = (
     _layout(
         "stooq", "bars", BARS, {**_ohlcv("<DATE>+<TIME>", *_MT5), "symbol": "<TICKER>"}, zone=None,
         derived={"resolution": Derived("resolution of stooq", ("<PER>",), partial(_resolution, _STOOQ))},
+    ),
+    # Of days, upticks and downticks stand beside the volume.
+    _layout(
+        "tradestation", "bars", BARS, _ohlcv("Date+Time", *_TITLES[:4], "Up+Down"), absent=frozenset({"Vol"}),
+        zone=None, times_end=True,
+    ),
+    *(
+        _layout(
+            "barchart", f"prices, {close}", BARS, _ohlcv("Time", "Open", "High", "Low", close, "Volume"), zone=None,
+            marks=frozenset({"Change", change}),
+        )
+        for close, change in (("Latest", "%Change"), ("Latest", "%Chg"), ("Last", "%Chg"), ("Last", "%Change"))
     ),
 )  # fmt: skip
 

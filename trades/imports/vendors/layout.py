@@ -30,11 +30,12 @@ class VendorLayout:
     """A layout of files, documented by the vendor.
 
     source: the vendor's page. columns: our column, or `symbol`, to the file's; these are in every such file.
-    optional: the same for columns that a file may lack. derived: computed columns. kept: computes which rows are
-    read; the others are left out. given: values of columns that the files lack. given_by_folder: the same, if the
+    optional: the same for columns that a file may lack. prepared: columns that are computed from the file's, as texts,
+    and may stand in `columns` as the file's. derived: computed columns of ours. kept: computes which rows are read; the
+    others are left out. refused: computes which rows no file of the layout may have; refusal: what is said of them. given: values of columns that the files lack. given_by_folder: the same, if the
     path has a folder of this name. prefix: a pattern that is removed from symbols. conditions: the vendor's map. nulls:
     texts that stand for null. fixed_point: our columns whose values are multiples of 1e-9 in files that write them as
-    integers. absent: columns of other layouts of the vendor, which no file of this one has. first_row: a pattern of the
+    integers. marks: columns that every such file has, and that are not read. absent: columns of other layouts of the vendor, which no file of this one has. first_row: a pattern of the
     first row, of files in which no line names the columns; these are named by their positions. zone: the time zone of
     times without an offset; None if the file does not tell it. time_format, times_end: see `ReadOptions`.
     """
@@ -46,6 +47,10 @@ class VendorLayout:
     optional: Mapping[str, str] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
+    prepared: Mapping[str, Derived] = field(default_factory=dict)
+    refused: Derived | None = None
+    refusal: str = ""
+    marks: frozenset[str] = frozenset()
     absent: frozenset[str] = frozenset()
     given: Mapping[str, str] = field(default_factory=dict)
     given_by_folder: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -61,10 +66,10 @@ class VendorLayout:
     @property
     def needed(self) -> frozenset[str]:
         """The file columns without which a file does not have this layout."""
-        computed = [*self.derived.values(), *([self.kept] if self.kept else [])]
+        computed = [*self.prepared.values(), *self.derived.values(), *filter(None, (self.kept, self.refused))]
         sources = {source for each in computed for source in each.sources if source not in each.optional}
         parts = {part for source in self.columns.values() for part in source.split("+")}
-        return frozenset({*parts, *sources} - {""})
+        return frozenset({*parts, *sources, *self.marks} - {"", *self.prepared})
 
     def fits(self, names: Sequence[str], row: Sequence[str] | None) -> bool:
         """Return whether a file with these columns has the layout. row: the first, if no line names the columns."""

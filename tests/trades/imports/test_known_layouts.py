@@ -1,0 +1,182 @@
+"""Files of vendors that are known by their columns alone: the first and the last row as they are stored."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError
+
+from store.datasets import DATASETS
+from store.protocol import ALL_TIME
+from store.timestamps import parse_timestamp
+from tests.trades.imports.command import imported
+from trades.exceptions import ImportRefused
+from trades.imports.formats import opened_file, read_options
+from trades.stores import market_store
+
+pytestmark = pytest.mark.system
+Row = dict[str, Any]
+# A file's name, content, options, dataset, symbol, number of rows, first row and last row.
+Case = tuple[str, str, dict[str, Any], str, str, int, Row, Row]
+
+
+@pytest.fixture(autouse=True)
+def data_folder(settings, store_path: Path, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+
+
+def at(text: str, **values: Any) -> Row:
+    return {"timestamp": parse_timestamp(text), **values}
+
+
+def stored(dataset: str, symbol: str) -> list[Row]:
+    rows: list[Row] = market_store().log(DATASETS[dataset], symbol).at().rows(ALL_TIME).to_pylist()
+    return rows
+
+
+DAILY_TAQ = "DATE,TIME_M,EX,SYM_ROOT,SYM_SUFFIX,TR_SCOND,SIZE,PRICE,TR_STOP_IND,TR_CORR,TR_SEQNUM,TR_ID,TR_SOURCE,TR_RF"
+WRDS = f"""{DAILY_TAQ}
+20240102,9:30:00.123456789,N,BRK,B,@ O ,100,360.10,,00,12345,1,C,
+20240102,9:30:01.5,P,BRK,A,@  I,1,545000.00,,00,12399,2,C,
+20240102,9:30:02,P,BRK,A,@  I,1,549000.00,,08,12402,3,C,
+20240102,15:59:59.000000001,D,AAPL,,@ TI,7,185.64,,01,12403,4,N,Q
+20240102,15:59:59.5,D,AAPL,,@F I,7,185.65,,00,12404,5,,Q
+20240102,15:59:59.9,D,AAPL,,@,7,185.64,,12,12405,4,N,Q
+"""
+POSTGRES = """date,time_m,time_m_nano,ex,sym_root,sym_suffix,tr_scond,size,price,tr_corr,tr_seqnum,tr_id,tr_source,tr_rf
+2024-01-02,09:30:00.123456,789,N,BRK,B,@ O ,100,360.10,00,12345,1,C,
+2024-01-02,09:30:01,5,P,BRK,B,,100,360.20,00,12346,2,C,
+2024-07-02,09:30:01.25,0,P,BRK,B,@,100,360.30,00,12347,3,C,
+"""
+MONTHLY = """SYMBOL,DATE,TIME,PRICE,SIZE,G127,CORR,COND,EX
+IBM,20050103,9:30:05,98.97,100,0,0,,N
+IBM,20050103,9:30:06,98.98,100,40,8,Z,N
+IBM,20050103,16:00:01,97.75,2300,0,1,ZT,N
+"""
+ALGOSEEK_BARS = """Date,Ticker,TimeBarStart,FirstTradePrice,HighTradePrice,LowTradePrice,LastTradePrice,VolumeWeightPrice,Volume,TotalTrades
+20240102,AAPL,09:30,187.15,187.40,186.90,187.10,187.11,12345,321
+20240102,AAPL,931,187.10,187.20,186.80,186.95,187.01,2345,121
+20240102,AAPL,09:32,,,,,,0,0
+20240102,AAPL,0933,187.10,187.20,186.80,186.99,187.01,2346,122
+"""
+ALGOSEEK_TAQ = """Date,Timestamp,EventType,Ticker,Price,Quantity,Exchange,Conditions
+20240102,09:30:00.001,QUOTE BID,AAPL,187.10,200,NASDAQ,00000001
+20240102,09:30:00.001,QUOTE ASK NB,AAPL,187.20,300,NASDAQ,00000001
+20240102,09:30:00.105,TRADE,AAPL,187.15,100,NASDAQ,00000002
+20240102,09:30:00.105000001,TRADE NB,AAPL,187.16,100,ARCA,80000001
+"""
+TRADESTATION = """"Date","Time","Open","High","Low","Close","Up","Down"
+01/02/2024,09:31,187.15,187.40,186.90,187.10,7000,5345
+01/02/2024,09:32,187.10,187.20,186.80,186.95,1345,1000
+01/16/2024,16:00,187.10,187.20,186.80,186.95,1345,0
+"""
+BARCHART = """Time,Open,High,Low,{close},Change,{change},Volume
+2024-01-16,182.16,184.26,180.93,183.63,-2.29,-1.23%,65603040
+2024-01-12,186.06,186.74,185.19,185.92,0.33,+0.18%,40477780
+2024-01-11,186.54,187.05,183.62,185.59,-0.6,-0.32%,49128410
+"""
+AAPL, NEW_YORK = {"symbol": "AAPL"}, {"symbol": "AAPL", "timezone": "America/New_York"}
+CASES: dict[str, Case] = {
+    "wrds, suffix B": (
+        "t.csv", WRDS, {}, "trades", "BRK.B", 1,
+        at("2024-01-02T14:30:00.123456789Z", price=360.1, volume=100.0, exchange="N", sequence=12345, trade_id="1",
+           conditions="regular;opening_print"),
+        at("2024-01-02T14:30:00.123456789Z"),
+    ),
+    "wrds, suffix A, of which one was cancelled": (
+        "t.csv", WRDS, {}, "trades", "BRK.A", 1, at("2024-01-02T14:30:01.5Z", price=545000.0, conditions="regular;odd_lot"),
+        at("2024-01-02T14:30:01.5Z"),
+    ),
+    "wrds, no suffix, tape C, and no tape": (
+        "t.csv", WRDS, {}, "trades", "AAPL", 2,
+        at("2024-01-02T20:59:59.000000001Z", price=185.64, exchange="D-Q", conditions="regular;extended_hours;odd_lot"),
+        at("2024-01-02T20:59:59.5Z", price=185.65, conditions="@;F;I"),
+    ),
+    "wrds, the database's columns": (
+        "t.csv", POSTGRES, {}, "trades", "BRK.B", 3, at("2024-01-02T14:30:00.123456789Z", price=360.1),
+        at("2024-07-02T13:30:01.25Z", price=360.3, conditions="regular"),
+    ),
+    "wrds, monthly": (
+        "t.csv", MONTHLY, {}, "trades", "IBM", 2, at("2005-01-03T14:30:05Z", price=98.97, exchange="N", conditions=None),
+        at("2005-01-03T21:00:01Z", price=97.75, volume=2300.0, conditions="Z;T"),
+    ),
+    "wrds, monthly, small letters": (
+        "t.csv", MONTHLY.replace(MONTHLY.splitlines()[0], MONTHLY.splitlines()[0].lower()), {}, "trades", "IBM", 2,
+        at("2005-01-03T14:30:05Z", price=98.97), at("2005-01-03T21:00:01Z", price=97.75),
+    ),
+    "algoseek, bars": (
+        "t.csv", ALGOSEEK_BARS, {}, "bars", "AAPL", 3,
+        at("2024-01-02T14:30:00Z", open=187.15, high=187.4, low=186.9, close=187.1, volume=12345.0, vwap=187.11,
+           trade_count=321, resolution="1m"),
+        at("2024-01-02T14:33:00Z", close=186.99, volume=2346.0, trade_count=122),
+    ),
+    "algoseek, TAQ": (
+        "t.csv", ALGOSEEK_TAQ, {}, "trades", "AAPL", 2,
+        at("2024-01-02T14:30:00.105Z", price=187.15, volume=100.0, exchange="NASDAQ", conditions="00000002"),
+        at("2024-01-02T14:30:00.105000001Z", price=187.16, exchange="ARCA", conditions="80000001"),
+    ),
+    "tradestation": (
+        "t.txt", TRADESTATION, {**NEW_YORK, "resolution": "1m"}, "bars", "AAPL", 3,
+        at("2024-01-02T14:30:00Z", open=187.15, close=187.1, volume=12345.0),
+        at("2024-01-16T20:59:00Z", close=186.95, volume=1345.0),
+    ),
+    **{
+        f"barchart, {close}, {change}": (
+            "t.csv", BARCHART.format(close=close, change=change), AAPL, "bars", "AAPL", 3,
+            at("2024-01-11T00:00:00Z", open=186.54, close=185.59, volume=49128410.0, resolution="1d"),
+            at("2024-01-16T00:00:00Z", high=184.26, close=183.63, volume=65603040.0),
+        )
+        for close, change in (("Latest", "%Change"), ("Last", "%Chg"))
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_known_layout_is_stored_as_it_is_documented(tmp_path: Path, name: str):
+    file, content, options, dataset, symbol, count, first, last = CASES[name]
+    (tmp_path / file).write_text(content)
+    imported(tmp_path / file, **options)
+    rows = stored(dataset, symbol)
+    assert len(rows) == count
+    assert {column: rows[0][column] for column in first} == first
+    assert {column: rows[-1][column] for column in last} == last
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        WRDS.replace("TR_CORR", "CORRECTION"),  # cancelled trades cannot be told
+        WRDS.replace("SYM_SUFFIX", "SUFFIX"),  # BRK.A and BRK.B would be one
+        POSTGRES.replace("sym_root", "root"),
+        MONTHLY.replace("CORR,", "CORRECTION,"),
+        ALGOSEEK_BARS.replace("TimeBarStart", "Time"),
+        ALGOSEEK_TAQ.replace("EventType", "Type"),
+        TRADESTATION.replace('"Down"', '"Other"'),
+        BARCHART.format(close="Latest", change="Percent"),
+    ],
+)
+def test_other_columns_are_no_known_layout(tmp_path: Path, content: str):
+    path = tmp_path / "X.csv"
+    path.write_text(content)
+    try:
+        assert not read_options(opened_file(path), "auto", dataset=None).vendor
+    except ImportRefused as error:
+        assert "--format" not in str(error)  # noqa: PT017 either is right
+
+
+@pytest.mark.parametrize("event", ["TRADE CANCELLED", "TRADE CORRECTED"])
+def test_a_file_with_cancelled_trades_of_algoseek_is_refused_before_a_row_is_stored(
+    tmp_path: Path, event: str
+):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{ALGOSEEK_TAQ}20240102,09:30:02.105,{event},AAPL,187.16,100,ARCA,00000002\n")
+    with pytest.raises(CommandError, match=r"line 6: the event cancels or changes an earlier trade.*remove"):
+        imported(path)
+    assert market_store().symbols(DATASETS["trades"]) == []
+
+
+def test_the_zone_of_tradestation_is_asked_for(tmp_path: Path):
+    path = tmp_path / "t.txt"
+    path.write_text(TRADESTATION)
+    with pytest.raises(CommandError, match="does not tell whose; give --timezone"):
+        imported(path, symbol="AAPL")
