@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from store.arrays import Mask
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
-from trades.formats.arrow_values import one_array
+from trades.formats.arrow_values import nearest_floats, one_array
 from trades.imports.vendors.layout import Derived
 
 
@@ -64,9 +64,11 @@ def encoded_texts(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 
 def readable_texts(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as texts, lists joined; floats as they are."""
+    """Return a column as texts, lists joined; floats as numbers."""
     values = one_array(column)
-    if pa.types.is_floating(values.type) or pa.types.is_string(values.type):
+    if pa.types.is_floating(values.type):
+        return nearest_floats(values)
+    if pa.types.is_string(values.type):
         return values
     if pa.types.is_list(values.type):
         return pc.binary_join(values, WORD_SEPARATOR)

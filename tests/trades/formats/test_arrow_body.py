@@ -16,7 +16,7 @@ from tests.trades.formats.bodies import ARROW, stream_of
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import BatchRefused
 from trades.formats import READERS
-from trades.formats.arrow_values import typed_values
+from trades.formats.arrow_values import nearest_floats, typed_values
 from web.requests.exceptions import MalformedDocument, RequestError
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
@@ -316,3 +316,28 @@ def test_a_text_that_stands_in_many_rows_counts_in_each(shared):
     with pytest.raises(MalformedDocument, match="the texts of all rows") as refused:
         READERS[ARROW](sink.getvalue().to_pybytes(), BatchOptions())
     assert refused.value.code == "document_too_large"
+
+
+def test_floats_of_32_and_16_bits_mean_their_shortest_decimal_text():
+    price = pa.array([187.15, 65_603_040.0], pa.float32())
+    volume = pa.array(np.array([0.1, 2050], np.float16))
+    sent = rows(table(price=price, volume=volume))
+    assert (sent["price"], sent["volume"]) == ([187.15, 65_603_040.0], [0.1, 2050.0])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_any_float_with_a_fraction_is_read_as_python_writes_it(kind: type):
+    bits = np.random.default_rng(3).integers(0, 2**32, 20_000, np.uint32)
+    numbers = bits.view(np.float32) if kind is np.float32 else bits.astype(np.uint16).view(np.float16)
+    numbers = numbers[np.isfinite(numbers)]
+    numbers = numbers[numbers != np.floor(numbers)]
+    assert nearest_floats(pa.array(numbers)).to_pylist() == [float(str(each)) for each in numbers]
+
+
+def test_whole_numbers_of_32_bits_are_exact():
+    numbers = np.array([37_438_248, 123_456_792, np.nan], np.float32)
+    assert nearest_floats(pa.array(numbers, mask=np.isnan(numbers))).to_pylist() == [
+        37438248.0,
+        123456792.0,
+        None,
+    ]

@@ -219,3 +219,17 @@ def test_damaged_arrow_is_refused(store_path: Path, tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ImportRefused):
         imported(path, tmp_path / "notes")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_prices_of_32_bits_are_read_as_their_shortest_text(store_path: Path, tmp_path: Path, kind: str):
+    path = tmp_path / f"A.{kind}"
+    table = pa.table(
+        columns(price=pa.array([187.15, 0.3], pa.float32()), volume=pa.array([0.7, 5], pa.float32()))
+    )
+    if kind == "parquet":
+        pq.write_table(table, path)
+    else:
+        arrow(path, table)
+    imported(path, tmp_path / "notes")
+    assert [row[1:] for row in stored("trades", "price", "volume")["A"]] == [(187.15, 0.7), (0.3, 5.0)]
