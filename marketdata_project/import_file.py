@@ -24,11 +24,11 @@ def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, c
     _check_size(path)
     file, read = file_and_options(path, options)
     if not is_import:
-        preview = file_preview(file=file, options=read, confirmed=options["yes"])
-        names, *rows = preview_cells(preview)
+        preview = file_preview(file=file, options=read)
+        names, *rows = preview_cells(preview.first_rows) or [[]]
         bad = [without_path(str(row), path) for row in preview.bad]
         return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": preview.guessed,
-                "unread": preview.unread_columns}  # fmt: skip
+                "unread": [each.name for each in preview.unread]}  # fmt: skip
     imported = file_import(
         path=path,
         file=file,

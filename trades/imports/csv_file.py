@@ -24,6 +24,7 @@ from trades.imports import blocks
 from trades.imports.blocks import FilePiece, check_names
 
 LINE_BYTES = 64 * 2**10
+_TAIL_BYTES = 4 * LINE_BYTES
 # Lines of titles may come before the first line of at least three cells.
 _LINES_BEFORE, _FEWEST_CELLS, _FEWEST_DATA = 100, 3, 2
 _IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
@@ -186,6 +187,26 @@ class CsvFile:
                 lines = range(line, line + _line_count(content))
                 yield self._piece(content, lines, (names, nulls), raw.tell())
                 line = lines.stop
+
+    def last_piece(self, names: Sequence[str], nulls: Sequence[str] = ()) -> FilePiece | None:
+        """Return the named columns of the last lines after the first piece, without reading those between; None if there are none.
+
+        None also for text that is compressed or decoded. The numbers of the lines are too large; their order is right.
+        """
+        offset, _ = self._start
+        with self.path.open("rb") as raw:
+            if self._encoding or uncompressed(raw) is not raw:
+                return None
+            raw.seek(max(offset + blocks.BLOCK_BYTES, self.size - _TAIL_BYTES))
+            raw.readline()
+            first_line, content = raw.tell(), raw.read()
+        if not content:
+            return None
+        try:
+            lines = range(first_line, first_line + _line_count(content))
+            return self._piece(content, lines, (names, nulls), self.size)
+        except ImportRefused:  # a quoted line feed is where the text was cut
+            return None
 
     def _piece(
         self, text: bytes, lines: range, columns: tuple[Sequence[str], Sequence[str]], bytes_read: int

@@ -85,6 +85,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     several things.
     """
     given = {name: value for name, value in terms.items() if value is not None}
+    given["told"] = _told(given, file_format)
     columns = {name: _source(file, source) for name, source in given.pop("columns", {}).items()}
     guessed = list(file.guessed) if isinstance(file, CsvFile) else []
     try:
@@ -108,6 +109,12 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     except ImportRefused as error:
         fitting = _fitting(file, dataset) if columns and file_format in (AUTO, "csv") else []
         raise _placed(error, file, fitting) from error
+
+
+def _told(given: Mapping[str, Any], file_format: str) -> frozenset[str]:
+    """Return what a caller gave: see `ReadOptions.told`."""
+    inner = [*given.get("columns", {}), *given.get("given", {})]
+    return frozenset([*given, *inner, *(["format"] if file_format in VENDOR_LAYOUTS else [])])
 
 
 def _check_ticks(file: SourceFile, columns: Mapping[str, str]) -> None:

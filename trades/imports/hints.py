@@ -46,6 +46,11 @@ def option(name: str, value: str) -> str:
     return f"{name} {shlex.quote(value)}"
 
 
+def look(name: str, value: str) -> str:
+    """Return the end of a message: the preview that shows what an option would do."""
+    return f"; look at it with {option(name, value)} --preview"
+
+
 def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str) -> str:
     """Return the end of a refusal of a cell: the option that may help, if it was not given. values: the converted column."""
     text = str(cell).strip()

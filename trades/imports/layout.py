@@ -60,8 +60,9 @@ class ReadOptions:
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
     read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes
     symbols. dialect: how a text file is written. times_end: whether the times of bars shorter than a day are those of
-    their ends. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. vendor: the
-    name of the vendor's layout, or empty. derived, kept, prepared, nulls, prefix: see `VendorLayout`.
+    their ends. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. told: what was
+    given: our columns, and the names of options. rows: of columns of the file, the texts of the rows that are read.
+    vendor: the name of the vendor's layout, or empty. derived, kept, prepared, nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -80,6 +81,8 @@ class ReadOptions:
     times_end: bool = False
     absolute: frozenset[str] = frozenset()
     guessed: tuple[Guess, ...] = ()
+    told: frozenset[str] = frozenset()
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
@@ -110,6 +113,7 @@ class ReadOptions:
             self.dialect,
             self.times_end,
             *([sorted(self.absolute)] if self.absolute else []),
+            *([sorted(self.rows.items())] if self.rows else []),
         )
         mappings = (
             self.columns,
@@ -177,8 +181,8 @@ class FileLayout:
         sources = [part for each in self.sources.values() for part in self.parts_of(each)]
         sources += [name for each in options.computed for name in each.sources]
         if self.symbol:
-            sources.append(self.symbol)
-        return [name for name in dict.fromkeys(sources) if name in self.names]
+            sources += self.parts_of(self.symbol)
+        return [name for name in dict.fromkeys([*sources, *options.rows]) if name in self.names]
 
     def with_symbol(self, column: str) -> "FileLayout":
         """Return the layout with an unread column as the symbol's."""

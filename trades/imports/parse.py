@@ -54,7 +54,7 @@ class BlockParser:
 
     bad_limit: of a fault so many bad rows of a piece are told, and the others only left out; None: all.
     repeated_hours: finds the rows whose local times occurred twice; None reads these as `options` say, whatever the
-    order. translated: symbols by the vendor's spellings that were translated by its rule.
+    order. schema: of the rows of blocks. translated: symbols by the vendor's spellings that were translated by its rule.
     """
 
     def __init__(
@@ -80,17 +80,18 @@ class BlockParser:
         self._repeated_hours = repeated_hours
         self._limit = bad_limit if skip_bad else 1
         self._shift_ns = _shift_ns(options)
-        self._schema = options.dataset.schema.append(pa.field(SYMBOL, pa.string()))
-        self._schema = self._schema.append(pa.field(LINE, pa.int64()))
+        self.schema = options.dataset.schema.append(pa.field(SYMBOL, pa.string()))
+        self.schema = self.schema.append(pa.field(LINE, pa.int64()))
         self._spellings: dict[str, str | None] = {}
         self._columns = [c for c in options.dataset.columns if c.name in layout.sources]
 
     def blocks(self, file: SourceFile) -> Iterator[RowBlock]:
         """Yield the rows of a file, piece by piece. Raises the first `BadRow` unless bad rows are skipped."""
         for piece in file.pieces(self._layout.read_columns(self._options), self._options.nulls):
-            yield self._block(piece)
+            yield self.block(piece)
 
-    def _block(self, piece: FilePiece) -> RowBlock:
+    def block(self, piece: FilePiece) -> RowBlock:
+        """Return the rows of a piece. Raises the first `BadRow` unless bad rows are skipped."""
         cells = with_prepared(piece.cells, self._options.prepared, self._path)
         table, lines, bad = with_joined(cells, self._layout.joined), piece.lines, list(piece.bad)
         selected = self._selected(table)
@@ -105,7 +106,7 @@ class BlockParser:
             for each in bad:
                 each.symbol = symbols.get(each.line) or None
             rows = rows.filter(pa.array(is_valid))
-        rows = rows.cast(self._schema)
+        rows = rows.cast(self.schema)
         return RowBlock(rows, tuple(sorted(bad, key=lambda row: row.line)), piece.bytes_read)
 
     def _selected(self, table: pa.Table) -> Mask | None:

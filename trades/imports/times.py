@@ -178,6 +178,14 @@ def _iso_of(time_format: str) -> tuple[str, str] | None:
     return f"^{date}([T ;,]|$)", f"\\{places['Y']}-\\{places['m']}-\\{places['d']}\\4"
 
 
+def has_local_times(values: pa.Array) -> bool:
+    """Return whether some values of a column of times are local: they depend on a time zone."""
+    if not pa.types.is_string(values.type):
+        return not pa.types.is_integer(values.type) and getattr(values.type, "tz", None) is None
+    _, by_style = _styled(pc.ascii_upper(pc.utf8_trim_whitespace(values.drop_null())))
+    return bool(by_style[TimeStyle.LOCAL].any())
+
+
 def has_local_clock(texts: pa.Array) -> bool:
     """Return whether some texts are local times, other than midnight."""
     texts, by_style = _styled(pc.ascii_upper(pc.utf8_trim_whitespace(texts.drop_null())))

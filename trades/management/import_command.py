@@ -1,14 +1,16 @@
 """`manage.py import`, and what the page `/import` takes of it: `import` is no name of a module that can be imported."""
 
 import glob
+import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
@@ -21,18 +23,20 @@ from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
 from trades.exceptions import BadRow, ImportRefused, ImportsError
-from trades.imports.blocks import LINE, SYMBOL, SourceFile
+from trades.imports.blocks import SourceFile
 from trades.imports.csv_file import Dialect
 from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
-from trades.imports.guesses import NO_OFFSET
 from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
+from trades.imports.preview import ImportPreview, row_documents
 from trades.imports.progress import ImportProgress
+from trades.imports.reading import file_reading
 from trades.imports.run import StageStatus
-from trades.imports.services import ImportPreview, ImportResult, file_import, file_preview, has_storable_rows
+from trades.imports.services import ImportResult, file_import, file_preview, has_storable_rows, is_begun
 from trades.imports.symbols import file_symbol
 from trades.imports.vendors import SYMBOL_RULES
 
 NOTES = "imports"
+NOT_STORED = "nothing is stored yet: give --yes to store what is shown, or the options that make it certain"
 
 
 class ImportCommand(BaseCommand):
@@ -64,13 +68,12 @@ class ImportCommand(BaseCommand):
         parser.add_argument(
             "--yes",
             action="store_true",
-            help="import bars whose distances contradict --resolution, dates without their times of day, and times that"
-            " are yet to come",
+            help="store what is shown without asking",
         )
         parser.add_argument(
             "--preview",
             action="store_true",
-            help="show the first rows as they would be stored; store nothing",
+            help="show what would be stored, and store nothing",
         )
         _add_times(parser)
         _add_columns(parser)
@@ -79,17 +82,49 @@ class ImportCommand(BaseCommand):
         """Print a line per file. Raises CommandError for the first file that cannot be imported."""
         try:
             files = files_of(patterns, options["format"])
+            is_confirmed = self._confirmed(files, options)
+            if options["preview"]:
+                return
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
                     file, read = file_and_options(path, options)
-                    if options["preview"]:
-                        self._show(file, read, confirmed=options["yes"])
-                        continue
-                    self._import(file, read, options, task_for(f"{path.name} ({number} of {len(files)})"))
+                    task = task_for(f"{path.name} ({number} of {len(files)})")
+                    self._import(file, read, {**options, "yes": is_confirmed}, task)
         except (ImportsError, StorageError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
+
+    def _confirmed(self, files: Sequence[Path], options: dict[str, Any]) -> bool:
+        """Show what is not certain, and ask. Return whether somebody confirmed it. Raises CommandError for a no."""
+        kinds = self._shown(files, options)
+        if options["preview"] or options["yes"] or not kinds:
+            return bool(options["yes"])
+        if not sys.stdin.isatty():
+            raise CommandError(NOT_STORED)
+        for paths in kinds:
+            others = f" and {len(paths) - 1:,} more files of its kind" if paths[1:] else ""
+            if input(f"Store {paths[0]}{others} so? [y/N] ").strip().lower() not in ("y", "yes"):
+                raise CommandError("nothing was stored")
+        return True
+
+    def _shown(self, files: Sequence[Path], options: dict[str, Any]) -> Collection[Sequence[Path]]:
+        """Print a preview of each kind of file that is not certain; return the files of each kind.
+
+        A file of which an earlier run with the same options has stored a part is not shown again.
+        """
+        kinds: dict[Hashable, list[Path]] = {}
+        terms = {"notes": settings.DATA_DIR / NOTES, "skip_bad": options["skip_bad"]}
+        for path in files:
+            reading = file_reading(*file_and_options(path, options))
+            if not (options["preview"] or options["restart"]) and is_begun(reading=reading, **terms):
+                continue
+            preview = file_preview(file=reading.file, options=reading.options)
+            if options["preview"] or (not preview.is_certain and preview.kind not in kinds):
+                self.stdout.write("\n".join(preview_lines(preview)))
+            if not preview.is_certain:
+                kinds.setdefault(preview.kind, []).append(path)
+        return kinds.values()
 
     def _import(
         self,
@@ -125,24 +160,6 @@ class ImportCommand(BaseCommand):
         if 0 < imported.rows == imported.counts.bad:
             raise CommandError(f"{file.path}: no row can be stored")
 
-    def _show(self, file: SourceFile, options: ReadOptions, *, confirmed: bool) -> None:
-        """Print the first rows as they would be stored, and what was guessed."""
-        preview = file_preview(file=file, options=options, confirmed=confirmed)
-        self.stdout.write(f"{file.path}: {options.dataset.name}; the first rows as they would be stored:")
-        cells = preview_cells(preview)
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for row in cells:
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            self.stdout.write(f"  {line.rstrip()}")
-        if preview.unread_columns:
-            self.stdout.write(f"columns not read: {', '.join(preview.unread_columns)}")
-        for bad in preview.bad:
-            self.stderr.write(f"  {bad}")
-        if preview.guessed:
-            self.stdout.write("guessed; give these options to make it certain, or others:")
-        for guess in preview.guessed:
-            self.stdout.write(f"  {guess.option}    ({guess.reason})")
-
 
 @cache
 def import_parser() -> CommandParser:
@@ -171,28 +188,49 @@ def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
         parts.append(f"unknown conditions: {', '.join(words)}")
     if result.unread_columns:
         parts.append(f"columns not read: {', '.join(result.unread_columns)}")
+    if options.vendor:
+        parts.append(f"layout: {options.vendor}")
     if options.guessed:
         parts.append(f"guessed: {' '.join(guess.option for guess in options.guessed)}")
     yield f"{result.path}: {'; '.join(parts)}"
-    if any(guess.reason == NO_OFFSET for guess in options.guessed):
-        yield f"  The times have no offset and were read as {options.zone}. Times of an exchange need --timezone, such as America/New_York."
     for line in _symbol_lines(counts):
         yield f"  {line}"
 
 
-def preview_cells(preview: ImportPreview) -> list[list[str]]:
+def preview_lines(preview: ImportPreview) -> Iterator[str]:
+    """Yield what is said of a file before it is imported."""
+    shown = preview.document()
+    what = [f"{shown['dataset']}", *([f"layout {shown['format']}"] if shown["format"] else [])]
+    what += [f"symbol {shown['symbol']}"] if shown["symbol"] else []
+    what += [f"time zone {shown['timezone']}"]
+    what += [f"resolution {shown['resolution']}"] if shown["resolution"] else []
+    yield f"{preview.reading.file.path} would be stored as: {', '.join(what)}"
+    yield f"  columns: {', '.join(f'{name} is {source}' for name, source in shown['columns'].items())}"
+    for title, rows in (("first", preview.first_rows), ("last", preview.last_rows)):
+        if rows.num_rows:
+            yield f"  the {title} rows:"
+            yield from (f"    {line}" for line in _aligned(preview_cells(rows)))
+    for column in preview.unread:
+        note = f" ({column.note})" if column.note else ""
+        yield f"  not read: {column.name}{note}: {', '.join(column.samples)}"
+    yield from (f"  cannot be stored: {bad}" for bad in shown["bad"])
+    yield from (f"  doubt: {doubt}" for doubt in preview.doubts)
+    yield from (f"  guessed: {guess.option}    ({guess.reason})" for guess in preview.guessed)
+    if not preview.is_certain:
+        yield f"  certain with: {preview.command}"
+
+
+def preview_cells(rows: pa.Table) -> list[list[str]]:
     """Return the names and the rows of a preview as texts, but for columns without values."""
-    rows = preview.rows
-    others = [name for name in rows.column_names if name not in (SYMBOL, LINE)]
-    names = [SYMBOL, *(name for name in others if rows[name].null_count < len(rows))]
-    return [names, *([_cell_text(row, name) for name in names] for row in rows.to_pylist())]
+    documents = row_documents(rows)
+    texts = [["" if value is None else str(value) for value in row.values()] for row in documents]
+    return [[*documents[0]], *texts] if documents else []
 
 
-def _cell_text(row: dict[str, Any], name: str) -> str:
-    value = row[name]
-    if value is None:
-        return ""
-    return format_timestamp(value) if name in ("timestamp", "received_at") else str(value)
+def _aligned(cells: list[list[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _symbol_lines(counts: ImportProgress) -> Iterator[str]:

@@ -23,7 +23,7 @@ from trades.exceptions import ImportRefused, ImportsError
 from trades.imports.blocks import SourceFile, blocks_in_order
 from trades.imports.formats import FORMATS, opened_file, read_options
 from trades.imports.layout import ReadOptions, file_layout
-from trades.imports.services import file_parser
+from trades.imports.reading import file_reading
 from trades.services import conditions_of
 
 _SYMBOL, _DATE = "symbol", "date"
@@ -96,8 +96,7 @@ class Folder:
         """Yield the file's rows that are in the window, block by block. Raises `ImportsError`s."""
         file = opened_file(path)
         options = self._options(request, file)
-        layout = file_layout(file.names, options)
-        parser = file_parser(file, layout, options, symbol=request.symbol, skip_bad=False)
+        parser = file_reading(file, options).parser(skip_bad=False)
         conditions = conditions_of(dataset=request.dataset, symbol=request.symbol, given=options.conditions)
         whole = _window_of(day)
         for block in blocks_in_order(parser.blocks(file)):

@@ -32,7 +32,7 @@ def main(block_bytes: int, file: str, seconds: str = "", since: str = "ready") -
     print("ready", flush=True)  # noqa: T201
     if end_later is not None and since == "ready":
         end_later()
-    call_command("import", file, stdout=sys.stdout)
+    call_command("import", file, stdout=sys.stdout, yes=True)
 
 
 def when_more_is_stored(act: Callable[[], object]) -> None:

@@ -33,7 +33,13 @@ def data_folder(settings, store_path: Path, tmp_path: Path) -> None:
 
 def run(*patterns: object, **options: object) -> str:
     output, errors = StringIO(), StringIO()
-    call_command("import", *map(str, patterns), stdout=output, stderr=errors, **({"format": "csv"} | options))
+    call_command(
+        "import",
+        *map(str, patterns),
+        stdout=output,
+        stderr=errors,
+        **({"format": "csv", "yes": True} | options),
+    )
     return output.getvalue() + errors.getvalue()
 
 
@@ -201,7 +207,7 @@ def test_prices_in_parts_are_divided_not_multiplied(tmp_path: Path):
 def test_an_option_may_be_given_twice_and_nothing_of_it_is_forgotten(tmp_path: Path):
     path = written(tmp_path / "A.csv", ["2025-01-02T12:00:00Z,15,20"], header="timestamp,px,size")
     arguments = ["--columns", "price=px", "--columns", "volume=size", "--scale", "price=0.1"]
-    call_command("import", str(path), *arguments, "--scale", "volume=0.5", stdout=StringIO())
+    call_command("import", str(path), *arguments, "--scale", "volume=0.5", stdout=StringIO(), yes=True)
     assert stored_rows("A") == {(NOON, 1.5, 10.0): 1}
 
 

@@ -37,7 +37,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
 
 def imported(*arguments: object, **options: Any) -> str:
     said = StringIO()
-    call_command("import", *map(str, arguments), stdout=said, stderr=StringIO(), **options)
+    call_command("import", *map(str, arguments), stdout=said, stderr=StringIO(), **{"yes": True, **options})
     return said.getvalue()
 
 
