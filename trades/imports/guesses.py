@@ -24,6 +24,7 @@ from trades.imports.hints import ALIASES, WHICH_ZONE, bare, date_and_clock, opti
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.times import has_local_clock, local_time, parse_instants
+from trades.imports.zones import without_zone_names, zone_names
 
 _RESOLUTION, _TIMESTAMP = "resolution", "timestamp"
 _BARS, _QUOTES, _TRADES = ("open", "high", "low", "close"), ("bid", "ask"), ("price", "volume")
@@ -44,7 +45,7 @@ _MOST_MISSES = 20
 # Numbers that may be thousands, in files that by their dates or delimiter may be written with decimal commas.
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}[.][0-9]{3}")
 _POINTED_DATE = re.compile(r"\s*[0-9]{1,2}[.][0-9]{1,2}[.][0-9]{2}")
-_OFFSET = re.compile(r" ?(GMT)?([+-][0-9]{2}:?[0-9]{2}|Z)$")
+_OFFSET = re.compile(r" ?((GMT)?([+-][0-9]{2}:?[0-9]{2})|Z|UTC|GMT)$")
 # Numbers, without sign and currency, of which the decimal mark is certain, and those that need to be told it.
 _MARKS = {
     mark: re.compile(
@@ -118,8 +119,31 @@ def with_values(file: SourceFile, options: ReadOptions, *, zone: str | None) -> 
     times = one_array(rows[layout.sources[_TIMESTAMP]]).drop_null()
     if options.date is None and not options.time_format:
         options = _with_time_format(options, times, zone=zone)
+    if names := zone_names(times):
+        return _with_zone(options, times, names, zone=zone)
     if zone is None and has_local_clock(times):
         options = _guessed(options, "--timezone", options.zone, options.vendor or NO_OFFSET)
+    return options
+
+
+def _with_zone(
+    options: ReadOptions, times: pa.Array, names: Sequence[str], *, zone: str | None
+) -> ReadOptions:
+    """Return options with the time zone that all cells of times name. Of several, each row has its own.
+
+    Raises `ImportRefused` if `zone` contradicts them.
+    """
+    if zone is None:
+        return (
+            _guessed(options, "--timezone", names[0], "the times name it", zone=names[0])
+            if len(names) == 1
+            else options
+        )
+    own, _ = parse_instants(times, replace(options, ambiguous="earliest"), is_event=True, limit=1)
+    given = replace(options, ambiguous="earliest", zone=zone)
+    others, _ = parse_instants(without_zone_names(times), given, is_event=True, limit=1)
+    if not own.equals(others):
+        raise ImportRefused(f"the times name the zone {names[0]}, not {zone}; leave --timezone out")
     return options
 
 
@@ -166,11 +190,12 @@ def _may_have_decimal_commas(options: ReadOptions, layout: FileLayout, rows: pa.
 
 def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None) -> ReadOptions:
     texts = times.unique()
+    plain = without_zone_names(texts)
     _, unread = parse_instants(texts, replace(options, zone="UTC"), is_event=False, limit=None)
     formats: Sequence[str] = _FORMATS
     fitted, misses = "", 0
     for text in (
-        _OFFSET.sub("", each.strip()) for each in texts.take(pa.array(unread, pa.int64())).to_pylist()
+        _OFFSET.sub("", each.strip()) for each in plain.take(pa.array(unread, pa.int64())).to_pylist()
     ):
         if fitting := [each for each in formats if local_time(text, each)]:
             formats, fitted = fitting, text
@@ -185,7 +210,7 @@ def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None
         raise ImportRefused(f"times such as {fitted!r} can be read in several ways; give {choices}{zones}")
     guessed = _guessed(options, "--time-format", found, _BY_ROWS, time_format=found)
     _, unread = parse_instants(texts, replace(guessed, zone="UTC"), is_event=True, limit=_MOST_MISSES)
-    for text in texts.take(pa.array(unread, pa.int64())).to_pylist():
+    for text in plain.take(pa.array(unread, pa.int64())).to_pylist():
         if any(local_time(_OFFSET.sub("", text.strip()), each) for each in _FORMATS):
             raise ImportRefused(
                 f"times are written as {found}, but {text!r} is not; correct the times, or give --time-format of the rows to read"

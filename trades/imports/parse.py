@@ -43,6 +43,7 @@ from trades.imports.numbers import summed_columns
 from trades.imports.repeated_hours import EARLIEST, LATEST, UNORDERED, UNTOLD, RepeatedHours
 from trades.imports.symbols import file_symbol
 from trades.imports.times import is_plain_time, parse_instants, whole_instants
+from trades.imports.zones import abbreviated_zone, has_zone_names
 from trades.instruments.services import allows_nonpositive_price, log_name
 
 _NEGATIVE = (VOLUME.code, SIZE.code)
@@ -177,9 +178,15 @@ class BlockParser:
         allowed: Mask = np.array([symbol != "" and allows_nonpositive_price(symbol) for symbol in distinct])
         return np.asarray(allowed[symbols.indices.to_numpy()], dtype=bool)
 
-    def _no_time(self, column: Column) -> Fault:
+    def _no_time(self, column: Column, cell: object) -> Fault:
         """Return the fault of a cell that is not a time. Files may write times in more forms than request bodies."""
         options = self._options
+        if abbreviation := abbreviated_zone(str(cell)):
+            return Fault(
+                NO_TIME.code,
+                f"{abbreviation} may mean several time zones; write an offset such as -05:00, or a name such as"
+                " America/New_York",
+            )
         if options.date is not None and column is options.dataset.columns[0]:
             return Fault(NO_TIME.code, "not a count of milliseconds since midnight, which --date asks for")
         no_time = f"not a time as {options.time_format}" if options.time_format else _NO_TIME
@@ -188,7 +195,8 @@ class BlockParser:
         return Fault(NO_TIME.code, f"{no_time}; or a local time that never occurred in {options.zone}")
 
     def _occurred_twice(self, *, is_unordered: bool) -> Fault:
-        twice = f"this local time occurred twice in {self._options.zone}, and"
+        zone = "the zone that it names" if self._options.zone == "UTC" else self._options.zone
+        twice = f"this local time occurred twice in {zone}, and"
         if is_unordered:
             return Fault(
                 NO_TIME.code, f"{twice} the rows around it are not in order: sort them, or write offsets"
@@ -229,14 +237,15 @@ class BlockParser:
         is_event = column is options.dataset.columns[0]
         with suppress(pa.ArrowInvalid):
             return TypedColumn(whole_instants(values, replace(options, ambiguous="infer"), is_event=is_event))
+        has_summer = options.zone != "UTC" or has_zone_names(values)
         readings = [
             parse_instants(
                 values, replace(options, ambiguous=ambiguous), is_event=is_event, limit=self._limit
             )
-            for ambiguous in (("earliest",) if options.zone == "UTC" else ("earliest", "latest"))
+            for ambiguous in (("earliest", "latest") if has_summer else ("earliest",))
         ]
         (times, wrong), (latest, _) = readings[0], readings[-1]
-        faults = dict.fromkeys(wrong, self._no_time(column))
+        faults = {row: self._no_time(column, values[row].as_py()) for row in wrong}
         repeated = mask_of(pc.not_equal(times, latest))
         if repeated.any():
             told = UNTOLD if self._repeated_hours is None else self._repeated_hours().places_of(lines)

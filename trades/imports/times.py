@@ -1,7 +1,8 @@
 """Converts a file's times to nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 
@@ -13,6 +14,7 @@ from store.arrays import Mask
 from store.timestamps import SECOND_NS
 from trades.imports.columns import mask_of
 from trades.imports.layout import ReadOptions
+from trades.imports.zones import times_of_zones, without_zone_names
 
 Indexes = list[int]
 
@@ -24,16 +26,19 @@ _IS_EPOCH = r"^[0-9]{10}([.][0-9]{1,9})?$|^[0-9]{13}([.][0-9]{1,6})?$|^[0-9]{16}
 _EPOCH_DIGITS = 19
 _HAS_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Texts that mean one instant, and how ISO 8601 writes them: 2024.01.02 09:31, 20240102093100, 20240102-09:31:00,
-# 20240102;093100, 20240102 0931, 20240102 093100123.
+# 20240102;093100, 20240102 0931, 20240102 093100123, 2024-01-02 09:31:00 UTC, 2024-01-02 09:31:00 +0000 UTC.
 _DIGITS = "[0-9]{2}"
 _REWRITTEN = (
     (r" ?GMT([+-][0-9]{4})$", r"\1"),
+    (r"^(.*?[0-9]) *([+-]00:?00)? *(UTC|GMT|Z)$", r"\1Z"),
+    (r"(:[0-9.]+) +([+-][0-9]{2}:?[0-9]{2})$", r"\1\2"),
     (rf"^([0-9]{{8}})({_DIGITS}{_DIGITS}{_DIGITS})$", r"\1 \2"),
     (rf"^([0-9]{{4}})[./]?({_DIGITS})[./]?({_DIGITS})([T ;-]|$)", r"\1-\2-\3\4"),
     (rf"^([0-9]{{4}}-{_DIGITS}-{_DIGITS})[T ;-]+", r"\1 "),
     (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})(Z|[+-].*)?$", r"\1:\2\3"),
     (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS})([.].*|Z|[+-].*)?$", r"\1:\2:\3\4"),
     (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS}) ?([0-9]{{3,9}})$", r"\1:\2:\3.\4"),
+    (r"^([0-9-]{10})Z$", r"\1 00:00Z"),
 )
 # A date of numbers, and what may follow it; of what a code stands for, digits that ISO 8601 pads by zeros.
 _FORMAT = re.compile(r"(%[Ymd][-./ ]?%[Ymd][-./ ]?%[Ymd])([T ;,]+%H:%M(:%S([.]%f)?)?)?")
@@ -73,8 +78,11 @@ def parse_instants(
     """Convert values of mixed styles, wrong ones to null; return also the indexes of the first `limit` wrong ones.
 
     values: texts, timestamps, or integers. is_event: this is the event time; it counts milliseconds since midnight if
-    `options` has a date.
+    `options` has a date. A time that ends with the name of a time zone is read in that zone.
     """
+    zones = times_of_zones(values)
+    if zones:
+        return _parse_zones(values, zones, options, is_event=is_event, limit=limit)
     if is_event and options.time_format:
         iso = _iso_of(options.time_format)
         if iso is None:
@@ -96,6 +104,31 @@ def parse_instants(
             return _cast_instants(some.cast(style.value), style, options, is_event=is_event)
 
         converted, refused = convert_by_bisection(values.take(pa.array(indexes)), convert, limit=limit)
+        times[indexes] = converted.fill_null(0).to_numpy()
+        valid[indexes] = mask_of(converted.is_valid())
+        wrong += indexes[refused].tolist()
+    return pa.array(times, mask=~valid), sorted(wrong)[:limit]
+
+
+def _parse_zones(
+    values: pa.Array,
+    zones: Sequence[tuple[str, pa.Array, Mask]],
+    options: ReadOptions,
+    *,
+    is_event: bool,
+    limit: int | None,
+) -> tuple[pa.Array, Indexes]:
+    """Convert times of several zones, and times without one in the options' zone."""
+    unnamed = ~np.logical_or.reduce([mask for _, _, mask in zones])
+    times = np.zeros(len(values), dtype=np.int64)
+    valid = np.zeros(len(values), dtype=bool)
+    wrong: Indexes = []
+    for zone, texts, mask in (*zones, (options.zone, values, unnamed)):
+        indexes = np.flatnonzero(mask)
+        own = replace(options, zone=zone)
+        converted, refused = parse_instants(
+            texts.take(pa.array(indexes)), own, is_event=is_event, limit=limit
+        )
         times[indexes] = converted.fill_null(0).to_numpy()
         valid[indexes] = mask_of(converted.is_valid())
         wrong += indexes[refused].tolist()
@@ -188,7 +221,8 @@ def has_local_times(values: pa.Array) -> bool:
 
 def has_local_clock(texts: pa.Array) -> bool:
     """Return whether some texts are local times, other than midnight."""
-    texts, by_style = _styled(pc.ascii_upper(pc.utf8_trim_whitespace(texts.drop_null())))
+    texts = pc.utf8_trim_whitespace(without_zone_names(texts.drop_null()))
+    texts, by_style = _styled(pc.ascii_upper(texts))
     local = texts.filter(pa.array(by_style[TimeStyle.LOCAL]))
     has_clock = pc.match_substring_regex(local, "[0-9]:[0-9]")
     midnight = pc.match_substring_regex(local, r"[T ;,]0?0:00(:00([.]0*)?)?$")
