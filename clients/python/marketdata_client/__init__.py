@@ -7,6 +7,7 @@ from marketdata_client.credentials import ApiKey, BearerToken, Credential, Signe
 from marketdata_client.errors import (
     BadAnswer,
     BadSignature,
+    ConfirmationNeeded,
     Conflict,
     FieldError,
     Forbidden,
@@ -35,6 +36,7 @@ __all__ = [
     "BadSignature",
     "BearerToken",
     "Client",
+    "ConfirmationNeeded",
     "Conflict",
     "Credential",
     "FieldError",

@@ -13,6 +13,7 @@ MarketDataError
     RateLimited          429: retry after `retry_after` seconds
     ServerFailed         5xx: retry, or tell the operator
   JobFailed              a job ended as failed or cancelled
+  ConfirmationNeeded     a job asks before it goes on: look at `preview`, then `confirm` it
   JournalConflict        the journal is of other rows, or in use
   BadSignature           a call to your webhook is not the server's: answer 400
 """
@@ -132,6 +133,20 @@ class JobFailed(MarketDataError):
         self.code = _text(problem.get("code")) or _text(job.get("state"))
         self.message = _text(problem.get("message"))
         super().__init__(f"the job {_text(job.get('id'))} ended: {self.code} {self.message}".rstrip())
+
+
+class ConfirmationNeeded(MarketDataError):
+    """A job asks before it goes on, and has stored nothing. job: its document.
+
+    preview: what it would do (docs/uploads.md). `client.confirm(job_id)` lets it do this.
+    """
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        preview = job.get("preview")
+        self.job = job
+        self.job_id = _text(job.get("id"))
+        self.preview: Mapping[str, Any] = preview if isinstance(preview, dict) else {}
+        super().__init__(f"the job {self.job_id} needs confirmation: look at preview, then call confirm")
 
 
 _BY_STATUS = {

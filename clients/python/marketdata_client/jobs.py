@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
-from marketdata_client.errors import BadAnswer, JobFailed
-from marketdata_client.requests import Request, segment
+from marketdata_client.errors import BadAnswer, ConfirmationNeeded, JobFailed
+from marketdata_client.requests import Request, post_request, segment
 
 _JOBS = "/api/v1/jobs"
 _WAIT_SECONDS = 20
@@ -18,13 +19,20 @@ def job_request(job_id: str, *, wait: bool = False) -> Request:
     return Request("GET", f"{_JOBS}/{segment(job_id)}", headers=headers)
 
 
+def confirm_request(job_id: str) -> Request:
+    """Return the request that confirms a job. It is sent again without harm."""
+    return post_request(f"{_JOBS}/{segment(job_id)}/confirm", None, idempotency_key=uuid4().hex)
+
+
 def has_succeeded(job: Job) -> bool:
-    """Whether a job has ended. Raises `JobFailed` if it ended, but not well."""
+    """Whether a job has ended. Raises `JobFailed` if it ended, but not well, and `ConfirmationNeeded` if it asks."""
     state = job.get("state")
     if not isinstance(state, str):
         raise BadAnswer("the job has no state")
     if state in _ENDED and state != "succeeded":
         raise JobFailed(job)
+    if state == "needs_confirmation":
+        raise ConfirmationNeeded(job)
     return state == "succeeded"
 
 

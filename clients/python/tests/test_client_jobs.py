@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from client_server import document
 
-from marketdata_client import AsyncClient, Client, JobFailed, NotFound
+from marketdata_client import AsyncClient, Client, ConfirmationNeeded, JobFailed, NotFound
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("client")]
 
@@ -44,6 +44,22 @@ def test_a_job_that_failed_is_raised_with_its_problem(scripted):
     with Client(server.url, "md_x") as client, pytest.raises(JobFailed, match="worker_lost") as caught:
         client.wait("a-1", on_progress=lambda _: None)
     assert caught.value.message == "the worker died"
+
+
+def test_a_job_that_asks_is_raised_with_its_preview_and_confirmed(scripted):
+    preview = {"datasets": [{"dataset": "trades"}]}
+    server = scripted(
+        job("running"),
+        job("needs_confirmation", preview=preview),
+        job("queued"),
+        job("succeeded", result={"stored": 1}),
+    )
+    with Client(server.url, "md_x") as client:
+        with pytest.raises(ConfirmationNeeded, match="a-1 needs confirmation") as asked:
+            client.wait("a-1", on_progress=lambda _: None)
+        assert (asked.value.job_id, asked.value.preview) == ("a-1", preview)
+        assert client.confirm(asked.value.job_id, on_progress=lambda _: None) == {"stored": 1}
+    assert server.received[2].startswith(b"POST /api/v1/jobs/a-1/confirm ")
 
 
 def test_an_unknown_job_of_a_real_server_is_not_found(client: Client):

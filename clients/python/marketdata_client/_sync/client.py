@@ -19,7 +19,7 @@ from marketdata_client.errors import BadAnswer
 from marketdata_client.exports import account_export_request, export_request
 from marketdata_client.history import EQUITIES, Query, Symbols, cross_section, page_rows, page_table
 from marketdata_client.ingesting import Ingest, Ingested, Row, batches
-from marketdata_client.jobs import Job, has_succeeded, job_request, shown_progress
+from marketdata_client.jobs import Job, confirm_request, has_succeeded, job_request, shown_progress
 from marketdata_client.journal import Journal
 from marketdata_client.live import Frame, Subscription
 from marketdata_client.requests import Parameter, Request, get_request, post_once, post_request, segment
@@ -168,7 +168,8 @@ class SyncClient:
 
         params: `format`, if the name does not tell it, `dataset`, `symbol`, `options` and others. Shows a bar. With
         `on_progress` it shows none, and calls this with documents: `id` and the state `uploading`, later the job's states. If the
-        program is killed, a call with this id as `upload_id` goes on. Raises `JobFailed` if the file cannot be read.
+        program is killed, a call with this id as `upload_id` goes on. Raises `JobFailed` if the file cannot be read, and
+        `ConfirmationNeeded` if the server asks whether it reads the file rightly.
         """
         file = Path(path)
         if upload_id is None:
@@ -200,7 +201,7 @@ class SyncClient:
     def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
         """Return a job's result when it has ended. Shows a bar, unless `on_progress` takes the job's states.
 
-        Raises `JobFailed`.
+        Raises `JobFailed`, `ConfirmationNeeded`.
         """
         with shown_progress(on_progress) as tell:
             while True:
@@ -212,6 +213,11 @@ class SyncClient:
                 # A server that does not hold the answer must not be asked without a pause.
                 if "preference-applied" not in answer.headers:
                     self._session.sleep(1.0)
+
+    def confirm(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
+        """Confirm a job that asked (`ConfirmationNeeded`), and return its result, as `wait` does."""
+        self._session.answer(confirm_request(job_id))
+        return self.wait(job_id, on_progress=on_progress)
 
     def export(
         self,
