@@ -370,7 +370,7 @@ documentation_of_v2 = [
 ]
 
 below_api_v1: list[URLPattern | URLResolver] = [
-    re_path(r"^import/?\Z", ImportPageViewSet.as_view({"get": "show", "post": "send"}), name="import"),
+    re_path(r"^import/?\Z", ImportPageViewSet.as_view({"get": "show"}), name="import"),
     re_path(r"^market-data/universes/?\Z", _report_of_any("universes", several=False), name="universes"),
     re_path(r"^market-data/logs/?\Z", LogsViewSet.as_view({"get": "list"}), name="logs"),
     re_path(

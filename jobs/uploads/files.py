@@ -17,8 +17,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def upload_path(job: Job | Run) -> Path:
-    """Return the path of an upload's file. Its name is no symbol, so that rows without a symbol are refused."""
-    return Path(settings.UPLOADS_DIR) / str(job.uuid) / f"(upload).{job.parameters['format']}"
+    """Return the path of an upload's file. Without a given name it is no symbol, so that rows without one are refused."""
+    name = job.parameters.get("name") or f"(upload).{job.parameters['format']}"
+    return Path(settings.UPLOADS_DIR) / str(job.uuid) / name
 
 
 def upload_offset(job: Job | Run) -> int:

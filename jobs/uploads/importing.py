@@ -8,28 +8,31 @@ from typing import Any
 
 from django.core.management import CommandError
 
+from jobs.exceptions import ConfirmationNeeded
 from jobs.kinds import Run
 from jobs.uploads.exceptions import UploadRefused
 from jobs.uploads.files import unavailable, upload_path
 from trades.exceptions import ImportRefused, ImportsError, without_path
 from trades.imports.blocks import SourceFile
 from trades.imports.dataset_rows import RowsOfDataset, datasets_in
-from trades.imports.formats import opened_file
+from trades.imports.formats import FORMATS, TEXTS, opened_file
 from trades.imports.layout import ReadOptions
-from trades.imports.services import symbols_import
+from trades.imports.services import file_preview, symbols_import
 from trades.management.import_command import dialect_of, file_and_options, import_parser, options_check
 from web.requests.json_fields import JsonObject
 
 # What is shown of a result. An error may contain a file's cells, or all its columns.
 _SYMBOLS_SHOWN, _COLUMNS_SHOWN, _ERROR_LENGTH = 10_000, 100, 500
-# Options of the command that an upload has no need of: it shows nothing, and a symbol's rows are stored or none.
-_NOT_HERE = {"preview", "restart", "skip_bad", "dataset", "symbol"}
+# Options of the command that an upload has no need of: it begins anew, and a symbol's rows are stored or none.
+_NOT_HERE = {"restart", "skip_bad", "dataset", "symbol"}
+# The ends of names of files.
+_SUFFIXES = tuple(sorted({*TEXTS, *(suffix for suffixes in FORMATS.values() for suffix in suffixes)}))
 
 
 def imported(run: Run) -> JsonObject:
     """Import an upload's file, and return the job's result. The whole file is read before its first row is stored.
 
-    Raises UploadRefused, the store's `StorageError`s.
+    Raises ConfirmationNeeded for a file that is not certain, UploadRefused, the store's `StorageError`s.
     """
     path, size = upload_path(run), run.parameters["size"]
     items: list[JsonObject] = []
@@ -38,7 +41,10 @@ def imported(run: Run) -> JsonObject:
     def report(step: int, done: int) -> None:
         run.progress((step * size + done) // (2 * len(imports)), size)
 
+    is_confirmed = run.is_confirmed or bool(run.parameters["options"].get("yes"))
     try:
+        opened = opened_upload(path, run.parameters)
+        _ask_unless_certain(run, opened)
         imports = [
             symbols_import(
                 file=file,
@@ -46,9 +52,9 @@ def imported(run: Run) -> JsonObject:
                 spool=path.parent / f"sorted-{options.dataset.name}",
                 caller=run.created_by,
                 request_key=run.request_key,
-                confirmed=bool(run.parameters["options"].get("yes")),
+                confirmed=is_confirmed,
             )
-            for file, options in opened_upload(path, run.parameters)
+            for file, options in opened
         ]
         for step, each in enumerate(imports):
             each.read(partial(report, step))
@@ -75,6 +81,27 @@ def imported(run: Run) -> JsonObject:
     }
 
 
+def _ask_unless_certain(run: Run, opened: list[tuple[SourceFile, ReadOptions]]) -> None:
+    """Raise ConfirmationNeeded unless the preview was confirmed, or none is needed. Raises `ImportRefused`, `OSError`."""
+    options = run.parameters["options"]
+    always = bool(options.get("preview"))
+    if run.is_confirmed or (options.get("yes") and not always):
+        return
+    previews = [file_preview(file=file, options=read) for file, read in opened]
+    if always or not all(each.is_certain for each in previews):
+        path = upload_path(run)
+        raise ConfirmationNeeded({"datasets": [_shown(each.document(), path) for each in previews]})
+
+
+def _shown(value: Any, path: Path) -> Any:
+    """Return a preview's document without the upload's path, and with shortened texts."""
+    if isinstance(value, str):
+        return shorten(without_path(value, path))
+    if isinstance(value, dict):
+        return {shorten(name): _shown(each, path) for name, each in value.items()}
+    return [_shown(each, path) for each in value] if isinstance(value, list) else value
+
+
 def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, ReadOptions]]:
     """Return for each dataset the reader of its rows in an upload's file, and how they are read.
 
@@ -96,6 +123,12 @@ def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, 
 def shorten(text: str) -> str:
     """Return a text of at most _ERROR_LENGTH characters."""
     return text if len(text) <= _ERROR_LENGTH else f"{text[: _ERROR_LENGTH - 1]}…"
+
+
+def check_name(name: str) -> None:
+    """Raise `ImportRefused` if a file of this name cannot be imported."""
+    if not name.endswith(_SUFFIXES) or name in _SUFFIXES:
+        raise ImportRefused(f"the name of a file ends with one of {', '.join(_SUFFIXES)}")
 
 
 def command_options(parameters: JsonObject) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The body of the endpoint that begins uploads, and the documents of its answers."""
 
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from web.requests.json_fields import Integer, JsonObject, Object, Pattern, Text,
 FILE_FORMATS = ("csv", "ndjson", "arrow", "parquet")
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _LARGEST = 2**50
+_NAME_BYTES = 200
 _BEGIN: JsonObject = {"format": "csv", "size": 734_003_200, "sha256": _SHA256, "dataset": "trades"}
 UPLOAD: JsonObject = {
     "id": JOB["id"],
@@ -35,7 +37,12 @@ class UploadRequestSerializer(SubmissionSerializer):
 
     examples: ClassVar = {"A file of trades": _BEGIN}
 
-    format = Word(FILE_FORMATS)
+    format = Word(FILE_FORMATS, required=False)
+    name = Text(
+        max_length=_NAME_BYTES,
+        required=False,
+        help_text="The file's name, instead of `format`. Its end tells the format; without a column of symbols the rest is the symbol.",
+    )
     size = Integer(
         min_value=1, max_value=_LARGEST, help_text="Bytes of the whole file; at most `MAX_UPLOAD_BYTES`."
     )
@@ -55,13 +62,27 @@ class UploadRequestSerializer(SubmissionSerializer):
             raise serializers.ValidationError(message, code="max_value")
         return size
 
+    def validate_name(self, name: str) -> str:
+        is_name = PurePath(name).name == name and name.isprintable() and len(name.encode()) <= _NAME_BYTES
+        if not is_name:
+            message = f"must be a name without folders, of at most {_NAME_BYTES} bytes in UTF-8"
+            raise serializers.ValidationError(message, code="invalid")
+        return name
+
     def validate(self, attrs: Any) -> Any:
-        """Refuse options that the command refuses, and two ways to tell the dataset."""
+        """Refuse names and options that the command refuses, and two ways to tell the dataset or the format."""
+        if ("format" in attrs) == ("name" in attrs):
+            message = "is told by the file's name or without it: give one of format and name"
+            raise serializers.ValidationError({"format": [message]}, code="invalid")
         if "dataset" in attrs and "dataset_column" in attrs:
             message = "is told by each row or of all rows: leave out one of dataset and dataset_column"
             raise serializers.ValidationError({"dataset_column": [message]}, code="invalid")
-        from jobs.uploads.importing import command_options  # noqa: PLC0415 (imports pyarrow)
+        from jobs.uploads.importing import check_name, command_options  # noqa: PLC0415 (imports pyarrow)
 
+        try:
+            check_name(attrs.get("name", "(upload).csv"))
+        except ImportRefused as error:
+            raise serializers.ValidationError({"name": [str(error)]}, code="invalid") from error
         try:
             command_options(attrs)
         except ImportRefused as error:

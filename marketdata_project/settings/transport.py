@@ -58,8 +58,6 @@ MAX_CONNECTIONS_PER_ADDRESS = integer("MAX_CONNECTIONS_PER_ADDRESS", 1000)
 MAX_LIVE_CONNECTIONS_PER_CALLER = integer("MAX_LIVE_CONNECTIONS_PER_CALLER", 20)
 
 MAX_BODY_BYTES = 32 * 2**20
-# The most bytes of a file on the page /import, and of what it has compressed.
-MAX_IMPORT_BYTES = integer("MAX_IMPORT_BYTES", MAX_BODY_BYTES)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # The most fields in a query or a form. No form accepts a file.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

@@ -57,20 +57,30 @@ def test_a_file_is_shown_and_imported(opened: Opened, name: str, options: dict[s
     with opened(login=True, **options) as watched:
         page = watched.page
         watched.goto("/import")
-        rows = b"Datum;Kurs;Menge\n02.01.2024 09:31:00;10,5;100\n" + 700 * b"15.01.2024 09:31:00;9,25;7\n"
+        lines = 700 * b"15.01.2024 09:31:00;9,25;7;b\n"
+        rows = b"Datum;Kurs;Menge;Note\n02.01.2024 09:31:00;10,5;100;a\n" + lines
         page.locator("#file").set_input_files({"name": "OWN.csv", "mimeType": "text/csv", "buffer": rows})
-        page.get_by_role("button", name="Preview").click()
-        expect(page.get_by_role("status")).to_contain_text("as they would be stored: trades")
-        expect(page.get_by_role("status")).to_contain_text("--time-format '%d.%m.%Y %H:%M:%S'")
+        answer = page.locator("#answer")
+        page.get_by_label("Time format").fill("%m/%d/%Y")
+        page.get_by_role("button", name="Preview").press("Enter")
+        expect(answer).to_contain_text("line 2, Datum: ")
+        page.get_by_label("Time format").fill("")
+        page.get_by_role("button", name="Preview").press("Enter")
+        expect(page.get_by_role("heading", name="What would be stored")).to_be_focused()
+        expect(answer).to_contain_text("--time-format '%d.%m.%Y %H:%M:%S'")
+        expect(page.get_by_role("region", name="column, its cells, note")).to_contain_text("Note")
         watched.shoot(f"import_{name}")
         assert_sound(watched)
-        page.get_by_label("Time format").fill("%m/%d/%Y")
-        page.get_by_role("button", name="Import").click()
-        expect(page.get_by_role("status")).to_contain_text("line 2, Datum: ")
-        page.get_by_label("Time format").fill("")
-        page.get_by_role("button", name="Import").click()
-        expect(page.get_by_role("status")).to_contain_text("701 rows")
-        assert_sound(watched, statuses=(422,))
+        page.get_by_role("button", name="Change options").press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Nothing was stored")
+        page.get_by_label("Symbol", exact=True).fill(f"OWN{name.upper()}")
+        page.get_by_role("button", name="Preview").press("Enter")
+        expect(answer).to_contain_text(f"OWN{name.upper()}")
+        page.get_by_role("button", name="Store these rows").press("Enter")
+        expect(page.get_by_role("heading", name="Stored")).to_be_focused()
+        expect(answer).to_contain_text("701 rows: 701 stored")
+        watched.shoot(f"imported_{name}")
+        assert_sound(watched)
 
 
 @WINDOWS

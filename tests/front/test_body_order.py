@@ -175,6 +175,5 @@ def test_a_browser_sends_a_large_file_by_its_session(api, settings, tmp_path, *,
     headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
     headers |= {"X-CSRFToken": secret} if token else {}
     rows = b"timestamp,symbol,price,volume\n" + b"2025-01-02T14:30:00Z,X,1,1\n" * 1000
-    file = headers | {"Content-Type": "application/octet-stream"}
-    environ = environ_of(file, body=rows, path="/api/v1/import") | {"QUERY_STRING": "name=X.csv"}
+    environ = environ_of(headers | {"Content-Type": "text/csv"}, body=rows, path="/api/v1/trades/ingest")
     assert answered(environ, rows, reads=token).status_code == status

@@ -64,7 +64,8 @@ class Sender:
         with file.open("rb") as content:
             while data := content.read(2**20):
                 digest.update(data)
-        terms = {"format": "csv", "size": self.size, "sha256": digest.hexdigest(), "symbol": "BENCH"}
+        file_terms = {"format": "csv", "size": self.size, "sha256": digest.hexdigest()}
+        terms = {**file_terms, "symbol": "BENCH", "options": {"yes": True}}
         self.path = "/api/v1/ingest/batch"
         status, begun = self.call("POST", self.path, orjson.dumps(terms))
         assert status == 202, begun

@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 from cutting_proxy import CuttingProxy
 
-from marketdata_client import AsyncClient, Client, InvalidRequest, JobFailed, Retries, uploads
+from marketdata_client import (
+    AsyncClient,
+    Client,
+    ConfirmationNeeded,
+    InvalidRequest,
+    JobFailed,
+    Retries,
+    uploads,
+)
 from tests.system.installation import Installation
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("client")]
 ROWS = 200
+YES = {"yes": True}
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +59,7 @@ def test_an_upload_goes_on_over_cuts(proxy: CuttingProxy, key: str, tmp_path: Pa
 
     async def run() -> Any:
         async with AsyncClient(proxy.url, key, retries=Retries(first_pause=0.05)) as client:
-            return await client.upload(path, dataset="trades", on_progress=cut)
+            return await client.upload(path, dataset="trades", options=YES, on_progress=cut)
 
     assert counts(asyncio.run(run())) == [("UPCUT", ROWS, ROWS, 0)]
     sent = [each["progress"]["done"] for each in done if each["state"] == "uploading"]
@@ -67,13 +76,23 @@ def test_a_program_that_was_killed_goes_on_with_the_id(client: Client, tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        client.upload(path, on_progress=kill)
+        client.upload(path, options=YES, on_progress=kill)
     upload_id = told[0]["id"]
     resumed: list[dict[str, Any]] = []
     result = client.upload(path, upload_id=upload_id, on_progress=resumed.append)
     assert counts(result) == [("UPKILL", ROWS, ROWS, 0)]
     assert resumed[0]["progress"]["done"] == told[-1]["progress"]["done"] > 0
     assert client.upload(path, upload_id=upload_id) == result
+
+
+def test_what_is_not_certain_is_asked_and_stored_when_it_is_confirmed(client: Client, tmp_path: Path):
+    path = file_of(tmp_path, "UPASK")
+    with pytest.raises(ConfirmationNeeded) as asked:
+        client.upload(path, options={"preview": True}, on_progress=lambda _: None)
+    [shown] = asked.value.preview["datasets"]
+    assert (shown["dataset"], shown["first_rows"][0]["symbol"]) == ("trades", "UPASK")
+    result = client.confirm(asked.value.job_id, on_progress=lambda _: None)
+    assert counts(result) == [("UPASK", ROWS, ROWS, 0)]
 
 
 def test_what_cannot_be_read_is_said(client: Client, tmp_path: Path):
