@@ -25,12 +25,14 @@ class FilePiece:
     """Columns of some of a file's rows, under the file's names: of a text file as texts, of others typed.
 
     lines: the rows' numbers in the file. bad: lines that are no rows. bytes_read: of the (compressed) file so far.
+    is_escaped: whether an apostrophe may protect a text that a spreadsheet would run as a formula.
     """
 
     cells: pa.Table
     lines: Integers
     bad: tuple[BadRow, ...]
     bytes_read: int
+    is_escaped: bool = False
 
 
 class SourceFile(Protocol):

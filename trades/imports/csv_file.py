@@ -228,7 +228,7 @@ class CsvFile:
             if row.text.strip():
                 wrong[number] = f"has {row.actual_columns} cells instead of {len(self.names)}"
         bad = [BadRow(self.path, lines.start + number, None, message) for number, message in wrong.items()]
-        return FilePiece(table, lines.start + numbers[0], tuple(bad), bytes_read)
+        return FilePiece(table, lines.start + numbers[0], tuple(bad), bytes_read, is_escaped=True)
 
     def _cells(
         self, text: bytes, names: Sequence[str], nulls: Sequence[str]

@@ -9,6 +9,7 @@ from trades.imports.blocks import RowBlock
 from trades.imports.distances import distance_doubt
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
+from trades.imports.vendors.marketdata import MARKETDATA
 
 _SAMPLES = 3
 
@@ -38,7 +39,8 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
     latest = sample.rows[0].to_numpy().max()
     if latest > now_ns + DAY_NS:
         yield f"a time is yet to come: {format_timestamp(int(latest))}"
-    if reading.options.dataset is BARS:
+    # The manifest of our own export has the resolution, however few bars a file has.
+    if reading.options.dataset is BARS and not reading.options.vendor.startswith(MARKETDATA):
         doubt = distance_doubt(RowBlock(sample.rows, (), 0))
         if doubt:
             yield doubt

@@ -15,10 +15,12 @@ from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
 from trades.imports.guesses import BY_NAMES, guessed_dataset, with_columns, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
+from trades.imports.own_exports import export_dataset, export_given, export_symbol
 from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, ParquetFile
 from trades.imports.times import has_local_clock
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
+from trades.imports.vendors.marketdata import MARKETDATA
 
 _CSV = (".csv", ".csv.gz")
 # Read if they are named, not if they are in a folder, where such files often are notes.
@@ -32,6 +34,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "ndjson": (".ndjson",),
     "arrow": (".arrow",),
     **dict.fromkeys(VENDOR_LAYOUTS, _CSV),
+    MARKETDATA: (*_CSV, ".parquet", ".ndjson", ".arrow"),
     "databento": (*_DBN, *_CSV, ".csv.zst"),
     "alpaca": (*_CSV, ".json", ".json.gz"),
 }
@@ -146,6 +149,8 @@ def _vendor(file: SourceFile, dataset: Dataset | None) -> str | None:
 
     Without names, the vendors whose rows look so are named in the refusal.
     """
+    if any(each.fits(file.names, _row(file)) for each in VENDOR_LAYOUTS[MARKETDATA]):
+        return MARKETDATA
     of_dataset = dataset or guessed_dataset(file.names)
     if {c.name for c in of_dataset.columns if c.required and c.name != "resolution"} <= {*file.names}:
         return None
@@ -179,6 +184,8 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
     if terms.get("columns") or terms.get("scale"):
         raise ImportRefused(f"the layout of {vendor} is fixed; give --format csv with --columns and --scale")
     layout = _layout_of(file, vendor, VENDOR_LAYOUTS[vendor], dataset)
+    if vendor == MARKETDATA:
+        layout, terms = _of_export(file, layout, terms)
     _check_refused(file, layout)
     columns = {name: source for name, source in layout.optional.items() if source in file.names}
     # A column of ours that the layout does not name is not taken by its name.
@@ -206,6 +213,16 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
         "times_end": terms.get("times_end", layout.times_end),
     }
     return ReadOptions(layout.dataset, **{**terms, **of_layout})
+
+
+def _of_export(
+    file: SourceFile, layout: VendorLayout, terms: dict[str, Any]
+) -> tuple[VendorLayout, dict[str, Any]]:
+    """Return the layout and the options of a file of our own exports, with what its path and manifest tell."""
+    symbol = terms.get("symbol") or export_symbol(file.path, bare_name(file.path))
+    given = export_given(file.path, layout) | terms.get("given", {})
+    layout = replace(layout, dataset=export_dataset(layout, symbol))
+    return layout, {**terms, "given": given, **({"symbol": symbol} if symbol else {})}
 
 
 def _check_refused(file: SourceFile, layout: VendorLayout) -> None:

@@ -84,6 +84,7 @@ class BlockParser:
         self.schema = options.dataset.schema.append(pa.field(SYMBOL, pa.string()))
         self.schema = self.schema.append(pa.field(LINE, pa.int64()))
         self._spellings: dict[str, str | None] = {}
+        self._is_escaped = False
         self._columns = [c for c in options.dataset.columns if c.name in layout.sources]
 
     def blocks(self, file: SourceFile) -> Iterator[RowBlock]:
@@ -93,6 +94,7 @@ class BlockParser:
 
     def block(self, piece: FilePiece) -> RowBlock:
         """Return the rows of a piece. Raises the first `BadRow` unless bad rows are skipped."""
+        self._is_escaped = piece.is_escaped
         cells = with_prepared(piece.cells, self._options.prepared, self._path)
         table, lines, bad = with_joined(cells, self._layout.joined), piece.lines, list(piece.bad)
         selected = self._selected(table)
@@ -217,7 +219,7 @@ class BlockParser:
         if is_text and column.kind is not ColumnKind.TEXT:
             return self._numbers(column, values)
         try:
-            return typed_values(column, unescaped(values) if is_text else values)
+            return typed_values(column, unescaped(values) if is_text and self._is_escaped else values)
         except (pa.ArrowInvalid, BatchRefused) as error:
             raise ImportRefused(f"{self._path}, {column.name}: {error}") from error
 

@@ -27,6 +27,7 @@ from trades.imports.blocks import SourceFile
 from trades.imports.csv_file import Dialect
 from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
 from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
+from trades.imports.own_exports import MANIFEST
 from trades.imports.preview import ImportPreview, row_documents
 from trades.imports.progress import ImportProgress
 from trades.imports.reading import file_reading
@@ -312,12 +313,15 @@ def files_of(patterns: Sequence[str], file_format: str) -> list[Path]:
 
 
 def _files(path: Path, suffixes: tuple[str, ...], named: tuple[str, ...]) -> list[Path]:
-    """Return the file, if it has one of the suffixes in `named`, or the files in a folder."""
+    """Return the file, if it has one of the suffixes in `named`, or the files in a folder and its folders."""
     if path.is_dir():
         return sorted(
             each
-            for each in path.iterdir()
-            if each.name.endswith(suffixes) and not each.name.startswith(".") and each.is_file()
+            for each in path.rglob("*")
+            if each.name.endswith(suffixes)
+            and each.name != MANIFEST
+            and not any(part.startswith(".") for part in each.relative_to(path).parts)
+            and each.is_file()
         )
     return [path] if path.name.endswith(named) else []
 

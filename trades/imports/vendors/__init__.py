@@ -6,10 +6,12 @@ from trades.imports.vendors.alpaca import ALPACA_LAYOUTS
 from trades.imports.vendors.databento import DATABENTO_LAYOUTS
 from trades.imports.vendors.exports import EXPORTS, IB_SYMBOLS
 from trades.imports.vendors.layout import VendorLayout
+from trades.imports.vendors.marketdata import MARKETDATA, MARKETDATA_LAYOUTS
 from trades.imports.vendors.polygon import POLYGON_LAYOUTS, POLYGON_SYMBOLS
 from trades.imports.vendors.wrds import WRDS_LAYOUTS
 
 VENDOR_LAYOUTS: dict[str, tuple[VendorLayout, ...]] = {
+    MARKETDATA: MARKETDATA_LAYOUTS,
     "polygon": POLYGON_LAYOUTS,
     "databento": DATABENTO_LAYOUTS,
     "alpaca": ALPACA_LAYOUTS,

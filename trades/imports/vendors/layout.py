@@ -35,7 +35,8 @@ class VendorLayout:
     others are left out. refused: computes which rows no file of the layout may have; refusal: what is said of them. given: values of columns that the files lack. given_by_folder: the same, if the
     path has a folder of this name. prefix: a pattern that is removed from symbols. conditions: the vendor's map. nulls:
     texts that stand for null. fixed_point: our columns whose values are multiples of 1e-9 in files that write them as
-    integers. marks: columns that every such file has, and that are not read. absent: columns of other layouts of the vendor, which no file of this one has. first_row: a pattern of the
+    integers. marks: columns that every such file has, and that are not
+    read. exact: all columns, in order, that such a file has; empty if it may have others. absent: columns of other layouts of the vendor, which no file of this one has. first_row: a pattern of the
     first row, of files in which no line names the columns; these are named by their positions. zone: the time zone of
     times without an offset; None if the file does not tell it. time_format, times_end: see `ReadOptions`.
     """
@@ -51,6 +52,7 @@ class VendorLayout:
     refused: Derived | None = None
     refusal: str = ""
     marks: frozenset[str] = frozenset()
+    exact: tuple[str, ...] = ()
     absent: frozenset[str] = frozenset()
     given: Mapping[str, str] = field(default_factory=dict)
     given_by_folder: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -75,6 +77,8 @@ class VendorLayout:
         """Return whether a file with these columns has the layout. row: the first, if no line names the columns."""
         if row is not None:
             return bool(self.first_row) and re.fullmatch(self.first_row, ",".join(row)) is not None
+        if self.exact:
+            return self.exact == tuple(names)
         return not self.first_row and self.needed <= {*names} and not self.absent.intersection(names)
 
     def given_for(self, path: PurePath) -> dict[str, str]:
