@@ -20,7 +20,7 @@ import numpy as np
 from calendars import corrections
 from calendars.exceptions import UnknownExchange, nearest_name
 from calendars.exchanges import FOREX
-from calendars.schedule import Integers, Schedule
+from calendars.schedule import Integers, Schedule, SpecialSession
 
 _MINUTE_NS = 60 * 10**9
 _SATURDAY = 5
@@ -31,11 +31,12 @@ FIRST_DECADE, LAST_DECADE = 189, 220
 _MARGIN_YEARS = 1
 # The maximum number of decades in memory; each takes some 200 kB.
 _DECADES_KEPT = 128
+_MASKS = ("early", "special")
 _EMPTY = Schedule(
-    early=np.empty(0, dtype=np.bool_),
-    **dict.fromkeys(
-        (column.name for column in fields(Schedule) if column.name != "early"), np.empty(0, dtype=np.int64)
-    ),
+    **{
+        column.name: np.empty(0, dtype=np.bool_ if column.name in _MASKS else np.int64)
+        for column in fields(Schedule)
+    }
 )
 # Holiday rules of the library and of pandas have caches that are not thread-safe.
 _LOCK = Lock()
@@ -79,8 +80,11 @@ def require_hours(name: str) -> None:
 
 
 @lru_cache(maxsize=_DECADES_KEPT)
-def decade(name: str, number: int) -> Schedule:
-    """Return the trading dates of a decade (202 is 2020-2029); none if the exchange opened after it."""
+def decade(name: str, number: int, special: tuple[SpecialSession, ...] = ()) -> Schedule:
+    """Return the trading dates of a decade (202 is 2020-2029); none if the exchange opened after it.
+
+    special: more sessions, of the decade and of the year on each side; those of trading dates are ignored.
+    """
     calendar = _calendar(name)
     with _locked():
         frame = calendar.schedule(
@@ -93,9 +97,11 @@ def decade(name: str, number: int) -> Schedule:
             frame = frame[frame.index.day_of_week < _SATURDAY]
         if frame.empty:
             return _EMPTY
-        frame = _corrected(frame, calendar)
+        usual = frame.index
+        frame = _with_special(_corrected(frame, calendar), calendar, special)
         early = frame.index.isin(calendar.early_closes(frame).index)
-    schedule = _schedule(_without_discontinued(frame, calendar), zone_of(name), early)
+    is_special = ~frame.index.isin(usual)
+    schedule = _schedule(_without_discontinued(frame, calendar), zone_of(name), early, is_special)
     return schedule.between(_day(number * 10), _day(number * 10 + 10) - 1)
 
 
@@ -161,6 +167,23 @@ def _corrected(frame: Any, calendar: Any) -> Any:
     return frame
 
 
+def _with_special(frame: Any, calendar: Any, special: tuple[SpecialSession, ...]) -> Any:
+    """Add sessions to a schedule of the library, except those of dates that it has. The given hours have no breaks."""
+    pandas = import_module("pandas")
+    sessions = {pandas.Timestamp(each.date): each for each in special}
+    days = pandas.DatetimeIndex(sorted(sessions.keys() - set(frame.index)))
+    days = days[(frame.index[0] <= days) & (days <= frame.index[-1])]
+    if days.empty:
+        return frame
+    added = calendar.schedule_from_days(days, market_times="all")
+    opens = pandas.to_datetime([sessions[day].open for day in days], utc=True).as_unit("ns")
+    closes = pandas.to_datetime([sessions[day].close for day in days], utc=True).as_unit("ns")
+    for name in added.columns:
+        own = {"market_open": opens, "pre": opens, "market_close": closes, "post": closes}.get(name)
+        added[name] = added[name].where(opens.isna(), pandas.NaT if own is None else own)
+    return pandas.concat([frame, added]).sort_index()
+
+
 def _without_discontinued(frame: Any, calendar: Any) -> Any:
     """Remove hours from the date on which they were discontinued. The library still fills them in."""
     for name, end_date in calendar.discontinued_market_times.items():
@@ -172,7 +195,7 @@ def _day(year: int) -> int:
     return (date(year, 1, 1) - date(1970, 1, 1)).days
 
 
-def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
+def _schedule(frame: Any, zone: ZoneInfo, early: Any, special: Any) -> Schedule:
     """Convert a schedule of the library.
 
     Instants are rounded down to minutes: before 1950 some zones differed from UTC by fractions of a minute.
@@ -199,7 +222,7 @@ def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
     }
     dates = frame.index.to_numpy().astype("datetime64[D]").astype(np.int64)
     whole_minutes = {name: column - column % _MINUTE_NS for name, column in instants.items()}
-    return Schedule(date=dates, early=early, **whole_minutes)
+    return Schedule(date=dates, early=early, special=special, **whole_minutes)
 
 
 def _instants(column: Any) -> Integers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -37,6 +38,30 @@ class Anchor(StrEnum):
     SESSION = "session"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class SpecialSession:
+    """A session on a date on which the library's calendar is closed.
+
+    open, close: its hours, UTC, whole minutes; None for the calendar's usual hours on that weekday.
+    """
+
+    date: date
+    open: datetime | None = None
+    close: datetime | None = None
+
+    def includes(self, first: datetime, last: datetime) -> bool:
+        """Return whether its given hours include the time between two instants; False for usual hours."""
+        return self.open is not None is not self.close and self.open <= first <= last < self.close
+
+    def joined(self, other: "SpecialSession") -> "SpecialSession":
+        """Return the session with the hours of both; given hours replace usual ones. other: of the same date."""
+        if self.open is None or self.close is None:
+            return other
+        if other.open is None or other.close is None:
+            return self
+        return SpecialSession(self.date, min(self.open, other.open), max(self.close, other.close))
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSegments:
     """Periods of trading, ascending and disjoint, in nanoseconds UTC.
@@ -56,7 +81,7 @@ class Schedule:
     date: days since 1970. start_ns, end_ns: the period that belongs to the date; each starts where the previous
     one ends. label_ns: the timestamp of the date's bar. open_ns, close_ns: the session. pre_ns: start of
     pre-market; open_ns if there is none. post_ns: end of post-market; close_ns if there is none.
-    break_start_ns, break_end_ns: both are post_ns if there is no break. early: the session closes early.
+    break_start_ns, break_end_ns: both are post_ns if there is no break. early: the session closes early. special: the library lacks the date.
     """
 
     date: Integers
@@ -70,6 +95,7 @@ class Schedule:
     close_ns: Integers
     post_ns: Integers
     early: Mask
+    special: Mask
 
     def __len__(self) -> int:
         return len(self.date)

@@ -1,8 +1,9 @@
 """The trading calendars of exchanges."""
 
+import hashlib
 import re
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from calendars import corrections, library
 from calendars.exchanges import EXCHANGES, calendar_name
-from calendars.schedule import Integers, Schedule, joined
+from calendars.schedule import Integers, Mask, Schedule, SpecialSession, joined
 
 _DAY_NS = 24 * 3600 * 10**9
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
@@ -18,19 +19,35 @@ _DAY_NS = 24 * 3600 * 10**9
 _DAYS_BEFORE, _DAYS_AFTER = 2, 12
 # Only the New York Stock Exchange in 1914 was closed for nearly as long.
 _LOOKAHEAD_DAYS = 200
-_NEVER_DAY = (date(9999, 12, 31) - date(1970, 1, 1)).days
+_EPOCH = date(1970, 1, 1)
+_NEVER_DAY = (date(9999, 12, 31) - _EPOCH).days
+# Stands for the date of an instant whose date is not closed; no date is as early.
+NOT_CLOSED = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
 class TradingCalendar:
-    """The trading dates and hours of one calendar. name: the calendar's name in pandas-market-calendars."""
+    """The trading dates and hours of one calendar.
+
+    name: the calendar's name in pandas-market-calendars. special: sessions that an instrument has besides; those of the
+    calendar's own trading dates count for nothing.
+    """
 
     name: str
+    special: tuple[SpecialSession, ...] = ()
 
     @property
     def key(self) -> str:
-        """The text for cache keys: the calendar's name and `library.versions`."""
-        return f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
+        """The text for cache keys: the calendar's name, `library.versions`, and a hash of the special sessions."""
+        key = f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
+        return (
+            f"{key}-{hashlib.sha256(repr(self.special).encode()).hexdigest()[:16]}" if self.special else key
+        )
+
+    @property
+    def usual(self) -> "TradingCalendar":
+        """The calendar without special sessions, by which contracts expire."""
+        return replace(self, special=()) if self.special else self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -41,7 +58,7 @@ class TradingCalendar:
     def known_until_day(self) -> int:
         """The day, since 1970, from which on holidays are not known; later than all dates if they follow rules."""
         year = corrections.last_known_year(library.own_name(self.name))
-        return _NEVER_DAY if year is None else (date(year + 1, 1, 1) - date(1970, 1, 1)).days
+        return _NEVER_DAY if year is None else (date(year + 1, 1, 1) - _EPOCH).days
 
     def on_dates(self, first_day: int, last_day: int) -> Schedule:
         """Return the trading dates in `[first_day, last_day]`, days since 1970.
@@ -49,7 +66,14 @@ class TradingCalendar:
         There are none outside the years 1890-2209.
         """
         decades = range(_decade(first_day), _decade(last_day) + 1)
-        return joined([library.decade(self.name, number) for number in decades]).between(first_day, last_day)
+        parts = [library.decade(self.name, number, self._special_of(number)) for number in decades]
+        return joined(parts).between(first_day, last_day)
+
+    def _special_of(self, number: int) -> tuple[SpecialSession, ...]:
+        """Return the special sessions that change a decade: its own, and those of the year on each side."""
+        if not self.special:
+            return ()
+        return tuple(each for each in self.special if number * 10 - 1 <= each.date.year <= number * 10 + 10)
 
     def around(self, first_ns: int, last_ns: int) -> Schedule:
         """Return a schedule that includes the trading dates of all instants in `[first_ns, last_ns]`."""
@@ -72,6 +96,46 @@ class TradingCalendar:
         indices = np.searchsorted(schedule.end_ns, instants, side="right")
         dates: Integers = schedule.date[np.minimum(indices, len(schedule) - 1)]
         return dates
+
+    def is_closed(self, days: Integers) -> Mask:
+        """Return which dates, days since 1970, have no session at all between local midnight and midnight.
+
+        A Sunday is not closed if futures open on its evening, although it is no trading date. Dates before the
+        calendar's first one are not closed, but unknown.
+        """
+        if not len(days):
+            return np.zeros(0, np.bool_)
+        schedule = self.on_dates(int(days.min()) - _LOOKAHEAD_DAYS, int(days.max()) + _LOOKAHEAD_DAYS)
+        is_between = (days > schedule.date.min(initial=_NEVER_DAY)) & (
+            days < schedule.date.max(initial=-_NEVER_DAY)
+        )
+        found: Mask = is_between & ~np.isin(days, schedule.date)
+        candidates = days[found]
+        if len(candidates):
+            after = schedule.post_ns.searchsorted(self.midnights(candidates), side="right")
+            found[found] = schedule.pre_ns[after] >= self.midnights(candidates + 1)
+        return found
+
+    def closed_dates_of(self, instants: Integers) -> Integers:
+        """Return each instant's local date, days since 1970, if it `is_closed`, else `NOT_CLOSED`."""
+        found = np.full(len(instants), NOT_CLOSED)
+        if not len(instants):
+            return found
+        schedule = self.around(int(instants.min()), int(instants.max()))
+        index = np.minimum(schedule.post_ns.searchsorted(instants, side="right"), len(schedule) - 1)
+        outside = np.flatnonzero((instants < schedule.pre_ns[index]) | (instants >= schedule.post_ns[index]))
+        if len(outside):
+            dates = np.unique(instants[outside] // _DAY_NS)
+            days = np.unique(np.concatenate([dates - 1, dates, dates + 1]))
+            days_of = self.midnights(days).searchsorted(instants[outside], side="right") - 1
+            found[outside] = np.where(self.is_closed(days), days, NOT_CLOSED)[days_of]
+        return found
+
+    def midnights(self, days: Integers) -> Integers:
+        """Return the instants, nanoseconds UTC, at which dates begin in the exchange's time zone. days: since 1970."""
+        local = (_EPOCH + timedelta(days=day) for day in days.tolist())
+        instants = [datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp() for day in local]
+        return np.array(instants, np.int64) * 10**9
 
     def from_instant(self, instant_ns: int) -> Schedule:
         """Return the trading dates of 200 days; the first one is that of an instant."""
