@@ -1,5 +1,7 @@
 """The trading calendars of instruments, their trading dates, and the hours of their daily bars."""
 
+from dataclasses import replace
+
 from calendars.exceptions import UnknownExchange
 from calendars.exchanges import FOREX
 from calendars.schedule import Hours
@@ -11,9 +13,16 @@ from store.instruments import CRYPTO, FX, Instrument
 def calendar_for(instrument: Instrument) -> TradingCalendar | None:
     """Return the instrument's own calendar if it has one, otherwise that of fx or of its exchange.
 
-    Return None if it has none, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
+    It has the instrument's special sessions. Return None if it has none, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
     hours are known for its exchange or calendar.
     """
+    calendar = _usual_calendar(instrument)
+    if calendar is None or not instrument.special_sessions:
+        return calendar
+    return replace(calendar, special=instrument.special_sessions)
+
+
+def _usual_calendar(instrument: Instrument) -> TradingCalendar | None:
     if instrument.calendar is not None:
         return named_calendar(instrument.calendar)
     if instrument.instrument_class == FX:

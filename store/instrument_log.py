@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from calendars.schedule import SpecialSession
 from store import lazy_pyarrow as pa
 from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
 from store.exceptions import CommitConflict, StorageError, StoreUnavailable, UnknownSymbol
@@ -60,15 +61,35 @@ class InstrumentLog:
     def declare(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Store declarations durably, all or none. They take effect at their commit's time.
 
-        Raises `AliasTaken`, and the errors of `MarketStore.append`.
+        Special sessions are added to those that were declared before. Raises `AliasTaken`, and the errors of `MarketStore.append`.
         """
         while instruments:
             self.take_over()
             known = self._current()
             known.history.check(instruments, has_data)
             with suppress(CommitConflict):  # what others have declared meanwhile is checked, too
-                self._append([(None, each) for each in instruments], "instruments", known.commit)
+                merged = [each.with_sessions(self._sessions(each.symbol)) for each in instruments]
+                self._append([(None, each) for each in merged], "instruments", known.commit)
                 return
+
+    def add_sessions(self, symbol: str, sessions: Sequence[SpecialSession]) -> None:
+        """Declare special sessions of an instrument durably, besides those that it has; nothing if it has them.
+
+        Raises the errors of `MarketStore.append`.
+        """
+        while True:
+            self.take_over()
+            known = self._current()
+            instrument = known.history.instrument(symbol, None)
+            changed = instrument.with_sessions(sessions)
+            if changed == instrument:
+                return
+            with suppress(CommitConflict):
+                self._append([(None, changed)], "special sessions", known.commit)
+                return
+
+    def _sessions(self, symbol: str) -> tuple[SpecialSession, ...]:
+        return self._current().history.instrument(symbol, None).special_sessions
 
     def take_over(self) -> None:
         """Store the declarations of an earlier version in the log, with their times, if it has no commit."""

@@ -2,10 +2,13 @@
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date
 from functools import lru_cache
+from itertools import chain
 
 import msgspec
 
+from calendars.schedule import SpecialSession
 from store.aliases import Alias, AliasPeriod, AliasTable, alias_name, alias_period
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
 from store.currencies import currency_pair
@@ -44,7 +47,9 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     arrive this many seconds out of order, so the log is complete up to its newest row's time minus `settle`.
     unknown_conditions: whether new rows with conditions of unknown meaning are kept or refused, one of
     `UNKNOWN_CONDITIONS`. gap_rule: which intervals without a bar are gaps, one of `GAP_RULES`: all in which trading was
-    possible (calendar), or those in which trades were to be expected (evidence). None means unknown.
+    possible (calendar), or those in which trades were to be expected (evidence). special_sessions: sessions, by date,
+    that its rows have proved, although its calendar is closed on that date; see `store.special_sessions`. None means
+    unknown.
     """
 
     symbol: str
@@ -69,6 +74,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     settle: float = DEFAULT_SETTLE
     base_currency: str | None = None
     gap_rule: str = EVIDENCE
+    special_sessions: tuple[SpecialSession, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.volume_kind:
@@ -112,6 +118,13 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     def has_integer_volume(self) -> bool:
         """Whether its volumes are integers."""
         return self.volume_kind == WHOLE_UNITS
+
+    def with_sessions(self, sessions: Iterable[SpecialSession]) -> "Instrument":
+        """Return the instrument with more special sessions. Of two of one date the hours are joined."""
+        by_date = dict[date, SpecialSession]()
+        for session in chain(self.special_sessions, sessions):
+            by_date[session.date] = by_date.get(session.date, session).joined(session)
+        return msgspec.structs.replace(self, special_sessions=tuple(by_date[day] for day in sorted(by_date)))
 
 
 @lru_cache(maxsize=_CACHE_SIZE)

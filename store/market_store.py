@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from calendars.schedule import SpecialSession
 from store.cached_property import cached_property
 from store.checks import ReadLogCheck, read_statistics
 from store.copies import LogState, LogStates, encode_states
@@ -22,6 +23,7 @@ from store.instruments import Instrument
 from store.log import Log
 from store.maintained import LogCheck, LogStatistics
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
+from store.special_sessions import with_stored_sessions
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
 
@@ -128,8 +130,15 @@ class MarketStore(ABC):
         self.set_instruments([instrument])
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised."""
-        self._instruments.declare(instruments, self._has_data)
+        """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised.
+
+        Special sessions stay; a new calendar adds those that stored rows prove.
+        """
+        self._instruments.declare([with_stored_sessions(self, each) for each in instruments], self._has_data)
+
+    def add_special_sessions(self, symbol: str, sessions: Sequence[SpecialSession]) -> None:
+        """Declare special sessions of an instrument besides those that it has. Raises the errors of `append`."""
+        self._instruments.add_sessions(symbol, sessions)
 
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Raise the `AliasTaken` that `set_instruments` would raise.

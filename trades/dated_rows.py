@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calendars.trading_calendar import TradingCalendar, date_of_row
+from calendars.trading_calendar import NOT_CLOSED, TradingCalendar, date_of_row
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.datasets import BARS, CORPORATE_ACTIONS
@@ -118,9 +118,16 @@ def dates_windows(times: Integers) -> Iterator[Window]:
 
 
 def _first_dates(times: Integers, resolution: Resolution, calendar: TradingCalendar | None) -> Integers:
-    """Return the date, or the first date of the week or month, that bars of a resolution mean."""
+    """Return the date, or the first date of the week or month, that bars of a resolution mean.
+
+    A bar of a day that names an instant of a closed date means that date, not the next one.
+    """
     dates = date_of_row(times, calendar)
     if resolution == Resolution.DAY:
+        if calendar is not None:
+            is_instant = times % DAY_NS != 0
+            closed = calendar.closed_dates_of(times[is_instant])
+            dates[is_instant] = np.where(closed == NOT_CLOSED, dates[is_instant], closed)
         return dates
     numbers = resolution.number_of_day(dates if calendar is None else _open_dates(dates, calendar))
     return resolution.first_day(numbers)

@@ -1,7 +1,7 @@
 """The hours of the venues that quote an instrument."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class VenueHours:
     """When each venue is open, with pre- and post-market.
 
     calendar: that of the instrument; None if it has none. by_venue: whether a venue with a known calendar keeps its
-    own hours. Other venues keep the instrument's; without a calendar they are always open.
+    own hours, and the instrument's special sessions. Other venues keep the instrument's; without a calendar they are always open.
     """
 
     calendar: TradingCalendar | None
@@ -50,7 +50,11 @@ class VenueHours:
         return closes_ns
 
     def _calendar_of(self, venue: str | None) -> TradingCalendar | None:
-        return exchange_calendar(venue) if self.by_venue and venue in EXCHANGES else self.calendar
+        if not self.by_venue or venue not in EXCHANGES:
+            return self.calendar
+        return replace(
+            exchange_calendar(venue), special=() if self.calendar is None else self.calendar.special
+        )
 
 
 def venue_hours_of(instrument: Instrument) -> VenueHours:

@@ -92,10 +92,16 @@ def is_declared(instrument: Instrument) -> bool:
 
 
 def instrument_resolved(instrument: Instrument) -> Instrument:
-    """Return the instrument; if its underlying is an alias, it is replaced by its symbol. Raises `StorageError`s."""
-    if not instrument.underlying:
-        return instrument
-    return structs.replace(instrument, underlying=market_store().canonical(instrument.underlying))
+    """Return the instrument as it will be stored: with the special sessions that its symbol has.
+
+    If its underlying is an alias, it is replaced by its symbol. Raises `StorageError`s.
+    """
+    store = market_store()
+    return structs.replace(
+        instrument,
+        special_sessions=store.instrument(instrument.symbol).special_sessions,
+        underlying=instrument.underlying and store.canonical(instrument.underlying),
+    )
 
 
 def instruments_all() -> list[Instrument]:

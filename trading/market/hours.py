@@ -67,7 +67,7 @@ def _last_close_ns(instrument: Instrument) -> int:
     calendar = calendar_if_known(instrument)
     if calendar is None:
         return (day + 1) * DAY_NS
-    closes = calendar.on_dates(day - _LOOKBACK_DAYS, day).close_ns
+    closes = calendar.usual.on_dates(day - _LOOKBACK_DAYS, day).close_ns
     return int(closes[-1]) if len(closes) else (day + 1) * DAY_NS
 
 

@@ -80,7 +80,8 @@ def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | 
 
 
 def _calendar(option: Instrument, underlying: Instrument) -> TradingCalendar | None:
-    return calendar_if_known(option) or calendar_if_known(underlying)
+    calendar = calendar_if_known(option) or calendar_if_known(underlying)
+    return None if calendar is None else calendar.usual
 
 
 @lru_cache(maxsize=4096)
