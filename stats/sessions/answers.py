@@ -1,11 +1,12 @@
 """The answers of `/calendar` and `/clock`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 
+from calendars.exceptions import NoExchange
 from calendars.schedule import Schedule
 from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.caching.keys import Irrelevant
@@ -15,11 +16,17 @@ from stats.sessions.documents import (
     BreakDocument,
     CalendarAnswerDocument,
     ClockAnswerDocument,
+    SessionReason,
     TradingDateDocument,
 )
 from stats.sessions.services import market_clock
 from store.arrays import Integers
+from store.instrument_calendars import calendar_for
+from store.instruments import Instrument
+from store.special_sessions import sessions_of_exchange
 from store.timestamps import DAY_NS
+from trades.instruments.services import instrument_get, requested_symbol
+from trades.stores import market_store
 
 LONGEST_DAYS = 3_650
 _DEFAULT_DAYS = 30
@@ -27,12 +34,13 @@ _DEFAULT_DAYS = 30
 
 @dataclass(frozen=True, eq=False)
 class CalendarDates(AnswerSnapshot):
-    """The trading dates of an exchange in `[first_day, end_day)`, in days since 1970.
+    """The trading dates of an exchange, or of an instrument, in `[first_day, end_day)`, in days since 1970.
 
     It has no `end_ns`: dates in the future are as final as others, so the answer is cached for the same time.
     """
 
     exchange: str
+    symbol: str | None
     calendar: TradingCalendar
     first_day: int
     end_day: int
@@ -41,6 +49,10 @@ class CalendarDates(AnswerSnapshot):
     @property
     def name(self) -> str:
         return "calendar"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return () if self.symbol is None else (self.symbol,)
 
     @property
     def is_period(self) -> bool:
@@ -57,7 +69,9 @@ class CalendarDates(AnswerSnapshot):
     def document(self) -> CalendarAnswerDocument:
         """See `AnswerSnapshot.document`."""
         dates = list(_rows(self.calendar.on_dates(self.first_day, self.end_day - 1)))
-        return CalendarAnswerDocument(self.exchange, self.calendar.name, self.calendar.zone.key, dates)
+        return CalendarAnswerDocument(
+            self.exchange, self.symbol, self.calendar.name, self.calendar.zone.key, dates
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +95,36 @@ class ClockState(AnswerSnapshot):
 
 
 def calendar_snapshot(
-    *, exchange: str, start_ns: int | None, end_ns: int | None, now_ns: int
+    *, exchange: str | None, symbol: str | None = None, start_ns: int | None, end_ns: int | None, now_ns: int
 ) -> CalendarDates:
-    """Return the trading dates of whole days in UTC. Raises `UnknownExchange` and `RangeTooLarge`."""
+    """Return the trading dates of an exchange, or else of an instrument, on whole days in UTC.
+
+    Raises `UnknownExchange`, `NoExchange`, `UnknownSymbol` and `RangeTooLarge`.
+    """
     first_day, end_day = _days(start_ns, end_ns, now_ns)
     if end_day - first_day > LONGEST_DAYS:
         raise RangeTooLarge(f"a calendar's range may have at most {LONGEST_DAYS:,} days")
-    return CalendarDates(
-        exchange,
-        exchange_calendar(exchange),
-        first_day,
-        end_day,
-        begins_today=start_ns is None and end_ns is None,
-    )
+    begins_today = start_ns is None and end_ns is None
+    if exchange is None:
+        instrument = instrument_get(symbol=requested_symbol(symbol or ""))
+        calendar = _calendar_of(instrument)
+        exchange = instrument.exchange or calendar.name
+        return CalendarDates(
+            exchange, instrument.symbol, calendar, first_day, end_day, begins_today=begins_today
+        )
+    special = sessions_of_exchange(market_store(), exchange)
+    calendar = replace(exchange_calendar(exchange), special=special)
+    return CalendarDates(exchange, None, calendar, first_day, end_day, begins_today=begins_today)
+
+
+def _calendar_of(instrument: Instrument) -> TradingCalendar:
+    calendar = calendar_for(instrument)
+    if calendar is None:
+        raise NoExchange(
+            f"{instrument.symbol} has no trading dates, because it has no exchange or never closes: declare its"
+            f" exchange or calendar by PUT /api/v1/instruments/{instrument.symbol}"
+        )
+    return calendar
 
 
 def clock_snapshot(*, exchange: str | None, at_ns: int | None, now_ns: int) -> ClockState:
@@ -124,6 +155,7 @@ def _rows(schedule: Schedule) -> Iterator[TradingDateDocument]:
             pre=pre[index] if pre[index] != opens[index] else None,
             post=post[index] if post[index] != closes[index] else None,
             early_close=bool(schedule.early[index]),
+            reason=SessionReason.SPECIAL if schedule.special[index] else None,
             breaks=[BreakDocument(break_starts[index], break_ends[index])] if has_break[index] else [],
         )
 

@@ -16,6 +16,12 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
+class SessionReason(StrEnum):
+    """`special`: stored rows, or a correction of the library, prove the session."""
+
+    SPECIAL = "special"
+
+
 class BreakDocument(AnswerDocument):
     """A pause of trading within a session."""
 
@@ -36,13 +42,20 @@ class TradingDateDocument(AnswerDocument):
         Instant | None, about("End of post-market; null if the calendar has none.", "2024-11-29T22:00:00Z")
     ]
     early_close: Annotated[bool, like(True)]
+    reason: Annotated[
+        SessionReason | None,
+        about("Why it is a trading date although the library's calendar is closed; else null.", None),
+    ]
     breaks: Annotated[list[BreakDocument], like([])]
 
 
 class CalendarAnswerDocument(AnswerDocument):
     """Trading dates, ascending. On all other dates of the range the exchange is closed."""
 
-    exchange: Annotated[str, like("XNYS")]
+    exchange: Annotated[
+        str, about("Of an instrument without an exchange it is the name of its calendar.", "XNYS")
+    ]
+    symbol: Annotated[str | None, about("The instrument; null for the calendar of an exchange.", None)]
     calendar: Annotated[str, about("Its name in pandas-market-calendars.", "NYSE")]
     timezone: Annotated[str, like("America/New_York")]
     dates: list[TradingDateDocument]

@@ -32,7 +32,7 @@ class CalendarViewSet(AnswerViewSet):
         responses={200: CalendarAnswerDocument},
     )
     def retrieve(self, request: Request) -> HttpResponseBase:
-        """Trading dates of an exchange.
+        """Trading dates of an exchange or an instrument.
 
         The trading dates in `[start, end)`, at most 3,650 days, with their hours in UTC.
         """
@@ -44,7 +44,8 @@ class CalendarViewSet(AnswerViewSet):
         query = query_values(_CALENDAR_QUERY, query_string)
         return partial(
             calendar_snapshot,
-            exchange=query["exchange"],
+            exchange=query.get("exchange"),
+            symbol=query.get("symbol"),
             start_ns=query.get("start"),
             end_ns=query.get("end"),
         )

@@ -30,6 +30,7 @@ def clock(api: Api, exchange: str, at: str) -> tuple[Any, ...]:
 def test_a_calendar_is_the_trading_dates_with_their_hours_in_utc(api):
     assert told(api, CALENDAR, exchange="XNYS", start="2024-11-27", end="2024-12-02") == {
         "exchange": "XNYS",
+        "symbol": None,
         "calendar": "NYSE",
         "timezone": "America/New_York",
         "dates": [
@@ -40,6 +41,7 @@ def test_a_calendar_is_the_trading_dates_with_their_hours_in_utc(api):
                 "pre": "2024-11-27T09:00:00Z",
                 "post": "2024-11-28T01:00:00Z",
                 "early_close": False,
+                "reason": None,
                 "breaks": [],
             },
             {
@@ -49,6 +51,7 @@ def test_a_calendar_is_the_trading_dates_with_their_hours_in_utc(api):
                 "pre": "2024-11-29T09:00:00Z",
                 "post": "2024-11-29T22:00:00Z",
                 "early_close": True,
+                "reason": None,
                 "breaks": [],
             },
         ],
