@@ -25,7 +25,8 @@ class FilePiece:
     """Columns of some of a file's rows, under the file's names: of a text file as texts, of others typed.
 
     lines: the rows' numbers in the file. bad: lines that are no rows. bytes_read: of the (compressed) file so far.
-    is_escaped: whether an apostrophe may protect a text that a spreadsheet would run as a formula.
+    is_escaped: whether an apostrophe may protect a text that a spreadsheet would run as a formula. notes: lines of words
+    after the last row: no rows, if no row follows.
     """
 
     cells: pa.Table
@@ -33,14 +34,16 @@ class FilePiece:
     bad: tuple[BadRow, ...]
     bytes_read: int
     is_escaped: bool = False
+    notes: tuple[BadRow, ...] = ()
 
 
 class SourceFile(Protocol):
-    """A file with rows. names: its columns."""
+    """A file with rows. names: its columns. notes: the lines of words at its end, as far as it was read."""
 
     path: Path
     size: int
     names: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """Yield the named columns, piece by piece. nulls: texts that stand for null. Raises `ImportRefused`."""

@@ -8,7 +8,7 @@ import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -31,6 +31,8 @@ _IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _LINE_END = ord("\n")
+# A line of words, such as a program's note at the end, is told from a row that was cut off by two words with a space between.
+_IS_NOTE = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z]{2,}")
 
 
 class Guess(NamedTuple):
@@ -74,6 +76,7 @@ class CsvFile:
         self.path = path
         self.size = path.stat().st_size
         self.guessed: list[Guess] = []
+        self.notes: tuple[str, ...] = ()
         self._encoding = ""
         try:
             with damage_refused():
@@ -177,6 +180,7 @@ class CsvFile:
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """See `SourceFile`."""
         offset, line = self._start
+        notes: tuple[BadRow, ...] = ()
         with damage_refused(f"{self.path}: "), self._opened() as (text, raw):
             text.read(offset)
             while content := text.read(blocks.BLOCK_BYTES):
@@ -185,7 +189,11 @@ class CsvFile:
                     raise ImportRefused(f"{self.path}: a line is longer than {LINE_BYTES:,} bytes")
                 content += rest
                 lines = range(line, line + _line_count(content))
-                yield self._piece(content, lines, (names, nulls), raw.tell())
+                piece = self._piece(content, lines, (names, nulls), raw.tell())
+                if notes and len(piece.lines):
+                    piece, notes = replace(piece, bad=(*notes, *piece.bad)), ()
+                notes += piece.notes
+                yield piece
                 line = lines.stop
 
     def last_piece(self, names: Sequence[str], nulls: Sequence[str] = ()) -> FilePiece | None:
@@ -224,11 +232,18 @@ class CsvFile:
                 f"{self.path}: from line {lines.start} on, the quotation marks do not match: correct them"
             )
         wrong = dict.fromkeys(unclosed, "a quotation mark is not closed")
+        words: dict[int, str] = {}
         for number, row in zip(numbers[1].tolist(), torn, strict=True):
             if row.text.strip():
                 wrong[number] = f"has {row.actual_columns} cells instead of {len(self.names)}"
-        bad = [BadRow(self.path, lines.start + number, None, message) for number, message in wrong.items()]
-        return FilePiece(table, lines.start + numbers[0], tuple(bad), bytes_read, is_escaped=True)
+            if row.actual_columns == 1 and _IS_NOTE.search(row.text) and number > numbers[0].max(initial=-1):
+                words[number] = row.text.strip().strip(self.dialect.quote)
+        self.notes = tuple(words.values())
+        bad = {number: BadRow(self.path, lines.start + number, None, text) for number, text in wrong.items()}
+        notes = tuple(bad.pop(number) for number in words)
+        return FilePiece(
+            table, lines.start + numbers[0], tuple(bad.values()), bytes_read, is_escaped=True, notes=notes
+        )
 
     def _cells(
         self, text: bytes, names: Sequence[str], nulls: Sequence[str]

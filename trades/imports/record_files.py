@@ -41,6 +41,7 @@ class RecordFile(ABC):
     """A file of records. Subclasses set `names` and `schema`. Rows are numbered from 1."""
 
     names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     schema: pa.Schema
 
     def __init__(self, path: Path) -> None:

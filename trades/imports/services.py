@@ -28,12 +28,13 @@ _OF_THE_PAST = (TRADES, QUOTES, OPTION_QUOTES, BARS)
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The result of an import. examples: the first bad rows."""
+    """The result of an import. examples: the first bad rows. notes: the lines of words at the file's end."""
 
     path: Path
     counts: ImportProgress
     examples: tuple[BadRow, ...] = ()
     unread_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     was_finished: bool = False
 
     @property
@@ -90,7 +91,7 @@ def file_import(
             progress=progress,
         )
         done, examples = run.run()
-        return ImportResult(path, done, examples, unread)
+        return ImportResult(path, done, examples, unread, reading.file.notes)
 
 
 def is_begun(*, reading: FileReading, notes: Path, skip_bad: bool) -> bool:

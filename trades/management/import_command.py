@@ -187,8 +187,7 @@ def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
     if counts.unknown_conditions:
         words = (f"{word} {count:,}" for word, count in counts.unknown_conditions.items())
         parts.append(f"unknown conditions: {', '.join(words)}")
-    if result.unread_columns:
-        parts.append(f"columns not read: {', '.join(result.unread_columns)}")
+    parts += _left_out(result)
     if options.vendor:
         parts.append(f"layout: {options.vendor}")
     if options.guessed:
@@ -196,6 +195,14 @@ def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
     yield f"{result.path}: {'; '.join(parts)}"
     for line in _symbol_lines(counts):
         yield f"  {line}"
+
+
+def _left_out(result: ImportResult) -> Iterator[str]:
+    """Yield what an import did not read."""
+    if result.unread_columns:
+        yield f"columns not read: {', '.join(result.unread_columns)}"
+    if result.notes:
+        yield f"notes at the end, which are no rows: {'; '.join(result.notes)}"
 
 
 def preview_lines(preview: ImportPreview) -> Iterator[str]:
@@ -214,6 +221,7 @@ def preview_lines(preview: ImportPreview) -> Iterator[str]:
     for column in preview.unread:
         note = f" ({column.note})" if column.note else ""
         yield f"  not read: {column.name}{note}: {', '.join(column.samples)}"
+    yield from (f"  no row: {note}" for note in preview.reading.file.notes)
     yield from (f"  cannot be stored: {bad}" for bad in shown["bad"])
     yield from (f"  doubt: {doubt}" for doubt in preview.doubts)
     yield from (f"  guessed: {guess.option}    ({guess.reason})" for guess in preview.guessed)

@@ -75,7 +75,7 @@ def test_an_export_is_read_back(market: Market, tmp_path: Path, name: str, form:
     with empty_installation(tmp_path):
         for path in (each for each in folder.rglob(f"*.{form}")):
             assert read_options(opened_file(path), "auto", dataset=None).vendor.startswith("marketdata ")
-        said = imported(folder)
+        said = imported(folder, yes=False)
         assert stored(dataset, symbol) == expected
     assert len(expected) > 0
     assert "--symbol" not in said
@@ -95,7 +95,7 @@ def test_bars_are_read_back_with_their_resolution(
         MARKET_DATASETS["ohlcv"].rows_name
     ]
     with empty_installation(tmp_path):
-        imported(folder)
+        imported(folder, yes=False)
         rows = market_store().log(DATASETS["bars"], symbol).at().rows(ALL_TIME).to_pylist()
     assert {row["resolution"] for row in rows} == {resolution}
     names = ("open", "high", "low", "close", "volume", "vwap", "trade_count")
@@ -157,7 +157,7 @@ def test_hostile_texts_and_numbers_are_read_back(api: Api, rows: list[Row], symb
             expected = stored("trades", symbol)
             files = exported(folder, form, dataset="trades", symbols=[symbol])
         with empty_installation(folder):
-            imported(files)
+            imported(files, yes=False)
             assert market_store().symbols(DATASETS["trades"]) == [symbol]
             assert stored("trades", symbol) == expected
 
@@ -170,7 +170,7 @@ def test_single_files_are_read_back_by_their_names(market: Market, tmp_path: Pat
     shutil.copy(folder / f"trades/{EQUITY}.csv", alone / "trades_BTC%3AUSD.csv")
     (alone / "ETH%3AUSD.csv.gz").write_bytes(gzip.compress((folder / f"trades/{EQUITY}.csv").read_bytes()))
     with empty_installation(tmp_path):
-        imported(alone)
+        imported(alone, yes=False)
         assert market_store().symbols(DATASETS["trades"]) == ["BTC:USD", "ETH:USD"]
         assert stored("trades", "BTC:USD") == stored("trades", "ETH:USD") == expected
 
@@ -178,7 +178,7 @@ def test_single_files_are_read_back_by_their_names(market: Market, tmp_path: Pat
 def test_adjusted_bars_are_refused(market: Market, tmp_path: Path) -> None:
     folder = exported(tmp_path, "csv", dataset="ohlcv", symbols=[EQUITY], resolution="1d", adjustment="split")
     with empty_installation(tmp_path), pytest.raises(CommandError, match="export them without adjustment"):
-        imported(folder)
+        imported(folder, yes=False)
 
 
 def test_files_of_folders_are_found_and_hidden_ones_left_out(tmp_path: Path, store_path: Path) -> None:

@@ -11,6 +11,7 @@ from store.protocol import ALL_TIME
 from store.timestamps import parse_timestamp
 from tests.trades.imports.command import imported
 from trades.exceptions import ImportRefused
+from trades.imports import blocks
 from trades.imports.formats import opened_file, read_options
 from trades.stores import market_store
 
@@ -74,6 +75,7 @@ BARCHART = """Time,Open,High,Low,{close},Change,{change},Volume
 2024-01-16,182.16,184.26,180.93,183.63,-2.29,-1.23%,65603040
 2024-01-12,186.06,186.74,185.19,185.92,0.33,+0.18%,40477780
 2024-01-11,186.54,187.05,183.62,185.59,-0.6,-0.32%,49128410
+"Downloaded from Barchart.com as of 01-17-2024 05:12am CST"
 """
 AAPL, NEW_YORK = {"symbol": "AAPL"}, {"symbol": "AAPL", "timezone": "America/New_York"}
 CASES: dict[str, Case] = {
@@ -135,7 +137,7 @@ CASES: dict[str, Case] = {
 def test_a_known_layout_is_stored_as_it_is_documented(tmp_path: Path, name: str):
     file, content, options, dataset, symbol, count, first, last = CASES[name]
     (tmp_path / file).write_text(content)
-    imported(tmp_path / file, **options)
+    imported(tmp_path / file, yes=False, **options)
     rows = stored(dataset, symbol)
     assert len(rows) == count
     assert {column: rows[0][column] for column in first} == first
@@ -180,3 +182,34 @@ def test_the_zone_of_tradestation_is_asked_for(tmp_path: Path):
     path.write_text(TRADESTATION)
     with pytest.raises(CommandError, match="does not tell whose; give --timezone"):
         imported(path, symbol="AAPL")
+
+
+ROWS = "timestamp,price,volume\n2024-01-02T09:31:00Z,10.5,100\n2024-01-02T09:32:00Z,10.5,100\n"
+
+
+@pytest.mark.parametrize("block_bytes", [30, 4 * 2**20])
+def test_notes_after_the_last_row_are_no_rows_and_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
+    path = tmp_path / "X.csv"
+    path.write_text(f'{ROWS}\n"All times, in UTC"\nDownloaded from a site as of today\n')
+    assert "no row: Downloaded from a site as of today" in imported(path, preview=True)
+    assert "which are no rows: " in imported(path)
+    assert len(stored("trades", "X")) == 2
+
+
+@pytest.mark.parametrize(
+    ("last", "line"),
+    [
+        ("2024-01-02T09:3", 4),  # a row that was cut off
+        ("AAP", 4),
+        ("Some words of a note\n2024-01-02T09:33:00Z,10.5,100", 4),  # inside of the file
+        ("Some words,of two cells", 4),
+    ],
+)
+def test_other_lines_are_bad_rows(tmp_path: Path, last: str, line: int):
+    path = tmp_path / "X.csv"
+    path.write_text(f"{ROWS}{last}\n")
+    with pytest.raises(CommandError, match=f"line {line}: has"):
+        imported(path)
