@@ -8,9 +8,9 @@ from store.datasets import BARS
 from store.resolutions import Resolution
 from trades.imports.blocks import SYMBOL
 from trades.imports.csv_file import Guess
-from trades.imports.guesses import NO_OFFSET
+from trades.imports.guesses import ENDS, NO_OFFSET
 from trades.imports.hints import option
-from trades.imports.layout import Scale
+from trades.imports.layout import ReadOptions, Scale
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
 from trades.imports.times import has_local_clock, has_local_times
@@ -23,10 +23,11 @@ def unsaid(reading: FileReading, first: Sample) -> list[Guess]:
     options, layout = reading.options, reading.layout
     if not (first.rows.num_rows or first.bad):
         return []
+    ends = [guess for guess in options.guessed if guess.option.startswith(ENDS)]
     if options.vendor:
         is_told = "format" in options.told or not _has_positions(reading)
-        return [] if is_told else [Guess(_format_of(reading), "the first row looks so")]
-    found = []
+        return ends if is_told else [Guess(_format_of(reading), "the first row looks so"), *ends]
+    found = ends
     read = {*layout.sources, *([SYMBOL] if layout.symbol else [])}
     if read - options.told:
         found.append(Guess(_columns_of(reading), "no option names the columns"))
@@ -68,7 +69,7 @@ def command_of(reading: FileReading) -> str:
         "--date": "" if options.date is None else str(options.date),
         "--ambiguous": "" if options.ambiguous == "infer" else options.ambiguous,
         "--absolute": ",".join(sorted(options.absolute)),
-        "--bar-times": "end" if options.times_end and not options.vendor else "",
+        "--bar-times": "end" if options.times_end and (not options.vendor or _has_ends(options)) else "",
         "--scale": ""
         if options.vendor
         else ",".join(f"{name}={_text(each)}" for name, each in options.scale.items()),
@@ -78,6 +79,11 @@ def command_of(reading: FileReading) -> str:
     words += [option(name, text) for name, text in texts.items() if text]
     words += [option("--rows", f"{name}={','.join(values)}") for name, values in options.rows.items()]
     return " ".join(words)
+
+
+def _has_ends(options: ReadOptions) -> bool:
+    """Return whether the times of bars are those of their ends although the vendor's layout does not say so."""
+    return "times_end" in options.told or any(each.option.startswith(ENDS) for each in options.guessed)
 
 
 def _texts_of_dialect(reading: FileReading) -> dict[str, str]:

@@ -13,7 +13,14 @@ from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.columns import computed_column, mask_of, with_joined
 from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
-from trades.imports.guesses import BY_NAMES, guessed_dataset, with_columns, with_resolution, with_values
+from trades.imports.guesses import (
+    BY_NAMES,
+    guessed_dataset,
+    with_columns,
+    with_ends,
+    with_resolution,
+    with_values,
+)
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.own_exports import export_dataset, export_given, export_symbol
 from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, ParquetFile
@@ -108,7 +115,8 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
                 file, vendor, dataset, {**given, **({"columns": columns} if columns else {})}
             )
         options = replace(options, guessed=(*guessed, *options.guessed))
-        return with_resolution(file, with_values(file, options, zone=terms.get("zone")))
+        options = with_resolution(file, with_values(file, options, zone=terms.get("zone")))
+        return with_ends(file, options)
     except ImportRefused as error:
         fitting = _fitting(file, dataset) if columns and file_format in (AUTO, "csv") else []
         raise _placed(error, file, fitting) from error

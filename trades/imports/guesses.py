@@ -5,6 +5,7 @@ An option is taken where the file can mean nothing else, or little else; where i
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import product
@@ -14,8 +15,10 @@ import pyarrow as pa
 
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import ColumnKind, Dataset
+from store.resolutions import Resolution
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
+from trades.imports.bar_dates import ends_of_bars
 from trades.imports.blocks import SourceFile
 from trades.imports.columns import with_joined, with_prepared
 from trades.imports.csv_file import CsvFile, Guess
@@ -29,6 +32,7 @@ from trades.imports.zones import without_zone_names, zone_names
 _RESOLUTION, _TIMESTAMP = "resolution", "timestamp"
 _BARS, _QUOTES, _TRADES = ("open", "high", "low", "close"), ("bid", "ask"), ("price", "volume")
 BY_NAMES = "the names of the columns"
+ENDS = "--bar-times"
 NO_OFFSET = "the times have no offset"
 _BY_ROWS = "the first rows can mean nothing else"
 # Both orders of day and month are here, so that a text that fits both is never read as one of them.
@@ -142,7 +146,7 @@ def _with_zone(
     own, _ = parse_instants(times, replace(options, ambiguous="earliest"), is_event=True, limit=1)
     given = replace(options, ambiguous="earliest", zone=zone)
     others, _ = parse_instants(without_zone_names(times), given, is_event=True, limit=1)
-    if not own.equals(others):
+    if len(names) == 1 and not own.equals(others):
         raise ImportRefused(f"the times name the zone {names[0]}, not {zone}; leave --timezone out")
     return options
 
@@ -244,6 +248,36 @@ def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
         )
     given = {**options.given, _RESOLUTION: found}
     return _guessed(options, "--resolution", found, "most rows are so far apart", given=given)
+
+
+def with_ends(file: SourceFile, options: ReadOptions) -> ReadOptions:
+    """Return options with the times of bars of weeks or months as those of their ends, if their dates seem to be."""
+    if options.dataset is not BARS or "times_end" in options.told or not _may_be_uneven(options):
+        return options
+    # A month's last day is no valid date of its bar: the bars are read once as those of days, once by their ends.
+    days = replace(
+        options,
+        columns={**options.columns, _RESOLUTION: ""},
+        given={**options.given, _RESOLUTION: Resolution.DAY.value},
+        derived={name: each for name, each in options.derived.items() if name != _RESOLUTION},
+    )
+    bars, dated = (_first_rows(file, each) for each in (replace(options, times_end=True), days))
+    reason = ends_of_bars(bars, dated)
+    return _guessed(options, ENDS, "end", reason, times_end=True) if reason else options
+
+
+def _may_be_uneven(options: ReadOptions) -> bool:
+    """Return whether bars may be of weeks or months."""
+    with suppress(KeyError, ValueError):  # a column has it, or the column's check reports it
+        return Resolution.parse(options.given[_RESOLUTION]).is_uneven
+    return _RESOLUTION not in options.given
+
+
+def _first_rows(file: SourceFile, options: ReadOptions) -> pa.Table:
+    """Return the valid rows of the first piece of a file that has some."""
+    parser = BlockParser(file.path, file_layout(file.names, options), options, symbol="X", skip_bad=True)
+    block = next((each for each in parser.blocks(file) if each.rows.num_rows), None)
+    return block.rows if block else parser.schema.empty_table()
 
 
 def _guessed(options: ReadOptions, name: str, value: str, reason: str, **changes: Any) -> ReadOptions:

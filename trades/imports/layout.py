@@ -59,8 +59,8 @@ class ReadOptions:
     milliseconds since midnight. time_format: how event times are written, as in `strptime`; empty for ISO 8601 and
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
     read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes
-    symbols. dialect: how a text file is written. times_end: whether the times of bars shorter than a day are those of
-    their ends. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. told: what was
+    symbols. dialect: how a text file is written. times_end: whether the times of bars are those of their ends; of
+    bars of days it changes nothing. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. told: what was
     given: our columns, and the names of options. rows: of columns of the file, the texts of the rows that are read.
     vendor: the name of the vendor's layout, or empty. derived, kept, prepared, nulls, prefix: see `VendorLayout`.
     """

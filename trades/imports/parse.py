@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.arrays import Integers, Mask
+from store.datasets import BARS
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.resolutions import Resolution
 from store.row_rules import SIZE, VOLUME
@@ -28,6 +29,7 @@ from trades.batches.value_rules import NO_TIME, NULL, Fault
 from trades.exceptions import BadRow, BatchRefused, ImportRefused
 from trades.formats.arrow_values import one_array, typed_values
 from trades.formats.text_values import typed_cells, unescaped
+from trades.imports.bar_dates import dated_bars
 from trades.imports.blocks import LINE, SYMBOL, FilePiece, RowBlock, SourceFile
 from trades.imports.columns import (
     computed_column,
@@ -47,6 +49,7 @@ from trades.imports.zones import abbreviated_zone, has_zone_names
 from trades.instruments.services import allows_nonpositive_price, log_name
 
 _NEGATIVE = (VOLUME.code, SIZE.code)
+_RESOLUTION = "resolution"
 _NO_TIME = "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits"
 
 
@@ -125,14 +128,17 @@ class BlockParser:
 
     def _checked(self, table: pa.Table, lines: Integers, bad: list[BadRow]) -> tuple[pa.Table, Mask]:
         """Return rows and a mask of the valid ones; adds the invalid ones to `bad`."""
-        dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
+        dataset, sources = self._options.dataset, self._layout.sources
+        wrong = np.zeros(table.num_rows, dtype=bool)
         cells = {column.name: self._column(table, column, lines) for column in self._columns}
+        first = dataset.columns[0].name
         if self._shift_ns:
-            first = dataset.columns[0].name
             times = pc.subtract(cells[first].values, self._shift_ns)
             cells[first] = replace(cells[first], values=times)
         for name, derived in self._options.derived.items():
             cells[name] = TypedColumn(computed_column(table, derived, self._path))
+        if dataset is BARS and first in sources:
+            cells[first] = self._dated(cells, one_array(table[sources[first]]))
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
         symbols = self._symbols(table, lines, wrong, bad)
         values, violations = validate_columns(
@@ -148,6 +154,15 @@ class BlockParser:
         rows = pa.table({name: values[name] for name in dataset.schema.names})
         rows = rows.append_column(SYMBOL, symbols.cast(pa.string()))
         return rows.append_column(LINE, pa.array(lines)), ~wrong
+
+    def _dated(self, cells: Mapping[str, TypedColumn], times: pa.Array) -> TypedColumn:
+        """Return the times of bars, those of a day or longer by their dates."""
+        typed = cells[self._options.dataset.columns[0].name]
+        if pa.types.is_date(times.type):
+            return typed
+        name = pa.scalar(self._options.given.get(_RESOLUTION), pa.string())
+        resolutions = cells[_RESOLUTION].values if _RESOLUTION in cells else pa.repeat(name, len(times))
+        return dated_bars(typed, times, resolutions, self._options)
 
     def _column(self, table: pa.Table, column: Column, lines: Integers) -> TypedColumn:
         source = self._layout.sources[column.name]

@@ -24,6 +24,7 @@ _MILLISECONDS_A_DAY = 86_400_000
 # With a fraction they have at most nine digits after those of seconds.
 _IS_EPOCH = r"^[0-9]{10}([.][0-9]{1,9})?$|^[0-9]{13}([.][0-9]{1,6})?$|^[0-9]{16}([.][0-9]{1,3})?$|^[0-9]{19}$"
 _EPOCH_DIGITS = 19
+_OFFSET = r"(?i)^(.*[T ;:].*?) *(UTC|GMT|Z|(GMT)?[+-][0-9]{2}(:?[0-9]{2})?)$"
 _HAS_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Texts that mean one instant, and how ISO 8601 writes them: 2024.01.02 09:31, 20240102093100, 20240102-09:31:00,
 # 20240102;093100, 20240102 0931, 20240102 093100123, 2024-01-02 09:31:00 UTC, 2024-01-02 09:31:00 +0000 UTC.
@@ -135,6 +136,24 @@ def _parse_zones(
     return pa.array(times, mask=~valid), sorted(wrong)[:limit]
 
 
+def wall_times(values: pa.Array, options: ReadOptions) -> pa.Array:
+    """Return what the clocks show by which event times are written, as if in UTC, int64 nanoseconds; null for wrong ones.
+
+    A time with an offset or the name of a zone has its own clock, an epoch integer that of the options' time zone.
+    """
+    if pa.types.is_timestamp(values.type):
+        local = values if values.type.tz is None else pc.local_timestamp(values)
+        return local.cast(TimeStyle.LOCAL.value).cast(pa.int64())
+    plain = pc.utf8_trim_whitespace(without_zone_names(values)) if pa.types.is_string(values.type) else values
+    is_epoch = pc.invert(pc.is_null(plain))
+    if pa.types.is_string(values.type):
+        is_epoch = pc.match_substring_regex(plain, _IS_EPOCH)
+        plain = pc.replace_substring_regex(plain, _OFFSET, r"\1")
+    times, _ = parse_instants(plain, replace(options, zone="UTC"), is_event=True, limit=None)
+    zoned = pc.local_timestamp(times.cast(TimeStyle.OFFSET.value).cast(pa.timestamp("ns", options.zone)))
+    return pc.if_else(is_epoch, zoned.cast(pa.int64()), times)
+
+
 def _style_of(values: pa.Array) -> TimeStyle:
     """Return the style of the first value of a column of texts, timestamps or integers."""
     if pa.types.is_timestamp(values.type):
@@ -215,6 +234,9 @@ def has_local_times(values: pa.Array) -> bool:
     """Return whether some values of a column of times are local: they depend on a time zone."""
     if not pa.types.is_string(values.type):
         return not pa.types.is_integer(values.type) and getattr(values.type, "tz", None) is None
+    named = [mask for _, _, mask in times_of_zones(values)]
+    if named:
+        values = values.filter(pa.array(~np.logical_or.reduce(named)))
     _, by_style = _styled(pc.ascii_upper(pc.utf8_trim_whitespace(values.drop_null())))
     return bool(by_style[TimeStyle.LOCAL].any())
 
