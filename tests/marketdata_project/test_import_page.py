@@ -57,9 +57,9 @@ def test_a_file_is_shown_and_stored_by_the_login_of_the_page():
     assert token is not None
     always = {"X-CSRFToken": token[1], "Accept": "application/json"}
     body = orjson.dumps({"name": "X.csv", "size": len(FILE), "options": {"preview": True}})
-    terms = {"content_type": "application/json"}
-    assert client.post(UPLOADS, body, headers={"Accept": "application/json"}, **terms).status_code == 403
-    job = client.post(UPLOADS, body, headers=always, **terms).json()["links"]["self"]
+    kind = "application/json"
+    assert client.post(UPLOADS, body, kind, headers={"Accept": kind}).status_code == 403
+    job = client.post(UPLOADS, body, kind, headers=always).json()["links"]["self"]
     upload = f"{UPLOADS}/{job.rpartition('/')[2]}"
     headers = {**always, "Upload-Offset": "0"}
     assert client.patch(upload, FILE, "application/octet-stream", headers=headers).json()["complete"]
@@ -69,8 +69,8 @@ def test_a_file_is_shown_and_stored_by_the_login_of_the_page():
     assert (asked["state"], shown["dataset"], shown["symbol"]) == ("needs_confirmation", "trades", "X")
     assert [row["price"] for row in shown["first_rows"]] == [10.5, 9.25]
     assert not market_store().symbols(TRADES)
-    assert client.post(f"{job}/confirm", "{}", **terms).status_code == 403
-    assert client.post(f"{job}/confirm", headers=always, **terms).status_code == 200
+    assert client.post(f"{job}/confirm", "{}", kind).status_code == 403
+    assert client.post(f"{job}/confirm", "{}", kind, headers=always).status_code == 200
     run(job)
     assert client.get(job, headers=always).json()["result"]["stored"] == 2
     log = market_store().log(TRADES, "X")

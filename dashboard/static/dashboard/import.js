@@ -155,7 +155,7 @@ function showEnd({state, result, error}) {
   show(
     stored || !result.refused ? "Stored" : "Nothing was stored",
     el("p", {}, `${number(rows)} rows: ${number(stored)} stored, ${number(duplicates)} already there.`),
-    result.refused ? el("p", {class: "problem"}, `${number(result.refused)} symbols are not stored: see the errors.`) : null,
+    result.refused ? el("p", {class: "problem"}, `Symbols that are not stored: ${number(result.refused)}. The table has the errors.`) : null,
     table(["symbol", "dataset", "rows", "stored", "already there", "error"], cells),
     left ? el("p", {}, `${number(left)} more symbols are not shown.`) : null,
   );
