@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.cached_property import cached_property
+from store.datasets import TRADES
 from store.timestamps import format_timestamp
 from trades.exceptions import BadRow
 from trades.imports.blocks import LINE, SYMBOL, SourceFile
+from trades.imports.closed_dates import closed_date_notes
 from trades.imports.commands import command_of, unsaid
 from trades.imports.csv_file import Guess
 from trades.imports.doubts import UnreadColumn, doubts_of, refuse_wrong_rows, unread_columns
@@ -29,14 +31,15 @@ class ImportPreview:
     """What an import of a file would store.
 
     unsaid: what a certain file would have in its options; the file's name may tell the symbol. guessed: all options that
-    were not given. doubts: why the rows may be wrong, whatever the options. bad: the first rows that cannot be stored.
-    command: the options that make all of it certain.
+    were not given. doubts: why the rows may be wrong, whatever the options. notes: what is worth knowing, but no reason to
+    ask. bad: the first rows that cannot be stored. command: the options that make all of it certain.
     """
 
     reading: FileReading
     first: Sample
     unsaid: tuple[Guess, ...]
     doubts: tuple[str, ...]
+    notes: tuple[str, ...]
     command: str
 
     @property
@@ -106,7 +109,7 @@ class ImportPreview:
                 {"name": each.name, "samples": list(each.samples), "note": each.note} for each in self.unread
             ],
             "guessed": [guess._asdict() for guess in self.guessed],
-            "doubts": list(self.doubts),
+            "doubts": [*self.doubts, *self.notes],
             "first_rows": row_documents(self.first_rows),
             "last_rows": row_documents(self.last_rows),
             "bad": [str(row) for row in self.bad],
@@ -124,7 +127,8 @@ def file_preview(*, file: SourceFile, options: ReadOptions) -> ImportPreview:
     both = joined_samples(first, last_sample(reading, reads_all=False))
     refuse_wrong_rows(reading, both)
     doubts = tuple(doubts_of(reading, both, now_ns=time.time_ns()))
-    return ImportPreview(reading, first, tuple(unsaid(reading, first)), doubts, command_of(reading))
+    notes = tuple(closed_date_notes(both)) if reading.options.dataset is TRADES else ()
+    return ImportPreview(reading, first, tuple(unsaid(reading, first)), doubts, notes, command_of(reading))
 
 
 def row_documents(rows: pa.Table) -> list[dict[str, Any]]:

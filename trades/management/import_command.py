@@ -224,6 +224,7 @@ def preview_lines(preview: ImportPreview) -> Iterator[str]:
     yield from (f"  no row: {note}" for note in preview.reading.file.notes)
     yield from (f"  cannot be stored: {bad}" for bad in shown["bad"])
     yield from (f"  doubt: {doubt}" for doubt in preview.doubts)
+    yield from (f"  note: {note}" for note in preview.notes)
     yield from (f"  guessed: {guess.option}    ({guess.reason})" for guess in preview.guessed)
     if not preview.is_certain:
         yield f"  certain with: {preview.command}"

@@ -1,0 +1,27 @@
+"""Trades on dates on which their exchange is closed, as a preview names them."""
+
+from collections.abc import Iterator
+
+import pyarrow.compute as pc
+
+from store.datasets import TRADES
+from store.special_sessions import unproved_dates
+from trades.imports.blocks import SYMBOL
+from trades.imports.samples import Sample
+from trades.stores import market_store
+
+
+def closed_date_notes(sample: Sample) -> Iterator[str]:
+    """Yield a note for each closed date whose trades in a sample do not span an hour. sample: trades.
+
+    A file with such trades is certain: a stray print is usual, and the date's other trades may be in another part of
+    the file. Raises `StorageError`s.
+    """
+    store, rows = market_store(), sample.rows
+    for symbol in rows[SYMBOL].unique().to_pylist():
+        times = rows.filter(pc.equal(rows[SYMBOL], symbol)).column(0).to_numpy()
+        for day, count in unproved_dates(store, TRADES, store.canonical(symbol), times):
+            yield (
+                f"on {day} the exchange of {symbol} is closed ({count:,} of the rows that were looked at): they stay"
+                " outside of sessions, unless trades of that date span at least an hour"
+            )
