@@ -1,5 +1,6 @@
 """The exchanges by MIC (ISO 10383), and FOREX, each with the name of its calendar in pandas-market-calendars."""
 
+from calendars.declared import EXAMPLE
 from calendars.exceptions import UnknownExchange, nearest_name
 
 # The calendar of foreign exchange, which has no exchange: Sunday 17:00 to Friday 17:00 in New York.
@@ -49,4 +50,7 @@ def calendar_name(exchange: str) -> str:
         return EXCHANGES[exchange]
     except KeyError:
         hint = nearest_name(exchange, EXCHANGES) or f"; known are {', '.join(sorted(EXCHANGES))}"
-        raise UnknownExchange(f"no calendar is known for the exchange {exchange[:32]!r}{hint}") from None
+        raise UnknownExchange(
+            f"no calendar is known for the exchange {exchange[:32]!r}{hint}. An instrument of another exchange"
+            f" declares its hours as its calendar, such as: {EXAMPLE}"
+        ) from None

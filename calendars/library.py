@@ -1,15 +1,15 @@
-"""Reads trading dates from the library pandas-market-calendars, with our corrections, once per calendar and decade.
+"""Trading dates of the library pandas-market-calendars, with our corrections, and of declared hours, by decade.
 
 The library is imported at first use. The import takes about a second, so no module that a process loads at its
 start may import it.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from threading import Lock
 from typing import Any
@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from calendars import corrections
+from calendars.declared import EXAMPLE, DeclaredHours, declared_hours
 from calendars.exceptions import UnknownExchange, nearest_name
 from calendars.exchanges import FOREX
-from calendars.schedule import Integers, Schedule, SpecialSession
+from calendars.frames import schedule_of, utc_of
+from calendars.schedule import Schedule, SpecialSession
 
-_MINUTE_NS = 60 * 10**9
 _SATURDAY = 5
 # The decades (year // 10) whose instants pandas can store in nanoseconds, with a year of margin on both sides.
 FIRST_DECADE, LAST_DECADE = 189, 220
@@ -61,22 +62,26 @@ def load() -> None:
 @cache
 def zone_of(name: str) -> ZoneInfo:
     """Return the time zone of a calendar's hours."""
-    return ZoneInfo(str(_calendar(name).tz))
+    hours = declared_hours(name)
+    return ZoneInfo(str(_calendar(name).tz)) if hours is None else hours.zone
 
 
 @cache
 def own_name(name: str) -> str:
-    """Return the library's own name of a calendar, which may have several aliases."""
-    return str(_calendar(name).name)
+    """Return the library's own name of a calendar, which may have several aliases; of declared hours their text."""
+    return str(_calendar(name).name) if declared_hours(name) is None else name
 
 
 def require_hours(name: str) -> None:
-    """Raise `UnknownExchange` unless the library has a calendar of this name that has trading hours."""
+    """Raise `UnknownExchange` unless a name declares hours, or the library has hours of this name."""
     try:
         decade(name, 202)
     except (RuntimeError, NotImplementedError, KeyError) as error:
         hint = nearest_name(name, [each for each in _library().get_calendar_names() if each != name])
-        raise UnknownExchange(f"pandas-market-calendars has no hours for {name[:64]!r}{hint}") from error
+        reason = (
+            f"pandas-market-calendars has no hours for {name[:64]!r}{hint}; hours may be declared: {EXAMPLE}"
+        )
+        raise UnknownExchange(reason) from error
 
 
 @lru_cache(maxsize=_DECADES_KEPT)
@@ -85,24 +90,61 @@ def decade(name: str, number: int, special: tuple[SpecialSession, ...] = ()) -> 
 
     special: more sessions, of the decade and of the year on each side; those of trading dates are ignored.
     """
-    calendar = _calendar(name)
+    first = date(number * 10 - _MARGIN_YEARS, 1, 1)
+    last = date(number * 10 + 9 + _MARGIN_YEARS, 12, 31)
+    hours = declared_hours(name)
+    if hours is None:
+        frame, early, is_special = _published(_calendar(name), first, last, special)
+    else:
+        frame, early, is_special = _declared(hours, first, last, special)
+    if frame.empty:
+        return _EMPTY
+    schedule = schedule_of(frame, zone_of(name), early, is_special)
+    return schedule.between(_day(number * 10), _day(number * 10 + 10) - 1)
+
+
+def _published(
+    calendar: Any, first: date, last: date, special: tuple[SpecialSession, ...]
+) -> tuple[Any, Any, Any]:
+    """Return a calendar's hours, corrected, of the dates in `[first, last]`, and which are early and special."""
     with _locked():
-        frame = calendar.schedule(
-            date(number * 10 - _MARGIN_YEARS, 1, 1),
-            date(number * 10 + 9 + _MARGIN_YEARS, 12, 31),
-            market_times="all",
-        )
+        frame = calendar.schedule(first, last, market_times="all")
         if calendar.name == FOREX:
             # The library adds Sundays that begin on Saturday at 17:00, when nothing trades.
             frame = frame[frame.index.day_of_week < _SATURDAY]
         if frame.empty:
-            return _EMPTY
+            return frame, None, None
         usual = frame.index
-        frame = _with_special(_corrected(frame, calendar), calendar, special)
+        frame = _with_special(
+            _corrected(frame, calendar), partial(calendar.schedule_from_days, market_times="all"), special
+        )
         early = frame.index.isin(calendar.early_closes(frame).index)
-    is_special = ~frame.index.isin(usual)
-    schedule = _schedule(_without_discontinued(frame, calendar), zone_of(name), early, is_special)
-    return schedule.between(_day(number * 10), _day(number * 10 + 10) - 1)
+    return _without_discontinued(frame, calendar), early, ~frame.index.isin(usual)
+
+
+def _declared(
+    hours: DeclaredHours, first: date, last: date, special: tuple[SpecialSession, ...]
+) -> tuple[Any, Any, Any]:
+    """Return declared hours like `_published`. No session closes early."""
+    pandas = import_module("pandas")
+    dates = pandas.date_range(first, last)
+    closed = pandas.DatetimeIndex(sorted(hours.closed))
+    usual = dates[dates.day_of_week.isin(hours.weekdays) & ~dates.isin(closed)]
+    frame = _with_special(_hours_on(hours, usual), partial(_hours_on, hours), special)
+    return frame, np.zeros(len(frame), np.bool_), ~frame.index.isin(usual)
+
+
+def _hours_on(hours: DeclaredHours, dates: Any) -> Any:
+    """Return the declared hours of dates as a schedule of the library has them."""
+    pandas = import_module("pandas")
+    breaks = ("break_start", "break_end") if len(hours.minutes) > 2 else ()
+    instants = {
+        column: pandas.DatetimeIndex(
+            utc_of(dates + pandas.Timedelta(minutes=minutes), hours.zone).view("M8[ns]"), tz="UTC"
+        )
+        for column, minutes in zip(("market_open", *breaks, "market_close"), hours.minutes, strict=True)
+    }
+    return pandas.DataFrame(instants, index=dates)
 
 
 @cache
@@ -167,15 +209,18 @@ def _corrected(frame: Any, calendar: Any) -> Any:
     return frame
 
 
-def _with_special(frame: Any, calendar: Any, special: tuple[SpecialSession, ...]) -> Any:
-    """Add sessions to a schedule of the library, except those of dates that it has. The given hours have no breaks."""
+def _with_special(frame: Any, usual: Callable[[Any], Any], special: tuple[SpecialSession, ...]) -> Any:
+    """Add sessions to a schedule, except those of dates that it has. The given hours have no breaks.
+
+    usual: returns the schedule of dates with the usual hours.
+    """
     pandas = import_module("pandas")
     sessions = {pandas.Timestamp(each.date): each for each in special}
     days = pandas.DatetimeIndex(sorted(sessions.keys() - set(frame.index)))
     days = days[(frame.index[0] <= days) & (days <= frame.index[-1])]
     if days.empty:
         return frame
-    added = calendar.schedule_from_days(days, market_times="all")
+    added = usual(days)
     opens = pandas.to_datetime([sessions[day].open for day in days], utc=True).as_unit("ns")
     closes = pandas.to_datetime([sessions[day].close for day in days], utc=True).as_unit("ns")
     for name in added.columns:
@@ -193,74 +238,3 @@ def _without_discontinued(frame: Any, calendar: Any) -> Any:
 
 def _day(year: int) -> int:
     return (date(year, 1, 1) - date(1970, 1, 1)).days
-
-
-def _schedule(frame: Any, zone: ZoneInfo, early: Any, special: Any) -> Schedule:
-    """Convert a schedule of the library.
-
-    Instants are rounded down to minutes: before 1950 some zones differed from UTC by fractions of a minute.
-    """
-    opens, closes = _instants(frame["market_open"]), _instants(frame["market_close"])
-    pre = np.minimum(_instants(frame["pre"]), opens) if "pre" in frame else opens
-    post = np.maximum(_instants(frame["post"]), closes) if "post" in frame else closes
-    break_start, break_end = _breaks(frame, opens, closes, post)
-    label, natural_end = _days(frame.index, pre, zone)
-    end = natural_end.copy()
-    end[:-1] = np.minimum(end[:-1], pre[1:])
-    end = np.maximum(end, post)
-    start = np.concatenate([label[:1], end[:-1]])
-    instants = {
-        "start_ns": start,
-        "end_ns": end,
-        "label_ns": np.maximum(label, start),
-        "pre_ns": pre,
-        "open_ns": opens,
-        "break_start_ns": break_start,
-        "break_end_ns": break_end,
-        "close_ns": closes,
-        "post_ns": post,
-    }
-    dates = frame.index.to_numpy().astype("datetime64[D]").astype(np.int64)
-    whole_minutes = {name: column - column % _MINUTE_NS for name, column in instants.items()}
-    return Schedule(date=dates, early=early, special=special, **whole_minutes)
-
-
-def _instants(column: Any) -> Integers:
-    instants: Integers = column.to_numpy("datetime64[ns]").astype(np.int64)
-    return instants
-
-
-def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tuple[Integers, Integers]:
-    """Return the start and end of each session's break; both are `post` if there is none.
-
-    A maintenance pause after the close is not a break.
-    """
-    if "break_start" not in frame:
-        return post, post
-    starts = np.clip(_instants(frame["break_start"]), opens, closes)
-    ends = np.clip(_instants(frame["break_end"]), starts, closes)
-    has_none = frame["break_start"].isna().to_numpy() | (starts >= ends)
-    return np.where(has_none, post, starts), np.where(has_none, post, ends)
-
-
-def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
-    """Return the label of each date, and the same local time a day later.
-
-    The label is the date's midnight if trading starts on that date. Otherwise (futures) it is the opening, on the
-    evening before.
-    """
-    pandas = import_module("pandas")
-    opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)
-    local = pandas.DatetimeIndex(
-        np.where(opening.normalize() == dates, dates.as_unit("ns").to_numpy(), opening.to_numpy())
-    )
-    return _utc(local, zone), _utc(local + pandas.Timedelta(days=1), zone)
-
-
-def _utc(local: Any, zone: ZoneInfo) -> Integers:
-    """Return the instants of local times.
-
-    An ambiguous time means the first of its two instants, a skipped time the instant of the clock change.
-    """
-    first = np.ones(len(local), dtype=np.bool_)
-    return _instants(local.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").tz_convert(None))

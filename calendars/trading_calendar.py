@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from calendars import corrections, library
+from calendars.declared import declared_hours
 from calendars.exchanges import EXCHANGES, calendar_name
 from calendars.schedule import Integers, Mask, Schedule, SpecialSession, joined
 
@@ -29,7 +30,7 @@ NOT_CLOSED = np.iinfo(np.int64).min
 class TradingCalendar:
     """The trading dates and hours of one calendar.
 
-    name: the calendar's name in pandas-market-calendars. special: sessions that an instrument has besides; those of the
+    name: the calendar's name in pandas-market-calendars, or hours as `calendars.declared` reads them. special: sessions that an instrument has besides; those of the
     calendar's own trading dates count for nothing.
     """
 
@@ -38,11 +39,15 @@ class TradingCalendar:
 
     @property
     def key(self) -> str:
-        """The text for cache keys: the calendar's name, `library.versions`, and a hash of the special sessions."""
-        key = f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
-        return (
-            f"{key}-{hashlib.sha256(repr(self.special).encode()).hexdigest()[:16]}" if self.special else key
+        """The text for cache keys.
+
+        It has the calendar's name, of declared hours a hash, `library.versions`, and a hash of the special sessions.
+        """
+        name = (
+            re.sub("[^A-Za-z0-9]", "_", self.name) if declared_hours(self.name) is None else _hash(self.name)
         )
+        key = f"{name}-{library.versions()}"
+        return f"{key}-{_hash(repr(self.special))}" if self.special else key
 
     @property
     def usual(self) -> "TradingCalendar":
@@ -55,10 +60,16 @@ class TradingCalendar:
         return library.zone_of(self.name)
 
     @property
-    def known_until_day(self) -> int:
-        """The day, since 1970, from which on holidays are not known; later than all dates if they follow rules."""
+    def holidays_known_until(self) -> date | None:
+        """The last date whose holidays are known; None if they follow rules, or were declared with the hours."""
         year = corrections.last_known_year(library.own_name(self.name))
-        return _NEVER_DAY if year is None else (date(year + 1, 1, 1) - _EPOCH).days
+        return None if year is None else date(year, 12, 31)
+
+    @property
+    def known_until_day(self) -> int:
+        """The day, since 1970, from which on holidays are not known; later than all dates if they always are."""
+        last = self.holidays_known_until
+        return _NEVER_DAY if last is None else (last - _EPOCH).days + 1
 
     def on_dates(self, first_day: int, last_day: int) -> Schedule:
         """Return the trading dates in `[first_day, last_day]`, days since 1970.
@@ -160,7 +171,7 @@ def exchange_calendar(exchange: str) -> TradingCalendar:
 
 @lru_cache(maxsize=256)
 def named_calendar(name: str) -> TradingCalendar:
-    """Return the calendar with a name in pandas-market-calendars. Raises `UnknownExchange`."""
+    """Return the calendar with a name in pandas-market-calendars, or of declared hours. Raises `UnknownExchange`."""
     if name not in EXCHANGES.values():
         library.require_hours(name)
     return TradingCalendar(name)
@@ -191,6 +202,10 @@ def start_of_row(time_ns: int, calendar: TradingCalendar | None) -> int:
     if calendar is None or time_ns % _DAY_NS:
         return time_ns
     return calendar.start_of_date(time_ns // _DAY_NS)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _decade(day: int) -> int:

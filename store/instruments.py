@@ -43,7 +43,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     and fx, else whole. aliases: other symbols of the instrument, see `Alias`. underlying: the symbol of the underlying of a future or an option. expiry: ISO
     date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
     the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
-    name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. settle: rows may
+    name if the exchange has several, or hours as `calendars.declared` reads them. allow_nonpositive_price: whether prices may be zero or less. settle: rows may
     arrive this many seconds out of order, so the log is complete up to its newest row's time minus `settle`.
     unknown_conditions: whether new rows with conditions of unknown meaning are kept or refused, one of
     `UNKNOWN_CONDITIONS`. gap_rule: which intervals without a bar are gaps, one of `GAP_RULES`: all in which trading was

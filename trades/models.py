@@ -16,7 +16,7 @@ TEXT_LENGTHS = {
     "volume_kind": 16,
     "unknown_conditions": 16,
     "gap_rule": 16,
-    "calendar": 64,
+    "calendar": 2_000,
     "underlying": 32,
     "right": 4,
     "exercise": 16,

@@ -69,8 +69,14 @@ class CalendarDates(AnswerSnapshot):
     def document(self) -> CalendarAnswerDocument:
         """See `AnswerSnapshot.document`."""
         dates = list(_rows(self.calendar.on_dates(self.first_day, self.end_day - 1)))
+        last = self.calendar.holidays_known_until
         return CalendarAnswerDocument(
-            self.exchange, self.symbol, self.calendar.name, self.calendar.zone.key, dates
+            self.exchange,
+            self.symbol,
+            self.calendar.name,
+            self.calendar.zone.key,
+            None if last is None else last.isoformat(),
+            dates,
         )
 
 

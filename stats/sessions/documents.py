@@ -58,6 +58,13 @@ class CalendarAnswerDocument(AnswerDocument):
     symbol: Annotated[str | None, about("The instrument; null for the calendar of an exchange.", None)]
     calendar: Annotated[str, about("Its name in pandas-market-calendars.", "NYSE")]
     timezone: Annotated[str, like("America/New_York")]
+    holidays_known_until: Annotated[
+        Date | None,
+        about(
+            "The last date whose holidays are known; later weekdays may be holidays. Null if none is unknown.",
+            None,
+        ),
+    ]
     dates: list[TradingDateDocument]
 
 

@@ -200,6 +200,18 @@ def test_the_page_says_which_calendar_an_exchange_has():
     assert told == others
 
 
+def test_the_page_says_until_when_each_exchanges_holidays_are_known():
+    page = (settings.BASE_DIR / "docs" / "sessions.md").read_text()
+    rows = re.findall(r"^\| ([0-9-]{10}|by rule, [\w ,]+|no holidays) \| (`.+) \|$", page, re.MULTILINE)
+    told = {mic: until for until, mics in rows for mic in re.findall("`([A-Z0-9]{4,5})`", mics)}
+    assert told.keys() == EXCHANGES.keys()
+    for mic, until in told.items():
+        known = exchange_calendar(mic).holidays_known_until
+        assert (
+            until.startswith(("by rule", "no holidays")) if known is None else until == known.isoformat()
+        ), mic
+
+
 def test_concurrent_threads_get_the_same_schedule():
     """The library's rules for holidays cache in themselves."""
     wanted = [(name, number) for name in ("NYSE", "XLON", "CME Globex Equity") for number in range(200, 204)]

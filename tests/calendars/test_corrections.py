@@ -51,7 +51,7 @@ def is_wrong(frame: pd.DataFrame, correction: corrections.HoursCorrection, zone:
     opens, closes = (
         local.iloc[0][column].tz_convert(zone).time() for column in ("market_open", "market_close")
     )
-    return correction.open not in {None, opens} or correction.close not in {None, closes}
+    return bool(correction.open not in {None, opens} or correction.close not in {None, closes})
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in ROWS}))

@@ -7,6 +7,7 @@ import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from calendars.declared import EXAMPLE
 from calendars.exceptions import UnknownExchange
 from store.bar_policies import BAR_POLICIES
 from store.currencies import currency_pair
@@ -163,10 +164,11 @@ class InstrumentSerializer(KnownFieldsSerializer):
         " stored that is later than its end by this.",
     )
     calendar = pattern_field(
-        "[A-Za-z0-9_.&+-]+( [A-Za-z0-9_.&+-]+)*",
-        64,
-        "the name of a calendar",
-        "The name of its trading calendar, where the exchange has several.",
+        "[A-Za-z0-9_.&+:,/-]+( [A-Za-z0-9_.&+:,/-]+)*",
+        2_000,
+        f"the name of a calendar, or hours such as {EXAMPLE}",
+        "The name of its trading calendar, where the exchange has several; or its hours, where the exchange has none:"
+        f" time zone, weekdays, hours, and dates without a session, such as `{EXAMPLE}`.",
     )
     underlying = SymbolField(
         required=False, allow_null=True, help_text="Of a future or an option: its underlying."

@@ -33,6 +33,7 @@ def test_a_calendar_is_the_trading_dates_with_their_hours_in_utc(api):
         "symbol": None,
         "calendar": "NYSE",
         "timezone": "America/New_York",
+        "holidays_known_until": None,
         "dates": [
             {
                 "date": "2024-11-27",
@@ -56,6 +57,28 @@ def test_a_calendar_is_the_trading_dates_with_their_hours_in_utc(api):
             },
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("exchange", "date"),
+    [("XSHE", "2026-12-31"), ("XBOM", "2026-12-31"), ("XHKG", "2049-12-31"), ("XLON", None)],
+)
+def test_a_calendar_says_until_when_its_holidays_are_known(api, exchange, date):
+    assert (
+        told(api, CALENDAR, exchange=exchange, start="2024-12-02", end="2024-12-03")["holidays_known_until"]
+        == date
+    )
+
+
+def test_a_session_in_two_parts_has_a_break(api):
+    (date,) = told(api, CALENDAR, exchange="XNSE", start="2024-03-02", end="2024-03-04")["dates"]
+    assert (date["date"], date["open"], date["close"]) == (
+        "2024-03-02",
+        "2024-03-02T03:45:00Z",
+        "2024-03-02T07:00:00Z",
+    )
+    assert date["breaks"] == [{"start": "2024-03-02T04:30:00Z", "end": "2024-03-02T06:00:00Z"}]
+    assert clock(api, "XNSE", "2024-03-02T05:00")[:3] == ("break", False, "2024-03-02")
 
 
 def test_an_evening_session_opens_on_the_day_before(api):
@@ -124,7 +147,10 @@ def test_an_unknown_exchange_gets_the_nearest_or_all_names(api):
     near, far = (
         orjson.loads(api.get(CLOCK, {"exchange": each}).content)["message"] for each in ("XTKZ", "ZZZZ")
     )
-    assert near.endswith("'XTKZ'; did you mean XTKS?")
+    assert "'XTKZ'; did you mean XTKS?" in near
+    assert near.endswith(
+        "declares its hours as its calendar, such as: Asia/Dubai Mon-Fri 10:00-15:00 closed 2026-01-01,2026-12-02"
+    )
     assert all(mic in far for mic in EXCHANGES)
 
 

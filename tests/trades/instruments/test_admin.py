@@ -142,3 +142,12 @@ def test_it_is_for_staff_with_the_permission_only(staff: Client, path: str):
         assert other.get(LIST + path).status_code == (403 if user.is_staff else 302)
         assert other.post(LIST + path, EMPTY).status_code == (403 if user.is_staff else 302)
     assert Client().get(LIST + path).status_code == 302
+
+
+def test_the_form_has_declared_hours_in_full(staff: Client):
+    holidays = ",".join(f"2026-{month:02d}-01" for month in range(1, 13))
+    hours = f"Asia/Dubai Mon-Fri 10:00-15:00 closed {holidays}"
+    market_store().set_instrument(Instrument("FAB", exchange="XADS", calendar=hours))
+    staff.get(LIST)
+    form = staff.get(f"{LIST}FAB/change/").context["adminform"].form
+    assert form.initial["calendar"] == hours

@@ -84,7 +84,7 @@ def test_what_is_declared(data: dict[str, object], base: Instrument, expected: I
         ({"class": "bond"}, "class", "invalid_choice"), ({"class": None}, "class", "null"), ({"class": "Equity"}, "class", "invalid_choice"),
         ({"bar_policy": "of_tomorrow"}, "bar_policy", "invalid_choice"), ({"volume_kind": "some"}, "volume_kind", "invalid_choice"),
         ({"allow_nonpositive_price": "true"}, "allow_nonpositive_price", "invalid_type"), ({"allow_nonpositive_price": 1}, "allow_nonpositive_price", "invalid_type"),
-        *(({"calendar": bad}, "calendar", "invalid_format") for bad in ("", " NYSE", "CME  Globex", "a/b", "x\n", "x" * 65)),
+        *(({"calendar": bad}, "calendar", "invalid_format") for bad in ("", " NYSE", "CME  Globex", "a|b", "x\n", "x" * 2_001)),
         *(({"name": bad}, "name", "invalid_text") for bad in ("", " x", "a\nb", "a\u202eb", "x" * 201)),
         ({"aliases": "FB"}, "aliases", "invalid_type"), ({"aliases": None}, "aliases", "null"), ({"aliases": ["A  B"]}, "aliases", "invalid_symbol"),
         ({"aliases": [5]}, "aliases", "invalid_type"), ({"aliases": [f"A{n}" for n in range(33)]}, "aliases", "too_many"),
@@ -97,6 +97,7 @@ def test_what_is_declared(data: dict[str, object], base: Instrument, expected: I
         ({"class": "fx", "base_currency": "USD", "currency": "USD"}, "base_currency", "equal_currencies"),
         ({"exchange": "ZZZZ"}, "exchange", "unknown_exchange"), ({"calendar": "NOPE"}, "calendar", "unknown_exchange"),
         ({"exchange": "XNYS", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"class": "crypto", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"calendar": "ASEX"}, "calendar", "unknown_exchange"),
+        ({"exchange": "XADS", "calendar": "Asia/Dubai Mon-Fri 10-15:00"}, "calendar", "unknown_exchange"),
         ({"class": "option", **TERMS, "right": "C"}, "right", "invalid_choice"), ({"class": "option", **TERMS, "exercise": "bermudan"}, "exercise", "invalid_choice"),
     ],
 )  # fmt: skip
@@ -123,6 +124,7 @@ def test_every_wrong_field_is_named():
     [
         ({"exchange": "XTKZ"}, "for the exchange 'XTKZ'; did you mean XTKS?"),
         ({"exchange": "ZZZZ"}, "known are AIXK"),
+        ({"exchange": "XADS"}, "declares its hours as its calendar, such as: Asia/Dubai Mon-Fri 10:00-15:00"),
         ({"calendar": "CBOT_Rates"}, "no hours for 'CBOT_Rates'; did you mean CBOT_Rate?"),
     ],
 )
