@@ -1,6 +1,7 @@
 """Arrow columns of a file: as texts, and computed."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import nearest_floats, one_array
 from trades.imports.vendors.layout import Derived
+
+_IS_NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?")
 
 
 def computed_column(table: pa.Table, derived: Derived, path: Path) -> pa.Array:
@@ -54,6 +57,21 @@ def with_joined(table: pa.Table, joined: Mapping[str, tuple[str, ...]]) -> pa.Ta
     for name, parts in joined.items():
         texts = [one_array(table.column(part)).cast(pa.string()) for part in parts]
         table = table.append_column(name, pc.binary_join_element_wise(*texts, " "))
+    return table
+
+
+def with_nulls(table: pa.Table, nulls: Sequence[str]) -> pa.Table:
+    """Return the table with nulls in place of the texts, and of the numbers, that stand for null."""
+    for place, name in enumerate(table.column_names if nulls else ()):
+        values = table.column(name)
+        if pa.types.is_string(values.type):
+            is_null = pc.is_in(values, pa.array(nulls, pa.string()))
+        elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            numbers = [float(text) for text in nulls if _IS_NUMBER.fullmatch(text)]
+            is_null = pc.is_in(values.cast(pa.float64(), safe=False), pa.array(numbers, pa.float64()))
+        else:
+            continue
+        table = table.set_column(place, name, pc.if_else(is_null, None, values))
     return table
 
 

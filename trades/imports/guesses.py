@@ -239,9 +239,16 @@ def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
         return options
     earliest = replace(_of_seconds(options), ambiguous="earliest")
     layout = file_layout(file.names, earliest)
-    parser = BlockParser(file.path, layout, earliest, symbol="X", skip_bad=True)
-    block = next((each for each in parser.blocks(file) if each.rows.num_rows), None)
-    found, is_certain = ("", False) if block is None else found_resolution(block)
+    parser = BlockParser(file.path, layout, earliest, symbol="X", skip_bad=True, bad_limit=1)
+    found, is_certain, bad = "", False, None
+    for block in parser.blocks(file):
+        bad = bad or next(iter(block.bad), None)
+        if block.rows.num_rows:
+            found, is_certain = found_resolution(block)
+            break
+    else:
+        if bad:
+            raise ImportRefused(f"{bad}; no other row can be stored, either")
     if not is_certain:
         raise ImportRefused(
             f"{file.path}: no column has the resolution of the bars; give {option('--resolution', found or '1d')}"

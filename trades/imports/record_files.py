@@ -20,6 +20,7 @@ from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import is_text, is_word, view_lengths
 from trades.imports.blocks import FilePiece, check_names
+from trades.imports.columns import with_nulls
 from trades.imports.csv_file import damage_refused, uncompressed
 
 ROWS_AT_ONCE = 65_536
@@ -57,7 +58,7 @@ class RecordFile(ABC):
         row = 1
         with damage_refused(f"{self.path}: "):
             for table, bytes_read in self.tables(names):
-                yield FilePiece(table, row + np.arange(table.num_rows), (), bytes_read)
+                yield FilePiece(with_nulls(table, nulls), row + np.arange(table.num_rows), (), bytes_read)
                 row += table.num_rows
 
     def _plain(self, name: str) -> pa.DataType:

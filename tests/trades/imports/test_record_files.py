@@ -13,6 +13,7 @@ from tests.trades.imports.command import stored
 from tests.trades.imports.files import imported
 from trades.exceptions import ImportRefused
 from trades.imports import record_files
+from trades.imports.columns import with_nulls
 
 LINE = b'{"timestamp": "2025-01-02T14:30:00Z", "price": 1, "volume": 2'
 
@@ -233,3 +234,27 @@ def test_prices_of_32_bits_are_read_as_their_shortest_text(store_path: Path, tmp
         arrow(path, table)
     imported(path, tmp_path / "notes")
     assert [row[1:] for row in stored("trades", "price", "volume")["A"]] == [(187.15, 0.7), (0.3, 5.0)]
+
+
+def test_numbers_that_stand_for_nothing_are_nulls():
+    table = pa.table(
+        {
+            "volume": [-1.0, 5.0, None],
+            "count": [-1, 7, 0],
+            "text": ["-1", "x", "-1.0"],
+            "is": [True, False, None],
+        }
+    )
+    assert with_nulls(table, ("-1", "-1.0", "NA")).to_pydict() == {
+        "volume": [None, 5.0, None],
+        "count": [None, 7, 0],
+        "text": [None, "x", None],
+        "is": [True, False, None],
+    }
+
+
+def test_nulls_of_a_layout_are_those_of_typed_columns_too(store_path: Path, tmp_path: Path):
+    table = pa.table(columns(volume=[5.0, 6.0], sequence=[-1, 7]))
+    pq.write_table(table, tmp_path / "A.parquet")
+    imported(tmp_path / "A.parquet", tmp_path / "notes", nulls=("-1",))
+    assert [row[1:] for row in stored("trades", "volume", "sequence")["A"]] == [(5.0, None), (6.0, 7)]

@@ -96,3 +96,18 @@ def test_minute_bars_of_interactive_brokers(tmp_path: Path):
     rows = [f"20240102 09:{minute}:00 US/Eastern,187,188,186,187,5" for minute in (30, 31, 32)]
     imported(written(tmp_path / "X.csv", rows, "date,open,high,low,close,volume"))
     assert stored("bars", "resolution", "close")["X"][0] == ("2024-01-02T14:30:00Z", "1m", 187.0)
+
+
+@pytest.mark.parametrize(
+    ("time", "volume", "message"),
+    [("20240102 09:3x:00", "5", "line 2, date: not a time.*'20240102 09:3x:00'"),
+     ("2024-01-02 09:30:00 EST", "5", "line 2, date: EST may mean several"),
+     ("2024-01-02 09:30:00", "many", "line 2, volume: must be a number: 'many'"),
+     ("2024-01-02 09:30:00", "-1", "line 2, volume: must be 0 or more")],
+)  # fmt: skip
+def test_bars_of_which_no_row_can_be_read_are_refused_by_their_first_cell(
+    tmp_path: Path, time: str, volume: str, message: str
+):
+    rows = [f"{time},187,188,186,187,{volume}"] * 3
+    with pytest.raises(CommandError, match=message):
+        imported(written(tmp_path / "X.csv", rows, "date,open,high,low,close,volume"))
