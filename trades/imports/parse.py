@@ -39,7 +39,7 @@ from trades.imports.columns import (
     with_joined,
     with_prepared,
 )
-from trades.imports.hints import cell_hint
+from trades.imports.hints import cell_hint, look
 from trades.imports.layout import FileLayout, ReadOptions
 from trades.imports.numbers import summed_columns
 from trades.imports.repeated_hours import EARLIEST, LATEST, UNORDERED, UNTOLD, RepeatedHours
@@ -178,8 +178,8 @@ class BlockParser:
         message = "is empty" if violation.fault is NULL else violation.fault.message
         source = self._layout.sources.get(violation.column or "")
         typed = columns[violation.column] if violation.column is not None else None
-        if violation.fault.code in _NEGATIVE:
-            message += f"; give --absolute {violation.column} if the file writes sold quantities below 0"
+        if violation.fault.code in _NEGATIVE and self.dataset is not BARS:
+            message += f"; if the file writes sold quantities so{look('--absolute', violation.column or '')}"
         if source is None or typed is None or all(fault is not violation.fault for fault, _ in typed.faults):
             return message
         cells = [table.column(part)[row].as_py() for part in self._layout.summed.get(source, (source,))]
