@@ -5,6 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.exceptions import ImportRefused
@@ -24,10 +27,12 @@ from trades.imports.guesses import (
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.own_exports import export_dataset, export_given, export_symbol
 from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, ParquetFile
+from trades.imports.tickers_file import TickersFile, tickers_file
 from trades.imports.times import has_local_clock
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
 from trades.imports.vendors.marketdata import MARKETDATA
+from trades.imports.zones import times_of_zones
 
 _CSV = (".csv", ".csv.gz")
 # Read if they are named, not if they are in a folder, where such files often are notes.
@@ -53,7 +58,7 @@ _READERS: dict[str, Callable[[Path], SourceFile]] = {
     "parquet": ParquetFile,
 }
 # The files of these have their vendor's layout.
-_OF_VENDORS = {DbnFile: "databento", AlpacaJsonFile: "alpaca"}
+_OF_VENDORS = {DbnFile: "databento", AlpacaJsonFile: "alpaca", TickersFile: "yahoo"}
 _TICKS_OF_MT5 = {"<BID>", "<ASK>", "<LAST>"}
 _REFUSED_TICKS = (
     "the ticks of MetaTrader 5 leave the cells of a side empty that did not change: fill them with the values before, and"
@@ -67,13 +72,13 @@ _TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name != "alpaca"]
 def opened_file(path: Path, dialect: Dialect = UNKNOWN_DIALECT) -> SourceFile:
     """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
     if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
-        return CsvFile(path, dialect)
+        return tickers_file(CsvFile(path, dialect))
     container = container_of(path)
     if container not in _READERS:
         raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
     if dialect != UNKNOWN_DIALECT:
         raise ImportRefused(f"{path}: options such as --skip-lines and --decimal are of files of text")
-    return _READERS[container](path)
+    return tickers_file(_READERS[container](path))
 
 
 def container_of(path: Path) -> str:
@@ -244,11 +249,17 @@ def _check_refused(file: SourceFile, layout: VendorLayout) -> None:
 
 
 def _has_clock(file: SourceFile, layout: VendorLayout) -> bool:
-    if not isinstance(file, CsvFile):
-        return False
     parts = tuple(layout.columns["timestamp"].split("+"))
-    rows = with_joined(file.first_rows(parts), {"time": parts})
-    return has_local_clock(one_array(rows["time"]))
+    if isinstance(file, TickersFile):
+        rows = next(file.pieces(parts)).cells
+    elif isinstance(file, CsvFile):
+        rows = file.first_rows(parts)
+    else:
+        return False
+    times = one_array(with_joined(rows, {"time": parts})["time"])
+    for _, _, is_of_zone in times_of_zones(times):  # a time that names its zone needs no other
+        times = pc.if_else(pa.array(is_of_zone), None, times)
+    return has_local_clock(times)
 
 
 def _dialect(file: SourceFile) -> Dialect:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from django.core.management import CommandError
 
@@ -13,6 +15,7 @@ from tests.trades.imports.command import imported
 from trades.exceptions import ImportRefused
 from trades.imports import blocks
 from trades.imports.formats import opened_file, read_options
+from trades.imports.vendors import VENDOR_LAYOUTS
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -77,6 +80,26 @@ BARCHART = """Time,Open,High,Low,{close},Change,{change},Volume
 2024-01-11,186.54,187.05,183.62,185.59,-0.6,-0.32%,49128410
 "Downloaded from Barchart.com as of 01-17-2024 05:12am CST"
 """
+TWS = """date,open,high,low,close,volume,average,barCount
+20240102 09:30:00 US/Eastern,187.15,187.40,186.90,187.10,123,187.1,4321
+20240102 09:31:00 US/Eastern,187.10,187.20,186.80,186.95,23,-1.0,-1
+20240702 09:32:00 US/Eastern,187.10,187.20,186.80,186.99,24,187.0,1321
+"""
+TICKERS = """Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume
+Ticker,AAPL,7203.T,AAPL,7203.T,AAPL,7203.T,AAPL,7203.T,AAPL,7203.T
+Date,,,,,,,,,,
+2024-01-04,1.5,,3,,0.5,,1,,10,
+2024-01-05,2.5,2,4,2,1.5,2,2,2,20,20
+2024-01-09,3.5,3,5,3,2.5,3,3,3,30,30
+2024-01-10,4.5,4,6,4,3.5,4,4,4,40,40
+2024-01-11,5.5,5,7,5,4.5,5,5,5,50,50
+"""
+WORDS = """Date,Open AAPL,High AAPL,Low AAPL,Close AAPL,Volume AAPL
+2024-01-04 00:00:00+09:00,1,3,0.5,1.5,10
+2024-01-05 00:00:00+09:00,2,4,1.5,2.5,20
+2024-01-09 00:00:00+09:00,3,5,2.5,3.5,30
+2024-01-10 00:00:00+09:00,4,6,3.5,4.5,40
+"""
 AAPL, NEW_YORK = {"symbol": "AAPL"}, {"symbol": "AAPL", "timezone": "America/New_York"}
 CASES: dict[str, Case] = {
     "wrds, suffix B": (
@@ -122,6 +145,30 @@ CASES: dict[str, Case] = {
         at("2024-01-02T14:30:00Z", open=187.15, close=187.1, volume=12345.0),
         at("2024-01-16T20:59:00Z", close=186.95, volume=1345.0),
     ),
+    "ib, TWS, with the zone's name": (
+        "t.csv", TWS, {**AAPL, "resolution": "1m"}, "bars", "AAPL", 3,
+        at("2024-01-02T14:30:00Z", open=187.15, volume=123.0, vwap=187.1, trade_count=4321),
+        at("2024-07-02T13:32:00Z", close=186.99, volume=24.0, trade_count=1321),
+    ),
+    "yfinance, one of two tickers": (
+        "t.csv", TICKERS, {}, "bars", "AAPL", 5,
+        at("2024-01-04T00:00:00Z", open=1.0, high=3.0, low=0.5, close=1.5, volume=10.0, resolution="1d"),
+        at("2024-01-11T00:00:00Z", open=5.0, close=5.5, volume=50.0),
+    ),
+    "yfinance, the other ticker": (
+        "t.csv", TICKERS, {}, "bars", "7203.T", 4, at("2024-01-05T00:00:00Z", close=2.0, volume=20.0),
+        at("2024-01-11T00:00:00Z", close=5.0, volume=50.0),
+    ),
+    "yfinance, tickers first": (
+        "t.csv", "\n".join([",".join(["Ticker", *TICKERS.splitlines()[1].split(",")[1:]]),
+                           ",".join(["Price", *TICKERS.splitlines()[0].split(",")[1:]]), *TICKERS.splitlines()[2:], ""]),
+        {}, "bars", "7203.T", 4, at("2024-01-05T00:00:00Z", close=2.0), at("2024-01-11T00:00:00Z", close=5.0),
+    ),
+    "yfinance, names joined": (
+        "t.csv", WORDS, {"resolution": "1d"}, "bars", "AAPL", 4,
+        at("2024-01-04T00:00:00Z", open=1.0, high=3.0, low=0.5, close=1.5, volume=10.0),
+        at("2024-01-10T00:00:00Z", open=4.0, close=4.5, volume=40.0),
+    ),
     **{
         f"barchart, {close}, {change}": (
             "t.csv", BARCHART.format(close=close, change=change), AAPL, "bars", "AAPL", 3,
@@ -155,6 +202,9 @@ def test_a_known_layout_is_stored_as_it_is_documented(tmp_path: Path, name: str)
         ALGOSEEK_TAQ.replace("EventType", "Type"),
         TRADESTATION.replace('"Down"', '"Other"'),
         BARCHART.format(close="Latest", change="Percent"),
+        TWS.replace("barCount", "count"),
+        TICKERS.replace("Volume,Volume", "Volume,Other"),
+        WORDS.replace("Low AAPL", "Low MSFT"),
     ],
 )
 def test_other_columns_are_no_known_layout(tmp_path: Path, content: str):
@@ -213,3 +263,41 @@ def test_other_lines_are_bad_rows(tmp_path: Path, last: str, line: int):
     path.write_text(f"{ROWS}{last}\n")
     with pytest.raises(CommandError, match=f"line {line}: has"):
         imported(path)
+
+
+@pytest.mark.parametrize(
+    ("zone", "date"), [("America/New_York", "2024-03-07"), ("Asia/Tokyo", "2024-03-07"), (None, "2024-03-07")]
+)
+def test_tables_of_yfinance_in_parquet(tmp_path: Path, zone: str | None, date: str):
+    dates = pd.DatetimeIndex(["2024-03-07", "2024-03-08", "2024-03-11", "2024-03-12"], tz=zone, name="Date")
+    values = {
+        ("Open", "A"): 1.0,
+        ("High", "A"): 3.0,
+        ("Low", "A"): 0.5,
+        ("Close", "A"): 1.5,
+        ("Volume", "A"): 10,
+    }
+    values |= {(field, "B-C"): value * 2 for (field, _), value in values.items()}
+    frame = pd.DataFrame({name: [value] * 4 for name, value in values.items()}, index=dates)
+    frame.columns = pd.MultiIndex.from_tuples(frame.columns, names=["Price", "Ticker"])
+    frame.loc[dates[0], ("Close", "B-C")] = float("nan")
+    frame.to_parquet(tmp_path / "t.parquet")
+    imported(tmp_path / "t.parquet", yes=False)
+    first = stored("bars", "A")[0]
+    wanted = at(f"{date}T00:00:00Z", open=1.0, high=3.0, low=0.5, close=1.5, volume=10.0, resolution="1d")
+    assert {name: first[name] for name in wanted} == wanted
+    assert [row["close"] for row in stored("bars", "B-C")] == [3.0, 3.0, 3.0]
+
+
+def test_local_times_of_yfinance_without_an_offset_need_a_zone(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(WORDS.replace(" 00:00:00+09:00", " 09:30:00"))
+    with pytest.raises(CommandError, match="give --timezone"):
+        imported(path, resolution="1d")
+
+
+def test_minus_one_of_ib_is_no_value():
+    """Bars that are not of trades, such as those of midpoints, have -1 in these columns."""
+    (layout,) = [each for each in VENDOR_LAYOUTS["ib"] if each.name == "ib TWS bars"]
+    for name, values in (("volume", [None, 5.0]), ("vwap", [None, 5.0]), ("trade_count", [None, 5])):
+        assert layout.derived[name].compute(pa.array(["-1.0", "5"])).to_pylist() == values

@@ -16,7 +16,10 @@ from trades.imports.vendors.layout import Derived, VendorLayout
 _SOURCES = {
     "binance": "https://github.com/binance/binance-public-data",
     "kraken": "https://support.kraken.com/articles/360047124832",
-    "ib": "https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm",
+    "ib": (
+        "https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm,"
+        " https://interactivebrokers.github.io/tws-api/classIBApi_1_1Bar.html"
+    ),
     "mt4": "https://www.metatrader4.com/en/trading-platform/help/service/history_center",
     "mt5": "https://www.metatrader5.com/en/terminal/help/trading_advanced/custom_instruments",
     "yahoo": "https://finance.yahoo.com, https://github.com/ranaroussi/yfinance",
@@ -52,13 +55,18 @@ def _absolute(quantity: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(quantity, "[-,]", "").cast(pa.float64())
 
 
+def _number_or_null(number: pa.Array) -> pa.Array:
+    """Return numbers; -1 stands where a bar is not of trades, such as one of midpoints."""
+    values = number.cast(pa.float64())
+    return pc.if_else(pc.equal(values, -1.0), None, values)
+
+
+def _count_or_null(count: pa.Array) -> pa.Array:
+    return _number_or_null(count).cast(pa.int64())
+
+
 def _has_prices(price: pa.Array, *_: pa.Array) -> pa.Array:
     return pc.is_valid(price)
-
-
-def _is_dated(date: pa.Array) -> pa.Array:
-    """The names of the symbols and of the index are two more lines."""
-    return pc.match_substring_regex(date, "^[0-9]")
 
 
 def _resolution(names: Mapping[str, str], period: pa.Array) -> pa.Array:
@@ -124,6 +132,16 @@ _LAYOUTS = (
         derived={"volume": Derived("absolute", ("Quantity",), _absolute)}, zone="America/New_York",
     ),
     _layout(
+        "ib", "TWS bars", BARS,
+        {name: source for name, source in _ohlcv("date", "open", "high", "low", "close", "volume").items() if name != "volume"},
+        derived={
+            "volume": Derived("number or null", ("volume",), _number_or_null),
+            "vwap": Derived("number or null", ("average",), _number_or_null),
+            "trade_count": Derived("count or null", ("barCount",), _count_or_null),
+        },
+        zone=None,
+    ),
+    _layout(
         "mt4", "bars", BARS, _places("1+2", 3), zone=None,
         first_row=f"[0-9]{{4}}[.][0-9]{{2}}[.][0-9]{{2}},[0-9:]+,{_PRICES},{_N}",
     ),
@@ -133,9 +151,10 @@ _LAYOUTS = (
         "yahoo", "prices", BARS, _ohlcv("Date", *_TITLES), nulls=("null",),
         kept=Derived("with prices", ("Open", "Adj Close"), _has_prices),
     ),
+    # See `TickersFile`.
     _layout(
-        "yahoo", "yfinance", BARS, _ohlcv("Price", *_TITLES), kept=Derived("dated", ("Price",), _is_dated),
-        zone="America/New_York",
+        "yahoo", "yfinance", BARS, {**_ohlcv("Date", *_TITLES), "symbol": "ticker of yfinance"},
+        kept=Derived("with prices", ("Close",), _has_prices), zone=None,
     ),
     _layout(
         "firstrate", "bars", BARS, _places("1"), zone="America/New_York",
