@@ -120,7 +120,7 @@ BARS = Dataset(
                 ("close", "The last price."),
             )
         ),
-        Column("volume", NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME),
+        Column("volume", NUMBER, help="Units traded, zero or more; null if unknown.", lower_bound=VOLUME),
         Column(
             "vwap",
             NUMBER,

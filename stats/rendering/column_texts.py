@@ -3,7 +3,7 @@
 _PRICES = {"open": "First", "high": "Highest", "low": "Lowest", "close": "Last"}
 _OF_BARS = {
     **{name: f"{word} price." for name, word in _PRICES.items()},
-    "volume": "Sum of the sizes, in units.",
+    "volume": "Sum of the sizes, in units; null if a stored bar in it has none.",
     "vwap": "Average price by volume; null without volume.",
     "trade_count": "Number of trades; null if unknown.",
 }

@@ -18,7 +18,7 @@ class Bars(EqualColumns):
     """Equally long columns, ascending by time, one row per interval with a price.
 
     time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of price * size,
-    rounded once. trade_count: number of prints that count in the volume.
+    rounded once; NaN if unknown. trade_count: number of prints that count in the volume.
     """
 
     time_ns: Integers

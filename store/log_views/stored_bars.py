@@ -89,8 +89,8 @@ class _WithStoredBars:
 
     If an interval has shorter stored bars, they are merged with bars of its trades: a backfilled morning
     becomes part of the day's bar. The interval's own stored bar is used if the interval has no trades and the
-    shorter bars do not have more volume. A bar has `UNKNOWN_COUNT` trades and a notional of NaN if one of its
-    parts is a stored bar without `trade_count` or `vwap`.
+    shorter bars do not have more volume; of an unknown volume none is more. A bar has `UNKNOWN_COUNT` trades, a volume
+    of NaN or a notional of NaN if one of its parts is a stored bar without `trade_count`, `volume` or `vwap`.
     """
 
     of_trades: Callable[[BarGrid], BarMaker]
@@ -258,7 +258,7 @@ class _WithStoredBars:
             time_ns=time_ns,
             **columns,
             trade_count=pc.fill_null(rows.column("trade_count"), UNKNOWN_COUNT).to_numpy(),
-            notional=np.where(volume > 0, vwap * volume, 0.0),
+            notional=np.where(volume == 0, 0.0, vwap * volume),
         )
         return merged_bars(bars, labels) if inside.all() else merged_bars(bars[inside], labels[inside])
 
@@ -304,11 +304,13 @@ def stored_bars_window(window: Window, grid: BarGrid) -> Window:
 def _larger_by_volume(bars: Bars) -> Integers:
     """Return, for each time, the index of the bar with the most volume, because the others lack parts.
 
-    Of equal volumes it is the first bar.
+    bars: at most two of each time. Of equal volumes, and if one is unknown (NaN), it is the first bar.
     """
-    order = np.lexsort((-bars.volume, bars.time_ns))
+    order = np.argsort(bars.time_ns, kind="stable")
     time_ns = bars.time_ns[order]
-    chosen: Integers = order[np.append(True, time_ns[1:] != time_ns[:-1])[: len(order)]]
+    second = np.flatnonzero(time_ns[1:] == time_ns[:-1]) + 1
+    is_larger = bars.volume[order[second]] > bars.volume[order[second - 1]]
+    chosen: Integers = np.delete(order, second - is_larger)
     return chosen
 
 

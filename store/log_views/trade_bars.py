@@ -108,7 +108,7 @@ def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:
 def merged_bars(bars: Bars, labels: Integers) -> Bars:
     """Merge each run of bars with the same label into one bar.
 
-    Adds the bars' rounded sums. An unknown trade_count makes the merged one unknown.
+    Adds the bars' rounded sums. An unknown trade_count, volume or notional makes the merged one unknown.
     """
     if not len(bars):
         return bars

@@ -1,6 +1,7 @@
 """The fast way to columns: rows whose values were decoded by their types."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any
@@ -81,8 +82,9 @@ def typed_rows(rows: Sequence[Any], options: BatchOptions, keys: int) -> TypedRo
     surplus = keys - len(options.required) * len(rows)
     if surplus:
         optional = {name: list(map(attrgetter(name), rows)) for name in options.names if name not in values}
-        surplus -= sum(len(column) - column.count(UNSET) for column in optional.values())
-        values |= optional
+        present = {name: len(rows) - column.count(UNSET) for name, column in optional.items()}
+        surplus -= sum(present.values())
+        values |= {name: column for name, column in optional.items() if present[name]}
     symbols = frozenset(values.pop(SYMBOL.name, ())) - {UNSET}
     if surplus or not all(map(is_symbol, symbols)):
         return None
@@ -168,14 +170,25 @@ def _joined(column: Column, pieces: Sequence[TypedRows], options: BatchOptions) 
 
 def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
     if not column.required:
-        values = [None if value is UNSET else value for value in values]
-        if not any(value is not None for value in values):
-            return pa.nulls(count, ARROW_TYPES[column.kind])
-    elif column.kind is ColumnKind.NUMBER:
+        return _optional_column(column, list(values))
+    if column.kind is ColumnKind.NUMBER:
         return pa.array(np.fromiter(values, np.float64, count) + 0.0)  # minus zero is zero
-    elif column.kind is ColumnKind.TIME:
+    if column.kind is ColumnKind.TIME:
         return pa.array(_instants(values if isinstance(values, list) else list(values)))
     return _build_of(column)(values)
+
+
+def _optional_column(column: Column, values: Sequence[Any]) -> pa.Array:
+    """Return a column in which None and UNSET are null."""
+    if column.kind is ColumnKind.NUMBER:
+        with suppress(TypeError):  # UNSET is no number, and None becomes NaN
+            numbers = np.fromiter(values, np.float64, len(values)) + 0.0
+            if not np.isnan(numbers).any():
+                return pa.array(numbers)
+    present = [None if value is UNSET else value for value in values]
+    if not any(value is not None for value in present):
+        return pa.nulls(len(values), ARROW_TYPES[column.kind])
+    return _build_of(column)(present)
 
 
 def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:

@@ -4,6 +4,7 @@ Dates are trading dates in days since 1970. A roll that is decided on the figure
 trading date's session, so no figure decides before it is known. The series never rolls back to an earlier expiry.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,10 @@ class RollAdjustment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContractFigures:
-    """What decides the rolls of a contract. expiry: its last trading date. closes: its close by date."""
+    """What decides the rolls of a contract. expiry: its last trading date. figures: by date, NaN if unknown.
+
+    closes: its close by date.
+    """
 
     expiry: int
     figures: Figures
@@ -150,18 +154,17 @@ def _nearest(left_on: Sequence[int], first: int, date: int) -> int:
 def _heaviest(contracts: Sequence[ContractFigures], front: int, date: int, rule: RollRule) -> int | None:
     """Return the later contract with the largest figure of a date, if it is larger than the front's.
 
-    Of equal figures that of the nearest contract counts.
+    Of equal figures that of the nearest contract counts. An unknown one (NaN), of either, decides nothing.
     """
     own = contracts[front].figures.get(date, 0.0 if rule.is_zero_if_missing else None)
     if rule.figure is None or own is None:
         return None
-    later = [
-        (contracts[index].figures[date], -index)
+    larger = [
+        (figure, -index)
         for index in range(front + 1, len(contracts))
-        if date in contracts[index].figures
+        if (figure := contracts[index].figures.get(date, math.nan)) > own
     ]
-    largest, index = max(later, default=(own, 0))
-    return -index if largest > own else None
+    return -max(larger)[1] if larger else None
 
 
 def _gap(old: ContractFigures, new: ContractFigures, date: int, adjustment: RollAdjustment) -> float:

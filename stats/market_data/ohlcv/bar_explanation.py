@@ -73,7 +73,7 @@ class VolumesDocument(AnswerDocument):
     own: Annotated[float, like(100.0)]
     credited: Annotated[float, like(0.0)]
     left_out: Annotated[float, about("Of the interval's own prints.", 0.0)]
-    stored: Annotated[float, about("Of stored bars.", 0.0)]
+    stored: Annotated[float | None, about("Of stored bars; null if the bar's is unknown.", 0.0)]
 
 
 class ConditionsDocument(AnswerDocument):
@@ -95,7 +95,7 @@ class StoredBarDocument(AnswerDocument):
     high: Annotated[float, like(190.02)]
     low: Annotated[float, like(189.98)]
     close: Annotated[float, like(190.02)]
-    volume: Annotated[float, like(350.0)]
+    volume: Annotated[float | None, like(350.0)]
     vwap: float | None
     trade_count: int | None
     sets: list[Set]
@@ -123,7 +123,7 @@ class BarOfPolicyDocument(AnswerDocument):
 
 @dataclass(frozen=True, slots=True)
 class BarExplanation:
-    """What made a bar. parts: None if there is no stored bar in it. volume: the bar's; 0 without a bar."""
+    """What made a bar. parts: None if there is no stored bar in it. volume: the bar's; 0 without a bar, NaN if unknown."""
 
     found: ExplainedPrints
     policy: BarPolicy
@@ -159,7 +159,7 @@ class BarExplanation:
         own = float(volume[found.own & found.in_volume].sum())
         credited = float(volume[found.credited].sum())
         left_out = float(volume[found.own & ~found.in_volume].sum())
-        stored = 0.0 if self.parts is None else self.volume - own - credited
+        stored = 0.0 if self.parts is None else _number(self.volume - own - credited)
         return VolumesDocument(own, credited, left_out, stored)
 
 
@@ -193,14 +193,18 @@ def _stored(parts: BarParts, listed: int) -> StoredBarsDocument:
             float(bars.high[place]),
             float(bars.low[place]),
             float(bars.close[place]),
-            float(bars.volume[place]),
-            vwap=None if np.isnan(vwap[place]) else float(vwap[place]),
+            _number(bars.volume[place]),
+            vwap=_number(vwap[place]),
             trade_count=int(count) if (count := bars.trade_count[place]) >= 0 else None,
             sets=sets.get(place, []),
         )
         for place in places[:listed]
     ]
     return StoredBarsDocument(rows, len(places))
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _words(found: ExplainedPrints, row: int) -> list[str]:

@@ -1,5 +1,6 @@
 """When continuous futures roll, compared with a plain walk from date to date; and the gaps of their prices."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -32,7 +33,9 @@ def cases(draw: st.DrawFn) -> Case:
     contracts = []
     for expiry in expiries:
         own = [day for day in days if day <= expiry and draw(st.integers(0, 9)) < 8]
-        figures = {day: float(draw(st.integers(0, 6))) for day in own}
+        # -1 stands for an unknown one.
+        drawn = {day: draw(st.integers(-1, 6)) for day in own}
+        figures = {day: math.nan if figure < 0 else float(figure) for day, figure in drawn.items()}
         closes = {day: 100.0 + draw(st.integers(0, 30)) for day in own}
         contracts.append(ContractFigures(expiry, figures, closes))
     return contracts, weekday(draw(st.integers(0, DATES + 5)))
