@@ -57,7 +57,7 @@ class Print(msgspec.Struct, frozen=True, omit_defaults=True, tag="print"):
 class BarPrint(msgspec.Struct, frozen=True, omit_defaults=True, tag="bar"):
     """A stored bar, for symbols without trades.
 
-    end_ns: the end of its interval. is_eligible: see `Print`. split: the ratio of the splits since the bar began, by which
+    volume: None if unknown. end_ns: the end of its interval. is_eligible: see `Print`. split: the ratio of the splits since the bar began, by which
     its prices were divided.
     """
 
@@ -66,7 +66,7 @@ class BarPrint(msgspec.Struct, frozen=True, omit_defaults=True, tag="bar"):
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal
+    volume: Decimal | None
     end_ns: int
     known_ns: int
     is_eligible: bool = True
@@ -241,7 +241,7 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     """A part of an order was filled.
 
     slippage: what the price is worse than the print's. capacity: how much of the print was left for this account
-    before. is_ambiguous: a bar does not tell the order of its prices. began_ns: when the bar began, from which on the
+    before; None for a bar without a volume. is_ambiguous: a bar does not tell the order of its prices. began_ns: when the bar began, from which on the
     fill counts; 0 for one that counts from its event on.
     """
 
@@ -253,7 +253,7 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     slippage: Decimal
     rate: Decimal
     print: Print | BarPrint
-    capacity: Decimal
+    capacity: Decimal | None
     rate_ref: RowRef | None = None
     is_ambiguous: bool = False
     began_ns: int = 0

@@ -36,7 +36,8 @@ Rate = tuple[Decimal, RowRef | None]
 class _Match:
     """A print or bar that is matched with an account's orders.
 
-    began_ns: see `match_bar`. capacity: what is left of its volume.
+    began_ns: see `match_bar`. capacity: what is left of its volume; None for a bar without a volume, which fills any
+    quantity.
     """
 
     state: AccountState
@@ -44,7 +45,7 @@ class _Match:
     rate: Rate
     record: Record
     began_ns: int = 0
-    capacity: Decimal = ZERO
+    capacity: Decimal | None = ZERO
     is_ambiguous: bool = False
 
     def begin(self, orders: list[Order], session_end_ns: Callable[[], int | None]) -> None:
@@ -53,8 +54,10 @@ class _Match:
             if order.state is OrderState.ACCEPTED:
                 expires_ns = session_end_ns() if order.is_undated else None
                 self.record(OrderWorking(order_id=order.id, expires_ns=expires_ns))
-        volume = self.print.volume * self.state.config.participation / HUNDRED
-        self.capacity = lots_below(volume, orders[0].instrument.lot)
+        self.capacity = self.print.volume
+        if self.capacity is not None:
+            volume = self.capacity * self.state.config.participation / HUNDRED
+            self.capacity = lots_below(volume, orders[0].instrument.lot)
 
     def trigger(self, order: Order, price: Decimal) -> None:
         """Turn a stop into a market order, or a stop-limit into a limit order that is marketable."""
@@ -72,12 +75,15 @@ class _Match:
 
         market: the price before slippage.
         """
-        quantity = ZERO if price is None else min(self.state.fillable(order), self.capacity)
+        quantity = ZERO if price is None else self.state.fillable(order)
+        if self.capacity is not None:
+            quantity = min(quantity, self.capacity)
         if order.terms.time_in_force is TimeInForce.FOK and quantity < order.remaining:
             quantity = ZERO
         if quantity > 0 and price is not None:
             self.record(self._execution(order, price, quantity, market))
-            self.capacity -= quantity
+            if self.capacity is not None:
+                self.capacity -= quantity
         if order.terms.time_in_force.is_immediate and not order.state.is_final:
             self.record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="immediate"))
 

@@ -47,7 +47,7 @@ class ExecutionPrintDocument(AnswerDocument, kw_only=True):
     high: float | UnsetType = UNSET
     low: float | UnsetType = UNSET
     close: float | UnsetType = UNSET
-    volume: Annotated[float, like(2500.0)]
+    volume: Annotated[float | None, about("Null of a bar without one.", 2500.0)]
     known_at: Annotated[Instant, about("When the engine could know it.", "2025-01-02T14:30:01.2Z")]
 
     @classmethod
@@ -64,7 +64,7 @@ class ExecutionPrintDocument(AnswerDocument, kw_only=True):
             ordinal=ref.ordinal,
             timestamp=format_timestamp(ref.timestamp_ns),
             known_at=format_timestamp(printed.known_ns),
-            **{name: number(getattr(printed, name)) for name in names},
+            **{name: number_or_null(getattr(printed, name)) for name in names},
         )
 
 

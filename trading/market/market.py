@@ -356,7 +356,8 @@ def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
     if ratio == ONE:
         return bar
     prices = {name: average(getattr(bar, name), ratio) for name in ("open", "high", "low", "close")}
-    return msgspec.structs.replace(bar, **prices, volume=quantity(bar.volume, ratio), split=ratio)
+    volume = None if bar.volume is None else quantity(bar.volume, ratio)
+    return msgspec.structs.replace(bar, **prices, volume=volume, split=ratio)
 
 
 def _is_before(last: RowPrice, split: Split) -> bool:

@@ -114,8 +114,9 @@ def values_of(
         sides = (map(partial(_quoted, instrument), each) for each in columns)
         return map(Quote, refs, *sides, known_ns, is_eligible)
     if dataset == BARS.name:
-        *amounts, ends_ns = columns
-        return map(BarPrint, refs, *(map(price_of, each) for each in amounts), ends_ns, known_ns, is_eligible)
+        *prices, volume, ends_ns = columns
+        amounts = (*(map(price_of, each) for each in prices), map(_amount, volume))
+        return map(BarPrint, refs, *amounts, ends_ns, known_ns, is_eligible)
     if dataset == TRADING_STATUS.name:
         return map(StatusChange, refs, *columns, known_ns)
     (kind, ratio, amount, currency), refs = columns, list(refs)

@@ -26,7 +26,7 @@ WEEK, WEEK_NS = "1w", 7 * DAY_NS
 
 
 class Bar(NamedTuple):
-    """A bar of a symbol. start_ns, end_ns: its interval, nanoseconds UTC. volume: in units."""
+    """A bar of a symbol. start_ns, end_ns: its interval, nanoseconds UTC. volume: in units, NaN if unknown."""
 
     symbol: str
     start_ns: int

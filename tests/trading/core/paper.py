@@ -127,7 +127,8 @@ class Paper:
         before = len(self.events)
         open_, high, low, close = map(dec, prices)
         row = BarPrint(
-            ref=self.ref("AAPL", begin_ns), open=open_, high=high, low=low, close=close, volume=dec(volume),
+            ref=self.ref("AAPL", begin_ns), open=open_, high=high, low=low, close=close,
+            volume=None if volume is None else dec(volume),
             end_ns=self.now_ns, **{"known_ns": self.now_ns, **fields},
         )  # fmt: skip
         match_bar(self.state, row, self.rate, self.record)

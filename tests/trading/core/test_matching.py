@@ -3,12 +3,14 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from tests.trading.core.folded import these
 from tests.trading.core.paper import MS_NS, PLAIN, SECOND_NS, VOLUME, Paper, dec, fills, order_of
 from trading.core.configuration import FillRule, RiskConfig
+from trading.core.events import Executed
 from trading.core.orders import OrderState, TimeInForce
 from trading.core.terms import Slippage
 
@@ -312,6 +314,22 @@ def test_bar_serves_at_most_the_participation() -> None:
     paper.accept(order_of(150))
     found = [fills(paper.bar(100, 101, 99, 100, volume=VOLUME)) for _ in range(3)]
     assert found == [[(100, 100)], [(50, 100)], []]
+
+
+def test_bar_without_volume_fills_orders_whole() -> None:
+    paper = Paper()
+    paper.accept(order_of(10_000))
+    paper.accept(order_of(150))
+    (first, second) = paper.bar(100, 101, 99, 100, volume=None)
+    assert fills([first, second]) == [(10_000, 100), (150, 100)]
+    assert (first.capacity, first.print.volume) == (None, None)
+    assert msgspec.json.decode(msgspec.json.encode(first), type=Executed) == first
+
+
+def test_bar_with_a_volume_of_zero_fills_nothing() -> None:
+    paper = Paper()
+    paper.accept(order_of(150))
+    assert not paper.bar(100, 101, 99, 100, volume=0)
 
 
 def test_stop_comes_before_the_target_and_both_are_ambiguous() -> None:

@@ -107,6 +107,7 @@ class CheckedPaper(Paper):
             assert event.quantity <= -held.quantity * sign
         row = f"{market.ref.commit} {market.ref.ordinal}"
         self.served[row] += event.quantity  # type: ignore[assignment]
+        assert market.volume is not None
         volume = market.volume * self.state.config.participation / 100
         assert 0 < self.served[row] <= lots_below(volume, order.instrument.lot)
         assert event.execution_id not in self.ids

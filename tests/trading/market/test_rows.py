@@ -118,10 +118,13 @@ def test_prices_of_zero_are_prices_where_the_instrument_has_them():
     assert (found.bid, found.ask) == (Decimal("-0.5"), Decimal("0.0"))
 
 
-def test_a_bar_ends_with_its_interval():
-    prices = {"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5, "volume": 7.0}
+@pytest.mark.parametrize("volume", [7.0, None])
+def test_a_bar_ends_with_its_interval(volume: float | None):
+    prices = {"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5, "volume": volume}
     row = {"timestamp": NOON, "resolution": "5m", **prices}
-    amounts: dict[str, Any] = {name: Decimal(repr(value)) for name, value in prices.items()}
+    amounts: dict[str, Any] = {
+        name: None if value is None else Decimal(repr(value)) for name, value in prices.items()
+    }
     end_ns = NOON + 300 * SECOND_NS
     assert values(BARS, row) == [BarPrint(ref=ref_of(BARS, row), end_ns=end_ns, known_ns=NOON, **amounts)]
 
