@@ -54,6 +54,12 @@ def _times(ours: Columns, zone: str) -> Any:
     return pc.assume_timezone(midnights, zone).cast(pa.int64())
 
 
+def _bar_values(ours: Columns) -> Mapping[str, Any]:
+    values = {letter: ours[name] for letter, name in {**BAR_NAMES, "n": "trade_count"}.items()}
+    # Its clients need a number: an unknown volume is 0.
+    return {**values, "v": np.nan_to_num(ours["volume"].to_numpy(zero_copy_only=False))}
+
+
 def _trade_values(ours: Columns) -> Mapping[str, Any]:
     is_number = pc.match_substring_regex(ours["trade_id"], _TRADE_NUMBER)
     ids = pc.if_else(is_number, ours["trade_id"], None).cast(pa.int64())
@@ -94,7 +100,7 @@ BARS = AlpacaRows(
     "bars",
     OHLCV,
     _columns(t=_TIME, o=_NUMBER, h=_NUMBER, l=_NUMBER, c=_NUMBER, v=_VOLUME, n=_INTEGER, vw=_NUMBER),
-    lambda ours: {letter: ours[name] for letter, name in {**BAR_NAMES, "n": "trade_count"}.items()},
+    _bar_values,
 )
 TRADES = AlpacaRows(
     "trades",

@@ -93,7 +93,9 @@ def _daily(rows: Sequence[Row], zone: ZoneInfo) -> Iterator[Row]:
 
 
 def _bar(row: Row) -> dict[str, Any]:
-    return {**{letter: row[name] for letter, name in BAR_NAMES.items()}, "n": row["trade_count"]}
+    values = {letter: row[name] for letter, name in BAR_NAMES.items()}
+    # Its clients need a number: an unknown volume is 0.
+    return {**values, "v": values["v"] or 0, "n": row["trade_count"]}
 
 
 def _trade(row: Row) -> dict[str, Any]:

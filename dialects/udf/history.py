@@ -23,7 +23,7 @@ from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.query import ANY_CLASS, MarketDataQuery
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer
 from stats.parameters import PageLimitField, query_values
-from store.arrays import Integers
+from store.arrays import Floats, Integers
 from store.exceptions import UnknownSymbol
 from store.instrument_calendars import calendar_if_known, daily_hours
 from store.instruments import Instrument
@@ -147,10 +147,16 @@ class UdfBars(ReshapedPage):
         if first == until:
             return {"s": "no_data"} | ({"nextTime": int(times[until - 1])} if until else {})
         rows = {
-            letter: np.nan_to_num(ours[name].to_numpy(zero_copy_only=False)[first:until]).tolist()
+            letter: _values(ours[name].to_numpy(zero_copy_only=False)[first:until])
             for letter, name in _LETTERS.items()
         }
         return {"s": "ok", "t": times[first:until].tolist(), **rows}
+
+
+def _values(numbers: Floats) -> list[float | None]:
+    """Return the numbers, with None for NaN: a volume may be unknown."""
+    values = numbers.tolist()
+    return [None if value != value else value for value in values] if np.isnan(numbers).any() else values  # noqa: PLR0124
 
 
 def history_snapshot(values: Mapping[str, Any], *, now_ns: int) -> UdfBars:

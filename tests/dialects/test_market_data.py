@@ -226,3 +226,20 @@ def test_a_repeated_page_is_held(api: Api):
     assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
     assert first.content == second.content
     assert api.get(BARS, query, **{"If-None-Match": first["ETag"]}).status_code == 304
+
+
+def test_an_unknown_volume_is_0(api: Api):
+    """The client's model of a bar needs a number."""
+    prices = dict.fromkeys(("open", "high", "low", "close"), 5)
+    bars = [
+        {"symbol": "VIXY", "timestamp": f"2025-01-02T14:3{minute}:00Z", "resolution": "1m", **prices, **more}
+        for minute, more in enumerate(({}, {"volume": 7}, {"volume": None}))
+    ]
+    assert api.call("POST", "/api/v1/bars/ingest", orjson.dumps({"bars": bars})).status_code == 200
+    query = {"timeframe": "1Min", "start": "2025-01-02", "end": "2025-01-03"}
+    found = joined(api, BARS, symbols="VIXY", **query)["VIXY"]
+    assert [(bar["v"], bar["vw"], bar["n"]) for bar in found] == [
+        (0, None, None),
+        (7, None, None),
+        (0, None, None),
+    ]

@@ -170,6 +170,20 @@ def test_symbols_of_other_classes_are_not_sent(default_store: MarketStore):
     assert maps(message.frame(StreamRows("equities")))[0]["t"].to_unix_nano() == -(10**9)
 
 
+def test_an_unknown_volume_of_a_bar_is_0(default_store: MarketStore):
+    bar = {
+        "timestamp": "2025-01-02T14:30:00Z",
+        "vwap": None,
+        "trade_count": None,
+        "volume": None,
+        "final": True,
+    }
+    bar |= dict.fromkeys(("open", "high", "low", "close"), 5)
+    message = Message("bars.1m:AAPL", "1", orjson.dumps({"data": [bar]}))
+    (made,) = maps(message.frame(StreamRows("equities", frozenset("b"))))
+    assert (made["v"], made["vw"], made["n"], made["c"]) == (0, None, None, 5)
+
+
 def updates(wire: TradeUpdates, caller: Caller | None, **message: Any) -> dict[str, Any]:
     return wire.request(orjson.dumps(message), caller)
 

@@ -22,9 +22,10 @@ export function candleOf(bar, colours) {
   return bar.final === false ? {...candle, color: colours.hollow} : candle;
 }
 
-/** A bar's volume, in the colour of its candle. */
+/** A bar's volume, in the colour of its candle. An unknown volume is an empty place. */
 export function volumeOf(bar, colours) {
-  return {time: timeOf(bar), value: bar.volume ?? 0, color: bar.close >= bar.open ? colours.upVolume : colours.downVolume};
+  if (bar.volume === null || bar.volume === undefined) return {time: timeOf(bar)};
+  return {time: timeOf(bar), value: bar.volume, color: bar.close >= bar.open ? colours.upVolume : colours.downVolume};
 }
 
 /** The shortest distance of two neighbours in seconds: the bars' length. */
@@ -84,5 +85,5 @@ export function markText(time, kind, bars) {
 export function spoken(bar) {
   const when = bar.date ?? `${shownTime(timeOf(bar))} ${zoneName(timeOf(bar))}`;
   const open = bar.final === false ? ", not final" : "";
-  return `${when}: open ${bar.open}, high ${bar.high}, low ${bar.low}, close ${bar.close}, volume ${bar.volume}${open}`;
+  return `${when}: open ${bar.open}, high ${bar.high}, low ${bar.low}, close ${bar.close}, volume ${bar.volume ?? "unknown"}${open}`;
 }
