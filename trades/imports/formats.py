@@ -165,7 +165,8 @@ def _vendor(file: SourceFile, dataset: Dataset | None) -> str | None:
     if any(each.fits(file.names, _row(file)) for each in VENDOR_LAYOUTS[MARKETDATA]):
         return MARKETDATA
     of_dataset = dataset or guessed_dataset(file.names)
-    if {c.name for c in of_dataset.columns if c.required and c.name != "resolution"} <= {*file.names}:
+    own = {c.name for c in of_dataset.columns if c.required or c.name == "volume"} - {"resolution"}
+    if own <= {*file.names}:
         return None
     found = _fitting(file, dataset)
     if len(found) > 1 or (found and _row(file)):

@@ -31,6 +31,10 @@ from trades.imports.zones import without_zone_names, zone_names
 
 _RESOLUTION, _TIMESTAMP = "resolution", "timestamp"
 _BARS, _QUOTES, _TRADES = ("open", "high", "low", "close"), ("bid", "ask"), ("price", "volume")
+# Columns that a dataset can be without, and that are still looked for by other names.
+_OPTIONAL = ("bid", "ask", "bid_size", "ask_size", "volume")
+# Bars without a volume have no column whose name begins so.
+_VOLUMES = ("vol", "qty", "quantity", "tickvol", "totalvol", "tradedvol", "contracts", "shares")
 BY_NAMES = "the names of the columns"
 ENDS = "--bar-times"
 NO_OFFSET = "the times have no offset"
@@ -82,9 +86,7 @@ def _candidates(names: Sequence[str], column: str) -> list[str]:
 def with_columns(file: SourceFile, options: ReadOptions) -> ReadOptions:
     """Return options with the columns that other names mean. Raises `ImportRefused` for a column that several may be."""
     wanted = [column.name for column in options.dataset.columns if column.required and column.name in ALIASES]
-    wanted += [
-        name for name in ("bid", "ask", "bid_size", "ask_size") if name in options.dataset.schema.names
-    ]
+    wanted += [name for name in _OPTIONAL if name in options.dataset.schema.names and name not in wanted]
     taken = {*options.columns.values(), *(name for name in wanted if name in file.names)}
     found: dict[str, str] = {}
     for name in wanted:
@@ -96,9 +98,12 @@ def with_columns(file: SourceFile, options: ReadOptions) -> ReadOptions:
             found[name] = "+".join(pair)
             continue
         sources = [each for each in _candidates(file.names, name) if each not in taken]
-        if len(sources) > 1:
+        is_absent = not sources and name == "volume" and not options.vendor
+        doubtful = [each for each in others if is_absent and bare(each).startswith(_VOLUMES)]
+        if len(sources) > 1 or doubtful:
+            may_be = sources or doubtful
             raise ImportRefused(
-                f"{file.path}: {name} may be {' or '.join(sources)}; give {option('--columns', f'{name}={sources[0]}')}"
+                f"{file.path}: {name} may be {' or '.join(may_be)}; give {option('--columns', f'{name}={may_be[0]}')}"
             )
         if sources:
             found[name] = sources[0]

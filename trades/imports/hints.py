@@ -64,7 +64,9 @@ def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str)
 def missing_hint(names: Sequence[str], missing: Sequence[str], *, has_names: bool) -> str:
     """Return the end of a refusal of a file that lacks columns."""
     if not has_names:
-        pairs = ",".join(f"{name}={place}" for place, name in enumerate(missing, 1))
+        pairs = ",".join(
+            f"{name}={place}" for place, (name, _) in enumerate(zip(missing, names, strict=False), 1)
+        )
         return f"; no line names the columns; give {option('--columns', pairs)}, the positions"
     found = {
         name: next((each for each in names if bare(each).startswith(ALIASES.get(name, name))), None)

@@ -216,7 +216,11 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     supplied = {*sources, *options.given, *options.derived}
     missing = [c.name for c in columns if c.required and c.name not in supplied]
     if missing:
-        hint = missing_hint(names, missing, has_names=names != tuple(map(str, range(1, len(names) + 1))))
+        # A bar may be without a volume, but a file that has one is not read without it.
+        wanted = [
+            c.name for c in columns if c.name not in supplied and (c.name in missing or c.name == "volume")
+        ]
+        hint = missing_hint(names, wanted, has_names=names != tuple(map(str, range(1, len(names) + 1))))
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}{hint}")
     symbol = sources.pop(SYMBOL, None)
     if SYMBOL not in options.columns and symbol is None:

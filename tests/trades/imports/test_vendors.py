@@ -342,6 +342,13 @@ DOCUMENTED: dict[str, tuple[str, str, str, str, str, Row]] = {
         "bars", "AAPL",
         {"timestamp": 1704292200000000000, "volume": 120394.0, "trade_count": 1033, "vwap": 184.51},
     ),
+    "polygon aggregates of indices": (
+        "polygon", "minute_aggs_v1",
+        "ticker,open,close,high,low,window_start\nI:AAVE100,96.767,99.2175,100.4,95.5,1701756000000000000\n",
+        "bars", "AAVE100",
+        {"timestamp": 1701756000000000000, "open": 96.767, "close": 99.2175, "high": 100.4, "low": 95.5, "volume": None,
+         "resolution": "1m"},
+    ),
 }  # fmt: skip
 
 
@@ -354,17 +361,6 @@ def test_a_documented_file_is_read_as_documented(tmp_path: Path, name: str):
     imported(path, format=file_format, **({"resolution": "1m"} if name == "alpaca bars" else {}))
     first = stored(dataset, symbol)[0]
     assert {column: first[column] for column in wanted} == wanted
-
-
-def test_polygon_files_of_indices_are_refused(tmp_path: Path):
-    """They have no volume."""
-    (tmp_path / "minute_aggs_v1").mkdir()
-    path = tmp_path / "minute_aggs_v1" / "2025-01-02.csv"
-    path.write_text(
-        "ticker,open,close,high,low,window_start\nI:AAVE100,96.767,99.2175,100.4,95.5,1701756000000000000\n"
-    )
-    with pytest.raises(CommandError, match="are no layout of polygon"):
-        imported(path, format="polygon")
 
 
 def test_alpaca_s_blank_code_is_a_regular_sale_and_what_was_cancelled_is_left_out(tmp_path: Path):

@@ -128,8 +128,10 @@ POLYGON_LAYOUTS = (
         _SOURCE,
         {
             "timestamp": "window_start", "symbol": "ticker", "open": "open", "high": "high", "low": "low",
-            "close": "close", "volume": "volume", "trade_count": "transactions",
+            "close": "close",
         },
+        # Indices have neither.
+        {"volume": "volume", "trade_count": "transactions"},
         # The samples of futures have milliseconds in `window_start`, all others nanoseconds.
         given_by_folder={
             "minute_aggs_v1": {"resolution": "1m"}, "day_aggs_v1": {"resolution": "1d"},
