@@ -16,6 +16,7 @@ from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.columns import computed_column, mask_of, with_joined
 from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
+from trades.imports.freqtrade_file import FreqtradeFile, freqtrade_name, json_file
 from trades.imports.guesses import (
     BY_NAMES,
     guessed_dataset,
@@ -49,11 +50,13 @@ FORMATS: dict[str, tuple[str, ...]] = {
     MARKETDATA: (*_CSV, ".parquet", ".ndjson", ".arrow"),
     "databento": (*_DBN, *_CSV, ".csv.zst"),
     "alpaca": (*_CSV, ".json", ".json.gz"),
+    "freqtrade": (".json", ".json.gz"),
+    "yahoo": (*_CSV, ".parquet"),
 }
 _READERS: dict[str, Callable[[Path], SourceFile]] = {
     "arrow": IpcFile,
     "dbn": DbnFile,
-    "json": AlpacaJsonFile,
+    "json": json_file,
     "ndjson": LinesFile,
     "parquet": ParquetFile,
 }
@@ -65,8 +68,8 @@ _REFUSED_TICKS = (
     " give --dataset quotes --columns 'timestamp=<DATE>+<TIME>,bid=<BID>,ask=<ASK>'"
 )
 _FIXED_POINT = "0.000000001"
-# Alpaca's names of columns are those of many files.
-_TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name != "alpaca"]
+# The names of these vendors' columns are those of many files.
+_TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name not in ("alpaca", "freqtrade")]
 
 
 def opened_file(path: Path, dialect: Dialect = UNKNOWN_DIALECT) -> SourceFile:
@@ -105,7 +108,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     guessed = list(file.guessed) if isinstance(file, CsvFile) else []
     try:
         _check_ticks(file, columns)
-        vendor = file_format if file_format in VENDOR_LAYOUTS else _OF_VENDORS.get(type(file))
+        vendor = file_format if file_format in VENDOR_LAYOUTS else _vendor_of_reader(file)
         if vendor is None and file_format == AUTO and not columns and "scale" not in given:
             vendor = _vendor(file, dataset)
             guessed += [Guess(f"--format {vendor}", BY_NAMES)] if vendor else []
@@ -125,6 +128,13 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     except ImportRefused as error:
         fitting = _fitting(file, dataset) if columns and file_format in (AUTO, "csv") else []
         raise _placed(error, file, fitting) from error
+
+
+def _vendor_of_reader(file: SourceFile) -> str | None:
+    """Return the vendor whose layout all files of a kind have. Lists of six numbers may be of others than freqtrade."""
+    if isinstance(file, FreqtradeFile):
+        return "freqtrade" if freqtrade_name(bare_name(file.path)) else None
+    return _OF_VENDORS.get(type(file))
 
 
 def _told(given: Mapping[str, Any], file_format: str) -> frozenset[str]:
@@ -200,6 +210,9 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
     layout = _layout_of(file, vendor, VENDOR_LAYOUTS[vendor], dataset)
     if vendor == MARKETDATA:
         layout, terms = _of_export(file, layout, terms)
+    if (named := freqtrade_name(bare_name(file.path))) and vendor == "freqtrade":
+        terms = {"symbol": named.symbol, **terms}
+        terms["given"] = {"resolution": named.resolution, **terms.get("given", {})}
     _check_refused(file, layout)
     columns = {name: source for name, source in layout.optional.items() if source in file.names}
     # A column of ours that the layout does not name is not taken by its name.

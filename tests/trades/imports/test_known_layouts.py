@@ -100,6 +100,10 @@ WORDS = """Date,Open AAPL,High AAPL,Low AAPL,Close AAPL,Volume AAPL
 2024-01-09 00:00:00+09:00,3,5,2.5,3.5,30
 2024-01-10 00:00:00+09:00,4,6,3.5,4.5,40
 """
+CANDLES = (
+    "[[1704153600000,44179.51,44201.5,44150.01,44188.02,12.3],[1704153660000,44188.02,44205,44180,44200,3.2],"
+    "[1704153720000,44200,44205,44180,44190,3.2]]"
+)
 AAPL, NEW_YORK = {"symbol": "AAPL"}, {"symbol": "AAPL", "timezone": "America/New_York"}
 CASES: dict[str, Case] = {
     "wrds, suffix B": (
@@ -168,6 +172,11 @@ CASES: dict[str, Case] = {
         "t.csv", WORDS, {"resolution": "1d"}, "bars", "AAPL", 4,
         at("2024-01-04T00:00:00Z", open=1.0, high=3.0, low=0.5, close=1.5, volume=10.0),
         at("2024-01-10T00:00:00Z", open=4.0, close=4.5, volume=40.0),
+    ),
+    "freqtrade": (
+        "BTC_USDT-1m.json", CANDLES, {}, "bars", "BTC-USDT", 3,
+        at("2024-01-02T00:00:00Z", open=44179.51, high=44201.5, low=44150.01, close=44188.02, volume=12.3, resolution="1m"),
+        at("2024-01-02T00:02:00Z", close=44190.0, volume=3.2),
     ),
     **{
         f"barchart, {close}, {change}": (
@@ -301,3 +310,20 @@ def test_minus_one_of_ib_is_no_value():
     (layout,) = [each for each in VENDOR_LAYOUTS["ib"] if each.name == "ib TWS bars"]
     for name, values in (("volume", [None, 5.0]), ("vwap", [None, 5.0]), ("trade_count", [None, 5])):
         assert layout.derived[name].compute(pa.array(["-1.0", "5"])).to_pylist() == values
+
+
+@pytest.mark.parametrize("name", ["BTC_USDT_USDT-1m-futures.json", "BTC.json"])
+def test_lists_of_numbers_in_files_of_other_names_are_asked_for(tmp_path: Path, name: str):
+    """Other programs write the close before the high."""
+    path = tmp_path / name
+    path.write_text(CANDLES)
+    with pytest.raises(CommandError, match="nothing is stored yet"):
+        imported(path, yes=False, symbol="BTC-USDT")
+    assert market_store().symbols(DATASETS["bars"]) == []
+
+
+def test_candles_with_other_cells_are_refused(tmp_path: Path):
+    path = tmp_path / "BTC_USDT-1m.json"
+    path.write_text("[[1704153600000,1,2,0.5,1]]")
+    with pytest.raises(CommandError, match="neither candles of freqtrade"):
+        imported(path)

@@ -29,6 +29,7 @@ _SOURCES = {
     "dukascopy": "https://www.dukascopy.com/swiss/english/marketwatch/historical/",
     "ninjatrader": "https://ninjatrader.com/support/helpguides/nt8/exporting.htm",
     "stooq": "https://stooq.com/db/",
+    "freqtrade": "https://www.freqtrade.io/en/stable/data-download/",
     "tradestation": "https://help.tradestation.com/10_00/eng/tradestationhelp/symlist/ascii_3rd_party_data_guidelines.htm",
     "barchart": "https://www.barchart.com/my/price-history/download",
 }
@@ -195,6 +196,8 @@ _LAYOUTS = (
         "stooq", "bars", BARS, {**_ohlcv("<DATE>+<TIME>", *_MT5), "symbol": "<TICKER>"}, zone=None,
         derived={"resolution": Derived("resolution of stooq", ("<PER>",), partial(_resolution, _STOOQ))},
     ),
+    # See `FreqtradeFile`: the file's name has the symbol and the resolution.
+    _layout("freqtrade", "candles", BARS, _ohlcv("date", "open", "high", "low", "close", "volume")),
     # Of days, upticks and downticks stand beside the volume.
     _layout(
         "tradestation", "bars", BARS, _ohlcv("Date+Time", *_TITLES[:4], "Up+Down"), absent=frozenset({"Vol"}),
