@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 from django.core.management import CommandError
 
@@ -15,7 +14,6 @@ from tests.trades.imports.command import imported
 from trades.exceptions import ImportRefused
 from trades.imports import blocks
 from trades.imports.formats import opened_file, read_options
-from trades.imports.vendors import VENDOR_LAYOUTS
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -100,6 +98,17 @@ WORDS = """Date,Open AAPL,High AAPL,Low AAPL,Close AAPL,Volume AAPL
 2024-01-09 00:00:00+09:00,3,5,2.5,3.5,30
 2024-01-10 00:00:00+09:00,4,6,3.5,4.5,40
 """
+CBOE = """DATE,OPEN,HIGH,LOW,CLOSE
+01/02/2024,13.21,14.23,13.10,13.20
+01/03/2024,13.38,14.22,13.33,14.04
+01/04/2024,13.38,14.22,13.33,14.04
+01/16/2024,13.54,14.24,13.53,13.84
+"""
+MIDPOINTS = """date,open,high,low,close,volume,average,barCount
+2024-01-02 00:00:00+00:00,1.10415,1.10425,1.10405,1.1042,-1.0,-1.0,-1
+2024-01-02 00:01:00+00:00,1.1042,1.10425,1.10405,1.1041,-1.0,-1.0,-1
+2024-01-02 00:02:00+00:00,1.1041,1.10425,1.10405,1.1041,-1.0,-1.0,-1
+"""
 CANDLES = (
     "[[1704153600000,44179.51,44201.5,44150.01,44188.02,12.3],[1704153660000,44188.02,44205,44180,44200,3.2],"
     "[1704153720000,44200,44205,44180,44190,3.2]]"
@@ -173,6 +182,16 @@ CASES: dict[str, Case] = {
         at("2024-01-04T00:00:00Z", open=1.0, high=3.0, low=0.5, close=1.5, volume=10.0),
         at("2024-01-10T00:00:00Z", open=4.0, close=4.5, volume=40.0),
     ),
+    "cboe": (
+        "VIX_History.csv", CBOE, {"symbol": "VIX"}, "bars", "VIX", 4,
+        at("2024-01-02T00:00:00Z", open=13.21, high=14.23, low=13.1, close=13.2, volume=None, resolution="1d"),
+        at("2024-01-16T00:00:00Z", close=13.84),
+    ),
+    "ib, midpoints": (
+        "t.csv", MIDPOINTS, {"symbol": "EUR-USD"}, "bars", "EUR-USD", 3,
+        at("2024-01-02T00:00:00Z", open=1.10415, close=1.1042, volume=None, vwap=None, trade_count=None, resolution="1m"),
+        at("2024-01-02T00:02:00Z", close=1.1041),
+    ),
     "freqtrade": (
         "BTC_USDT-1m.json", CANDLES, {}, "bars", "BTC-USDT", 3,
         at("2024-01-02T00:00:00Z", open=44179.51, high=44201.5, low=44150.01, close=44188.02, volume=12.3, resolution="1m"),
@@ -212,6 +231,8 @@ def test_a_known_layout_is_stored_as_it_is_documented(tmp_path: Path, name: str)
         TRADESTATION.replace('"Down"', '"Other"'),
         BARCHART.format(close="Latest", change="Percent"),
         TWS.replace("barCount", "count"),
+        CBOE.lower(),
+        CBOE.replace("CLOSE", "CLOSE,NOTE"),
         TICKERS.replace("Volume,Volume", "Volume,Other"),
         WORDS.replace("Low AAPL", "Low MSFT"),
     ],
@@ -303,13 +324,6 @@ def test_local_times_of_yfinance_without_an_offset_need_a_zone(tmp_path: Path):
     path.write_text(WORDS.replace(" 00:00:00+09:00", " 09:30:00"))
     with pytest.raises(CommandError, match="give --timezone"):
         imported(path, resolution="1d")
-
-
-def test_minus_one_of_ib_is_no_value():
-    """Bars that are not of trades, such as those of midpoints, have -1 in these columns."""
-    (layout,) = [each for each in VENDOR_LAYOUTS["ib"] if each.name == "ib TWS bars"]
-    for name, values in (("volume", [None, 5.0]), ("vwap", [None, 5.0]), ("trade_count", [None, 5])):
-        assert layout.derived[name].compute(pa.array(["-1.0", "5"])).to_pylist() == values
 
 
 @pytest.mark.parametrize("name", ["BTC_USDT_USDT-1m-futures.json", "BTC.json"])

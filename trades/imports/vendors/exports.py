@@ -30,6 +30,7 @@ _SOURCES = {
     "ninjatrader": "https://ninjatrader.com/support/helpguides/nt8/exporting.htm",
     "stooq": "https://stooq.com/db/",
     "freqtrade": "https://www.freqtrade.io/en/stable/data-download/",
+    "cboe": "https://www.cboe.com/tradable_products/vix/vix_historical_data/",
     "tradestation": "https://help.tradestation.com/10_00/eng/tradestationhelp/symlist/ascii_3rd_party_data_guidelines.htm",
     "barchart": "https://www.barchart.com/my/price-history/download",
 }
@@ -195,6 +196,12 @@ _LAYOUTS = (
     _layout(
         "stooq", "bars", BARS, {**_ohlcv("<DATE>+<TIME>", *_MT5), "symbol": "<TICKER>"}, zone=None,
         derived={"resolution": Derived("resolution of stooq", ("<PER>",), partial(_resolution, _STOOQ))},
+    ),
+    # An index has no volume.
+    _layout(
+        "cboe", "index history", BARS,
+        {"timestamp": "DATE", "open": "OPEN", "high": "HIGH", "low": "LOW", "close": "CLOSE"},
+        exact=("DATE", "OPEN", "HIGH", "LOW", "CLOSE"), zone=None,
     ),
     # See `FreqtradeFile`: the file's name has the symbol and the resolution.
     _layout("freqtrade", "candles", BARS, _ohlcv("date", "open", "high", "low", "close", "volume")),
