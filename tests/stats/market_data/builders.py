@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
+from calendars.trading_calendar import NOT_CLOSED, exchange_calendar
 from tests.api_client import Api, answer
 from tests.stats.market_data.oracle import SECOND_NS, Row
 from tests.stats.market_data.published_hours import XCME, XNYS, Exchange, Session
@@ -73,6 +75,17 @@ def tell(api: Api, symbol: str, **facts: Any) -> None:
     """Say what an instrument is."""
     response = api.call("PUT", f"/api/v1/instruments/{symbol}", orjson.dumps(facts))
     assert response.status_code in {200, 201}, response.content
+
+
+def without_proofs(times: Iterable[int], exchange: str) -> list[int]:
+    """Leave out instants that are half an hour after the first one of their closed date: over an hour they prove a session."""
+    ordered, first = sorted(times), dict[int, int]()
+    closed = exchange_calendar(exchange).closed_dates_of(np.array(ordered, np.int64)).tolist()
+    return [
+        at
+        for at, date in zip(ordered, closed, strict=True)
+        if date == NOT_CLOSED or at - first.setdefault(date, at) < HOUR_NS // 2
+    ]
 
 
 def sessions(exchange: Exchange) -> list[Session]:

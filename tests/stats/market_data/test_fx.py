@@ -10,7 +10,7 @@ import pytest
 from calendars.exchanges import FOREX
 from store.currencies import currency_pair
 from tests.api_client import Api, answer, problem
-from tests.stats.market_data.builders import ingest, tell
+from tests.stats.market_data.builders import ingest, tell, without_proofs
 
 pytestmark = pytest.mark.django_db
 TREE = "/api/v1/market-data/fx"
@@ -20,14 +20,15 @@ VALUES = ["open", "high", "low", "close", "volume"]
 
 
 def prints(first: str) -> pd.DataFrame:
-    """A price every quarter of an hour or so for eight days, weekends included, by UTC time."""
+    """A price every quarter of an hour or so for eight days, few of them on Saturday in New York, by UTC time."""
     chance = random.Random(first)
     start = pd.Timestamp(first, tz="UTC")
     times = [start + pd.Timedelta(minutes=15 * place + chance.randrange(15)) for place in range(8 * 96)]
     local = (start.tz_convert("America/New_York").normalize() + pd.Timedelta(hours=17)).tz_convert("UTC")
     times += [local + pd.Timedelta(days=day) for day in range(8)]
     times += [local + pd.Timedelta(days=day) - pd.Timedelta(1, "ns") for day in range(8)]
-    index = pd.DatetimeIndex(sorted(set(times))).as_unit("ns")
+    kept = without_proofs({time.as_unit("ns").value for time in times}, FOREX)
+    index = pd.DatetimeIndex(kept, tz="UTC")
     price = [1 + chance.randrange(1_000) / 10_000 for _ in index]
     return pd.DataFrame({"price": price, "volume": [chance.randrange(1, 9) / 2 for _ in index]}, index)
 

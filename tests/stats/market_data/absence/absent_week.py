@@ -7,6 +7,7 @@ from itertools import groupby
 from store.cached_property import cached_property
 from store.timestamps import format_timestamp
 from tests.calendars.published import Published, Week, day, ns
+from tests.stats.market_data.builders import without_proofs
 
 Run = dict[str, str]
 
@@ -31,9 +32,8 @@ class Traded:
     def __init__(self, week: Week, chance: random.Random) -> None:
         self.week = week
         dates = [date for date in week.dates[1:] if chance.random() < 0.7] or [week.dates[-1]]
-        self.times = sorted(
-            chance.randrange(ns(date.start), ns(date.end)) for date in dates for _ in range(12)
-        )
+        times = [chance.randrange(ns(date.start), ns(date.end)) for date in dates for _ in range(12)]
+        self.times = without_proofs(times, week.exchange)
 
     def hours(self, date: Published, hours: str) -> tuple[int, int]:
         texts = {"regular": (date.opens, date.closes), "extended": (date.pre, date.post)}

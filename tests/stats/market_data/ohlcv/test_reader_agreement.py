@@ -11,7 +11,7 @@ from store.exceptions import UnknownSymbol
 from store.reading import Reader
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
-from tests.stats.market_data.builders import ingest, midnight_ns, tell
+from tests.stats.market_data.builders import ingest, midnight_ns, tell, without_proofs
 from tests.stats.market_data.oracle import SECOND_NS, Row
 from tests.stats.market_data.test_reader_equals_http import reader as opened
 
@@ -49,17 +49,22 @@ def rows(bars: Any) -> list[tuple[Any, ...]]:
     return [(*row[:-1], None if row[-1] == -1 else row[-1]) for row in zip(*columns, strict=True)]
 
 
-def prints(first: str = FIRST, *, days: int = 7, count: int = 600) -> list[Row]:
-    """At all hours of all days, weekends and holidays too."""
+def prints(
+    first: str = FIRST, *, days: int = 7, count: int = 600, exchange: str | None = "XNYS"
+) -> list[Row]:
+    """At all hours of all days; on closed dates of the exchange in half an hour only, so that they stay closed."""
     chance, begin = random.Random(7), midnight_ns(first)
+    times = [begin + chance.randrange(days * DAY // SECOND_NS) * SECOND_NS for _ in range(count)]
+    if exchange is not None:
+        times = sorted(without_proofs(times, exchange), key=lambda _: chance.random())
     return [
         {
-            "time_ns": begin + chance.randrange(days * DAY // SECOND_NS) * SECOND_NS,
+            "time_ns": time_ns,
             "price": chance.randrange(9_000, 11_000) / 100,
             "volume": float(chance.randrange(1, 500)),
             "conditions": chance.choice(CONDITIONS),
         }
-        for _ in range(count)
+        for time_ns in times
     ]
 
 
@@ -91,7 +96,7 @@ def test_session_bars_of_evenings_other_zones_and_around_the_clock(
     api: Api, kind: str, exchange: str, path: str
 ):
     tell(api, "ACME", **{"class": kind, "exchange": exchange})
-    ingest(api, "trades", "ACME", prints())
+    ingest(api, "trades", "ACME", prints(exchange=None if kind == "crypto" else exchange))
     found = rows(opened().session_bars("ACME", FIRST, BEHIND))
     assert found == over_http(api, kind=path, hours="regular", session="exchange", resolution="1d")
     assert len(found) == {"future": 5, "equity": 5, "crypto": 7}[kind]

@@ -19,7 +19,7 @@ from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, trade
 from tests.calendars.published import WEEKS, Published, Week, day, ns
 from tests.installation import shared_installation
-from tests.stats.market_data.builders import complete_until_now
+from tests.stats.market_data.builders import complete_until_now, without_proofs
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -54,13 +54,13 @@ def edges(date: Published) -> list[int]:
 
 
 def prints_of(week: Week) -> list[Print]:
-    """Generated prints: at every edge of the published hours, and at random instants, nights and weekends included."""
+    """Generated prints: at every edge of the published hours, and at random instants, also of nights and weekends."""
     chance = random.Random(week.name)
     times = [edge for date in week.dates for edge in edges(date)]
     times += [chance.randrange(ns(week.dates[0].start), ns(week.dates[-1].end)) for _ in range(PRINTS)]
     return [
         Print(at, chance.randrange(9_000, 11_000) / 100, chance.randrange(1, 500))
-        for at in sorted(set(times))
+        for at in without_proofs(set(times), week.exchange)
     ]
 
 
