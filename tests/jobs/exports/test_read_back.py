@@ -189,3 +189,15 @@ def test_files_of_folders_are_found_and_hidden_ones_left_out(tmp_path: Path, sto
     with empty_installation(tmp_path):
         imported(tmp_path / "in")
         assert market_store().symbols(DATASETS["trades"]) == ["AAPL"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_bars_without_a_volume_are_read_back(api: Api, tmp_path: Path, form: str) -> None:
+    prices = {"open": 1.0, "high": 3.0, "low": 0.5, "close": 2.0, "volume": None}
+    ingest(api, "bars", "VIX", [{"time_ns": 1735000020_000000000, "resolution": "1m", **prices}])
+    folder = exported(tmp_path, form, dataset="ohlcv", symbols=["VIX"], resolution="1m")
+    expected = stored("bars", "VIX")
+    with empty_installation(tmp_path):
+        imported(folder, yes=False)
+        assert stored("bars", "VIX") == expected
+    assert [row["volume"] for row in expected] == [None]
