@@ -12,6 +12,7 @@ from store.arrays import Mask
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import nearest_floats, one_array
+from trades.imports.cell_looks import clock_texts
 from trades.imports.vendors.layout import Derived
 
 _IS_NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?")
@@ -54,8 +55,9 @@ def with_prepared(table: pa.Table, prepared: Mapping[str, Derived], path: Path) 
 
 def with_joined(table: pa.Table, joined: Mapping[str, tuple[str, ...]]) -> pa.Table:
     """Return the table with columns that are others' texts with a space between: a date and a time of day."""
-    for name, parts in joined.items():
-        texts = [one_array(table.column(part)).cast(pa.string()) for part in parts]
+    for name, (date, *clocks) in joined.items():
+        texts = [one_array(table.column(date)).cast(pa.string())]
+        texts += [clock_texts(part, one_array(table.column(part))) for part in clocks]
         table = table.append_column(name, pc.binary_join_element_wise(*texts, " "))
     return table
 
@@ -73,6 +75,26 @@ def with_nulls(table: pa.Table, nulls: Sequence[str]) -> pa.Table:
             continue
         table = table.set_column(place, name, pc.if_else(is_null, None, values))
     return table
+
+
+def joined_symbols(table: pa.Table, parts: Sequence[str]) -> pa.Array:
+    """Return the texts of columns with a point between, without those that are empty: BRK and B are BRK.B."""
+    texts = [pc.utf8_trim_whitespace(one_array(table.column(part)).cast(pa.string())) for part in parts]
+    filled = [pc.if_else(pc.equal(each, ""), None, each) for each in texts]
+    return pc.binary_join_element_wise(*filled, ".", null_handling="skip")
+
+
+def is_one_of(table: pa.Table, rows: Mapping[str, tuple[str, ...]]) -> Mask:
+    """Return a mask of the rows that have one of the texts in each of these columns."""
+    masks = [
+        mask_of(
+            pc.is_in(
+                pc.utf8_trim_whitespace(one_array(table.column(name)).cast(pa.string())), pa.array(texts)
+            )
+        )
+        for name, texts in rows.items()
+    ]
+    return np.asarray(np.logical_and.reduce(masks))
 
 
 def encoded_texts(column: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -1,17 +1,43 @@
 """What speaks against rows as they would be stored, and rows that are never stored."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from store.datasets import BARS
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from store.arrays import Integers
+from store.datasets import BARS, TRADES
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, format_timestamp
-from trades.imports.blocks import RowBlock
+from trades.exceptions import ImportRefused
+from trades.formats.arrow_values import one_array
+from trades.imports.blocks import LINE, SYMBOL, RowBlock
+from trades.imports.cell_looks import are_clocks, are_contracts, are_dates, kinds_of_rows
 from trades.imports.distances import distance_doubt
+from trades.imports.hints import bare, look
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
+from trades.imports.symbols import has_letters, may_be_symbols, tells_other_things
+from trades.imports.times import has_local_times
 from trades.imports.vendors.marketdata import MARKETDATA
 
-_SAMPLES = 3
+_SAMPLES, _FEW = 3, 20
+_NIGHT_NS, _OFTEN = 6 * 3_600 * 10**9, 0.5
+_HOURS = ("%H", "%I", "%c", "%X")
+# Names of columns that tell instruments of one symbol apart, in small letters without other characters.
+_PARTS_OF_SYMBOLS = re.compile(
+    "expir|deliver|matur|series?$|seriesname|suffix|strike|contract|tenor|root|shareclass|^class$|verfall|liefer|laufzeit"
+    "|vencim|echeance|scadenza|lejar|currency|^ccy$|whrung|underl|putcall|callput|^right$|optiontype"
+)
+_SIDES = re.compile("side|direction|aggress|maker|taker|initiator|buy|sell|liquid")
+_CLOCKS, _DATES, _SPLITS = (
+    "its cells are times of day",
+    "its cells are dates",
+    "it tells rows of one symbol apart",
+)
 
 
 class UnreadColumn(NamedTuple):
@@ -23,28 +49,216 @@ class UnreadColumn(NamedTuple):
 
 
 def unread_columns(reading: FileReading, sample: Sample) -> list[UnreadColumn]:
-    """Return the columns that are not read, those first that may matter most."""
+    """Return the columns that are not read, those first that may matter most: times of day, then parts of symbols."""
     found = []
     for name in reading.layout.unread_columns:
-        cells = sample.cells[name].drop_null().unique() if name in sample.cells.column_names else []
-        texts = tuple(str(cell) for cell in cells[:_SAMPLES])
-        found.append(UnreadColumn(name, texts, ""))
-    return found
+        if name not in sample.unread.column_names:
+            found.append(UnreadColumn(name, (), ""))
+            continue
+        cells = one_array(sample.cells[name])
+        texts = tuple(str(cell) for cell in cells.drop_null().unique()[:_SAMPLES].to_pylist())
+        is_clock = are_clocks(name, cells, is_named=False)
+        split = _SPLITS if _split_texts(reading, sample, name) else ""
+        found.append(
+            UnreadColumn(name, texts, _CLOCKS if is_clock else split or (_DATES if are_dates(cells) else ""))
+        )
+    order = {_CLOCKS: 0, _SPLITS: 1, _DATES: 2}
+    return sorted(found, key=lambda column: order.get(column.note, len(order)))
 
 
 def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[str]:
-    """Yield why the rows may be wrong, whatever the options."""
-    if not sample.rows.num_rows:
+    """Yield why the rows may be wrong, whatever the options. Of a vendor's layout the columns are known."""
+    rows = sample.rows
+    if not rows.num_rows:
         return
-    latest = sample.rows[0].to_numpy().max()
+    latest = int(rows[0].to_numpy().max())
     if latest > now_ns + DAY_NS:
-        yield f"a time is yet to come: {format_timestamp(int(latest))}"
+        yield f"a time is yet to come: {format_timestamp(latest)}"
     # The manifest of our own export has the resolution, however few bars a file has.
-    if reading.options.dataset is BARS and not reading.options.vendor.startswith(MARKETDATA):
-        doubt = distance_doubt(RowBlock(sample.rows, (), 0))
-        if doubt:
-            yield doubt
+    is_own = reading.options.vendor.startswith(MARKETDATA)
+    if reading.options.dataset is BARS and not is_own and (doubt := distance_doubt(RowBlock(rows, (), 0))):
+        yield doubt
+    if _has_nights(reading, sample):
+        yield "times of day go back within dates: these may be trading dates, whose night is of the evening before"
+    if reading.options.vendor:
+        return
+    yield from _doubts_of_columns(reading, sample)
+
+
+def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
+    has_clock = _has_clock(reading, sample)
+    for column in unread_columns(reading, sample):
+        texts = ", ".join(column.samples)
+        if column.note == _CLOCKS and not has_clock and not _is_of_days(sample.rows):
+            yield f"the times have no time of day, and {column.name} is not read: {texts}"
+        if split := _split_texts(reading, sample, column.name):
+            yield f"{column.name} is not read and has several values for one symbol: {', '.join(split)}"
 
 
 def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
-    """Raise `ImportRefused` for rows that are never stored."""
+    """Raise `ImportRefused` for rows that are never stored.
+
+    These are dates as times of trades and quotes, rows of several kinds, and bars of one time with different values.
+    """
+    if not (sample.rows.num_rows or sample.bad):
+        return
+    dataset = reading.options.dataset
+    if dataset is not BARS and not reading.options.vendor:
+        _refuse_dates(reading, sample)
+    if not reading.options.vendor:
+        _refuse_kinds(reading, sample)
+    if dataset is BARS:
+        _refuse_two_bars(reading, sample)
+
+
+def _refuse_dates(reading: FileReading, sample: Sample) -> None:
+    options, source = reading.options, reading.layout.sources.get("timestamp")
+    if source is None or options.date is not None:
+        return
+    if options.time_format:
+        is_date = not any(hours in options.time_format for hours in _HOURS)
+    else:
+        is_date = are_dates(reading.times_of(sample.cells))
+    clocks = _clocks(reading, sample)
+    if is_date or (clocks and not _has_clock(reading, sample)):
+        hint = look("--columns", f"timestamp={source}+{clocks[0]}") if clocks else ""
+        raise ImportRefused(
+            f"{reading.file.path}: {source} has dates without a time of day, which are no times of {options.dataset.name}{hint}"
+        )
+
+
+def _clocks(reading: FileReading, sample: Sample) -> list[str]:
+    """Return the unread columns whose cells are times of day."""
+    return [
+        name
+        for name in reading.layout.unread_columns
+        if name in sample.cells.column_names
+        and are_clocks(name, one_array(sample.cells[name]), is_named=False)
+    ]
+
+
+def _has_clock(reading: FileReading, sample: Sample) -> bool:
+    """Return whether a time is not midnight."""
+    local = _local_times(reading, sample.rows)
+    return bool((local % DAY_NS != 0).any())
+
+
+def _local_times(reading: FileReading, rows: pa.Table) -> Integers:
+    instants = one_array(rows[0]).cast(pa.timestamp("ns")).cast(pa.timestamp("ns", "UTC"))
+    zoned = instants.cast(pa.timestamp("ns", reading.options.zone))
+    return np.asarray(pc.local_timestamp(zoned).cast(pa.int64()).to_numpy())
+
+
+def _refuse_kinds(reading: FileReading, sample: Sample) -> None:
+    for name in reading.layout.unread_columns:
+        if name in reading.options.rows or name not in sample.cells.column_names:
+            continue
+        texts = _distinct(sample.cells[name])
+        trades, others = kinds_of_rows(texts)
+        is_side = not trades and _SIDES.search(bare(name)) is not None
+        if not others or is_side or (not trades and reading.options.dataset is not TRADES):
+            continue
+        chosen = trades or [text for text in texts if text not in others] or others
+        raise ImportRefused(
+            f"{reading.file.path}: {name} tells rows of several kinds apart: {', '.join(texts[:_FEW])}"
+            f"{look('--rows', name + '=' + ','.join(chosen))}"
+        )
+
+
+def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
+    keys, rows = [SYMBOL, "resolution", "timestamp"], sample.rows
+    values = rows.drop_columns([LINE]).group_by(rows.drop_columns([LINE]).column_names).aggregate([])
+    counts = values.group_by(keys).aggregate([([], "count_all")])
+    twice = counts.filter(pc.greater(counts["count_all"], 1))
+    if not twice.num_rows:
+        return
+    first = twice.slice(0, 1).to_pylist()[0]
+    same = pc.and_(pc.equal(rows[SYMBOL], first[SYMBOL]), pc.equal(rows["timestamp"], first["timestamp"]))
+    few = sample.unread.filter(same) if sample.unread.num_columns else sample.unread
+    apart = [name for name in few.column_names if len(few[name].unique()) > 1]
+    hint = look("--rows", f"{apart[0]}={_distinct(few[apart[0]])[0]}") if apart else ""
+    zone = (
+        "; or give the --timezone, if an hour occurred twice"
+        if has_local_times(reading.times_of(sample.cells))
+        else ""
+    )
+    raise ImportRefused(
+        f"{reading.file.path}: two bars of {first[SYMBOL]} have the time {format_timestamp(first['timestamp'])} and different"
+        f" values{', and differ in ' + ', '.join(apart) if apart else ''}{hint}{zone}"
+    )
+
+
+def _split_texts(reading: FileReading, sample: Sample, name: str) -> list[str]:
+    """Return values of an unread column that seem to be parts of symbols: several of one symbol; none of other columns."""
+    rows, texts = sample.rows, _distinct(sample.unread[name])
+    if reading.options.vendor or not len(texts) > 1 or not _differs(rows, sample.unread[name], [SYMBOL]):
+        return []
+    if _PARTS_OF_SYMBOLS.search(bare(name)):
+        return texts[:2]
+    if are_contracts(texts):
+        days = rows.append_column("day", pc.divide(rows[0], DAY_NS))
+        is_few = len(texts) <= max(2, rows.num_rows // 2)
+        return texts[:2] if is_few and _differs(days, sample.unread[name], [SYMBOL, "day"]) else []
+    if tells_other_things(name):
+        return []
+    if may_be_symbols(texts):
+        return texts[:2]
+    is_bar = "resolution" in rows.column_names
+    keys = [SYMBOL, rows.column_names[0], *(["resolution"] if is_bar else [])]
+    is_text = all(has_letters(text) for text in texts if text)
+    return (
+        texts[:2]
+        if (is_bar or is_text) and len(texts) <= _FEW and _differs(rows, sample.unread[name], keys)
+        else []
+    )
+
+
+def _differs(rows: pa.Table, values: pa.ChunkedArray, keys: list[str]) -> bool:
+    """Return whether rows of one key have several values."""
+    table = rows.select(keys).append_column("value", pa.array(_texts(values)))
+    pairs = table.group_by([*keys, "value"]).aggregate([])
+    counts = pairs.group_by(keys).aggregate([([], "count_all")])
+    return bool(pc.max(counts["count_all"]).as_py() > 1)
+
+
+def _texts(values: pa.ChunkedArray) -> pa.Array:
+    return pc.utf8_trim_whitespace(one_array(values).cast(pa.string())).fill_null("")
+
+
+def _distinct(values: pa.ChunkedArray) -> list[str]:
+    """Return the distinct texts of a column in order of appearance, an empty one for nulls; none of other types."""
+    if not (
+        pa.types.is_string(values.type) or pa.types.is_integer(values.type) or pa.types.is_date(values.type)
+    ):
+        return []
+    return list(_texts(values).unique().to_pylist())
+
+
+def _is_of_days(rows: pa.Table) -> bool:
+    if "resolution" not in rows.column_names:
+        return False
+    return all(Resolution.parse(name).is_period for name in rows["resolution"].unique().to_pylist())
+
+
+def _has_nights(reading: FileReading, sample: Sample) -> bool:
+    """Return whether times of day go back by hours within dates again and again, in the order of dates."""
+    rows = sample.rows
+    if _is_of_days(rows) or not has_local_times(reading.times_of(sample.cells)):
+        return False
+    local = _local_times(reading, rows)
+    symbols = one_array(rows[SYMBOL]).dictionary_encode().indices.to_numpy()
+    return any(_goes_back(local[symbols == symbol]) for symbol in np.unique(symbols)[:_FEW])
+
+
+def _goes_back(local: Integers) -> bool:
+    dates, steps = local // DAY_NS, np.diff(local)
+    if np.sum(steps < 0) > np.sum(steps > 0):  # newest first
+        dates, steps = dates[::-1], -steps[::-1]
+    if (np.diff(dates) < 0).any():
+        return False
+    is_same = np.diff(dates) == 0
+    of_several, of_nights = (
+        np.unique(dates[1:][is_same]),
+        np.unique(dates[1:][is_same & (steps <= -_NIGHT_NS)]),
+    )
+    return bool(len(of_nights) and len(of_nights) >= _OFTEN * len(of_several))

@@ -162,7 +162,8 @@ class FileLayout:
 
     names: all columns, in order. sources: dataset column to file column, for the columns that the file has.
     symbol: the file's symbol column, or None. joined: the columns of which a time's source such as `date+time` consists.
-    summed: the columns whose numbers a number's source such as `up+down` adds.
+    summed: the columns whose numbers a number's source such as `up+down` adds. symbol_parts: the columns of which a symbol
+    such as `root+suffix` consists; else empty.
     """
 
     names: tuple[str, ...]
@@ -171,9 +172,12 @@ class FileLayout:
     unread_columns: tuple[str, ...]
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     summed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    symbol_parts: tuple[str, ...] = ()
 
     def parts_of(self, source: str) -> tuple[str, ...]:
         """Return the columns of the file that a source consists of."""
+        if source == self.symbol and self.symbol_parts:
+            return self.symbol_parts
         return self.joined.get(source) or self.summed.get(source) or (source,)
 
     def read_columns(self, options: ReadOptions) -> list[str]:
@@ -201,7 +205,8 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     columns = options.dataset.columns
     joined = _parts((*names, *options.prepared), options, ColumnKind.TIME)
     summed = _parts(names, options, ColumnKind.NUMBER)
-    known = {*names, *options.prepared, *joined, *summed}
+    symbol_parts = _symbol_parts(names, options)
+    known = {*names, *options.prepared, *joined, *summed, *(["+".join(symbol_parts)] if symbol_parts else [])}
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
     for name, source in all_sources.items():
         if source not in known and options.columns.get(name):
@@ -227,9 +232,19 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
         symbol = _named_symbol([name for name in names if name not in sources.values()])
     used = {*sources.values(), symbol, *(source for each in options.computed for source in each.sources)}
     used |= {"", *(part for parts in (*joined.values(), *summed.values()) for part in parts)}
-    return FileLayout(
-        names, sources, symbol, tuple(name for name in names if name not in used), joined, summed
-    )
+    used |= {*symbol_parts, *options.rows}
+    unread = tuple(name for name in names if name not in used)
+    return FileLayout(names, sources, symbol, unread, joined, summed, symbol_parts)
+
+
+def _symbol_parts(names: tuple[str, ...], options: ReadOptions) -> tuple[str, ...]:
+    """Return the columns that are joined to symbols; none if one column has these. Raises `ImportRefused`."""
+    for name in options.rows:
+        if name not in names:
+            raise ImportRefused(f"there is no column {name!r}; the columns are {','.join(names)}")
+    source = options.columns.get(SYMBOL, "")
+    parts = tuple(source.split("+")) if "+" in source and source not in names else ()
+    return parts if {*parts} <= {*names} else ()
 
 
 def _parts(names: tuple[str, ...], options: ReadOptions, kind: ColumnKind) -> dict[str, tuple[str, ...]]:

@@ -34,6 +34,8 @@ from trades.imports.blocks import LINE, SYMBOL, FilePiece, RowBlock, SourceFile
 from trades.imports.columns import (
     computed_column,
     encoded_texts,
+    is_one_of,
+    joined_symbols,
     mask_of,
     plain_numbers,
     with_joined,
@@ -100,6 +102,9 @@ class BlockParser:
         self._is_escaped = piece.is_escaped
         cells = with_prepared(piece.cells, self._options.prepared, self._path)
         table, lines, bad = with_joined(cells, self._layout.joined), piece.lines, list(piece.bad)
+        if self._layout.symbol_parts:
+            symbols = joined_symbols(table, self._layout.symbol_parts)
+            table = table.append_column(self._layout.symbol, symbols)
         selected = self._selected(table)
         if selected is not None and not selected.all():
             table, lines = table.filter(pa.array(selected)), lines[selected]
@@ -120,6 +125,8 @@ class BlockParser:
         masks: list[Mask] = []
         if self._options.kept is not None:
             masks.append(mask_of(computed_column(table, self._options.kept, self._path)))
+        if self._options.rows:
+            masks.append(is_one_of(table, self._options.rows))
         if self._options.symbols and self._layout.symbol is not None:
             encoded = encoded_texts(table.column(self._layout.symbol))
             chosen = [self._spelled(each) in self._options.symbols for each in encoded.dictionary.to_pylist()]

@@ -13,12 +13,19 @@ from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.columns import with_joined, with_prepared
+from trades.imports.csv_file import CsvFile
 from trades.imports.formats import bare_name
 from trades.imports.hints import look
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
-from trades.imports.symbols import symbol_of_folder, symbol_of_name, unclear_columns
+from trades.imports.symbols import (
+    may_be_symbols,
+    symbol_of_folder,
+    symbol_of_name,
+    tells_other_things,
+    unclear_columns,
+)
 from trades.instruments.services import log_name
 
 
@@ -83,11 +90,22 @@ def _with_symbol(file: SourceFile, layout: FileLayout, options: ReadOptions) -> 
         return layout, options.symbol
     try:
         return layout, _symbol_of_path(file, options)
-    except ImportRefused:
+    except ImportRefused as error:
         unclear = unclear_columns(layout.unread_columns)
         if len(unclear) == 1 and SYMBOL not in options.columns:
             return layout.with_symbol(unclear[0]), None
-        raise
+        others = _columns_of_symbols(file, layout)
+        hint = f"; or{look('--columns', f'symbol={others[0]}')[1:]}" if others else ""
+        raise ImportRefused(f"{error}{hint}") from error
+
+
+def _columns_of_symbols(file: SourceFile, layout: FileLayout) -> list[str]:
+    """Return the unread columns of a text file whose cells may be symbols."""
+    names = [name for name in layout.unread_columns if not tells_other_things(name)]
+    if not names or not isinstance(file, CsvFile):
+        return []
+    rows = file.first_rows(names)
+    return [name for name in names if may_be_symbols(rows[name].drop_null().unique().to_pylist())]
 
 
 def _symbol_of_path(file: SourceFile, options: ReadOptions) -> str:

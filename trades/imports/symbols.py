@@ -1,7 +1,7 @@
 """The symbols of imported files: which column has them, how vendors write them, and which file names are symbols."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -123,41 +123,26 @@ def unclear_columns(names: Sequence[str]) -> list[str]:
     return [name for name in names if bare(name) in _UNCLEAR_NAMES]
 
 
-class UnreadTexts:
-    """What the texts of a column that is not read tell of its rows' symbols.
+def tells_other_things(name: str) -> bool:
+    """Return whether a column by its name tells rows of one instrument apart: a venue, a condition, a side, an id."""
+    return _OTHER_NAMES.search(bare(name)) is not None
 
-    name: the column. known: the rows' symbol by the file's name, which a column with an unclear name must not
-    contradict; None if it is from elsewhere.
-    """
 
-    def __init__(self, name: str, known: str | None) -> None:
-        self._is_unclear = bool(unclear_columns([name]))
-        self._known = known if self._is_unclear else None
-        self._found = {self._known} if self._known else set[str]()
-        self.may_tell = self._is_unclear or not _OTHER_NAMES.search(bare(name))
+def may_be_symbols(texts: Sequence[str]) -> bool:
+    """Return whether all texts of a column may be symbols. Codes of one letter, and words such as BUY, are none."""
+    found = [text for text in texts if text]
+    is_code = all(len(each) == 1 or each.upper() in _WORDS for each in found)
+    return bool(found) and not is_code and all(map(_may_be_symbol, found))
 
-    def add(self, texts: Iterable[str]) -> None:
-        """Add the texts of some rows, empty ones for nulls."""
-        found = {text.strip() for text in texts}
-        if not self._is_unclear:
-            self.may_tell = self.may_tell and all(map(_may_be_symbol, found))
-        if self.may_tell:
-            same = {each for each in found if each.upper().replace("/", "-") == self._known}
-            self._found |= found - same - {""}
 
-    @property
-    def symbols(self) -> list[str]:
-        """Two of the symbols that the rows seem to have; none if there is one, or if the texts are something else."""
-        is_code = all(len(each) == 1 or each.upper() in _WORDS for each in self._found)
-        if not self.may_tell or len(self._found) <= 1 or (is_code and not self._is_unclear):
-            return []
-        return sorted(self._found)[:2]
+def has_letters(text: str) -> bool:
+    """Return whether a text has letters, and is neither a date nor a number."""
+    return _DATE_OR_NUMBER.fullmatch(text.upper()) is None and any(each.isalpha() for each in text)
 
 
 def _may_be_symbol(text: str) -> bool:
     is_prose = " " in text and text != text.upper()
-    is_value = _DATE_OR_NUMBER.fullmatch(text.upper()) or not any(each.isalpha() for each in text)
-    return is_symbol(text) and not is_prose and not is_value
+    return is_symbol(text) and not is_prose and has_letters(text)
 
 
 def symbol_of_folder(path: Path) -> str | None:

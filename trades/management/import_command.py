@@ -283,6 +283,12 @@ def _add_columns(parser: ArgumentParser) -> None:
         help="names or positions in the file: timestamp=ts,price=2; volume=up+down adds two columns; an empty name leaves"
         " one out",
     )
+    parser.add_argument(
+        "--rows",
+        action="append",
+        metavar="COLUMN=VALUE,…",
+        help="read only the rows that have one of these values in this column: EventType=TRADE",
+    )
     parser.add_argument("--scale", action="append", help="factors: price=0.0001")
     parser.add_argument("--absolute", help="read these numbers without their signs: volume, of sales below 0")
     parser.add_argument("--encoding", help="of the text: utf-8, utf-16, windows-1252, … (default: found)")
@@ -352,6 +358,7 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
         "ambiguous": options["ambiguous"],
         "columns": _pairs(options["columns"], "--columns"),
         "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()} or None,
+        "rows": _rows(options["rows"]),
         "date": date,
         "time_format": options["time_format"],
         "absolute": frozenset(name.strip() for name in options["absolute"].split(","))
@@ -396,6 +403,17 @@ def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:
     if len(named) < len(pairs):
         raise ImportRefused(f"{option} names a column twice: {text!r}")
     return named
+
+
+def _rows(values: Sequence[str] | str | None) -> dict[str, tuple[str, ...]]:
+    """Return the values of `--rows` by column. Raises `ImportRefused`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for value in [values] if isinstance(values, str) else values or []:
+        name, equals, texts = value.partition("=")
+        if not equals:
+            raise ImportRefused(f"--rows is a column and its values, such as EventType=TRADE, not {value!r}")
+        found[name.strip()] = (*found.get(name.strip(), ()), *(text.strip() for text in texts.split(",")))
+    return found
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from io import StringIO
 from typing import Any
 
-from django.core.management import call_command
+import pytest
+from django.core.management import CommandError, call_command
 
 from store.datasets import DATASETS
 from store.protocol import ALL_TIME
@@ -15,6 +16,14 @@ def imported(*arguments: object, yes: bool = True, **options: Any) -> str:
     """Run the command; return what it prints. yes: store what is shown."""
     said = StringIO()
     call_command("import", *map(str, arguments), stdout=said, stderr=said, yes=yes, **options)
+    return said.getvalue()
+
+
+def asked(*arguments: object, **options: Any) -> str:
+    """Run the command without a terminal on files that are not certain; return what it shows. It stores nothing."""
+    said = StringIO()
+    with pytest.raises(CommandError, match="nothing is stored yet: give --yes"):
+        call_command("import", *map(str, arguments), stdout=said, stderr=said, **options)
     return said.getvalue()
 
 

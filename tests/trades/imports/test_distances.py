@@ -1,16 +1,16 @@
-"""Bars whose distances speak against their resolution are refused before anything is stored."""
+"""Bars whose distances speak against their resolution are a doubt, which is asked."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from django.core.management import CommandError
 
-from tests.trades.imports.command import imported, stored
+from tests.trades.imports.command import asked, imported, stored
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 MONDAY = 1_704_067_200  # 2024-01-01
+ALL = ["timestamp=timestamp,symbol=symbol,open=open,high=high,low=low,close=close,volume=volume"]
 RIGHT = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY, "1w": 7 * DAY}
 
 
@@ -49,14 +49,14 @@ def months() -> list[int]:
         (months(), "1w", "most bars are 1M apart"),
     ],
 )
-def test_another_resolution_is_refused_unless_it_is_confirmed(
+def test_another_resolution_is_asked_for_even_if_all_is_given(
     tmp_path: Path, times: Sequence[int], resolution: str, said: str
 ):
     path = bars(tmp_path / "bars.csv", times)
-    with pytest.raises(CommandError, match=rf"{said}.*--resolution.*--yes"):
-        imported(path, dataset="bars", resolution=resolution)
+    given = {"columns": ALL, "resolution": resolution}
+    assert f"doubt: {said}" in asked(path, **given)
     assert stored("bars") == {}
-    assert f"{len(times)} rows" in imported(path, dataset="bars", resolution=resolution, yes=True)
+    assert f"{len(times)} rows" in imported(path, **given)
 
 
 @pytest.mark.parametrize("resolution", RIGHT)
@@ -64,7 +64,7 @@ def test_another_resolution_is_refused_unless_it_is_confirmed(
 def test_the_right_resolution_is_taken(tmp_path: Path, resolution: str, symbols: list[str]):
     length = RIGHT[resolution]
     times = range(MONDAY - MONDAY % length, MONDAY + 40 * length, length)
-    imported(bars(tmp_path / "bars.csv", times, symbols), dataset="bars", resolution=resolution)
+    imported(bars(tmp_path / "bars.csv", times, symbols), columns=ALL, resolution=resolution, yes=False)
     assert {symbol: len(rows) for symbol, rows in stored("bars").items()} == dict.fromkeys(
         symbols, len(times)
     )
@@ -84,7 +84,7 @@ def test_the_right_resolution_is_taken(tmp_path: Path, resolution: str, symbols:
     ids=["week-ends", "months", "two a session", "seldom traded", "two bars", "one bar", "none"],
 )
 def test_gaps_are_no_other_resolution(tmp_path: Path, times: Sequence[int], resolution: str):
-    imported(bars(tmp_path / "bars.csv", times), dataset="bars", resolution=resolution)
+    imported(bars(tmp_path / "bars.csv", times), columns=ALL, resolution=resolution, yes=False)
     assert [len(rows) for rows in stored("bars").values()] == [len(times)] * bool(times)
 
 

@@ -1,0 +1,108 @@
+"""What the cells of a column look like: dates, times of day, contracts, kinds of rows."""
+
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from store.timestamps import DAY_NS
+
+_DATE = (
+    r"^(?:[0-9]{4}([-./]?)[0-9]{2}[-./]?[0-9]{2}|[0-9]{1,2}[-./ ][0-9]{1,2}[-./ ](?:[0-9]{4}|[0-9]{2})"
+    r"|[0-9]{1,2}[-. ]?[A-Za-z]{3,9}[-., ]*(?:[0-9]{4}|[0-9]{2})|[A-Za-z]{3,9} [0-9]{1,2},? [0-9]{4})$"
+)
+_CLOCK = r"^[0-9]{1,2}:[0-5][0-9](:[0-5][0-9]([.,:][0-9]+)?)?( ?(?i:[AP][.]?M[.]?))?$"
+# Hours, minutes, and perhaps seconds and a fraction as digits. Programs leave the first zero out.
+_CLOCK_DIGITS = r"^([01]?[0-9]|2[0-3])[0-5][0-9]([0-5][0-9]([0-9]{3}|[0-9]{6}|[0-9]{9})?)?$"
+_PADDED_DIGITS = r"^0[0-9]{3}([0-9]{2}([0-9]{3}|[0-9]{6}|[0-9]{9})?)?$"
+_OF_TIME = re.compile(r"time|clock|hour|uhr|zeit|hora|heure|hhmm|hms|midnight|timm|klock", re.IGNORECASE)
+# Counts since midnight, by the unit in the column's name.
+_UNITS = (
+    (re.compile(r"(?i)(?:_|time|day|midnight|^)(?:ns|nanos?|nanoseconds?)(?:_|$|of|since|after)"), 1),
+    (re.compile(r"(?i)(?:_|time|day|midnight|^)(?:us|micros?|microseconds?)(?:_|$|of|since|after)"), 10**3),
+    (
+        re.compile(r"(?i)(?:_|time|day|midnight|^)(?:ms|millis?|milliseconds?|msec)(?:_|$|of|since|after)"),
+        10**6,
+    ),
+    (re.compile(r"(?i)(?:_|time|day|midnight|^)(?:s|secs?|seconds?)(?:_|$|of|since|after)"), 10**9),
+)
+_CONTRACT = re.compile(
+    r"(?:19|20)[0-9]{2}[-/]?(?:0[1-9]|1[0-2])(?:[-/]?[0-3][0-9])?|[FGHJKMNQUVXZ][0-9]{1,2}"
+    r"|(?i:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MRZ|MAI|OKT|DEZ)[-' ]?(?:[0-9]{2}|[0-9]{4})"
+)
+_TRADE = {"TRADE", "TRADES", "TRD", "PRINT", "SALE", "EXECUTION", "EXEC", "FILL", "DEAL", "LAST"}
+_QUOTE = {"QUOTE", "QUOTES", "BID", "ASK", "OFFER", "BBO", "NBBO", "ORDER", "ADD", "MODIFY"}
+_VOID = {
+    "CANCEL", "CANCELLED", "CANCELED", "CANCELLATION", "CXL", "CORRECT", "CORRECTION", "CORRECTED", "BUST", "BUSTED",
+    "BREAK", "BROKEN", "DELETE", "DELETED", "VOID", "STORNO", "REJECTED",
+}  # fmt: skip
+_MOST_KINDS = 40
+
+
+def are_dates(values: pa.Array) -> bool:
+    """Return whether all values are dates without a time of day."""
+    if pa.types.is_date(values.type):
+        return True
+    if pa.types.is_integer(values.type):
+        values = values.cast(pa.string())
+    return _all_match(values, _DATE)
+
+
+def are_clocks(name: str, values: pa.Array, *, is_named: bool = True) -> bool:
+    """Return whether all values are times of day. is_named: digits count only if the column's name is one of times."""
+    if pa.types.is_time(values.type):
+        return True
+    if pa.types.is_integer(values.type):
+        values = values.cast(pa.string())
+    if _all_match(values, _CLOCK):
+        return True
+    if count_unit(name, values) is not None:
+        return True
+    if not _all_match(values, _CLOCK_DIGITS):
+        return False
+    is_padded = bool(pc.any(pc.match_substring_regex(values.drop_null(), _PADDED_DIGITS)).as_py())
+    return _OF_TIME.search(name) is not None or (is_padded and not is_named)
+
+
+def count_unit(name: str, values: pa.Array) -> int | None:
+    """Return the unit in nanoseconds of counts since midnight, which the column's name tells; None for other columns."""
+    unit = next((unit for pattern, unit in _UNITS if pattern.search(name)), None)
+    if unit is None or not _all_match(values.cast(pa.string()), "^[0-9]{1,14}([.][0-9]+)?$"):
+        return None
+    return unit if pc.max(values.cast(pa.float64())).as_py() < DAY_NS / unit else None
+
+
+def clock_texts(name: str, values: pa.Array) -> pa.Array:
+    """Return times of day as they are written after a date: with two digits of hours, counts since midnight as clocks."""
+    if pa.types.is_time(values.type):
+        return values.cast(pa.string())
+    texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    unit = count_unit(name, texts)
+    if unit is not None:
+        counts = pc.round(pc.multiply(texts.cast(pa.float64()), float(unit))).cast(pa.int64())
+        return counts.cast(pa.time64("ns")).cast(pa.string())
+    texts = pc.replace_substring_regex(texts, "^([0-9]):", r"0\1:")
+    return pc.replace_substring_regex(texts, "^([0-9]{3}|[0-9]{5}|[0-9]{8}|[0-9]{11}|[0-9]{14})$", r"0\1")
+
+
+def are_contracts(texts: Sequence[str]) -> bool:
+    """Return whether all texts are months or dates of expiry."""
+    return all(_CONTRACT.fullmatch(text) for text in texts)
+
+
+def kinds_of_rows(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return which of a column's texts are kinds of trades, and which are quotes, or rows that cancel or correct others."""
+    if len(texts) > _MOST_KINDS:
+        return [], []
+    words = {text: {*re.findall("[A-Z]+", text.upper())} for text in texts}
+    others = [text for text in texts if words[text] & (_QUOTE | _VOID)]
+    return [text for text in texts if words[text] & _TRADE and text not in others], others
+
+
+def _all_match(values: pa.Array, pattern: str) -> bool:
+    if not pa.types.is_string(values.type):
+        return False
+    present = pc.utf8_trim_whitespace(values.drop_null())
+    present = present.filter(pc.not_equal(present, ""))
+    return bool(len(present)) and bool(pc.all(pc.match_substring_regex(present, pattern)).as_py())
