@@ -9,8 +9,14 @@ import pyarrow.compute as pc
 from store.timestamps import DAY_NS
 
 _DATE = (
-    r"^(?:[0-9]{4}([-./]?)[0-9]{2}[-./]?[0-9]{2}|[0-9]{1,2}[-./ ][0-9]{1,2}[-./ ](?:[0-9]{4}|[0-9]{2})"
+    r"^(?:(?:19|20)[0-9]{2}[-./]?(?:0[1-9]|1[0-2])[-./]?(?:0[1-9]|[12][0-9]|3[01])|[0-9]{1,2}[-./ ][0-9]{1,2}[-./ ](?:[0-9]{4}|[0-9]{2})"
     r"|[0-9]{1,2}[-. ]?[A-Za-z]{3,9}[-., ]*(?:[0-9]{4}|[0-9]{2})|[A-Za-z]{3,9} [0-9]{1,2},? [0-9]{4})$"
+)
+# An epoch of seconds to nanoseconds, or a date and a time of day.
+_INSTANT = (
+    r"^(?:1[0-9]{9}([.][0-9]+)?|1[0-9]{12}([.][0-9]+)?|1[0-9]{15}([.][0-9]+)?|1[0-9]{18}"
+    r"|(?:19|20)[0-9]{2}[-./]?[0-9]{2}[-./]?[0-9]{2}[T ;_-]+[0-9]{1,2}:?[0-9]{2}.*|(?:19|20)[0-9]{12}([.][0-9]+)?"
+    r"|[0-9]{1,2}[-./ ][0-9]{1,2}[-./ ](?:[0-9]{4}|[0-9]{2})[T ;,]+[0-9]{1,2}:[0-9]{2}.*)$"
 )
 _CLOCK = r"^[0-9]{1,2}:[0-5][0-9](:[0-5][0-9]([.,:][0-9]+)?)?( ?(?i:[AP][.]?M[.]?))?$"
 # Hours, minutes, and perhaps seconds and a fraction as digits. Programs leave the first zero out.
@@ -49,6 +55,13 @@ def are_dates(values: pa.Array) -> bool:
     return _all_match(values, _DATE)
 
 
+def are_instants(values: pa.Array) -> bool:
+    """Return whether all values are epochs, or dates with times of day."""
+    if pa.types.is_integer(values.type):
+        values = values.cast(pa.string())
+    return bool(pa.types.is_timestamp(values.type)) or _all_match(values, _INSTANT)
+
+
 def are_clocks(name: str, values: pa.Array, *, is_named: bool = True) -> bool:
     """Return whether all values are times of day. is_named: digits count only if the column's name is one of times."""
     if pa.types.is_time(values.type):
@@ -59,7 +72,7 @@ def are_clocks(name: str, values: pa.Array, *, is_named: bool = True) -> bool:
         return True
     if count_unit(name, values) is not None:
         return True
-    if not _all_match(values, _CLOCK_DIGITS):
+    if not _all_match(values, _CLOCK_DIGITS) or are_dates(values):
         return False
     is_padded = bool(pc.any(pc.match_substring_regex(values.drop_null(), _PADDED_DIGITS)).as_py())
     return _OF_TIME.search(name) is not None or (is_padded and not is_named)

@@ -8,7 +8,7 @@ from store.datasets import BARS
 from store.resolutions import Resolution
 from trades.imports.blocks import SYMBOL
 from trades.imports.csv_file import Guess
-from trades.imports.guesses import ENDS, NO_OFFSET
+from trades.imports.guesses import BY_ROW, ENDS, NO_OFFSET
 from trades.imports.hints import option
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.reading import FileReading
@@ -26,13 +26,15 @@ def unsaid(reading: FileReading, first: Sample) -> list[Guess]:
     ends = [guess for guess in options.guessed if guess.option.startswith(ENDS)]
     if options.vendor:
         is_told = "format" in options.told or not _has_positions(reading)
-        return ends if is_told else [Guess(_format_of(reading), "the first row looks so"), *ends]
+        return ends if is_told else [Guess(_format_of(reading), BY_ROW), *ends]
     found = ends
     read = {*layout.sources, *([SYMBOL] if layout.symbol else [])}
     if read - options.told:
         found.append(Guess(_columns_of(reading), "no option names the columns"))
     if "zone" not in options.told and has_local_rows(reading, first):
-        found.append(Guess(option("--timezone", options.zone), NO_OFFSET))
+        words = option("--timezone", options.zone)
+        known = [guess for guess in options.guessed if guess.option == words]
+        found.append(known[0] if known else Guess(words, NO_OFFSET))
     if options.dataset is BARS and _RESOLUTION not in layout.sources and _RESOLUTION not in options.told:
         found.append(Guess(option("--resolution", options.given[_RESOLUTION]), "most rows are so far apart"))
     return found

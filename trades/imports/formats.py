@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.datasets import TRADES
+from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
@@ -19,6 +19,8 @@ from trades.imports.dbn_file import DbnFile
 from trades.imports.freqtrade_file import FreqtradeFile, freqtrade_name, json_file
 from trades.imports.guesses import (
     BY_NAMES,
+    BY_ROW,
+    dataset_of_names,
     guessed_dataset,
     with_columns,
     with_ends,
@@ -111,11 +113,13 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
         vendor = file_format if file_format in VENDOR_LAYOUTS else _vendor_of_reader(file)
         if vendor is None and file_format == AUTO and not columns and "scale" not in given:
             vendor = _vendor(file, dataset)
-            guessed += [Guess(f"--format {vendor}", BY_NAMES)] if vendor else []
+            guessed += (
+                [Guess(f"--format {vendor}", BY_NAMES if _row(file) is None else BY_ROW)] if vendor else []
+            )
         if vendor is None:
-            chosen = dataset or guessed_dataset([*file.names, *columns])
-            if dataset is None and chosen is not TRADES:
-                guessed.append(Guess(f"--dataset {chosen.name}", BY_NAMES))
+            guess = None if dataset else guessed_dataset(file, [*columns])
+            guessed += [guess] if guess else []
+            chosen = DATASETS[guess.option.split()[1]] if guess else dataset or TRADES
             options = ReadOptions(chosen, dialect=_dialect(file), columns=columns, **given)
             options = with_columns(file, options)
         else:
@@ -151,7 +155,7 @@ def _check_ticks(file: SourceFile, columns: Mapping[str, str]) -> None:
 
 def _placed(error: ImportRefused, file: SourceFile, fitting: Sequence[str]) -> ImportRefused:
     """Return a refusal that names the file, and the first vendor whose layout fits."""
-    hint = f"; or give --format {fitting[0]} instead of --columns" if fitting else ""
+    hint = f"; or look at it with --format {fitting[0]} --preview instead of --columns" if fitting else ""
     place = "" if str(file.path) in str(error) else f"{file.path}: "
     return ImportRefused(f"{place}{error}{hint}")
 
@@ -170,20 +174,18 @@ def _source(file: SourceFile, source: str) -> str:
 def _vendor(file: SourceFile, dataset: Dataset | None) -> str | None:
     """Return the vendor whose layout a file has by its names, unless these are ours. Raises `ImportRefused`.
 
-    Without names, the vendors whose rows look so are named in the refusal.
+    Without names the first row tells it, which is a guess. Several vendors are named in the refusal.
     """
     if any(each.fits(file.names, _row(file)) for each in VENDOR_LAYOUTS[MARKETDATA]):
         return MARKETDATA
-    of_dataset = dataset or guessed_dataset(file.names)
+    of_dataset = dataset or dataset_of_names(file.names) or TRADES
     own = {c.name for c in of_dataset.columns if c.required or c.name == "volume"} - {"resolution"}
     if own <= {*file.names}:
         return None
     found = _fitting(file, dataset)
-    if len(found) > 1 or (found and _row(file)):
-        choices = " or ".join(f"--format {name}" for name in found)
-        raise ImportRefused(
-            f"no name tells the layout, and the rows may be of {' or '.join(found)}; give {choices}"
-        )
+    if len(found) > 1:
+        choices = " or ".join(f"--format {name} --preview" for name in found)
+        raise ImportRefused(f"the layout may be that of {' or '.join(found)}; look at it with {choices}")
     return found[0] if found else None
 
 

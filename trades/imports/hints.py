@@ -2,17 +2,11 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-_DATE_ONLY = re.compile(r"[0-9]{4}([-./]?)[0-9]{2}\1[0-9]{2}")
 _OTHER_TIME = re.compile(r"(?![0-9]{4}-)[0-9]+[-./ ].*[0-9]|[A-Za-z]{3,9}[ .-]+[0-9]")
-_DATES = ("date", "day", "tradedate", "tradingdate", "datum", "dtyyyymmdd")
-_IS_CLOCK = re.compile(
-    "(trade|bar|local|exchange|event)?time(of)?(day)?(utc|gmt|est|et|cet|msk|local|hhmmss|hhmm|hms)?|clock|hour|hhmmss"
-    "|uhrzeit|zeit"
-)
 WHICH_ZONE = "--timezone UTC or that of the exchange, such as --timezone America/New_York"
 # Other names of columns, in small letters without other characters.
 ALIASES = {
@@ -55,41 +49,26 @@ def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str)
     """Return the end of a refusal of a cell: the option that may help, if it was not given. values: the converted column."""
     text = str(cell).strip()
     if not decimal and pa.types.is_floating(values.type) and re.fullmatch(r"[-+$]*[0-9][0-9.,]*", text):
-        return "; give --decimal . or --decimal ',': the mark, so that the other one separates thousands"
+        return "; look at it with --decimal . --preview or --decimal ',' --preview: the other mark separates thousands"
     if not time_format and pa.types.is_integer(values.type) and _OTHER_TIME.match(text):
         return f"; give --time-format as the times are written, such as '%d.%m.%Y %H:%M:%S', and {WHICH_ZONE}"
     return ""
 
 
-def missing_hint(names: Sequence[str], missing: Sequence[str], *, has_names: bool) -> str:
-    """Return the end of a refusal of a file that lacks columns."""
+def missing_hint(
+    names: Sequence[str], missing: Sequence[str], found: Mapping[str, str], *, has_names: bool
+) -> str:
+    """Return the end of a refusal of a file that lacks columns. found: the file's columns of others of ours."""
     if not has_names:
-        pairs = ",".join(
-            f"{name}={place}" for place, (name, _) in enumerate(zip(missing, names, strict=False), 1)
-        )
-        return f"; no line names the columns; give {option('--columns', pairs)}, the positions"
-    found = {
+        places = [name for name in names if name not in found.values()]
+        chosen = {**found, **dict(zip(missing, places, strict=False))}
+        pairs = ",".join(f"{name}={place}" for name, place in chosen.items())
+        return f"; no line names the columns{look('--columns', pairs)}: the positions"
+    likely = {
         name: next((each for each in names if bare(each).startswith(ALIASES.get(name, name))), None)
         for name in missing
     }
-    pairs = ",".join(f"{name}={source}" for name, source in found.items() if source)
+    pairs = ",".join(f"{name}={source}" for name, source in likely.items() if source)
     if len(names) == 1:
         return "; give --delimiter with the mark between the cells, or --skip-lines with the number of lines before the names"
-    given = option("--columns", pairs) if pairs else f"--columns {missing[0]}=… with the file's name"
-    return f"; give {given}"
-
-
-def date_and_clock(names: Sequence[str]) -> tuple[str, str] | None:
-    """Return the columns of dates and of times of day, if each is one by its name."""
-    dates, clock = [name for name in names if bare(name) in _DATES], unread_clock(names)
-    return (dates[0], clock) if len(dates) == 1 and clock else None
-
-
-def is_date(cell: str) -> bool:
-    """Return whether a cell is a date without a time of day."""
-    return _DATE_ONLY.fullmatch(cell.strip()) is not None
-
-
-def unread_clock(unread: Sequence[str]) -> str | None:
-    """Return the column that has times of day by its name, if any."""
-    return next((name for name in unread if _IS_CLOCK.fullmatch(bare(name))), None)
+    return look("--columns", pairs) if pairs else f"; give --columns {missing[0]}=… with the file's name"

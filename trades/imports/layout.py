@@ -14,7 +14,7 @@ from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import SYMBOL
 from trades.imports.csv_file import UNKNOWN_DIALECT, Dialect, Guess
-from trades.imports.hints import missing_hint, option
+from trades.imports.hints import look, missing_hint
 from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
 
@@ -225,7 +225,9 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
         wanted = [
             c.name for c in columns if c.name not in supplied and (c.name in missing or c.name == "volume")
         ]
-        hint = missing_hint(names, wanted, has_names=names != tuple(map(str, range(1, len(names) + 1))))
+        hint = missing_hint(
+            names, wanted, sources, has_names=names != tuple(map(str, range(1, len(names) + 1)))
+        )
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}{hint}")
     symbol = sources.pop(SYMBOL, None)
     if SYMBOL not in options.columns and symbol is None:
@@ -259,6 +261,6 @@ def _named_symbol(names: Sequence[str]) -> str | None:
     """Return the column that is a symbol by its name, if any. Raises `ImportRefused` for several."""
     found = symbol_columns(names)
     if len(found) > 1:
-        choice = option("--columns", f"symbol={found[0]}")
-        raise ImportRefused(f"the symbol may be in {' or '.join(found)}; give {choice}")
+        choice = look("--columns", f"symbol={found[0]}")
+        raise ImportRefused(f"the symbol may be in {' or '.join(found)}{choice}")
     return found[0] if found else None

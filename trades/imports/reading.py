@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -115,7 +116,7 @@ def _symbol_of_path(file: SourceFile, options: ReadOptions) -> str:
         if symbol is None and options.vendor:
             raise ImportRefused(f"{file.path}: no column has the symbol{_symbol_hint(file.path)}")
         whose = "file"
-        return log_name(options.dataset, symbol or symbol_of_name(bare_name(file.path)))
+        return log_name(options.dataset, symbol or symbol_of_name(unquote(bare_name(file.path))))
     except InvalidSymbol as error:
         raise ImportRefused(
             f"{file.path}: no column has the symbol, and the {whose}'s name is not one ({error}){_symbol_hint(file.path)}"
@@ -124,7 +125,7 @@ def _symbol_of_path(file: SourceFile, options: ReadOptions) -> str:
 
 def _symbol_hint(path: Path) -> str:
     """Return the end of a message: the option, with the symbol by which the file's name seems to begin."""
-    first = re.split(r"[^A-Za-z0-9.]", bare_name(path))[0]
+    first = re.split(r"[^A-Za-z0-9.]", unquote(bare_name(path)))[0]
     is_symbol = first.isalnum() and not first.isdecimal() and first in (first.upper(), first.lower())
     if is_symbol:
         return look("--symbol", first.upper())

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError
 
-from tests.trades.imports.command import imported, stored
+from tests.trades.imports.command import asked, imported, stored
 from trades.imports import guesses, times
 
 Options = dict[str, Any]
@@ -40,7 +40,8 @@ def data_folder(settings, store_path: Path, tmp_path: Path) -> None:
 
 def advice(message: str) -> list[str]:
     """Return the words that a message says to add to the command: those of its first advice."""
-    found = re.search(r"; give (--[a-z-]+(?: (?!or |as |if |to |and )(?:'[^']*'|[^\s;]+))?)", message)
+    look = re.search(r"look at it with (--[a-z-]+ (?:'[^']*'|[^\s;]+))", message)
+    found = look or re.search(r"; give (--[a-z-]+(?: (?!or |as |if |to |and )(?:'[^']*'|[^\s;]+))?)", message)
     assert found is not None, message
     return shlex.split(found[1].rstrip(",:"))
 
@@ -129,31 +130,24 @@ TRADES_COME_IN: dict[str, Case] = {
     "lines before the names": (
         "t.csv", f'"Account X as of 01/05/2024"\n\nMade, by hand\ntimestamp,price,volume\n{TRADE}\n'.encode(), X, "", [STORED],
     ),
-    "a broker's list, with dollars, dividends and a total": (
-        "t.csv",
-        (b'"Transactions for account Y as of 01/05/2024 10:00:00 ET"\n"Date","Action","Symbol","Quantity","Price","Amount"\n'
-        b'"01/13/2024","Buy","X","1,000","$184.22","-$184,220.00"\n"01/02/2024 as of 01/01/2024","Cash Dividend","X","","","$24.00"\n'
-        b'"Transactions Total","","","","","-$184,196.00"\n'),
-        {}, "--columns volume=Quantity --skip-bad", [("2024-01-13T00:00:00Z", 184.22, 1000.0)],
-    ),
     "other names, one of two": (
         "t.csv", b"Date,Last,Qty,Size\n2024-01-02 09:31,10.5,100,7\n", X, "--columns volume=Qty", [STORED],
     ),
     "no names": (
-        "t.csv", b"2024-01-02 09:31,10.5,100,N\n", X, "--columns timestamp=1,price=2,volume=3", [STORED],
+        "t.csv", b"2024-01-02 09:31,10.5,100,N\n", X, "--dataset trades --columns timestamp=1,price=2,volume=3", [STORED],
     ),
     "kraken": (
-        "t.csv", b"1704187860,10.5,100.00000000\n1704187860,10.5,100.00000000\n", X, "--format kraken", [STORED, STORED],
+        "t.csv", b"1704187860,10.5,100.00000000\n1704187860,10.5,100.00000000\n", X, "", [STORED, STORED],
     ),
     "binance, two units of time": (
         "t.csv", b"\xef\xbb\xbf7,10.5,100,1050,1704187860000,True,True\n8,1,1,1,1704187920000000,False,True\n", X,
-        "--format binance", [STORED, SECOND],
+        "", [STORED, SECOND],
     ),
-    "binance, aggregated": ("t.csv", b"7,10.5,100,1,1,1704187860000,True,True\n", X, "--format binance", [STORED]),
+    "binance, aggregated": ("t.csv", b"7,10.5,100,1,1,1704187860000,True,True\n", X, "", [STORED]),
     "binance, futures": (
         "t.csv", b"id,price,qty,quote_qty,time,is_buyer_maker\n7,10.5,100,1050,1704187860000,true\n", X, "", [STORED],
     ),
-    "ninjatrader, ticks": ("t.txt", b"20240102 093100 0000000;10.5;10.4;10.5;100\n", X, "--format ninjatrader", [STORED]),
+    "ninjatrader, ticks": ("t.txt", b"20240102 093100 0000000;10.5;10.4;10.5;100\n", X, "", [STORED]),
     "interactive brokers": (
         "t.csv",
         b'"Symbol","TradeID","DateTime","Exchange","Buy/Sell","Quantity","TradePrice"\n"X","7","20240102;043100","ARCA","SELL","-100","10.5"\n',
@@ -176,7 +170,7 @@ TRADES_COME_IN: dict[str, Case] = {
     ),
     "months by name": ("t.csv", b"Date,price,volume\n02-Jan-2024 09:31:00,10.5,100\n", X, "", [STORED]),
     "a time of day in another column": (
-        "t.csv", b"timestamp,time,price,volume\n2024.01.02,09:31:00,10.5,100\n", X, "--columns timestamp=timestamp+time", [STORED],
+        "t.csv", b"timestamp,time,price,volume\n2024.01.02,09:31:00,10.5,100\n", X, "", [STORED],
     ),
     "a format that looks like ISO 8601": (
         "t.csv", b"timestamp,price,volume\n2024-02-01 09:31:00,10.5,100\n", {**X, "time_format": "%Y-%d-%m %H:%M:%S"}, "",
@@ -189,7 +183,7 @@ BARS_COME_IN: dict[str, Case] = {
     "binance, without names": (
         "t.csv",
         b"1704187860000,10,12,9,11,5,1704187919999,5,1,5,5,0\n1704187920000000,10,12,9,11,5,1704187979999999,5,1,5,5,0\n",
-        X, "--format binance --resolution 1m", [("2024-01-02T09:31:00Z", *FIRST), ("2024-01-02T09:32:00Z", *FIRST)],
+        X, "--resolution 1m", [("2024-01-02T09:31:00Z", *FIRST), ("2024-01-02T09:32:00Z", *FIRST)],
     ),
     "binance": (
         "X-1m-2024-01.csv", b"open_time,open,high,low,close,volume,close_time,quote_volume,count\n1704187860000,10,12,9,11,5,1704187919999,5,1\n",
@@ -197,15 +191,15 @@ BARS_COME_IN: dict[str, Case] = {
     ),
     "kraken": (
         "X_1.csv", b"1704187860,10,12,9,11,5,1\n1704187920,10,12,9,11,5,1\n1704187980,10,12,9,11,5,1\n", {},
-        "--format kraken --symbol X", [(f"2024-01-02T09:{minute}:00Z", *FIRST) for minute in (31, 32, 33)],
+        "--symbol X", [(f"2024-01-02T09:{minute}:00Z", *FIRST) for minute in (31, 32, 33)],
     ),
     "first rate": (
-        "t.txt", b"2024-01-02 04:00:00,10,12,9,11,5\n", {**X, "resolution": "1m"}, "--format firstrate",
+        "t.txt", b"2024-01-02 04:00:00,10,12,9,11,5\n", {**X, "resolution": "1m"}, "",
         [("2024-01-02T09:00:00Z", *FIRST)],
     ),
     "metatrader 4": (
         "t.csv", b"2024.01.02,00:05,10,12,9,11,5\r\n2024.01.02,00:06,10,12,9,11,5\r\n", X,
-        "--format mt4 --timezone UTC --resolution 1m", [("2024-01-02T00:05:00Z", *FIRST), ("2024-01-02T00:06:00Z", *FIRST)],
+        "--timezone UTC --resolution 1m", [("2024-01-02T00:05:00Z", *FIRST), ("2024-01-02T00:06:00Z", *FIRST)],
     ),
     "metatrader 5": (
         "t.csv", b"<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\r\n2024.01.02\t00:05:00\t10\t12\t9\t11\t7\t5\r\n",
@@ -217,7 +211,7 @@ BARS_COME_IN: dict[str, Case] = {
     ),
     "ninjatrader, whose times are the ends": (
         "t.csv", b"20240102 093100;10;12;9;11;5\n20240102 093200;10;12;9;11;5\n20240102 093300;10;12;9;11;5\n", X,
-        "--format ninjatrader", [(f"2024-01-02T09:{minute}:00Z", *FIRST) for minute in (30, 31, 32)],
+        "", [(f"2024-01-02T09:{minute}:00Z", *FIRST) for minute in (30, 31, 32)],
     ),
     "histdata": (
         "t.csv", b"20240102 093100;10;12;9;11;0\n20240102 093200;10;12;9;11;0\n20240102 093300;10;12;9;11;0\n", X,
@@ -266,9 +260,9 @@ BARS_COME_IN: dict[str, Case] = {
 }  # fmt: skip
 
 QUOTES_COME_IN: dict[str, Case] = {
-    "truefx": ("t.csv", b"EUR/USD,20240102 09:31:00.123,1.1,1.2\n", {}, "--format truefx", [("2024-01-02T09:31:00.123Z", 1.1, 1.2)]),
+    "truefx": ("t.csv", b"EUR/USD,20240102 09:31:00.123,1.1,1.2\n", {}, "", [("2024-01-02T09:31:00.123Z", 1.1, 1.2)]),
     "histdata": (
-        "t.csv", b"20240102 043100123,1.1,1.2,0\n", {"symbol": "EUR-USD"}, "--format histdata", [("2024-01-02T09:31:00.123Z", 1.1, 1.2)],
+        "t.csv", b"20240102 043100123,1.1,1.2,0\n", {"symbol": "EUR-USD"}, "", [("2024-01-02T09:31:00.123Z", 1.1, 1.2)],
     ),
     "dukascopy": (
         "t.csv", b"Gmt time,Ask,Bid,AskVolume,BidVolume\n02.01.2024 09:31:00.123,1.2,1.1,1,1\n", {"symbol": "EUR-USD"}, "",
@@ -313,30 +307,36 @@ def zipped() -> bytes:
 
 REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "an ambiguous date": (
-        "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y', and --timezone UTC or that of the exchange",
+        "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "look at it with --time-format %m/%d/%Y --preview or --time-format %d/%m/%Y --preview, and give --timezone UTC or that of the exchange",
     ),
     **{
         f"dates of which the last is the same in both orders: {last}": (
             "t.csv", f"timestamp,price,volume\n{first},10.5,100\n{last},10.5,100\n".encode(), X, message,
         )
         for first, last, message in (
-            ("05/08/2024", "08/08/2024", "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y'"),
-            ("08/08/2024", "08/08/2024 ", "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y'"),
-            ("05-08-2024 09:30", "08-08-2024 09:30", "give --time-format '%m-%d-%Y %H:%M' or --time-format '%d-%m-%Y %H:%M'"),
-            ("23/01/24", "24/01/24", "give --time-format '%d/%m/%y' or --time-format '%y/%m/%d'"),
+            ("05/08/2024", "08/08/2024", "look at it with --time-format %m/%d/%Y --preview or --time-format %d/%m/%Y --preview"),
+            ("08/08/2024", "08/08/2024 ", "look at it with --time-format %m/%d/%Y --preview or --time-format %d/%m/%Y --preview"),
+            ("05-08-2024 09:30", "08-08-2024 09:30", "look at it with --time-format '%m-%d-%Y %H:%M' --preview or --time-format '%d-%m-%Y %H:%M' --preview"),
+            ("23/01/24", "24/01/24", "look at it with --time-format %d/%m/%y --preview or --time-format %y/%m/%d --preview"),
         )
     },
     "german prices that may be thousands": (
         "t.csv", "Datum;Kurs;Stück\n15.01.2024 09:30:00;42.250;10\n15.01.2024 09:30:01;42.251;20\n".encode(), X,
-        "'42.250' has a mark of thousands or of decimals; give --decimal",
+        "'42.250' has a mark of thousands or of decimals; look at it with --decimal . --preview",
     ),
     "dates of both orders": (
         "t.csv", b"time,price,volume\n15/01/2025,10,1\n03/04/2025,10,1\n01/16/2025,10,1\n", X,
         "times are written as %d/%m/%Y, but '01/16/2025' is not; correct the times, or give --time-format of the rows to read$",
     ),
+    "a broker's list, which has dates only": (
+        "t.csv",
+        (b'"Transactions for account Y as of 01/05/2024 10:00:00 ET"\n"Date","Action","Symbol","Quantity","Price","Amount"\n'
+        b'"01/13/2024","Buy","X","1,000","$184.22","-$184,220.00"\n"Transactions Total","","","","","-$184,196.00"\n'),
+        {"columns": "volume=Quantity"}, "Date has dates without a time of day, which are no times of trades$",
+    ),
     "a column given twice": ("t.csv", f"timestamp,price,px,volume\n{TRADE},1\n".encode(), {**X, "columns": "price=price,price=px"}, "--columns names a column twice"),
     "one cell": ("t.csv", b"timestamp price volume\n", X, "give --delimiter"),
-    "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02,1,x\n", X, "volume are missing.*give --columns volume="),
+    "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02 09:31,1,x\n", X, "do not tell whether the rows are trades, quotes or bars: timestamp,price,note; look at it with --dataset"),
     "a tick file of metatrader 5": (
         "t.csv", b"<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\n2024.01.02\t00:05:00.1\t1\t2\t\t\n", X,
         "MetaTrader 5 leave the cells .* empty .*give --dataset quotes --columns",
@@ -347,32 +347,29 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     ),
     "columns of a layout that is known": (
         "t.csv", b"ticker,conditions,correction,exchange,id,participant_timestamp,price,sequence_number,sip_timestamp,size,tape,trf_id,trf_timestamp\n",
-        {"columns": "timestamp=sip_timestamp,volume=shares"}, "or give --format polygon instead of",
+        {"columns": "timestamp=sip_timestamp,volume=shares"}, "or look at it with --format polygon --preview instead of",
     ),
     "another layout": ("t.csv", b"1704187860,10.5,100\n", {**X, "format": "binance"}, "no layout of binance"),
     "a point where the comma is told": (
-        "t.csv", b"timestamp;price;volume\n2024-01-02;10.5;100\n", {**X, "decimal": ","}, "line 2, price: must be a number: '10.5'",
+        "t.csv", b"timestamp;price;volume\n2024-01-02 09:31;10.5;100\n", {**X, "decimal": ","}, "line 2, price: must be a number: '10.5'",
     ),
     "a date that is none": (
-        "t.csv", b"timestamp,price,volume\n02/31/2024,10.5,100\n", {**X, "time_format": "%m/%d/%Y"}, "line 2, timestamp",
+        "t.csv", b"timestamp,price,volume\n02/31/2024 09:31,10.5,100\n", {**X, "time_format": "%m/%d/%Y %H:%M"}, "line 2, timestamp",
     ),
-    "null": ("t.csv", b"timestamp,price,volume\n2024-01-02,null,null\n2024-01-03,1,1\n", X, "line 2, price: .*'null'.*--skip-bad"),
+    "null": ("t.csv", b"timestamp,price,volume\n2024-01-02 09:31,null,null\n2024-01-03 09:31,1,1\n", X, "line 2, price: .*'null'.*--skip-bad"),
     "rows of which none can be stored": (
-        "t.csv", b"timestamp,price,volume\n2024-01-02,x,1\n2024-01-03,x,1\n", X, "'x'; no other row can be stored, either$",
+        "t.csv", b"timestamp,price,volume\n2024-01-02 09:31,x,1\n2024-01-03 09:31,x,1\n", X, "'x'; no other row can be stored, either$",
     ),
     "rows of which none can be stored, skipped": (
-        "t.csv", b"timestamp,price,volume\n2024-01-02,x,1\n2024-01-03,x,1\n", {**X, "skip_bad": True}, "t.csv: no row can be stored$",
+        "t.csv", b"timestamp,price,volume\n2024-01-02 09:31,x,1\n2024-01-03 09:31,x,1\n", {**X, "skip_bad": True}, "t.csv: no row can be stored$",
     ),
     "empty cells": ("t.csv", f"time,price,volume\n{TRADE}\n,,\n".encode(), X, "line 3, time: is empty; give --skip-bad"),
     "an empty file": ("t.csv", b"", X, "t.csv: is empty$"),
     "a file of empty lines": ("t.csv", b"\n \n", X, "t.csv: has no line"),
-    "sold, as a negative number": ("t.csv", b"timestamp,price,volume\n2024-01-02,10.5,-100\n", X, "line 2, volume: "),
+    "sold, as a negative number": ("t.csv", b"timestamp,price,volume\n2024-01-02 09:31,10.5,-100\n", X, "line 2, volume: "),
     "names again": ("t.csv", f"timestamp,price,volume\n{TRADE}\ntimestamp,price,volume\n".encode(), X, "line 3, timestamp"),
     "one comma more in some rows": (
         "t.csv", f"timestamp,price,volume\n{TRADE}\n{TRADE},\n".encode(), X, "line 3: has 4 cells instead of 3",
-    ),
-    "a date with an hour, which counts seconds, too": (
-        "t.csv", b"timestamp,price,volume\n2034010209,10.5,100\n", X, "yet to come, 2034-06-15T.*--time-format.*--yes",
     ),
     "two names of one symbol each": (
         "t.csv", b",Close,Close\n,AAPL,MSFT\n2024-01-02,1,2\n", X, "named twice: .*give --skip-lines .*--columns",
@@ -394,21 +391,28 @@ def test_what_cannot_be_understood_is_refused_with_what_helps(tmp_path: Path, ca
     assert stored("trades") == stored("bars") == {}
 
 
+def test_a_date_with_an_hour_is_an_epoch_that_is_yet_to_come(tmp_path: Path):
+    (tmp_path / "X.csv").write_bytes(b"timestamp,price,volume\n2034010209,10.5,100\n")
+    assert "doubt: a time is yet to come: 2034-06-15T" in asked(
+        tmp_path / "X.csv", columns="timestamp=timestamp,price=price,volume=volume"
+    )
+
+
 def test_a_preview_shows_what_would_be_stored_and_what_was_guessed_and_stores_nothing(tmp_path: Path):
     rows = "".join(f"1/{day}/2024 16:00;10;12;9;11;1\n" for day in range(9, 20))
     (tmp_path / "X.csv").write_text(f"Day's prices\nDate;Open;High;Low;Close;Volume\n{rows}1/20/2024;;;;;\n")
     said = imported(tmp_path / "X.csv", preview=True)
     assert re.search(r"X +2024-01-09T00:00:00Z +1d +10.0 +12.0 +9.0 +11.0 +1.0\n", said)
-    assert said.count("2024-01-") == 5
+    assert re.search(r"X +2024-01-19T00:00:00Z +1d +10.0 +12.0 +9.0 +11.0 +1.0\n", said)
+    assert said.count("T00:00:00Z") == 6
     assert "X.csv, line 14, Open: " in said
-    added = re.findall(r"^  (--.*?)    \(", said, re.MULTILINE)
     assert stored("bars") == {}
-    guessed = "--skip-lines 1 --delimiter ';' --dataset bars --columns timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume"
-    assert shlex.split(" ".join(added)) == shlex.split(
-        f"{guessed} --time-format '%m/%d/%Y %H:%M' --timezone UTC --resolution 1d --symbol X"
+    command = said.partition("certain with: ")[2].strip()
+    assert shlex.split(command) == shlex.split(
+        "--dataset bars --columns timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume --timezone UTC"
+        " --resolution 1d --time-format '%m/%d/%Y %H:%M' --delimiter ';' --skip-lines 1"
     )
-    certain = imported(tmp_path / "X.csv", *shlex.split(" ".join(added)), "--skip-bad")
-    assert "guessed" not in certain
+    imported(tmp_path / "X.csv", *shlex.split(command), "--skip-bad", yes=False)
     assert len(stored("bars")["X"]) == 11
 
 
@@ -429,11 +433,12 @@ def test_few_texts_that_are_no_times_are_tried_by_all_formats(
     assert 0 < len({*tried}) <= 20
 
 
-def test_an_import_says_that_it_took_times_without_an_offset_as_utc(tmp_path: Path):
+def test_times_without_an_offset_are_asked_for_though_the_columns_are_given(tmp_path: Path):
     (tmp_path / "X.csv").write_text("timestamp,price,volume\n01/31/2024 09:30:00,10,1\n")
-    warning = "The times have no offset and were read as UTC. Times of an exchange need --timezone"
-    assert warning in imported(tmp_path / "X.csv")
-    assert warning not in imported(tmp_path / "X.csv", timezone="UTC", restart=True)
+    given = {"columns": "timestamp=timestamp,price=price,volume=volume"}
+    assert "guessed: --timezone UTC    (the times have no offset)" in asked(tmp_path / "X.csv", **given)
+    imported(tmp_path / "X.csv", **given, **NEW_YORK, yes=False)
+    assert stored("trades") == {"X": [("2024-01-31T14:30:00Z",)]}
 
 
 def test_texts_in_a_folder_are_not_read(tmp_path: Path):

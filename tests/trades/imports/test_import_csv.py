@@ -99,7 +99,7 @@ def test_a_time_without_offset_is_of_the_given_zone(tmp_path: Path, cell: str, a
             "milliseconds since midnight, which --date asks for",
         ),
         ("yesterday", {}, "not a time: ISO 8601"),
-        ("yesterday", {"time_format": "%d.%m.%Y"}, "not a time as %d.%m.%Y"),
+        ("yesterday", {"time_format": "%d.%m.%Y %H:%M"}, "not a time as %d.%m.%Y %H:%M"),
     ],
 )
 def test_a_time_that_cannot_be_read_is_told_what_would_help(
@@ -189,7 +189,9 @@ def test_a_bar_that_is_out_of_place_is_a_bad_row(tmp_path: Path):
 
 
 def test_rows_of_another_symbol_than_the_given_one_are_bad(tmp_path: Path):
-    path = written(tmp_path / "x.csv", ["2025-01-02,MSFT,1,1"], header="timestamp,symbol,price,volume")
+    path = written(
+        tmp_path / "x.csv", ["2025-01-02T12:00:00Z,MSFT,1,1"], header="timestamp,symbol,price,volume"
+    )
     with pytest.raises(CommandError, match="line 2, symbol: MSFT is not the symbol AAPL"):
         run(path, symbol="AAPL")
     assert "1 stored" in run(path, symbol="AAPL", columns="symbol=")
@@ -213,7 +215,7 @@ def test_an_option_may_be_given_twice_and_nothing_of_it_is_forgotten(tmp_path: P
 
 def test_bars_take_their_resolution_from_the_command(tmp_path: Path):
     path = written(tmp_path / "A.csv", ["2025-01-02,1,3,1,2,10"], "timestamp,open,high,low,close,volume")
-    with pytest.raises(CommandError, match="give --resolution 1d"):
+    with pytest.raises(CommandError, match="look at it with --resolution 1d --preview"):
         run(path, dataset="bars")
     assert "1 stored" in run(path, dataset="bars", resolution="1d")
     assert market_store().log(DATASETS["bars"], "A").at().rows(ALL_TIME).column("resolution").to_pylist() == [
@@ -245,7 +247,7 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str
     ("name", "content", "message"),
     [
         ("A.csv.gz", gzip.compress(b""), "A.csv.gz: is empty"),
-        ("A.csv", b"timestamp,price\n", "volume are missing"),
+        ("A.csv", b"timestamp,price\n", "do not tell whether the rows are trades"),
         ("A.csv", b"timestamp,price,volume,price\n", "twice"),
         ("a b  c.csv", b"timestamp,price,volume\n", "the file's name is not one"),
         ("A.csv.gz", b"not compressed", "are missing"),

@@ -137,7 +137,9 @@ def test_the_better_name_wins_and_equals_are_refused(tmp_path: Path):
     assert "columns not read: isin, security" in imported(path)
     assert [*stored("trades")] == ["AAPL"]
     path.write_text("timestamp,pair,instrument,price,volume\n2024-01-02T09:31:00Z,A,B,1,1\n")
-    with pytest.raises(CommandError, match="pair or instrument; give --columns symbol=pair"):
+    with pytest.raises(
+        CommandError, match="pair or instrument; look at it with --columns symbol=pair --preview"
+    ):
         imported(path)
     imported(path, columns=["symbol=instrument"])
     assert [*stored("trades")] == ["AAPL", "B"]

@@ -1,0 +1,260 @@
+"""An import stores nothing that has not been shown: what is stored at once, what is asked, what is never stored."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.trades.imports.command import asked, imported, stored
+
+TRADES = "timestamp=timestamp,price=price,volume=volume"
+LOCAL = "timestamp,price,volume\n2024-01-02 09:31:00,10.5,100\n"
+OHLC = [(10, 12, 9, 11), (11, 13, 10, 12), (12, 12.5, 11, 11.5), (11.5, 14, 11, 13)]
+
+
+@pytest.fixture(autouse=True)
+def data_folder(settings, store_path: Path, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+def test_a_terminal_is_asked_once_per_kind_of_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+):
+    for name in ("AAPL.csv", "MSFT.csv"):
+        (tmp_path / name).write_text(LOCAL)
+    questions: list[str] = []
+
+    def answered(question: str) -> str:
+        questions.append(question)
+        return answer
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", answered)
+    if answer == "y":
+        assert imported(tmp_path, yes=False).count("guessed: --timezone UTC    (") == 1
+        assert [*stored("trades")] == ["AAPL", "MSFT"]
+    else:
+        with pytest.raises(CommandError, match="nothing was stored"):
+            imported(tmp_path, yes=False)
+        assert stored("trades") == {}
+    assert [each.replace(str(tmp_path), "") for each in questions] == [
+        "Store /AAPL.csv and 1 more files of its kind so? [y/N] "
+    ]
+
+
+def test_without_a_terminal_nothing_is_stored_not_even_what_is_certain(tmp_path: Path):
+    (tmp_path / "AAPL.csv").write_text(LOCAL)
+    written(
+        tmp_path / "t.csv", "id,price,qty,quote_qty,time,is_buyer_maker", "7,10.5,100,1050,1704187860000,true"
+    )
+    output = StringIO()
+    with pytest.raises(CommandError, match="nothing is stored yet: give --yes") as refused:
+        call_command("import", str(tmp_path), symbol="X", stdout=output)
+    assert refused.value.returncode == 1
+    assert "t.csv" not in output.getvalue()
+    assert stored("trades") == {}
+
+
+def test_what_the_preview_calls_certain_is_stored_at_once(tmp_path: Path):
+    (tmp_path / "AAPL.csv").write_text(LOCAL)
+    said = asked(tmp_path / "AAPL.csv")
+    assert "columns: timestamp is timestamp, price is price, volume is volume" in said
+    command = said.partition("certain with: ")[2].split()
+    assert "1 stored" in imported(tmp_path / "AAPL.csv", *command, yes=False)
+    assert stored("trades", "price") == {"AAPL": [("2024-01-02T09:31:00Z", 10.5)]}
+
+
+def test_what_an_earlier_run_stored_is_not_asked_for_again(tmp_path: Path):
+    (tmp_path / "AAPL.csv").write_text(LOCAL)
+    imported(tmp_path / "AAPL.csv")
+    assert "imported before" in imported(tmp_path / "AAPL.csv", yes=False)
+    assert "guessed: --timezone" in asked(tmp_path / "AAPL.csv", restart=True)
+
+
+CLOCKS: dict[str, tuple[str, str, str]] = {
+    "TAQ of another vendor": ("TradeDate,TimeM", "20240102,9:31:00.5", "TradeDate+TimeM"),
+    "execution time": ("Trade Date,Execution Time", "01/16/2024,09:31:00 AM", "Trade Date+Execution Time"),
+    "digits": ("date,ExchTime", "2024-01-02,093100", "date+ExchTime"),
+    "digits without the first zero": ("date,hhmm", "20240102,931", "date+hhmm"),
+    "digits with milliseconds": ("datum,uhrzeit", "20240102,93100123", "datum+uhrzeit"),
+    "nanoseconds of the day": ("date,tradetime_ns", "20240102,34260000000500", "date+tradetime_ns"),
+    "milliseconds of the day": ("date,ms_of_day", "20240102,34260500", "date+ms_of_day"),
+    "seconds since midnight": ("date,seconds", "20240102,34260.5", "date+seconds"),
+    "a time that is named as both are": ("Date,Timestamp", "20240102,09:31:00.001", "Date+Timestamp"),
+}
+INSTANTS = {
+    "TAQ of another vendor": "2024-01-02T09:31:00.5Z",
+    "execution time": "2024-01-16T09:31:00Z",
+    "digits with milliseconds": "2024-01-02T09:31:00.123Z",
+    "nanoseconds of the day": "2024-01-02T09:31:00.0000005Z",
+    "milliseconds of the day": "2024-01-02T09:31:00.5Z",
+    "seconds since midnight": "2024-01-02T09:31:00.5Z",
+    "a time that is named as both are": "2024-01-02T09:31:00.001Z",
+}
+
+
+@pytest.mark.parametrize("case", CLOCKS)
+def test_a_date_is_joined_with_the_column_whose_cells_are_times_of_day(tmp_path: Path, case: str):
+    names, cells, source = CLOCKS[case]
+    path = written(tmp_path / "X.csv", f"{names},price,volume", f"{cells},10.5,100")
+    assert f"timestamp is {source}," in asked(path)
+    imported(path)
+    assert stored("trades", "price") == {"X": [(INSTANTS.get(case, "2024-01-02T09:31:00Z"), 10.5)]}
+
+
+def test_two_columns_of_times_of_day_are_asked_for(tmp_path: Path):
+    path = written(
+        tmp_path / "X.csv", "date,sent,received,price,volume", "20240102,09:31:00,09:31:01,10.5,100"
+    )
+    with pytest.raises(
+        CommandError, match=r"timestamp may be date\+sent or date\+received; look at it with --columns"
+    ):
+        imported(path)
+
+
+@pytest.mark.parametrize("dataset", ["trades", "quotes"])
+@pytest.mark.parametrize("cell", ["2024-01-02", "20240102", "02.01.2024", "2-Jan-2024"])
+def test_dates_are_never_times_of_trades_or_quotes(tmp_path: Path, dataset: str, cell: str):
+    names = "price,volume" if dataset == "trades" else "bid,ask"
+    path = written(tmp_path / "X.csv", f"timestamp,{names}", f"{cell},1,2")
+    given: dict[str, Any] = {"time_format": "%d.%m.%Y"} if cell.startswith("02.") else {}
+    with pytest.raises(CommandError, match=f"dates without a time of day, which are no times of {dataset}"):
+        imported(path, **given, dataset=dataset, timezone="UTC")
+    assert stored(dataset) == {}
+
+
+def test_midnights_beside_times_of_day_are_never_times_of_trades(tmp_path: Path):
+    table = pa.table(
+        {
+            "when": pa.array([19_724 * 86_400] * 2, pa.timestamp("s")),
+            "at": ["09:31:00.5", "09:31:01"],
+            "price": [1.0, 2.0],
+            "volume": [1.0, 1.0],
+        }
+    )
+    pq.write_table(table, tmp_path / "X.parquet")
+    columns = "timestamp=when,price=price,volume=volume"
+    with pytest.raises(CommandError, match="when has dates without a time of day"):
+        imported(tmp_path / "X.parquet", columns=columns, timezone="UTC")
+
+
+KINDS = {
+    "EventType": ("TRADE", "QUOTE BID", "TRADE"),
+    "Msg": ("trade", "cancel", "trade"),
+    "RecordType": ("Trade", "Ask", "trade"),
+    "was": ("TRADE", "TRADE CORRECTION", "TRADE"),
+}
+
+
+@pytest.mark.parametrize("column", KINDS)
+def test_rows_of_several_kinds_are_refused_until_some_are_chosen(tmp_path: Path, column: str):
+    first, other, last = KINDS[column]
+    rows = [
+        f"2024-01-02T09:31:0{place}Z,{kind},{place + 1},1" for place, kind in enumerate((first, other, last))
+    ]
+    path = written(tmp_path / "X.csv", f"timestamp,{column},price,volume", *rows)
+    with pytest.raises(
+        CommandError, match=f"{column} tells rows of several kinds apart.*look at it with --rows"
+    ):
+        imported(path)
+    assert stored("trades") == {}
+    imported(path, "--rows", f"{column}={first},{last}")
+    assert [price for _, price in stored("trades", "price")["X"]] == [1.0, 3.0]
+
+
+def test_a_side_is_no_kind_of_row(tmp_path: Path):
+    rows = ["2024-01-02T09:31:00Z,BID,1,1", "2024-01-02T09:31:01Z,ASK,2,1"]
+    path = written(tmp_path / "X.csv", "timestamp,side,price,volume", *rows)
+    assert "2 stored" in imported(path, columns=TRADES, yes=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("Delivery Date", ("202403", "202406")), ("expiry", ("2024-03-15", "2024-06-21")), ("SERIES", ("EQ", "BE")),
+        ("Board", ("TQBR", "SMAL")), ("share class", ("A", "B")), ("month", ("H4", "M4")), ("Currency", ("USD", "EUR")),
+        ("Laufzeit", ("MRZ24", "JUN24")), ("strike", ("100", "105")),
+    ],
+)  # fmt: skip
+def test_instruments_of_one_symbol_are_asked_for_and_can_be_told_apart(
+    tmp_path: Path, column: str, values: tuple[str, str]
+):
+    rows = [f"2024-01-02T09:31:0{place}Z,ES,{value},{place + 1},1" for place, value in enumerate(values * 2)]
+    path = written(tmp_path / "t.csv", f"timestamp,symbol,{column},price,volume", *rows)
+    given = {"columns": f"{TRADES},symbol=symbol"}
+    said = asked(path, **given)
+    assert f"doubt: {column} is not read and has several values for one symbol: {', '.join(values)}" in said
+    assert said.index(f"not read: {column} (it tells rows of one symbol apart)")
+    imported(path, **given, rows=[f"{column}={values[1]}"], symbol="ES", yes=False)
+    assert [price for _, price in stored("trades", "price")["ES"]] == [2.0, 4.0]
+
+
+def test_symbols_are_joined_with_a_point(tmp_path: Path):
+    rows = [
+        "2024-01-02T09:31:00Z,BRK,B,1,1",
+        "2024-01-02T09:31:00Z,BRK,A,2,1",
+        "2024-01-02T09:31:00Z,IBM,,3,1",
+    ]
+    path = written(tmp_path / "t.csv", "timestamp,root,suffix,price,volume", *rows)
+    imported(path, columns=f"{TRADES},symbol=root+suffix", yes=False)
+    prices = {symbol: rows[0][1] for symbol, rows in stored("trades", "price").items()}
+    assert prices == {"BRK.A": 2.0, "BRK.B": 1.0, "IBM": 3.0}
+
+
+def test_two_bars_of_one_time_are_never_stored(tmp_path: Path):
+    rows = ["2024-01-02,EQ,1,1,1,1,1", "2024-01-02,BE,2,2,2,2,1"]
+    path = written(tmp_path / "X.csv", "timestamp,kind,open,high,low,close,volume", *rows)
+    with pytest.raises(
+        CommandError, match=r"two bars of X .* 2024-01-02.*differ in kind; look at it with --rows"
+    ):
+        imported(path, resolution="1d", skip_bad=True)
+    assert stored("bars") == {}
+
+
+@pytest.mark.parametrize("names", ["", "stamp,FirstPx,HiPx,LoPx,LastPx,Units", "stamp,a,b,c,d,e"])
+def test_six_numbers_of_which_four_are_alike_are_bars(tmp_path: Path, names: str):
+    lines = [
+        f"{1704187800 + 60 * place},{','.join(map(str, each))},{7 + place}" for place, each in enumerate(OHLC)
+    ]
+    given = {"columns": "timestamp=stamp"} if names else {}
+    path = written(tmp_path / "X.csv", *([names.replace("stamp", "timestamp")] if names else []), *lines)
+    said = asked(path)
+    assert "bars" in said.splitlines()[0], given
+    imported(path)
+    found = stored("bars", "open", "high", "low", "close", "volume")["X"]
+    assert found[0] == ("2024-01-02T09:30:00Z", 10.0, 12.0, 9.0, 11.0, 7.0)
+    assert stored("trades") == {}
+
+
+def test_a_night_before_its_day_within_one_date_is_asked_for(tmp_path: Path):
+    days = [(21, 0), (23, 30), (9, 0), (14, 30)]
+    rows = [f"2024031{date},{hour:02}:{minute:02}:00,1,1" for date in (1, 2) for hour, minute in days]
+    path = written(tmp_path / "X.csv", "tag,zeit,kurs,menge", *rows)
+    given = {"columns": "timestamp=tag+zeit,price=kurs,volume=menge", "timezone": "Asia/Shanghai"}
+    assert "doubt: times of day go back within dates" in asked(path, **given)
+    path = written(tmp_path / "X.csv", "tag,zeit,kurs,menge", *reversed([*rows[2:4], *rows[6:]]))
+    assert "4 stored" in imported(path, **given, yes=False)
+
+
+def test_no_row_that_can_be_read_is_named_not_guessed_around(tmp_path: Path):
+    path = written(tmp_path / "X.csv", "timestamp,open,high,low,close,volume", "yesterday,1,1,1,1,1")
+    with pytest.raises(
+        CommandError, match=r"no row can be read: .*line 2, timestamp: not a time.*'yesterday'"
+    ):
+        imported(path)
+
+
+def test_names_of_files_are_decoded(tmp_path: Path):
+    written(tmp_path / "BTC%3AUSD.csv", "timestamp,price,volume", "2024-01-02T09:31:00Z,1,1")
+    imported(tmp_path / "BTC%3AUSD.csv")
+    assert [*stored("trades")] == ["BTC:USD"]
