@@ -220,7 +220,7 @@ def one_round(
     with ThreadPoolExecutor(1) as pool:
         importing: Future[str] | None = None
         if number == 0:
-            importing = pool.submit(served.manage, "import", str(import_file(folder)))
+            importing = pool.submit(served.manage, "import", str(import_file(folder)), "--yes")
         faults = [
             lambda: kill_redis(installation),
             lambda: empty_redis(installation),

@@ -110,10 +110,12 @@ def test_answers_about_the_symbol_are_dropped(meta: Api):
 def test_an_import_stores_under_the_symbol(meta: Api, settings, tmp_path: Path):
     settings.DATA_DIR = tmp_path / "data"
     lines = [f"{AT},1,1"]
-    call_command("import", str(written(tmp_path / "FB.csv", lines)), stdout=StringIO())
-    call_command("import", str(written(tmp_path / "x.csv", [f"{AT},2,1"])), symbol="fb", stdout=StringIO())
+    call_command("import", str(written(tmp_path / "FB.csv", lines)), stdout=StringIO(), yes=True)
+    call_command(
+        "import", str(written(tmp_path / "x.csv", [f"{AT},2,1"])), symbol="fb", stdout=StringIO(), yes=True
+    )
     mixed = written(tmp_path / "y.csv", [f"{AT},FB,3,1", f"{AT},META,4,1"], "timestamp,symbol,price,volume")
-    call_command("import", str(mixed), symbol="FACEBOOK INC", stdout=StringIO())
+    call_command("import", str(mixed), symbol="FACEBOOK INC", stdout=StringIO(), yes=True)
     assert market_store().symbols(TRADES) == ["META"]
     assert meta.bars("META")[0]["high"] == 4
 

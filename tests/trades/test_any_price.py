@@ -169,7 +169,13 @@ def test_corrections_follow_the_same_rule(oil: Api):
 
 
 def run(*arguments: object, **options: object) -> str:
-    call_command("import", *map(str, arguments), stdout=(out := StringIO()), stderr=StringIO(), **options)
+    call_command(
+        "import",
+        *map(str, arguments),
+        stdout=(out := StringIO()),
+        stderr=StringIO(),
+        **{"yes": True, **options},
+    )
     return out.getvalue()
 
 

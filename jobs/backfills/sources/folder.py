@@ -23,10 +23,12 @@ from trades.exceptions import ImportRefused, ImportsError
 from trades.imports.blocks import SourceFile, blocks_in_order
 from trades.imports.formats import FORMATS, opened_file, read_options
 from trades.imports.layout import ReadOptions, file_layout
-from trades.imports.reading import file_reading
+from trades.imports.services import file_preview
 from trades.services import conditions_of
 
 _SYMBOL, _DATE = "symbol", "date"
+# Formats without a layout of columns: the columns have our names, or those that the option `columns` gives.
+_PLAIN = ("csv", "parquet", "ndjson", "arrow")
 
 
 class Folder:
@@ -34,7 +36,7 @@ class Folder:
 
     pattern: the file's path below `path`, with `{date}` (2025-01-02) and perhaps `{symbol}`. Without `{symbol}` the
     file has a column of symbols. format: one of `trades.imports.formats.FORMATS`. zone, columns: see
-    `ReadOptions`. rate: files a second. offer: see `Offer`.
+    `ReadOptions`. A file that the options do not fully describe is refused: nobody sees what it would become. rate: files a second. offer: see `Offer`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Folder:
         format: str = "csv",  # noqa: A002 the option's name in the settings
         zone: str = "UTC",
         columns: Mapping[str, str] | None = None,
+        resolution: str = "",
         rate: float | None = None,
         offer: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
@@ -57,6 +60,7 @@ class Folder:
         self._pattern = _checked_pattern(pattern)
         self._format = format
         self._terms: dict[str, Any] = {"zone": zone, **({"columns": columns} if columns else {})}
+        self._terms |= {"given": {"resolution": resolution}} if resolution else {}
         self._pace = Pace(rate)
         self._offer = Offer(**(offer or {}))
 
@@ -96,7 +100,13 @@ class Folder:
         """Yield the file's rows that are in the window, block by block. Raises `ImportsError`s."""
         file = opened_file(path)
         options = self._options(request, file)
-        parser = file_reading(file, options).parser(skip_bad=False)
+        preview = file_preview(file=file, options=options)
+        if not preview.is_certain:
+            raise ImportRefused(
+                f"{path}: {', '.join([*(guess.option for guess in preview.unsaid), *preview.doubts])}: nobody said so; look at"
+                f" it with manage.py import {path} {preview.command} --preview, and correct the source's options"
+            )
+        parser = preview.reading.parser(skip_bad=False)
         conditions = conditions_of(dataset=request.dataset, symbol=request.symbol, given=options.conditions)
         whole = _window_of(day)
         for block in blocks_in_order(parser.blocks(file)):
@@ -113,7 +123,11 @@ class Folder:
         """Return the options of a read: rows of other symbols are refused in a symbol's own file, else passed over."""
         is_own = _SYMBOL in _fields(self._pattern)
         symbols = {"symbol": request.symbol} if is_own else {"symbols": frozenset({request.symbol})}
-        options = read_options(file, self._format, dataset=request.dataset, **self._terms, **symbols)
+        terms = dict(self._terms)
+        if self._format in _PLAIN:
+            own = {name: name for name in (*request.dataset.schema.names, _SYMBOL) if name in file.names}
+            terms["columns"] = {**own, **terms.get("columns", {})}
+        options = read_options(file, self._format, dataset=request.dataset, **terms, **symbols)
         if not is_own and file_layout(file.names, options).symbol is None:
             raise ImportRefused(f"{file.path}: no column has the symbol, and the pattern has no {{symbol}}")
         return options

@@ -53,6 +53,15 @@ def test_the_rows_of_the_window_come_from_the_symbols_file(root: Path):
     assert prices(folder(root)) == [190, 191]
 
 
+def test_a_file_that_the_options_do_not_describe_is_refused_with_the_command_that_shows_it(root: Path):
+    written(root / "AAPL" / "2025-01-02.csv", [HEAD.replace("price", "last"), *LINES[1:]])
+    with pytest.raises(
+        SourceFailed, match=r"--columns .*price=last.*manage.py import .*AAPL/2025-01-02.csv .*--preview"
+    ):
+        prices(folder(root))
+    assert prices(folder(root, columns={"price": "last"})) == [190, 191]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_parquet_with_trades_of_one_instant_is_read(root: Path, count: int):
     pq.write_table(trades(count, timestamp=[START_NS] * count), root / "AAPL-2025-01-02.parquet")

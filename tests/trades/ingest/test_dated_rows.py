@@ -179,7 +179,7 @@ class TestBars:
         for number, (timestamp, volume) in enumerate(files.items()):
             path = tmp_path / f"{number}.csv"
             path.write_text(text.format(timestamp, volume))
-            options = {"dataset": "bars", "resolution": "1d", "symbol": NEW_YORK}
+            options = {"dataset": "bars", "resolution": "1d", "symbol": NEW_YORK, "yes": True}
             if number:
                 with pytest.raises(CommandError, match=r"1\.csv, line 2, timestamp"):
                     call_command("import", str(path), **options)
