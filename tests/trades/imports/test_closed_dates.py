@@ -1,6 +1,7 @@
 """Rows of dates on which an exchange is closed: bars of a day prove them, few trades are named in the preview."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,7 +13,10 @@ from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
 DAYS = ["2024-06-13", "2024-06-14", "2024-06-15", "2024-06-17"]
-CERTAIN = {"dataset": "trades", "columns": [f"{name}={name}" for name in ("timestamp", "price", "volume")]}
+CERTAIN: dict[str, Any] = {
+    "dataset": "trades",
+    "columns": [f"{name}={name}" for name in ("timestamp", "price", "volume")],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +46,7 @@ def test_a_saturday_in_a_file_of_days(tmp_path: Path, is_declared_first: bool):
     for step in steps if is_declared_first else steps[::-1]:
         step()
     assert sessions() == ["2024-06-15"]
-    assert [row[0][:10] for row in stored("bars")["WIG"]] == DAYS
+    assert [row[0] for row in stored("bars")["WIG"]] == [f"{day}T00:00:00Z" for day in DAYS]
 
 
 def test_few_trades_are_named_and_are_no_reason_to_ask(tmp_path: Path):
