@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
+from calendars.trading_calendar import NOT_CLOSED, exchange_calendar
 from tests.api_client import Api, answer, problem
 from tests.chance import SOAK, each_of
-from tests.stats.market_data.builders import HOUR_NS, ingest, tell, timestamp
+from tests.stats.market_data.builders import HOUR_NS, ingest, tell, timestamp, without_proofs
 from tests.stats.market_data.oracle import (
     INTRADAY,
     PERIODS,
@@ -88,9 +90,25 @@ def times_of(resolution: str, listed: ListedInstrument) -> list[int]:
     return list(range(-(-FIRST_NS // length) * length, FIRST_NS + 48 * HOUR_NS, length))
 
 
-def stored_bars(resolution: str, times: Iterable[int]) -> list[Row]:
+def stored_bars(resolution: str, times: Iterable[int], listed: ListedInstrument) -> list[Row]:
+    """Bars with volume, but on a closed date in half an hour only: over an hour they prove a session."""
     prices = {"open": 2.0, "high": 3.0, "low": 1.0, "close": 2.0, "resolution": resolution}
-    return [{"time_ns": at, **prices, "volume": 1 + place % 7} for place, at in enumerate(times)]
+    kept = set(times) if resolution in PERIODS else set(kept_of(times, length_of(resolution), listed))
+    return [
+        {"time_ns": at, **prices, "volume": 1 + place % 7 if at in kept else 0}
+        for place, at in enumerate(times)
+    ]
+
+
+def kept_of(times: Iterable[int], length: int, listed: ListedInstrument) -> list[int]:
+    """Leave out the times that would prove a session of a closed date. length: of the bars, nanoseconds."""
+    if "exchange" not in listed.facts:
+        return list(times)
+    kept = without_proofs(times, listed.facts["exchange"])
+    if length <= HOUR_NS // 2:
+        return kept
+    closed = exchange_calendar(listed.facts["exchange"]).closed_dates_of(np.array(kept, np.int64))
+    return [at for at, date in zip(kept, closed.tolist(), strict=True) if date == NOT_CLOSED]
 
 
 def interval_of(at: int, stored: str, cut: Cut) -> int | None:
@@ -136,7 +154,7 @@ def answered(response: Any) -> list[tuple[str, int]]:
 def test_stored_bars_make_the_intervals_that_contain_them(api: Api, listed: ListedInstrument, stored: str):
     tell(api, "NEST", **listed.facts)
     times, resolutions = times_of(stored, listed), [*INTRADAY, *PERIODS]
-    rows = stored_bars(stored, times)
+    rows = stored_bars(stored, times, listed)
     ingest(api, "bars", "NEST", rows)
     for asked in resolutions if SOAK else resolutions[resolutions.index(stored) % 2 :: 2]:
         response = asked_of(api, listed, asked, times)
@@ -146,13 +164,13 @@ def test_stored_bars_make_the_intervals_that_contain_them(api: Api, listed: List
             assert problem(response) == (404, "resolution_unavailable"), asked
 
 
-def prints(chance: random.Random, end_ns: int) -> list[Row]:
+def prints(chance: random.Random, listed: ListedInstrument) -> list[Row]:
     """Trades of two days, some of them around the end of the first."""
     times = [FIRST_NS + chance.randrange(48 * HOUR_NS) for _ in range(4)]
-    times += [end_ns + chance.randrange(-HOUR_NS, HOUR_NS) for _ in range(chance.randrange(3))]
+    times += [listed.end_ns + chance.randrange(-HOUR_NS, HOUR_NS) for _ in range(chance.randrange(3))]
     return [
         {"time_ns": at, "price": float(chance.randrange(1, 9)), "volume": chance.randrange(100, 900)}
-        for at in sorted(times)
+        for at in kept_of(sorted(times), 0, listed)
     ]
 
 
@@ -165,8 +183,8 @@ def test_trades_count_where_they_were_made_and_stored_bars_where_none_were(
     chance, length = random.Random(f"{listed.name} {stored} {seed}"), length_of(stored)
     tell(api, "NEST", **listed.facts)
     times = times_of(stored, listed)
-    rows = stored_bars(stored, sorted(chance.sample(times, len(times) // 2)))
-    traded = prints(chance, listed.end_ns)
+    rows = stored_bars(stored, sorted(chance.sample(times, len(times) // 2)), listed)
+    traded = prints(chance, listed)
     ingest(api, "bars", "NEST", rows)
     ingest(api, "trades", "NEST", traded)
     hidden = {row["time_ns"] // length for row in traded}
@@ -187,7 +205,7 @@ def test_a_bar_that_lies_in_the_hours_in_part_is_left_out(api: Api, resolution: 
     """The session of New York ends at 21:00, what is traded behind it at 01:00 of the next UTC day."""
     tell(api, "NEST", **LISTED[1].facts)
     starts = [FIRST_NS + hour * HOUR_NS for hour in (16, 20, 24)]
-    rows = stored_bars("2h", starts)
+    rows = stored_bars("2h", starts, LISTED[1])
     ingest(api, "bars", "NEST", [{**row, "volume": 2**place} for place, row in enumerate(rows)])
     ends = {"start": "2024-12-31T16:00:00Z", "end": "2025-01-01T04:00:00Z"}
     response = api.get(LISTED[1].path, {**ends, "resolution": resolution, "hours": hours})
