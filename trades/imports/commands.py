@@ -7,8 +7,9 @@ import pyarrow as pa
 from store.datasets import BARS
 from store.resolutions import Resolution
 from trades.imports.blocks import SYMBOL
+from trades.imports.column_guesses import BY_ROW
 from trades.imports.csv_file import Guess
-from trades.imports.guesses import BY_ROW, ENDS, NO_OFFSET
+from trades.imports.guesses import ENDS, NO_OFFSET
 from trades.imports.hints import option
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.reading import FileReading

@@ -13,20 +13,12 @@ from store.declarations import Dataset
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, SourceFile
+from trades.imports.column_guesses import BY_NAMES, BY_ROW, dataset_of_names, guessed_dataset, with_columns
 from trades.imports.columns import computed_column, mask_of, with_joined
 from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
 from trades.imports.freqtrade_file import FreqtradeFile, freqtrade_name, json_file
-from trades.imports.guesses import (
-    BY_NAMES,
-    BY_ROW,
-    dataset_of_names,
-    guessed_dataset,
-    with_columns,
-    with_ends,
-    with_resolution,
-    with_values,
-)
+from trades.imports.guesses import with_ends, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.own_exports import export_dataset, export_given, export_symbol
 from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, ParquetFile

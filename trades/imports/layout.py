@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,7 +15,7 @@ from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import SYMBOL
 from trades.imports.csv_file import UNKNOWN_DIALECT, Dialect, Guess
-from trades.imports.hints import look, missing_hint
+from trades.imports.hints import look, missing_hint, option
 from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
 
@@ -94,6 +95,11 @@ class ReadOptions:
     def computed(self) -> list[Derived]:
         """All computations: of columns, and of the rows that are read."""
         return [*self.prepared.values(), *self.derived.values(), *([self.kept] if self.kept else [])]
+
+    def guessing(self, name: str, value: str, reason: str, **changes: Any) -> "ReadOptions":
+        """Return the options with changes that nobody gave, by an option and its value. reason: why the file needs it."""
+        guess = Guess(option(name, value), reason)
+        return replace(self, guessed=(*self.guessed, guess), **changes)
 
     @property
     def identity(self) -> str:

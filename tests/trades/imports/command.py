@@ -12,10 +12,10 @@ from store.timestamps import format_timestamp
 from trades.stores import market_store
 
 
-def imported(*arguments: object, yes: bool = True, **options: Any) -> str:
-    """Run the command; return what it prints. yes: store what is shown."""
+def imported(*arguments: object, **options: Any) -> str:
+    """Run the command, by default with --yes; return what it prints."""
     said = StringIO()
-    call_command("import", *map(str, arguments), stdout=said, stderr=said, yes=yes, **options)
+    call_command("import", *map(str, arguments), stdout=said, stderr=said, **{"yes": True, **options})
     return said.getvalue()
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.trades.imports.command import asked, imported, stored
+from trades.imports import blocks, csv_file
 
 TRADES = "timestamp=timestamp,price=price,volume=volume"
 LOCAL = "timestamp,price,volume\n2024-01-02 09:31:00,10.5,100\n"
@@ -219,6 +220,19 @@ def test_two_bars_of_one_time_are_never_stored(tmp_path: Path):
     ):
         imported(path, resolution="1d", skip_bad=True)
     assert stored("bars") == {}
+
+
+def test_two_bars_of_one_time_amid_a_large_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1024)
+    monkeypatch.setattr(csv_file, "_TAIL_BYTES", 1024)
+    rows = [f"{1704187800 + 60 * place},1,1,1,1,{place}" for place in range(400)]
+    path = written(
+        tmp_path / "X.csv", "timestamp,open,high,low,close,volume", *rows[:201], rows[200] + "7", *rows[201:]
+    )
+    with pytest.raises(
+        CommandError, match=r"two bars of X have the time 2024-01-02T12:50:00Z and different values"
+    ):
+        imported(path, resolution="1m", skip_bad=True)
 
 
 @pytest.mark.parametrize("names", ["", "stamp,FirstPx,HiPx,LoPx,LastPx,Units", "stamp,a,b,c,d,e"])
