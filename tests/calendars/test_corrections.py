@@ -47,7 +47,7 @@ def is_wrong(frame: pd.DataFrame, correction: corrections.HoursCorrection, zone:
     """Whether a schedule of the library has other hours on a correction's date."""
     local = frame[frame.index == str(correction.date)]
     if correction.is_closed or local.empty:
-        return correction.is_closed != local.empty
+        return bool(correction.is_closed != local.empty)
     opens, closes = (
         local.iloc[0][column].tz_convert(zone).time() for column in ("market_open", "market_close")
     )

@@ -57,6 +57,7 @@ class ExecutionPrintDocument(AnswerDocument, kw_only=True):
         names = (
             ("price", "volume") if isinstance(printed, Print) else ("open", "high", "low", "close", "volume")
         )
+        amounts: dict[str, Any] = {name: number_or_null(getattr(printed, name)) for name in names}
         return cls(
             dataset=ref.dataset,
             symbol=ref.symbol,
@@ -64,7 +65,7 @@ class ExecutionPrintDocument(AnswerDocument, kw_only=True):
             ordinal=ref.ordinal,
             timestamp=format_timestamp(ref.timestamp_ns),
             known_at=format_timestamp(printed.known_ns),
-            **{name: number_or_null(getattr(printed, name)) for name in names},
+            **amounts,
         )
 
 

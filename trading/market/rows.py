@@ -115,7 +115,7 @@ def values_of(
         return map(Quote, refs, *sides, known_ns, is_eligible)
     if dataset == BARS.name:
         *prices, volume, ends_ns = columns
-        amounts = (*(map(price_of, each) for each in prices), map(_amount, volume))
+        amounts: tuple[Iterator[Any], ...] = (*(map(price_of, each) for each in prices), map(_amount, volume))
         return map(BarPrint, refs, *amounts, ends_ns, known_ns, is_eligible)
     if dataset == TRADING_STATUS.name:
         return map(StatusChange, refs, *columns, known_ns)
