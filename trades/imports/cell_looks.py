@@ -43,6 +43,8 @@ _VOID = {
     "CANCEL", "CANCELLED", "CANCELED", "CANCELLATION", "CXL", "CORRECT", "CORRECTION", "CORRECTED", "BUST", "BUSTED",
     "BREAK", "BROKEN", "DELETE", "DELETED", "VOID", "STORNO", "REJECTED",
 }  # fmt: skip
+# Rows that sum up others of the file, or tell their taxes.
+_SUMS = {"SUMMARY", "SUBTOTAL", "TOTAL", "CLOSEDLOT", "WASHSALE"}
 _MOST_KINDS = 40
 
 
@@ -105,11 +107,12 @@ def are_contracts(texts: Sequence[str]) -> bool:
 
 
 def kinds_of_rows(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return which of a column's texts are kinds of trades, and which are quotes, or rows that cancel or correct others."""
+    """Return which of a column's texts are kinds of trades, and which are quotes, or rows that change or sum up others."""
     if len(texts) > _MOST_KINDS:
         return [], []
-    words = {text: {*re.findall("[A-Z]+", text.upper())} for text in texts}
-    others = [text for text in texts if words[text] & (_QUOTE | _VOID)]
+    parts = {text: re.findall("[A-Z]+", text.upper()) for text in texts}
+    words = {text: {*found, "".join(found)} for text, found in parts.items()}
+    others = [text for text in texts if words[text] & (_QUOTE | _VOID | _SUMS)]
     return [text for text in texts if words[text] & _TRADE and text not in others], others
 
 

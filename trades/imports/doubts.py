@@ -105,8 +105,7 @@ def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
     dataset = reading.options.dataset
     if dataset is not BARS and not reading.options.vendor:
         _refuse_dates(reading, sample)
-    if not reading.options.vendor:
-        _refuse_kinds(reading, sample)
+    _refuse_kinds(reading, sample)
     if dataset is BARS:
         _refuse_two_bars(reading, sample)
 

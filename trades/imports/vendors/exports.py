@@ -67,6 +67,29 @@ def _count_or_null(count: pa.Array) -> pa.Array:
     return _number_or_null(count).cast(pa.int64())
 
 
+def _is_execution(level: pa.Array, transaction: pa.Array) -> pa.Array:
+    """A query may have orders, closed lots and sums beside executions, and rows of exercised or expired options."""
+    words = pc.replace_substring_regex(pc.utf8_upper(level), "[^A-Z]", "")
+    is_booked = pc.equal(transaction, "BookTrade").fill_null(False)
+    return pc.and_not(pc.equal(words, "EXECUTION").fill_null(True), is_booked)
+
+
+def _is_unclear(
+    level: pa.Array, trade: pa.Array, transaction: pa.Array, side: pa.Array, codes: pa.Array
+) -> pa.Array:
+    """Return which rows cancel or correct others, or by their lack of an id seem to be no executions."""
+    has_id = pc.greater(pc.utf8_length(trade), 0).fill_null(False)
+    is_other = pc.and_(pc.and_not(pc.is_null(level), has_id), pc.any(has_id))
+    changes = (
+        pc.match_substring_regex(transaction, "Cancel|Correct"),
+        pc.match_substring_regex(side, "[(]C"),
+        pc.match_substring_regex(codes, "(^|;) *(Ca|Co) *(;|$)"),
+    )
+    for each in changes:
+        is_other = pc.or_(is_other, each.fill_null(False))
+    return is_other
+
+
 def _has_prices(price: pa.Array, *_: pa.Array) -> pa.Array:
     return pc.is_valid(price)
 
@@ -88,6 +111,9 @@ def _layout(
 IB_SYMBOLS = SymbolSpelling("ib", re.compile("([A-Z]+) ([A-Z]+)"), {})
 _MT5 = ("<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>")
 _TITLES = ("Open", "High", "Low", "Close", "Volume")
+# Of Flex queries: what a row is, how a trade came about, and what tells that it changes another.
+_LEVEL, _KIND = "LevelOfDetail", "TransactionType"
+_CHANGES = (_LEVEL, "TradeID", _KIND, "Buy/Sell", "Notes/Codes")
 _DUKASCOPY: dict[str, Any] = {"time_format": "%d.%m.%Y %H:%M:%S.%f"}
 
 _LAYOUTS = (
@@ -131,7 +157,14 @@ _LAYOUTS = (
     _layout(
         "ib", "Flex trades", TRADES, {"timestamp": "DateTime", "price": "TradePrice", "symbol": "Symbol"},
         optional={"trade_id": "TradeID", "exchange": "Exchange"},
-        derived={"volume": Derived("absolute", ("Quantity",), _absolute)}, zone="America/New_York",
+        derived={"volume": Derived("absolute", ("Quantity",), _absolute)},
+        kept=Derived("executions", (_LEVEL, _KIND), _is_execution, (_LEVEL, _KIND)),
+        refused=Derived("unclear", _CHANGES, _is_unclear, _CHANGES),
+        refusal=(
+            "the row cancels or corrects a trade, or has no TradeID where others have one, as orders and closed lots do;"
+            " remove these rows and the trades that they change, or add LevelOfDetail to the query, and import the file again"
+        ),
+        zone="America/New_York",
     ),
     _layout(
         "ib", "TWS bars", BARS,
