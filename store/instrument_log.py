@@ -16,7 +16,7 @@ from calendars.schedule import SpecialSession
 from store import lazy_pyarrow as pa
 from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
 from store.exceptions import CommitConflict, StorageError, StoreUnavailable, UnknownSymbol
-from store.instruments import Instrument, InstrumentHistory
+from store.instruments import SPECIAL_SESSIONS_LIMIT, Instrument, InstrumentHistory
 from store.protocol import ALL_TIME, NO_COMMIT, Append, CommitId, Dedupe
 from store.walk import Resync
 
@@ -86,6 +86,13 @@ class InstrumentLog:
                 return
             with suppress(CommitConflict):
                 self._append([(None, changed)], "special sessions", known.commit)
+                if len(instrument.special_sessions) < SPECIAL_SESSIONS_LIMIT == len(changed.special_sessions):
+                    _logger.warning(
+                        "%s has rows on %d dates on which its calendar is closed: no more become sessions. Declare"
+                        " another exchange or calendar",
+                        instrument.symbol,
+                        SPECIAL_SESSIONS_LIMIT,
+                    )
                 return
 
     def _sessions(self, symbol: str) -> tuple[SpecialSession, ...]:

@@ -29,6 +29,9 @@ ALIAS_SEPARATOR = ";"
 # Amounts of trading are exact between these.
 SMALLEST_AMOUNT, LARGEST_AMOUNT = 1e-18, 1e12
 DEFAULT_SETTLE, MAX_SETTLE = 2.0, 3_600.0
+# Tokyo and Seoul traded on Saturdays for decades: 52 a year, for about twenty years. An instrument with more has the wrong
+# calendar. Each new session declares the instrument again with all that it has, so their number has a limit.
+SPECIAL_SESSIONS_LIMIT = 1_000
 _SHARES_PER_CONTRACT = 100.0
 _CACHE_SIZE = 1 << 16
 
@@ -120,10 +123,14 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.volume_kind == WHOLE_UNITS
 
     def with_sessions(self, sessions: Iterable[SpecialSession]) -> "Instrument":
-        """Return the instrument with more special sessions. Of two of one date the hours are joined."""
+        """Return the instrument with more special sessions. Of two of one date the hours are joined.
+
+        Of dates that it lacks, it gets so many that it has `SPECIAL_SESSIONS_LIMIT` in all.
+        """
         by_date = dict[date, SpecialSession]()
         for session in chain(self.special_sessions, sessions):
-            by_date[session.date] = by_date.get(session.date, session).joined(session)
+            if session.date in by_date or len(by_date) < SPECIAL_SESSIONS_LIMIT:
+                by_date[session.date] = by_date.get(session.date, session).joined(session)
         return msgspec.structs.replace(self, special_sessions=tuple(by_date[day] for day in sorted(by_date)))
 
 
@@ -164,10 +171,10 @@ class InstrumentHistory:
     def add(self, declared_at: int, instrument: Instrument) -> None:
         """Add a declaration that is valid from `declared_at` on (nanoseconds UTC)."""
         declared = self._declared.setdefault(instrument.symbol, [])
-        before = declared[-1][1].aliases if declared else ()
-        declared.append((declared_at, instrument))
+        before = declared[-1][1] if declared else None
+        declared.append((declared_at, _sharing_sessions(instrument, before)))
         insort(self._instants, declared_at)
-        self._aliases.replace(instrument.symbol, before, instrument.aliases)
+        self._aliases.replace(instrument.symbol, before.aliases if before else (), instrument.aliases)
 
     def canonical(self, symbol: str, on_ns: int | None = None) -> str:
         """See `MarketStore.canonical`."""
@@ -254,3 +261,15 @@ class InstrumentHistory:
             if as_of_ns is None or declared_at <= as_of_ns:
                 return instrument
         return None
+
+
+def _sharing_sessions(instrument: Instrument, before: Instrument | None) -> Instrument:
+    """Return the instrument with the same objects for the special sessions that its last declaration has, too.
+
+    Each proof declares all sessions again, and all declarations are kept.
+    """
+    if before is None or not instrument.special_sessions:
+        return instrument
+    known = {session: session for session in before.special_sessions}
+    shared = tuple(known.get(session, session) for session in instrument.special_sessions)
+    return msgspec.structs.replace(instrument, special_sessions=shared)

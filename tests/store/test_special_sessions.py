@@ -167,3 +167,22 @@ def test_few_trades_of_a_closed_date_are_counted_before_they_are_stored(store: M
     times = np.concatenate([batch.rows.column(0).to_numpy() for batch in few])
     assert unproved_dates(store, TRADES, "LON", times) == [(dt.date(2024, 6, 15), 2)]
     assert unproved_dates(store, BARS, "LON", times) == unproved_dates(store, TRADES, "NEW", times) == []
+
+
+def test_an_instrument_has_at_most_a_thousand_sessions(
+    store: MarketStore, clock: Clock, caplog: pytest.LogCaptureFixture
+):
+    """A batch is one declaration, however many dates it proves. The hours of known dates may still widen."""
+    store.set_instrument(LONDON)
+    first = np.datetime64("2000-01-01")  # a Saturday
+    saturdays = [str(first + np.timedelta64(7 * number, "D")) for number in range(1_005)]
+    for part in (saturdays[:999], saturdays[999:], saturdays[:2]):
+        stored(store, bars(*map(bar, part)))
+    found = store.instrument("LON").special_sessions
+    assert (len(found), found[-1]) == (1_000, session(saturdays[999]))
+    assert len(store.declarations("LON")) == 3
+    assert [record.message[:27] for record in caplog.records] == ["LON has rows on 1000 dates "]
+    widened = stored(store, trades("08:00:00", "09:30:00", day=saturdays[0]))
+    assert (len(widened), widened[0]) == (1_000, session(saturdays[0], "08:00", "09:45"))
+    last_two = [declared.special_sessions[-1] for _, declared in store.declarations("LON")[-2:]]
+    assert last_two[0] is last_two[1]
