@@ -88,6 +88,8 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
 def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
     has_clock = _has_clock(reading, sample)
     for column in unread_columns(reading, sample):
+        if column.name not in sample.unread.column_names:
+            continue
         texts = ", ".join(column.samples)
         if column.note == _CLOCKS and not has_clock and not _is_of_days(sample.rows):
             yield f"the times have no time of day, and {column.name} is not read: {texts}"

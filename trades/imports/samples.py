@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import LINE, FilePiece, RowBlock
+from trades.imports.blocks import LINE, FilePiece, RowBlock, SourceFile
 from trades.imports.csv_file import CsvFile
 from trades.imports.parse import BlockParser
 from trades.imports.reading import FileReading
@@ -77,18 +77,24 @@ def _names(reading: FileReading, unread: Sequence[str]) -> list[str]:
 
 
 def _readable(reading: FileReading) -> list[str]:
-    """Return the unread columns whose cells can be shown: not those of records inside of records."""
-    file, names = reading.file, list(reading.layout.unread_columns)
-    if isinstance(file, CsvFile):
+    """Return the unread columns whose cells can be shown: no lists or records, no texts that are too large."""
+    file, kinds = reading.file, {field.name: field.type for field in getattr(reading.file, "schema", ())}
+    names = [
+        name
+        for name in reading.layout.unread_columns
+        if name not in kinds or not pa.types.is_nested(kinds[name])
+    ]
+    if isinstance(file, CsvFile) or _can_be_read(file, names):
         return names
-    found = []
-    for name in names:
-        try:
-            next(iter(file.pieces([name])), None)
-        except ImportRefused:
-            continue
-        found.append(name)
-    return found
+    return [name for name in names if _can_be_read(file, [name])]
+
+
+def _can_be_read(file: SourceFile, names: Sequence[str]) -> bool:
+    try:
+        next(iter(file.pieces(names)), None)
+    except ImportRefused:
+        return False
+    return True
 
 
 def _sample(piece: FilePiece, block: RowBlock, unread: Sequence[str]) -> Sample:

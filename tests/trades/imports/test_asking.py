@@ -272,3 +272,22 @@ def test_names_of_files_are_decoded(tmp_path: Path):
     written(tmp_path / "BTC%3AUSD.csv", "timestamp,price,volume", "2024-01-02T09:31:00Z,1,1")
     imported(tmp_path / "BTC%3AUSD.csv")
     assert [*stored("trades")] == ["BTC:USD"]
+
+
+def test_unread_lists_and_records_are_named_and_not_shown(tmp_path: Path):
+    table = pa.table(
+        {
+            "timestamp": pa.array([1_704_187_860, 1_704_187_861], pa.timestamp("s", "UTC")),
+            "price": [1.0, 2.0],
+            "volume": [1.0, 1.0],
+            "tags": [["a", "b"], ["c"]],
+            "more": [{"a": 1}, {"a": 2}],
+            "venue": ["N", "Q"],
+        }
+    )
+    pq.write_table(table, tmp_path / "X.parquet")
+    shown = imported(tmp_path / "X.parquet", preview=True)
+    assert [line.strip() for line in shown.splitlines() if "not read" in line] == [
+        "not read: tags:", "not read: more:", "not read: venue: N, Q",
+    ]  # fmt: skip
+    assert "2 stored" in imported(tmp_path / "X.parquet")
