@@ -20,7 +20,7 @@ from trades.imports.distances import distance_doubt
 from trades.imports.hints import bare, look
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
-from trades.imports.symbols import has_letters, may_be_symbols, tells_other_things
+from trades.imports.symbols import has_letters, may_be_an_instrument, may_be_symbols, tells_other_things
 from trades.imports.times import has_local_times
 from trades.imports.vendors.marketdata import MARKETDATA
 
@@ -67,7 +67,7 @@ def unread_columns(reading: FileReading, sample: Sample) -> list[UnreadColumn]:
 
 
 def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[str]:
-    """Yield why the rows may be wrong, whatever the options. Of a vendor's layout the columns are known."""
+    """Yield why the rows may be wrong, whatever the options."""
     rows = sample.rows
     if not rows.num_rows:
         return
@@ -80,13 +80,11 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
         yield doubt
     if _has_nights(reading, sample):
         yield "times of day go back within dates: these may be trading dates, whose night is of the evening before"
-    if reading.options.vendor:
-        return
     yield from _doubts_of_columns(reading, sample)
 
 
 def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
-    has_clock = _has_clock(reading, sample)
+    has_clock = bool(reading.options.vendor) or _has_clock(reading, sample)
     for column in unread_columns(reading, sample):
         if column.name not in sample.unread.column_names:
             continue
@@ -192,10 +190,11 @@ def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
 def _split_texts(reading: FileReading, sample: Sample, name: str) -> list[str]:
     """Return values of an unread column that seem to be parts of symbols: several of one symbol; none of other columns."""
     rows, texts = sample.rows, _distinct(sample.unread[name])
-    if reading.options.vendor or not len(texts) > 1 or not _differs(rows, sample.unread[name], [SYMBOL]):
+    if not len(texts) > 1 or not _differs(rows, sample.unread[name], [SYMBOL]):
         return []
-    if _PARTS_OF_SYMBOLS.search(bare(name)):
-        return texts[:2]
+    is_part = _PARTS_OF_SYMBOLS.search(bare(name)) is not None
+    if is_part or reading.options.vendor:
+        return texts[:2] if is_part or _has_other_instruments(reading, sample, name) else []
     if are_contracts(texts):
         days = rows.append_column("day", pc.divide(rows[0], DAY_NS))
         is_few = len(texts) <= max(2, rows.num_rows // 2)
@@ -212,6 +211,20 @@ def _split_texts(reading: FileReading, sample: Sample, name: str) -> list[str]:
         if (is_bar or is_text) and len(texts) <= _FEW and _differs(rows, sample.unread[name], keys)
         else []
     )
+
+
+def _has_other_instruments(reading: FileReading, sample: Sample, name: str) -> bool:
+    """Return whether a column that a vendor's layout does not read tells instruments of one symbol apart.
+
+    Vendors give ids anew each day, and a symbol to another instrument later: of symbols from a column, ids count that
+    differ within a day.
+    """
+    if not may_be_an_instrument(name):
+        return False
+    if reading.layout.symbol is None:
+        return True
+    days = sample.rows.append_column("day", pc.divide(sample.rows[0], DAY_NS))
+    return _differs(days, sample.unread[name], [SYMBOL, "day"])
 
 
 def _differs(rows: pa.Table, values: pa.ChunkedArray, keys: list[str]) -> bool:

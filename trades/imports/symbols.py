@@ -123,6 +123,11 @@ def unclear_columns(names: Sequence[str]) -> list[str]:
     return [name for name in names if bare(name) in _UNCLEAR_NAMES]
 
 
+def may_be_an_instrument(name: str) -> bool:
+    """Return whether a column by its name tells instruments apart: by symbols, names or ids."""
+    return any(bare(name) in known for known in _COLUMN_NAMES)
+
+
 def tells_other_things(name: str) -> bool:
     """Return whether a column by its name tells rows of one instrument apart: a venue, a condition, a side, an id."""
     return _OTHER_NAMES.search(bare(name)) is not None

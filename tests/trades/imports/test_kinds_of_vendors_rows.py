@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError
 
-from tests.trades.imports.command import imported, stored
+from tests.trades.imports.command import asked, imported, stored
 
 pytestmark = pytest.mark.system
 FLEX = '"ClientAccountID","AssetClass","Symbol","TradeID","DateTime","Exchange","Buy/Sell","Quantity","TradePrice"'
@@ -98,3 +98,48 @@ def test_a_column_that_no_layout_reads_may_tell_kinds_of_rows(tmp_path: Path):
         imported(path, symbol="BTC-USDT")
     imported(path, symbol="BTC-USDT", rows="kind=TRADE", yes=False)
     assert stored("trades", "price") == {"BTC-USDT": [("2024-12-30T23:58:00Z", 93500.5)]}
+
+
+DATABENTO = """ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,ts_in_delta,sequence{name}
+1704205800000100000,1704205800000000000,0,1,4916,T,A,0,4788.25,1,0,100,1001{first}
+1704205801000100000,17042{day}801000000000,0,1,5602,T,B,0,4840.25,2,0,100,1002{second}
+"""
+
+
+@pytest.mark.parametrize(
+    ("day", "name", "first", "second"),
+    [("05", "", "", ""), ("92", "", "", ""), ("05", ",symbol", ",ES", ",ES")],
+)
+def test_two_instruments_of_one_symbol_are_asked_for(
+    tmp_path: Path, day: str, name: str, first: str, second: str
+):
+    path = tmp_path / "x.csv"
+    path.write_text(DATABENTO.format(day=day, name=name, first=first, second=second))
+    assert "instrument_id is not read and has several values for one symbol: 4916, 5602" in asked(
+        path, symbol="ES"
+    )
+    assert stored("trades") == {}
+    imported(path, symbol="ES", rows="instrument_id=4916", yes=False)
+    assert stored("trades", "price") == {"ES": [("2024-01-02T14:30:00Z", 4788.25)]}
+
+
+@pytest.mark.parametrize(
+    ("day", "first", "second", "symbols"),
+    [("92", "ES.C.0", "ES.C.0", ["ES.C.0"]), ("05", "ESH4", "ESM4", ["ESH4", "ESM4"])],
+)
+def test_ids_of_each_day_or_symbol_are_not_asked_for(
+    tmp_path: Path, day: str, first: str, second: str, symbols: list[str]
+):
+    path = tmp_path / "x.csv"
+    path.write_text(DATABENTO.format(day=day, name=",symbol", first=f",{first}", second=f",{second}"))
+    imported(path, yes=False)
+    assert sorted(stored("trades")) == symbols
+
+
+@pytest.mark.parametrize(
+    ("more", "values"), [("CurrencyPrimary", ("EUR", "USD")), ("Conid", ("14204", "6624471"))]
+)
+def test_one_symbol_of_two_shares_is_asked_for(tmp_path: Path, more: str, values: tuple[str, str]):
+    rows = [(*row[:5], value) for row, value in zip((FIRST, SECOND), values, strict=True)]
+    said = asked(flex(tmp_path / "f.csv", more, *rows))
+    assert f"{more} is not read and has several values for one symbol: {values[0]}, {values[1]}" in said
