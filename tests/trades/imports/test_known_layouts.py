@@ -54,6 +54,7 @@ MONTHLY = """SYMBOL,DATE,TIME,PRICE,SIZE,G127,CORR,COND,EX
 IBM,20050103,9:30:05,98.97,100,0,0,,N
 IBM,20050103,9:30:06,98.98,100,40,8,Z,N
 IBM,20050103,16:00:01,97.75,2300,0,1,ZT,N
+BRK A,20050103,9:30:05,87800,1,0,0,,N
 """
 ALGOSEEK_BARS = """Date,Ticker,TimeBarStart,FirstTradePrice,HighTradePrice,LowTradePrice,LastTradePrice,VolumeWeightPrice,Volume,TotalTrades
 20240102,AAPL,09:30,187.15,187.40,186.90,187.10,187.11,12345,321
@@ -137,6 +138,10 @@ CASES: dict[str, Case] = {
     "wrds, monthly": (
         "t.csv", MONTHLY, {}, "trades", "IBM", 2, at("2005-01-03T14:30:05Z", price=98.97, exchange="N", conditions=None),
         at("2005-01-03T21:00:01Z", price=97.75, volume=2300.0, conditions="Z;T"),
+    ),
+    "wrds, monthly, suffix A": (
+        "t.csv", MONTHLY, {}, "trades", "BRK.A", 1, at("2005-01-03T14:30:05Z", price=87800.0, volume=1.0),
+        at("2005-01-03T14:30:05Z"),
     ),
     "wrds, monthly, small letters": (
         "t.csv", MONTHLY.replace(MONTHLY.splitlines()[0], MONTHLY.splitlines()[0].lower()), {}, "trades", "IBM", 2,

@@ -8,7 +8,7 @@ from trades.imports.vendors.exports import EXPORTS, IB_SYMBOLS
 from trades.imports.vendors.layout import VendorLayout
 from trades.imports.vendors.marketdata import MARKETDATA, MARKETDATA_LAYOUTS
 from trades.imports.vendors.polygon import POLYGON_LAYOUTS, POLYGON_SYMBOLS
-from trades.imports.vendors.wrds import WRDS_LAYOUTS
+from trades.imports.vendors.wrds import WRDS_LAYOUTS, WRDS_SYMBOLS
 
 VENDOR_LAYOUTS: dict[str, tuple[VendorLayout, ...]] = {
     MARKETDATA: MARKETDATA_LAYOUTS,
@@ -19,4 +19,4 @@ VENDOR_LAYOUTS: dict[str, tuple[VendorLayout, ...]] = {
     "algoseek": ALGOSEEK_LAYOUTS,
     **EXPORTS,
 }
-SYMBOL_RULES: dict[str, SymbolSpelling] = {"polygon": POLYGON_SYMBOLS, "ib": IB_SYMBOLS}
+SYMBOL_RULES: dict[str, SymbolSpelling] = {"polygon": POLYGON_SYMBOLS, "ib": IB_SYMBOLS, "wrds": WRDS_SYMBOLS}

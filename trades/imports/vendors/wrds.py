@@ -1,16 +1,21 @@
 """Trades of NYSE's TAQ as WRDS exports them: daily TAQ (SYM_ROOT, TIME_M) and the older monthly TAQ (SYMBOL, TIME)."""
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
+from trades.imports.symbols import SymbolSpelling
 from trades.imports.vendors.layout import Derived, VendorLayout
 
 _SOURCE = (
     "https://wrds-www.wharton.upenn.edu/pages/about/data-vendors/nyse-trade-and-quote-taq/,"
     " https://www.nyse.com/publicdocs/nyse/data/Daily_TAQ_Client_Spec_v3.3.pdf"
 )
+# The monthly TAQ writes root and suffix in one column: "BRK A" is BRK.A.
+WRDS_SYMBOLS = SymbolSpelling("wrds", re.compile("([A-Z]+) +([A-Z]+)"), {})
 # 00 is a trade, 01 one with its corrected values. 07 and 08 are trades that were later called an error or cancelled;
 # 10, 11 and 12 are the records that cancel or correct others.
 _STANDING = pa.array(["0", "1", "00", "01"])
