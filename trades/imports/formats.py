@@ -231,7 +231,9 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
         "prefix": layout.prefix,
         "zone": terms.get("zone") or layout.zone or "UTC",
         "time_format": terms.get("time_format") or layout.time_format,
-        "times_end": terms.get("times_end", layout.times_end),
+        "times_end": terms.get("times_end", layout.times_end or False),
+        # Times that the vendor calls beginnings are not guessed to be ends, whatever days they are.
+        "told": terms["told"] | ({"times_end"} if layout.times_end is False else set()),
     }
     return ReadOptions(layout.dataset, **{**terms, **of_layout})
 

@@ -132,3 +132,45 @@ def test_weeks_without_a_resolution_are_found_and_dated_by_their_end(tmp_path: P
 def test_a_column_may_have_the_resolutions_of_months_dated_by_their_end(tmp_path: Path):
     path = bars(tmp_path, "2024-01-31", "2024-02-29", "2024-03-29", header=f"{HEADER},resolution", end=",1M")
     assert dates(path) == [f"2024-0{month}-01T00:00:00Z" for month in (1, 2, 3)]
+
+
+MT5_DAYS = ["<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"]
+SUNDAYS, MONDAYS = ("2024.01.07", "2024.01.14", "2024.01.21"), ("01-08", "01-15", "01-22")
+# 5, 12 and 19 January 2024, at midnight UTC, were Fridays.
+FRIDAYS = (1704412800, 1705017600, 1705622400)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options"),
+    [
+        (MT5_DAYS + [f"{day}\t1\t1\t1\t1\t35\t0\t12" for day in SUNDAYS], {"timezone": "Europe/Athens"}),
+        ([f"{day},00:00,1,1,1,1,35" for day in SUNDAYS], {"timezone": "Europe/Athens", "format": "mt4"}),
+        (
+            [
+                "Gmt time,Open,High,Low,Close,Volume",
+                *(f"{day}.01.2024 00:00:00.000,1,1,1,1,35" for day in ("07", 14, 21)),
+            ],
+            {"format": "dukascopy"},
+        ),
+    ],
+    ids=["mt5", "mt4", "dukascopy"],
+)
+def test_weeks_of_vendors_whose_times_are_beginnings_are_not_those_before(
+    tmp_path: Path, lines: list[str], options: dict[str, str]
+):
+    (tmp_path / "X.csv").write_text("\n".join([*lines, ""]))
+    assert "--bar-times" not in imported(tmp_path / "X.csv", symbol="X", preview=True, **options)
+    imported(tmp_path / "X.csv", symbol="X", yes=False, **options)
+    assert [row[0] for row in stored("bars")["X"]] == [f"2024-{day}T00:00:00Z" for day in MONDAYS]
+
+
+def test_weeks_of_vendors_that_do_not_say_what_their_times_are_are_asked_for(tmp_path: Path):
+    path = bars(tmp_path, "2024-01-05", "2024-01-12", "2024-01-19")
+    path.write_text(path.read_text().replace("Volume", "Adj Close,Volume").replace(",10\n", ",1,10\n"))
+    assert "--bar-times end" in imported(path, symbol="X", preview=True)
+
+
+def test_weeks_of_kraken_are_not_guessed_to_be_dated_by_their_ends(tmp_path: Path):
+    path = tmp_path / "X.csv"
+    path.write_text("".join(f"{time},1,1,1,1,5,12\n" for time in FRIDAYS))
+    assert "--bar-times" not in imported(path, symbol="X", format="kraken", preview=True)

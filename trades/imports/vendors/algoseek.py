@@ -51,6 +51,7 @@ ALGOSEEK_LAYOUTS = (
         Derived("with trades", ("FirstTradePrice",), _has_trades),
         {"clock": Derived("clock", ("TimeBarStart",), _clock)},
         zone="America/New_York",
+        times_end=False,
     ),
     VendorLayout(
         "algoseek TAQ trades",

@@ -78,5 +78,6 @@ ALPACA_LAYOUTS = (
         {**_ROW, "open": "open", "high": "high", "low": "low", "close": "close", "volume": "volume"},
         {"vwap": "vwap"},
         {"trade_count": Derived("count", ("trade_count",), _count, ("trade_count",))},
+        times_end=False,
     ),
 )

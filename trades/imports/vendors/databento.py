@@ -81,5 +81,6 @@ DATABENTO_LAYOUTS = (
         {"resolution": Derived("resolution", ("rtype",), _resolution)},
         nulls=_NULLS,
         fixed_point=("open", "high", "low", "close"),
+        times_end=False,
     ),
 )  # fmt: skip

@@ -119,11 +119,12 @@ _DUKASCOPY: dict[str, Any] = {"time_format": "%d.%m.%Y %H:%M:%S.%f"}
 _LAYOUTS = (
     _layout(
         "binance", "klines", BARS, _places("1"), optional={"trade_count": "9"},
-        first_row=f"{_E},{_PRICES},{_N},{_E},{_N},[0-9]+,{_N},{_N},[0-9]+",
+        first_row=f"{_E},{_PRICES},{_N},{_E},{_N},[0-9]+,{_N},{_N},[0-9]+", times_end=False,
     ),
     _layout(
         "binance", "klines with names", BARS,
         _ohlcv("open_time", "open", "high", "low", "close", "volume"), optional={"trade_count": "count"},
+        times_end=False,
     ),
     _layout(
         "binance", "trades", TRADES,
@@ -152,7 +153,7 @@ _LAYOUTS = (
     ),
     _layout(
         "kraken", "OHLCVT", BARS, {**_places("1"), "trade_count": "7"},
-        first_row=f"[0-9]{{10}},{_PRICES},{_N},[0-9]+",
+        first_row=f"[0-9]{{10}},{_PRICES},{_N},[0-9]+", times_end=False,
     ),
     _layout(
         "ib", "Flex trades", TRADES, {"timestamp": "DateTime", "price": "TradePrice", "symbol": "Symbol"},
@@ -178,10 +179,10 @@ _LAYOUTS = (
     ),
     _layout(
         "mt4", "bars", BARS, _places("1+2", 3), zone=None,
-        first_row=f"[0-9]{{4}}[.][0-9]{{2}}[.][0-9]{{2}},[0-9:]+,{_PRICES},{_N}",
+        first_row=f"[0-9]{{4}}[.][0-9]{{2}}[.][0-9]{{2}},[0-9:]+,{_PRICES},{_N}", times_end=False,
     ),
-    _layout("mt5", "bars", BARS, _ohlcv("<DATE>+<TIME>", *_MT5), absent=frozenset({"<PER>"}), zone=None),
-    _layout("mt5", "bars of days", BARS, _ohlcv("<DATE>", *_MT5), absent=frozenset({"<PER>", "<TIME>"})),
+    _layout("mt5", "bars", BARS, _ohlcv("<DATE>+<TIME>", *_MT5), absent=frozenset({"<PER>"}), zone=None, times_end=False),
+    _layout("mt5", "bars of days", BARS, _ohlcv("<DATE>", *_MT5), absent=frozenset({"<PER>", "<TIME>"}), times_end=False),
     _layout(
         "yahoo", "prices", BARS, _ohlcv("Date", *_TITLES), nulls=("null",),
         kept=Derived("with prices", ("Open", "Adj Close"), _has_prices),
@@ -193,7 +194,7 @@ _LAYOUTS = (
     ),
     _layout(
         "firstrate", "bars", BARS, _places("1"), zone="America/New_York",
-        first_row=f"[0-9-]{{10}} [0-9:]{{8}},{_PRICES},{_N}",
+        first_row=f"[0-9-]{{10}} [0-9:]{{8}},{_PRICES},{_N}", times_end=False,
     ),
     _layout("histdata", "M1", BARS, _places("1"), zone="Etc/GMT+5", first_row=f"{_STAMP},{_PRICES},0"),
     _layout(
@@ -208,7 +209,7 @@ _LAYOUTS = (
         layout
         for name in ("Gmt time", "Local time")
         for layout in (
-            _layout("dukascopy", f"candles, {name}", BARS, _ohlcv(name, *_TITLES), **_DUKASCOPY),
+            _layout("dukascopy", f"candles, {name}", BARS, _ohlcv(name, *_TITLES), times_end=False, **_DUKASCOPY),
             _layout(
                 "dukascopy", f"ticks, {name}", QUOTES,
                 {"timestamp": name, "ask": "Ask", "bid": "Bid", "ask_size": "AskVolume", "bid_size": "BidVolume"},
@@ -237,7 +238,7 @@ _LAYOUTS = (
         exact=("DATE", "OPEN", "HIGH", "LOW", "CLOSE"), zone=None,
     ),
     # See `FreqtradeFile`: the file's name has the symbol and the resolution.
-    _layout("freqtrade", "candles", BARS, _ohlcv("date", "open", "high", "low", "close", "volume")),
+    _layout("freqtrade", "candles", BARS, _ohlcv("date", "open", "high", "low", "close", "volume"), times_end=False),
     # Of days, upticks and downticks stand beside the volume.
     _layout(
         "tradestation", "bars", BARS, _ohlcv("Date+Time", *_TITLES[:4], "Up+Down"), absent=frozenset({"Vol"}),

@@ -38,7 +38,8 @@ class VendorLayout:
     integers. marks: columns that every such file has, and that are not
     read. exact: all columns, in order, that such a file has; empty if it may have others. absent: columns of other layouts of the vendor, which no file of this one has. first_row: a pattern of the
     first row, of files in which no line names the columns; these are named by their positions. zone: the time zone of
-    times without an offset; None if the file does not tell it. time_format, times_end: see `ReadOptions`.
+    times without an offset; None if the file does not tell it. time_format: see `ReadOptions`. times_end: whether the
+    vendor says that the times of bars are those of their ends, or of their beginnings; None if it says neither.
     """
 
     name: str
@@ -63,7 +64,7 @@ class VendorLayout:
     first_row: str = ""
     zone: str | None = "UTC"
     time_format: str = ""
-    times_end: bool = False
+    times_end: bool | None = None
 
     @property
     def needed(self) -> frozenset[str]:

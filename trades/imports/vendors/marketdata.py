@@ -31,7 +31,12 @@ def _is_final(final: pa.Array) -> pa.Array:
 def _layout(tree: str, dataset: Dataset, *more: str) -> VendorLayout:
     names = dataset.schema.names
     return VendorLayout(
-        f"{MARKETDATA} {tree}", dataset, _SOURCE, {name: name for name in names}, exact=(*names, *more)
+        f"{MARKETDATA} {tree}",
+        dataset,
+        _SOURCE,
+        {name: name for name in names},
+        exact=(*names, *more),
+        times_end=False,
     )
 
 
@@ -41,7 +46,8 @@ def _bars(*more: str) -> VendorLayout:
     if _DATE in more:
         names["timestamp"] = _DATE
     kept = Derived("final", (_FINAL,), _is_final)
-    return VendorLayout(f"{MARKETDATA} ohlcv", BARS, _SOURCE, names, kept=kept, exact=(*_BARS, *more))
+    exact = (*_BARS, *more)
+    return VendorLayout(f"{MARKETDATA} ohlcv", BARS, _SOURCE, names, kept=kept, exact=exact, times_end=False)
 
 
 MARKETDATA_LAYOUTS = (

@@ -138,5 +138,6 @@ POLYGON_LAYOUTS = (
             "session_aggs_v1": {"resolution": "1d"},
         },
         prefix=_PREFIX,
+        times_end=False,
     ),
 )  # fmt: skip
