@@ -10,7 +10,7 @@ _SOURCE = (
     "https://www.algoseek.com/data-sets/docs/eq_taq_1min_ext,"
     " https://us-equity-market-data-docs.s3.amazonaws.com/algoseek.US.Equity.TAQ.Minute.Bars.pdf"
 )
-_TRADES = pa.array(["TRADE", "TRADE NB"])
+_TRADES = ("TRADE", "TRADE NB")
 
 
 def _clock(start: pa.Array) -> pa.Array:
@@ -30,7 +30,7 @@ def _count(trades: pa.Array) -> pa.Array:
 
 
 def _is_trade(event: pa.Array) -> pa.Array:
-    return pc.is_in(event, _TRADES)
+    return pc.is_in(event, pa.array(_TRADES))
 
 
 def _changes_a_trade(event: pa.Array) -> pa.Array:

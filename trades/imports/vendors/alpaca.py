@@ -16,7 +16,7 @@ _LIST_MARKS = r"""[\[\]'" ]"""
 # A code that is one space is a regular sale, as @ is: https://docs.alpaca.markets/reference/stockmetaconditions-1.
 _BLANK, _REGULAR = r"""(^|[;'"]) ($|[;'"])""", r"\1@\2"
 # Of a trade's `u`: it was cancelled, or replaced by a row with `corrected`.
-_GONE = pa.array(["canceled", "incorrect"])
+_GONE = ("canceled", "incorrect")
 
 
 def _codes(conditions: pa.Array) -> pa.Array:
@@ -34,7 +34,7 @@ def _conditions(conditions: pa.Array, tape: pa.Array) -> pa.Array:
 
 
 def _is_standing(update: pa.Array) -> pa.Array:
-    return pc.invert(pc.is_in(update, _GONE))
+    return pc.invert(pc.is_in(update, pa.array(_GONE)))
 
 
 def _count(trade_count: pa.Array) -> pa.Array:

@@ -28,7 +28,7 @@ POLYGON_SYMBOLS = SymbolSpelling(
 _PREFIX = "^[OXCI]:"
 # NYSE's correction codes: 0 is a trade, 1 one with its corrected values. The others are trades that were cancelled,
 # and the records that cancel or correct.
-_STANDING = pa.array(["0", "1"])
+_STANDING = ("0", "1")
 
 
 def _words(conditions: pa.Array) -> pa.Array:
@@ -42,7 +42,7 @@ def _venue(exchange: pa.Array, facility: pa.Array) -> pa.Array:
 
 
 def _is_standing(correction: pa.Array) -> pa.Array:
-    return pc.or_(pc.is_null(correction), pc.is_in(correction, _STANDING))
+    return pc.or_(pc.is_null(correction), pc.is_in(correction, pa.array(_STANDING)))
 
 
 _WORDS = {"conditions": Derived("words", ("conditions",), _words)}

@@ -18,11 +18,11 @@ _SOURCE = (
 WRDS_SYMBOLS = SymbolSpelling("wrds", re.compile("([A-Z]+) +([A-Z]+)"), {})
 # 00 is a trade, 01 one with its corrected values. 07 and 08 are trades that were later called an error or cancelled;
 # 10, 11 and 12 are the records that cancel or correct others.
-_STANDING = pa.array(["0", "1", "00", "01"])
+_STANDING = ("0", "1", "00", "01")
 
 
 def _is_standing(correction: pa.Array) -> pa.Array:
-    return pc.is_in(pc.utf8_trim_whitespace(correction.cast(pa.string())), _STANDING)
+    return pc.is_in(pc.utf8_trim_whitespace(correction.cast(pa.string())), pa.array(_STANDING))
 
 
 def _clock(time: pa.Array) -> pa.Array:
