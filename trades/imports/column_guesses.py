@@ -12,7 +12,7 @@ from trades.imports.bar_columns import bar_columns
 from trades.imports.blocks import SourceFile
 from trades.imports.cell_looks import are_clocks, are_dates, are_instants
 from trades.imports.csv_file import CsvFile, Guess
-from trades.imports.hints import ALIASES, bare, look
+from trades.imports.hints import ALIASES, bare, look, paired
 from trades.imports.layout import ReadOptions
 
 _TIMESTAMP = "timestamp"
@@ -74,8 +74,7 @@ def with_columns(file: SourceFile, options: ReadOptions) -> ReadOptions:
     found = {name: source for name, source in found.items() if source not in ("", name)}
     if not found:
         return options
-    pairs = ",".join(f"{name}={source}" for name, source in found.items())
-    return options.guessing("--columns", pairs, BY_NAMES, columns={**options.columns, **found})
+    return options.guessing("--columns", paired(found), BY_NAMES, columns={**options.columns, **found})
 
 
 def _columns_by_names(file: SourceFile, options: ReadOptions, wanted: Sequence[str]) -> dict[str, str]:
@@ -94,7 +93,7 @@ def _columns_by_names(file: SourceFile, options: ReadOptions, wanted: Sequence[s
         if len(sources) > 1 or doubtful:
             may_be = sources or doubtful
             raise ImportRefused(
-                f"{file.path}: {name} may be {' or '.join(may_be)}{look('--columns', f'{name}={may_be[0]}')}"
+                f"{file.path}: {name} may be {' or '.join(may_be)}{look('--columns', paired({name: may_be[0]}))}"
             )
         if sources:
             found[name] = sources[0]
@@ -119,7 +118,7 @@ def _time_source(file: SourceFile, names: Sequence[str]) -> str:
     choices = whole or ([f"{days[0]}+{clock}" for clock in clocks] if len(days) == 1 and clocks else days)
     if len(choices) > 1:
         raise ImportRefused(
-            f"{file.path}: timestamp may be {' or '.join(choices)}{look('--columns', f'timestamp={choices[0]}')}"
+            f"{file.path}: timestamp may be {' or '.join(choices)}{look('--columns', paired({_TIMESTAMP: choices[0]}))}"
         )
     return choices[0]
 

@@ -85,11 +85,12 @@ def joined_symbols(table: pa.Table, parts: Sequence[str]) -> pa.Array:
 
 
 def is_one_of(table: pa.Table, rows: Mapping[str, tuple[str, ...]]) -> Mask:
-    """Return a mask of the rows that have one of the texts in each of these columns."""
+    """Return a mask of the rows that have one of the texts in each of these columns. Nulls are empty texts."""
     masks = [
         mask_of(
             pc.is_in(
-                pc.utf8_trim_whitespace(one_array(table.column(name)).cast(pa.string())), pa.array(texts)
+                pc.utf8_trim_whitespace(one_array(table.column(name)).cast(pa.string())).fill_null(""),
+                pa.array(texts),
             )
         )
         for name, texts in rows.items()

@@ -10,7 +10,7 @@ from trades.imports.blocks import SYMBOL
 from trades.imports.column_guesses import BY_ROW
 from trades.imports.csv_file import Guess
 from trades.imports.guesses import ENDS, NO_OFFSET
-from trades.imports.hints import option
+from trades.imports.hints import listed, option, paired
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
@@ -80,7 +80,7 @@ def command_of(reading: FileReading) -> str:
         **_texts_of_dialect(reading),
     }
     words += [option(name, text) for name, text in texts.items() if text]
-    words += [option("--rows", f"{name}={','.join(values)}") for name, values in options.rows.items()]
+    words += [option("--rows", f"{name}={listed(values)}") for name, values in options.rows.items()]
     return " ".join(words)
 
 
@@ -110,7 +110,7 @@ def _columns_of(reading: FileReading) -> str:
     left_out = {name: "" for name, source in options.columns.items() if not source}
     symbol = {SYMBOL: layout.symbol} if layout.symbol else {}
     pairs = {**layout.sources, **left_out, **symbol}
-    return option("--columns", ",".join(f"{name}={source}" for name, source in pairs.items()))
+    return option("--columns", paired(pairs))
 
 
 def _has_positions(reading: FileReading) -> bool:

@@ -17,7 +17,7 @@ from trades.formats.arrow_values import one_array
 from trades.imports.blocks import LINE, SYMBOL, RowBlock
 from trades.imports.cell_looks import are_clocks, are_contracts, are_dates, kinds_of_rows
 from trades.imports.distances import distance_doubt
-from trades.imports.hints import bare, look
+from trades.imports.hints import bare, listed, look, paired
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
 from trades.imports.symbols import has_letters, may_be_an_instrument, may_be_symbols, tells_other_things
@@ -98,9 +98,11 @@ def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
 def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
     """Raise `ImportRefused` for rows that are never stored.
 
-    These are dates as times of trades and quotes, rows of several kinds, and bars of one time with different values.
+    These are dates as times of trades and quotes, rows of several kinds, and bars of one time with different values. Options
+    by which no row of a file is read are refused, too.
     """
     if not (sample.rows.num_rows or sample.bad):
+        _refuse_no_rows(reading)
         return
     dataset = reading.options.dataset
     if dataset is not BARS and not reading.options.vendor:
@@ -108,6 +110,17 @@ def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
     _refuse_kinds(reading, sample)
     if dataset is BARS:
         _refuse_two_bars(reading, sample)
+
+
+def _refuse_no_rows(reading: FileReading) -> None:
+    """Raise `ImportRefused` if the option `--rows` leaves no row of a file that has rows."""
+    names = [*reading.options.rows]
+    piece = (
+        next((each for each in reading.file.pieces(names) if each.cells.num_rows), None) if names else None
+    )
+    if piece is not None:
+        texts = "; ".join(f"{name} has {listed(_distinct(piece.cells[name])[:_FEW])}" for name in names)
+        raise ImportRefused(f"{reading.file.path}: --rows leaves no row; {texts}")
 
 
 def _refuse_dates(reading: FileReading, sample: Sample) -> None:
@@ -120,7 +133,7 @@ def _refuse_dates(reading: FileReading, sample: Sample) -> None:
         is_date = are_dates(reading.times_of(sample.cells))
     clocks = _clocks(reading, sample)
     if is_date or (clocks and not _has_clock(reading, sample)):
-        hint = look("--columns", f"timestamp={source}+{clocks[0]}") if clocks else ""
+        hint = look("--columns", paired({"timestamp": f"{source}+{clocks[0]}"})) if clocks else ""
         raise ImportRefused(
             f"{reading.file.path}: {source} has dates without a time of day, which are no times of {options.dataset.name}{hint}"
         )
@@ -160,7 +173,7 @@ def _refuse_kinds(reading: FileReading, sample: Sample) -> None:
         chosen = trades or [text for text in texts if text not in others] or others
         raise ImportRefused(
             f"{reading.file.path}: {name} tells rows of several kinds apart: {', '.join(texts[:_FEW])}"
-            f"{look('--rows', name + '=' + ','.join(chosen))}"
+            f"{look('--rows', f'{name}={listed(chosen)}')}"
         )
 
 
@@ -174,8 +187,8 @@ def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
     first = twice.slice(0, 1).to_pylist()[0]
     same = pc.and_(pc.equal(rows[SYMBOL], first[SYMBOL]), pc.equal(rows["timestamp"], first["timestamp"]))
     few = sample.unread.filter(same) if sample.unread.num_columns else sample.unread
-    apart = [name for name in few.column_names if len(few[name].unique()) > 1]
-    hint = look("--rows", f"{apart[0]}={_distinct(few[apart[0]])[0]}") if apart else ""
+    apart = [name for name in few.column_names if len(_distinct(few[name])) > 1]
+    hint = look("--rows", f"{apart[0]}={listed(_distinct(few[apart[0]])[:1])}") if apart else ""
     zone = (
         "; or give the --timezone, if an hour occurred twice"
         if has_local_times(reading.times_of(sample.cells))

@@ -1,8 +1,9 @@
 """What would help with a file that cannot be read: the options to add to the command, with the file's names."""
 
+import csv
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -40,6 +41,24 @@ def option(name: str, value: str) -> str:
     return f"{name} {shlex.quote(value)}"
 
 
+def listed(texts: Iterable[str]) -> str:
+    """Return texts as options list them: with commas between, in quotation marks as in CSV if they have commas."""
+    return ",".join(
+        '"' + text.replace('"', '""') + '"' if "," in text or text.startswith('"') else text for text in texts
+    )
+
+
+def texts_of(value: str) -> list[str]:
+    """Return the texts that an option lists: see `listed`. Of an empty value this is one empty text."""
+    row = next(csv.reader([value], skipinitialspace=True), None) or [""]
+    return [text.strip() for text in row]
+
+
+def paired(pairs: Mapping[str, str]) -> str:
+    """Return the value of `--columns`, by our columns."""
+    return listed(f"{name}={source}" for name, source in pairs.items())
+
+
 def look(name: str, value: str) -> str:
     """Return the end of a message: the preview that shows what an option would do."""
     return f"; look at it with {option(name, value)} --preview"
@@ -62,13 +81,12 @@ def missing_hint(
     if not has_names:
         places = [name for name in names if name not in found.values()]
         chosen = {**found, **dict(zip(missing, places, strict=False))}
-        pairs = ",".join(f"{name}={place}" for name, place in chosen.items())
-        return f"; no line names the columns{look('--columns', pairs)}: the positions"
+        return f"; no line names the columns{look('--columns', paired(chosen))}: the positions"
     likely = {
         name: next((each for each in names if bare(each).startswith(ALIASES.get(name, name))), None)
         for name in missing
     }
-    pairs = ",".join(f"{name}={source}" for name, source in likely.items() if source)
+    pairs = paired({name: source for name, source in likely.items() if source})
     if len(names) == 1:
         return "; give --delimiter with the mark between the cells, or --skip-lines with the number of lines before the names"
     return look("--columns", pairs) if pairs else f"; give --columns {missing[0]}=… with the file's name"

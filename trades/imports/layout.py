@@ -15,7 +15,7 @@ from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import SYMBOL
 from trades.imports.csv_file import UNKNOWN_DIALECT, Dialect, Guess
-from trades.imports.hints import look, missing_hint, option
+from trades.imports.hints import look, missing_hint, option, paired
 from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
 
@@ -267,6 +267,6 @@ def _named_symbol(names: Sequence[str]) -> str | None:
     """Return the column that is a symbol by its name, if any. Raises `ImportRefused` for several."""
     found = symbol_columns(names)
     if len(found) > 1:
-        choice = look("--columns", f"symbol={found[0]}")
+        choice = look("--columns", paired({SYMBOL: found[0]}))
         raise ImportRefused(f"the symbol may be in {' or '.join(found)}{choice}")
     return found[0] if found else None

@@ -16,7 +16,7 @@ from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.columns import with_joined, with_prepared
 from trades.imports.csv_file import CsvFile
 from trades.imports.formats import bare_name
-from trades.imports.hints import look
+from trades.imports.hints import look, paired
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
@@ -96,7 +96,7 @@ def _with_symbol(file: SourceFile, layout: FileLayout, options: ReadOptions) -> 
         if len(unclear) == 1 and SYMBOL not in options.columns:
             return layout.with_symbol(unclear[0]), None
         others = _columns_of_symbols(file, layout)
-        hint = f"; or{look('--columns', f'symbol={others[0]}')[1:]}" if others else ""
+        hint = f"; or{look('--columns', paired({SYMBOL: others[0]}))[1:]}" if others else ""
         raise ImportRefused(f"{error}{hint}") from error
 
 

@@ -26,6 +26,7 @@ from trades.exceptions import BadRow, ImportRefused, ImportsError
 from trades.imports.blocks import SourceFile
 from trades.imports.csv_file import Dialect
 from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
+from trades.imports.hints import texts_of
 from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
 from trades.imports.own_exports import MANIFEST
 from trades.imports.preview import ImportPreview, row_documents
@@ -395,8 +396,9 @@ def dialect_of(options: dict[str, Any]) -> Dialect:
 
 
 def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:
-    text = values if isinstance(values, str) else ",".join(values or [])
-    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    given = [values] if isinstance(values, str) else values or []
+    text, listed = ",".join(given), [pair for each in given for pair in texts_of(each)]
+    pairs = [pair.partition("=") for pair in listed if pair]
     if any(not equals for _, equals, _ in pairs):
         raise ImportRefused(f"{option} is a list such as price=px,volume=qty, not {text!r}")
     named = {name.strip(): value.strip() for name, _, value in pairs}
@@ -412,7 +414,7 @@ def _rows(values: Sequence[str] | str | None) -> dict[str, tuple[str, ...]]:
         name, equals, texts = value.partition("=")
         if not equals:
             raise ImportRefused(f"--rows is a column and its values, such as EventType=TRADE, not {value!r}")
-        found[name.strip()] = (*found.get(name.strip(), ()), *(text.strip() for text in texts.split(",")))
+        found[name.strip()] = (*found.get(name.strip(), ()), *texts_of(texts))
     return found
 
 

@@ -1,5 +1,7 @@
 """An import stores nothing that has not been shown: what is stored at once, what is asked, what is never stored."""
 
+import csv
+import shlex
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -291,3 +293,31 @@ def test_unread_lists_and_records_are_named_and_not_shown(tmp_path: Path):
         "not read: tags:", "not read: more:", "not read: venue: N, Q",
     ]  # fmt: skip
     assert "2 stored" in imported(tmp_path / "X.parquet")
+
+
+@pytest.mark.parametrize("kind", ["", "TRADE, ODD LOT", 'say "x"', '"x"', "a"])
+def test_the_rows_that_a_refusal_names_can_be_read(tmp_path: Path, kind: str):
+    rows = [["2024-01-02", kind, "1", "1", "1", "1", "1"], ["2024-01-02", "BE", "2", "2", "2", "2", "1"]]
+    with (tmp_path / "X.csv").open("w") as file:
+        csv.writer(file).writerows([["timestamp", "kind", "open", "high", "low", "close", "volume"], *rows])
+    with pytest.raises(CommandError, match="differ in kind") as refused:
+        imported(tmp_path / "X.csv", resolution="1d")
+    words = shlex.split(str(refused.value).partition("look at it with ")[2].partition(" --preview")[0])
+    imported(tmp_path / "X.csv", *words, resolution="1d")
+    assert stored("bars", "open") == {"X": [("2024-01-02T00:00:00Z", 1.0)]}
+
+
+def test_names_with_commas_are_printed_as_they_are_read(tmp_path: Path):
+    lines = ['timestamp,"Price, USD",volume,"kind, a"', "2024-01-02T09:31:00Z,1,1,x"]
+    path = written(tmp_path / "X.csv", *lines)
+    said = asked(path, columns='"price=Price, USD"', rows=["kind, a=x"])
+    words = shlex.split(said.partition("certain with: ")[2])
+    assert "1 stored" in imported(path, *words, yes=False)
+
+
+def test_an_option_that_leaves_no_row_is_refused(tmp_path: Path):
+    path = written(tmp_path / "X.csv", "timestamp,kind,price,volume", "2024-01-02T09:31:00Z,TRADE,1,1")
+    with pytest.raises(CommandError, match=r"X\.csv: --rows leaves no row; kind has TRADE$"):
+        imported(path, "--rows", "kind=TRADES")
+    path = written(tmp_path / "Y.csv", "timestamp,kind,price,volume")
+    assert "0 rows" in imported(path, "--rows", "kind=TRADE")
