@@ -23,7 +23,7 @@ from store.instruments import Instrument
 from store.log import Log
 from store.maintained import LogCheck, LogStatistics
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
-from store.special_sessions import with_stored_sessions
+from store.special_sessions import prove_sessions, with_stored_sessions
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
 
@@ -47,16 +47,29 @@ class MarketStore(ABC):
     def log(self, dataset: Dataset, symbol: str) -> Log:
         """Return a log, which need not exist. It is cheap, and reads nothing."""
 
-    @abstractmethod
     def append(self, batch: Append) -> Receipt:
-        """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
+        """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s.
+
+        Then it declares the special sessions that the rows prove. If only that fails, the rows are stored, and the same
+        batch sent again proves them.
+        """
+        return self.prepare_append(batch)()
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
         """Do the part of an append that needs no lock; return a function that does the rest.
 
         Another thread may call that function.
         """
-        return partial(self.append, batch)
+        return partial(self._append_and_prove, batch, self.prepare_rows(batch))
+
+    def _append_and_prove(self, batch: Append, store_rows: Callable[[], Receipt]) -> Receipt:
+        receipt = store_rows()
+        prove_sessions(self, batch)
+        return receipt
+
+    @abstractmethod
+    def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
+        """Do `prepare_append` of a batch whose rows prove no special sessions."""
 
     @abstractmethod
     def correct(self, amendment: Amendment) -> Receipt:

@@ -86,11 +86,11 @@ class MovableStore(MarketStore):
     def log(self, dataset: Dataset, symbol: str) -> Log:
         return self.current.log(dataset, symbol)
 
-    def append(self, batch: Append) -> Receipt:
-        return self.prepare_append(batch)()
+    def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
+        return partial(self._written, self.current.prepare_rows(batch), partial(self._rows_again, batch))
 
-    def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
-        return partial(self._written, self.current.prepare_append(batch), lambda: self.current.append(batch))
+    def _rows_again(self, batch: Append) -> Receipt:
+        return self.current.prepare_rows(batch)()
 
     def correct(self, amendment: Amendment) -> Receipt:
         return self.prepare_correct(amendment).store()

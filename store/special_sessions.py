@@ -32,6 +32,7 @@ from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 if TYPE_CHECKING:
     from store.log import Log, Snapshot
     from store.market_store import MarketStore
+    from store.protocol import Append
 
 _EPOCH = date(1970, 1, 1)
 _SHORTEST_MINUTES = 60
@@ -40,18 +41,18 @@ _SHORTEST_MINUTES = 60
 _QUARTER_NS = 15 * MINUTE_NS
 
 
-def prove_sessions(store: MarketStore, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> None:
-    """Declare the special sessions that rows prove, together with the stored rows of their dates.
+def prove_sessions(store: MarketStore, batch: Append) -> None:
+    """Declare the special sessions that the rows of a batch prove, together with the stored rows of their dates.
 
-    rows: have been stored. Raises the errors of reads and of `MarketStore.append`.
+    batch: has been stored. Raises the errors of reads and of `MarketStore.append`.
     """
-    if dataset not in (BARS, TRADES) or not rows.num_rows:
+    if batch.dataset not in (BARS, TRADES) or not batch.rows.num_rows:
         return
-    calendar = calendar_if_known(store.instrument(symbol))
+    calendar = calendar_if_known(store.instrument(batch.symbol))
     if calendar is not None:
-        sessions = list(_proved(store.log(dataset, symbol), rows, calendar))
+        sessions = list(_proved(store.log(batch.dataset, batch.symbol), batch.rows, calendar))
         if sessions:
-            store.add_special_sessions(symbol, sessions)
+            store.add_special_sessions(batch.symbol, sessions)
 
 
 def with_stored_sessions(store: MarketStore, instrument: Instrument) -> Instrument:

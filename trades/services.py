@@ -30,7 +30,6 @@ from store.instruments import REFUSE
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.rows.stored_rows import UNTIL
-from store.special_sessions import prove_sessions
 from store.timestamps import DAY_NS
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
@@ -105,7 +104,6 @@ def rows_ingest(
     try:
         with request_keys_refused():
             receipt = write_measured(dataset, lambda: market_store().append(append))
-            prove_sessions(market_store(), dataset, batch.symbol, rows)
             return Ingested(batch.symbol, receipt, unknown, replaces)
     except IdConflict as error:
         code, message, column = dataset.conflict
@@ -131,9 +129,7 @@ def fill_store(
     rows = dated_rows(dataset=dataset, symbol=symbol, rows=rows)
     append = Append(dataset, symbol, rows, caller, request_key=request_key, fill=fill)
     with request_keys_refused():
-        receipt = write_measured(dataset, lambda: market_store().append(append))
-        prove_sessions(market_store(), dataset, symbol, rows)
-        return receipt
+        return write_measured(dataset, lambda: market_store().append(append))
 
 
 def _check_replacing(batch: RowBatch) -> None:

@@ -50,11 +50,8 @@ class ClickHouseStore(MarketStore):
     def log(self, dataset: Dataset, symbol: str) -> ClusterLog:
         return ClusterLog(self, dataset, symbol)
 
-    def append(self, batch: Append) -> Receipt:
-        return self.prepare_append(batch)()
-
-    def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
-        """See `MarketStore.prepare_append`."""
+    def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
+        """See `MarketStore.prepare_rows`."""
         return partial(self._append, ComputedAppend.of(batch))
 
     def _append(self, prepared: ComputedAppend) -> Receipt:

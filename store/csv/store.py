@@ -90,11 +90,8 @@ class CsvStore(MarketStore):
     def log(self, dataset: Dataset, symbol: str) -> CsvLog:
         return CsvLog(self, dataset, symbol, self._logs)
 
-    def append(self, batch: Append) -> Receipt:
-        return self.prepare_append(batch)()
-
-    def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
-        """See `MarketStore.prepare_append`."""
+    def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
+        """See `MarketStore.prepare_rows`."""
         return partial(self._commit, batch, PreparedBatch.of(batch))
 
     def correct(self, amendment: Amendment) -> Receipt:

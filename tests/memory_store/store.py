@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -54,7 +55,10 @@ class MemoryStore(MarketStore):
         self.mutex = threading.Lock()
         self._token = secrets.token_hex(8)
 
-    def append(self, batch: Append) -> Receipt:
+    def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
+        return partial(self._append_rows, batch)
+
+    def _append_rows(self, batch: Append) -> Receipt:
         with self.mutex:
             receipt = self._append(batch)
         return call_hooks(self.committed, batch, receipt)

@@ -11,7 +11,7 @@ from store.datasets import BARS, TRADES
 from store.instruments import CRYPTO, Instrument
 from store.market_store import MarketStore
 from store.protocol import Append
-from store.special_sessions import prove_sessions, sessions_of_exchange, unproved_dates
+from store.special_sessions import sessions_of_exchange, unproved_dates
 from store.timestamps import parse_timestamp
 from tests.store.builders import Clock, Row, append_of, trade
 
@@ -42,7 +42,6 @@ def session(day: str = SATURDAY, begin: str | None = None, end: str | None = Non
 def stored(store: MarketStore, *batches: Append) -> tuple[SpecialSession, ...]:
     for batch in batches:
         store.append(batch)
-        prove_sessions(store, batch.dataset, batch.symbol, batch.rows)
     return store.instrument("LON").special_sessions
 
 

@@ -17,7 +17,6 @@ from store.datasets import BARS
 from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
-from store.special_sessions import prove_sessions
 from store.timestamps import DAY_NS, format_timestamp
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, translated_rows
@@ -275,7 +274,6 @@ class FileImport:
                 conditions=self._conditions(append.symbol),
             )
             receipt = append.store()
-            prove_sessions(self._store, self._dataset, append.symbol, append.rows)
         except IdConflict as error:
             self._append_without(append, error.rows, self._dataset.id_columns[-1], error)
             return
