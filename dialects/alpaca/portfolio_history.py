@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from decimal import Decimal
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +11,7 @@ from rest_framework.response import Response
 from calendars.trading_calendar import exchange_calendar
 from dialects.alpaca.accounts import AlpacaAccountView, parameter
 from dialects.alpaca.hours import EXCHANGE
-from store.arrays import Floats, Integers
+from store.arrays import Integers
 from store.protocol import Window
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from trading.api.access import ACCOUNT_READ
@@ -137,10 +136,11 @@ def _history(
         valued = account_valued(account)
         equity = valued.state.equity if valued.equity is None else valued.equity
         instants = np.append(instants, valued.now_ns)
-        points = np.append(points, [(float(equity), float(valued.state.start_equity))], axis=0)
-    equities, start_equities = points.T
+        start_equity = float(valued.state.start_equity)
+        points = np.append(points, [(float(equity), start_equity, float(valued.state.paid_in))], axis=0)
+    equities, start_equities, paid_in = points.T
     growth = np.divide(equities, start_equities, out=np.ones(len(points)), where=start_equities > 0)
-    profit = equities - equities[:1] - _paid_in(account, instants)
+    profit = equities - equities[:1] - (paid_in - paid_in[:1])
     return AlpacaPortfolioHistory(
         timestamp=(instants[1:] // SECOND_NS).tolist(),
         equity=equities[1:].round(6).tolist(),
@@ -149,11 +149,3 @@ def _history(
         base_value=float(equities[0]) if len(equities) else 0.0,
         timeframe=timeframe,
     )
-
-
-def _paid_in(account: Account, instants: Integers) -> Floats:
-    """Return what was paid in and not out since the first of the instants, up to each."""
-    rows = account.transactions.filter(kind="transferred").order_by("at_ns").values_list("at_ns", "amount")
-    sums = np.cumsum([0.0, *(float(Decimal(amount)) for _, amount in rows)])
-    paid_in: Floats = sums[np.searchsorted([at_ns for at_ns, _ in rows], instants, side="right")]
-    return paid_in - paid_in[:1]

@@ -113,6 +113,11 @@ class AccountState(msgspec.Struct, kw_only=True):
         return loss_percent(self.high_water, self.equity)
 
     @property
+    def paid_in(self) -> Decimal:
+        """What was paid in less what was paid out, in `currency`."""
+        return -self.balances.get(f"{CAPITAL} {self.currency}", ZERO)
+
+    @property
     def exposure(self) -> Decimal:
         """The value of all positions at their last fills or marks, longs and shorts added up."""
         return sum((position.exposure for position in self.positions.values()), ZERO)

@@ -94,7 +94,8 @@ class AccountDocument(AnswerDocument):
             name=preferences.name,
             created_at=format_timestamp(account.created_ns),
             dd_zone=state.zone,
-            marked_at=instant_or_null(state.marked_ns or None),
+            # The engine's clock may be some milliseconds behind when it first sees a new account.
+            marked_at=instant_or_null(max(state.marked_ns, account.created_ns) if state.marked_ns else None),
             open_positions=len(state.positions),
             open_orders=len(state.orders),
             balances=[BalanceDocument.of(key, amount) for key, amount in sorted(state.balances.items())],

@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+from django.db.models import Q
 
 from store.arrays import Floats, Integers
 from store.datasets import BARS, TRADES
@@ -21,13 +22,14 @@ _NEAR_EVENTS = 1_000
 
 
 def equities_at(account: Account, instants: Integers, interval_ns: int) -> Floats:
-    """Return the equity, and `AccountState.start_equity`, at each instant: two columns.
+    """Return the equity, `AccountState.start_equity`, and what was paid in less what was paid out: three columns.
 
-    A position has the close of its symbol's last bar that had ended, at first the mark of then; another currency has
-    the rate at the account's last event. Without a price the equity is that of the last mark. instants: ascending, none
-    before the account's first mark. interval_ns: the length of bars. Raises the errors of the store.
+    Each row is of one instant, and all its columns are of the same events. A position has the close of its symbol's
+    last bar that had ended, at first the mark of then; another currency has the rate at the account's last event.
+    Without a price the equity is that of the last mark. instants: ascending; one before the account's first event has
+    that event's equity. interval_ns: the length of bars. Raises the errors of the store.
     """
-    found = np.empty((len(instants), 2))
+    found = np.empty((len(instants), 3))
     if not len(instants):
         return found
     numbers = _events_at(account, instants)
@@ -52,18 +54,20 @@ def equities_at(account: Account, instants: Integers, interval_ns: int) -> Float
                 prices[symbol] = np.append(np.full(first, np.nan), later)
             equity += _worth(position, state.currency, prices[symbol][same], now_ns)
         equity[np.isnan(equity)] = float(state.equity)
-        found[same] = np.column_stack([equity, np.full(len(equity), float(state.start_equity))])
+        found[same, 0], found[same, 1:] = equity, (float(state.start_equity), float(state.paid_in))
     return found
 
 
 def _events_at(account: Account, instants: Integers) -> Integers:
     """Return the number of the account's last event up to each instant."""
     marks = account.equities.filter(at_ns__lte=int(instants[0])).order_by("-at_ns", "-id")
-    first = marks.values_list("number", flat=True)[0]
-    events = account.events.filter(number__gte=first, at_ns__lte=int(instants[-1])).order_by("number")
+    first = marks.values_list("number", flat=True).first() or 1
+    known = Q(number=first) | Q(number__gt=first, at_ns__lte=int(instants[-1]))
+    events = account.events.filter(known).order_by("number")
     numbers, at_ns = np.array(events.values_list("number", "at_ns"), np.int64).T
     # An event that is earlier than the one before it counts at that one's instant.
-    found: Integers = numbers[np.searchsorted(np.maximum.accumulate(at_ns), instants, side="right") - 1]
+    places = np.searchsorted(np.maximum.accumulate(at_ns), instants, side="right") - 1
+    found: Integers = numbers[np.maximum(places, 0)]
     return found
 
 

@@ -25,7 +25,7 @@ def store(default_store: Any) -> None:
 
 def equities(desk: TradingDesk, first_ns: int, last_ns: int, step_ns: int = MINUTE_NS) -> list[float]:
     instants = np.arange(first_ns, last_ns + 1, step_ns)
-    equity, _ = equities_at(desk.account, instants, min(step_ns, 15 * MINUTE_NS)).T
+    equity, _, _ = equities_at(desk.account, instants, min(step_ns, 15 * MINUTE_NS)).T
     return [round(each, 6) for each in equity.tolist()]
 
 
