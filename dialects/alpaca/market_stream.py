@@ -13,7 +13,7 @@ from dialects.alpaca.stream_rows import (
     StreamRows,
     frame_of,
 )
-from dialects.alpaca.symbols import label_of
+from dialects.alpaca.symbols import label_of, pair_of
 from ratelimit.callers import Caller
 from ratelimit.keys.api_keys import joined_key
 from stats.live.channels import ALL_SYMBOLS
@@ -98,9 +98,13 @@ class MarketStream:
                 raise UnknownChannel(f"there are no {name[:64]}; there are {', '.join(_CHANNELS)}")
             if not isinstance(symbols, list):
                 raise UnknownOperation(f"{name} is a list of symbols")
-            canonical = {each if each == ALL_SYMBOLS else requested_symbol(each) for each in symbols}
+            canonical = {each if each == ALL_SYMBOLS else self._symbol(each) for each in symbols}
             asked[name] = asked[name] | canonical if action == "subscribe" else asked[name] - canonical
         return asked
+
+    def _symbol(self, text: str) -> str:
+        symbol = requested_symbol(text)
+        return pair_of(symbol) if self._class == "crypto" else symbol
 
     def document_frame(self, document: Mapping[str, Any]) -> bytes:
         """See `Wire`."""

@@ -1,6 +1,6 @@
 """Alpaca's latest bars, trades and quotes, and its snapshots: the newest rows of symbols, by symbol."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from dialects.alpaca.market_rows import BARS, KINDS, QUOTES, TRADES, AlpacaRows
 from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, option_snapshot, row
 from dialects.alpaca.options import with_greeks
 from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, AlpacaRowsViewSet
-from dialects.alpaca.symbols import ZONES, label_of
+from dialects.alpaca.symbols import ZONES, label_of, pairs_of
 from stats.delivery.answers import TakeSnapshot
 from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.best_quotes import BestOptions
@@ -138,6 +138,7 @@ class AlpacaNewestViewSet(AlpacaRowsViewSet):
 
 
 def _newest_snapshot(query: ReportQuery, *, is_single: bool, now_ns: int) -> AlpacaNewest:
+    query = replace(query, symbols=pairs_of(query.symbols, query.market_class))
     found = report_snapshot(query, now_ns=now_ns)
     labels = tuple(label_of(name, query.market_class) for name in query.symbols or found.query.symbols)
     return AlpacaNewest(

@@ -15,8 +15,9 @@ from rest_framework.response import Response
 
 from dialects.alpaca.accounts import AlpacaAccountView, parameter
 from dialects.alpaca.orders import DERIVED, AlpacaOrder, ExampleId, alpaca_order, named_symbol
+from dialects.alpaca.symbols import asset_symbol, pair_of
 from trades.batches.serializers import SymbolField
-from trades.instruments.services import instruments_all, requested_symbol, symbol_canonical
+from trades.instruments.services import instruments_all, symbol_canonical
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, CLOSE, ORDER_CHANGE
 from trading.api.account_view import Done, account_answer
 from trading.api.order_inputs import (
@@ -165,7 +166,7 @@ class AlpacaOrderInput(KnownFieldsSerializer):
                 "a bracket and an oco have take_profit and stop_loss, an oto one of them, a simple order none"
             )
             raise serializers.ValidationError({"order_class": text}, "unfit")
-        given |= {"symbol": symbol_canonical(given["symbol"]), "quantity": given.pop("qty")}
+        given |= {"symbol": pair_of(symbol_canonical(given["symbol"])), "quantity": given.pop("qty")}
         given |= {"take_profit": profit.get("limit_price"), "stop_loss": loss.get("stop_price")}
         if order_class == Contingency.OCO:
             limit = given.pop("take_profit")
@@ -257,7 +258,7 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
             conditions["side"] = choice(self.query, "side", [*Side], "")
         if "symbols" in self.query:
             symbols = self.query["symbols"].split(",")
-            conditions["symbol__in"] = [symbol_canonical(requested_symbol(each)) for each in symbols]
+            conditions["symbol__in"] = [asset_symbol(each) for each in symbols]
         # The client keeps microseconds of the times that it asks with.
         for name, condition, later in (
             ("after", "submitted_ns__gte", 1_000),

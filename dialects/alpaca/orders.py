@@ -5,9 +5,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid5
 
-from dialects.alpaca.symbols import label_of
+from dialects.alpaca.symbols import asset_symbol, label_of
 from store.timestamps import format_timestamp
-from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.core.amounts import plain
 from trading.core.orders import Order, OrderState
 from web.documents import AnswerDocument, Instant, Uuid, about, instant_or_null, like
@@ -130,5 +129,5 @@ def named_symbol(text: str, known: Iterable[str]) -> str | None:
     Raises InvalidValue.
     """
     if len(text) != len(str(_IDS)):
-        return symbol_canonical(requested_symbol(text))
+        return asset_symbol(text)
     return next((symbol for symbol in known if id_of("asset", symbol) == text.lower()), None)

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import BARS, KINDS, AlpacaRows
 from dialects.alpaca.openapi import described_call, page
-from dialects.alpaca.symbols import ZONES, label_of
+from dialects.alpaca.symbols import ZONES, label_of, pairs_of
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
@@ -41,14 +41,15 @@ from web.endpoints import Access
 from web.routed_views import RoutedViewSet
 
 _UNITS = {"Min": "m", "T": "m", "Hour": "h", "H": "h", "Day": "d", "D": "d", "Week": "w", "W": "w", "Month": "M", "M": "M"}  # fmt: skip
-_TIMEFRAME = re.compile(rf"([1-9][0-9]?)({'|'.join(_UNITS)})")
+# Clients write the words in any case, as ccxt does (1min). The letters have one: M is a month.
+_TIMEFRAME = re.compile(rf"([1-9][0-9]?)((?i:{'|'.join(each for each in _UNITS if len(each) > 1)})|[THDWM])")
 # Our names of parameters.
 _OURS = {"page_token": "cursor", "asof": "symbol_as_of", "timeframe": "resolution"}
 
 
 @extend_schema_field({"type": "string", "examples": ["1Min", "15Min", "1Hour", "1Day", "1Week", "1Month"]})
 class TimeframeField(serializers.Field[Resolution, str, str, Any]):
-    """A length of bars: a number and `Min`, `Hour`, `Day`, `Week` or `Month`, or their first letters (`T` for minutes)."""
+    """A length of bars: a number and `Min`, `Hour`, `Day`, `Week` or `Month` in any case, or their first letters (`T` for minutes)."""
 
     code = "unknown_resolution"
     default_error_messages = {
@@ -58,7 +59,7 @@ class TimeframeField(serializers.Field[Resolution, str, str, Any]):
     def to_internal_value(self, data: str) -> Resolution:
         match = _TIMEFRAME.fullmatch(data)
         try:
-            return Resolution.of_bars(f"{match[1]}{_UNITS[match[2]]}" if match else "")
+            return Resolution.of_bars(f"{match[1]}{_UNITS[match[2].capitalize()]}" if match else "")
         except ValueError:
             self.fail(self.code)
 
@@ -229,6 +230,7 @@ class AlpacaPage(AlpacaAnswer):
 
 def _snapshot(query: MarketDataQuery, rows: AlpacaRows, *, is_single: bool, now_ns: int) -> AlpacaPage:
     until_ns = None
+    query = replace(query, symbols=pairs_of(query.symbols, query.market_class.path))
     if query.start_ns is None:
         today = now_ns // DAY_NS
         query, until_ns = replace(query, start_ns=today * DAY_NS), (today + 1) * DAY_NS

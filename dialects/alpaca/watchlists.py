@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from dialects.alpaca.accounts import AlpacaAccountView
 from dialects.alpaca.assets import AlpacaAsset, asset_of
 from dialects.alpaca.orders import ASSET_CLASSES, ExampleId, id_of
+from dialects.alpaca.symbols import asset_symbol, pair_of
 from store.exceptions import UnknownSymbol
 from store.timestamps import format_timestamp
 from trades.batches.serializers import SymbolField
-from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.instruments.services import symbol_canonical
 from trading.api.access import ACCOUNT_CHANGE, ACCOUNT_READ
 from trading.api.account_inputs import known_symbol
 from trading.api.account_view import Done, account_answer
@@ -42,7 +43,7 @@ class WatchedSymbolField(SymbolField):
     """The symbol of an asset, which becomes canonical."""
 
     def to_internal_value(self, data: Any) -> str:
-        symbol = known_symbol(super().to_internal_value(data))
+        symbol = known_symbol(pair_of(symbol_canonical(super().to_internal_value(data))))
         if market().instrument(symbol).instrument_class not in ASSET_CLASSES:
             raise serializers.ValidationError(f"{symbol} is no asset of Alpaca's classes", "wrong_class")
         return symbol
@@ -119,7 +120,7 @@ class AlpacaWatchlistsViewSet(AlpacaAccountView):
 
     def remove(self, request: Request, watchlist: str, symbol: str) -> Response:
         """Remove an asset from a watchlist."""
-        name = symbol_canonical(requested_symbol(symbol))
+        name = asset_symbol(symbol)
 
         def remove(found: Watchlist) -> None:
             if name not in found.symbols:

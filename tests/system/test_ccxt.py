@@ -38,6 +38,12 @@ def test_ccxt_reads_bars_and_trades_on_paper(exchange: Any) -> None:
     bars = exchange.fetch_ohlcv(PAIR, "1d", since=since)
     assert sum(bar[5] for bar in bars) == sum(volume for _, volume in PRINTS)
     assert (max(bar[2] for bar in bars), min(bar[3] for bar in bars)) == (101.0, 99.75)
+    for step in exchange.timeframes:
+        found = exchange.fetch_ohlcv(PAIR, step, since=since)
+        # A long step may have begun before.
+        assert step in ("3d", "1w", "1M") or sum(bar[5] for bar in found) == sum(
+            volume for _, volume in PRINTS
+        ), step
     trades = exchange.fetch_trades(PAIR, since=since)
     assert [(trade["price"], trade["amount"]) for trade in trades] == list(PRINTS)
     placed = exchange.create_order(PAIR, "limit", "buy", 2, 50)
