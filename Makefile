@@ -24,8 +24,22 @@ endef
 
 setup: .venv/.installed  ## make .venv with what the server runs on
 
+# Prints the version of a Python that is new enough, such as 3.11; of an older one an empty line.
+PRINT_VERSION := import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")
+# The version of .venv. It has no pip if its Python was replaced by another version.
+VENV_VERSION := $(shell $(PY) -c 'import pip; $(PRINT_VERSION)' 2>/dev/null)
+# A PYTHON that is given must have that version. Otherwise a .venv of any new enough Python stays.
+ASKED_VERSION := $(if $(filter file,$(origin PYTHON)),$(VENV_VERSION),$(shell $(PYTHON) -c '$(PRINT_VERSION)' 2>/dev/null))
+ifeq ($(and $(VENV_VERSION),$(filter $(VENV_VERSION),$(ASKED_VERSION))),)
+.PHONY: .venv/bin/python
+.venv/.installed: .venv/bin/python
+endif
+
 .venv/bin/python:
+	@[ -n "$$($(PYTHON) -c '$(PRINT_VERSION)' 2>/dev/null)" ] || { \
+		echo "Python 3.11 or newer is needed. $(PYTHON) is not: $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 run" >&2; exit 1; }
 	@echo "Making .venv with $$($(PYTHON) --version)"
+	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 
 .venv/.installed: requirements.txt requirements-charts.txt clients/python/pyproject.toml | .venv/bin/python
