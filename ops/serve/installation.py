@@ -21,6 +21,7 @@ from typing import TextIO
 _BACKLOG = 2048
 _OPEN_FILES = 65_536
 _STALLED_MILLISECONDS = 30_000
+_URL_FILE = "serve.url"
 
 
 class InstallationError(Exception):
@@ -145,3 +146,22 @@ def url_of(listener: socket.socket) -> str:
     """Return the base URL for a client on this machine, without a trailing slash."""
     host, port = address_of(listener)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def noted_url(run_dir: Path, listener: socket.socket | None) -> Iterator[None]:
+    """Leave the URL of a listener in the folder while the server runs, for commands of this machine; for None nothing."""
+    path = run_dir / _URL_FILE
+    if listener is not None:
+        path.write_text(url_of(listener))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def running_url(run_dir: Path) -> str | None:
+    """Return the URL of the server that uses the folder; None if there is none. A killed server leaves its URL."""
+    with suppress(OSError):
+        return (run_dir / _URL_FILE).read_text()
+    return None

@@ -65,6 +65,10 @@ def test_an_empty_folder_becomes_a_ready_installation(served):
     assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
 
 
+def test_a_link_for_a_browser_has_the_port_of_the_running_server(served):
+    assert served.manage("login_link").startswith(f"http://127.0.0.1:{served.port}/login/link?token=")
+
+
 def test_processes_are_one_supervisor_two_webs_two_workers_and_redis(served):
     assert eventually(lambda: len(lasting(served)) == 7)
     commands = list(served.members().values())

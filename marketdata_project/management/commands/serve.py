@@ -34,6 +34,7 @@ from ops.serve.installation import (
     hide_existing_files,
     hide_new_files,
     make_private_folder,
+    noted_url,
     open_listener,
     sole_user,
     url_of,
@@ -114,7 +115,7 @@ class Command(BaseCommand):
 
     def _begin(self, roles: frozenset[str], handover: Handover | None, *, is_only_host: bool) -> None:
         """Listen, prepare, and run the processes of `roles`. A handover was prepared before."""
-        with _listener(roles, handover) as listener:
+        with _listener(roles, handover) as listener, noted_url(settings.RUN_DIR, listener):
             if CAN_FORK:
                 load_before_forks()
             if handover is None:

@@ -11,7 +11,9 @@ from ops.serve.installation import (
     PortUnavailable,
     address_of,
     make_private_folder,
+    noted_url,
     open_listener,
+    running_url,
     sole_user,
     url_of,
 )
@@ -64,6 +66,15 @@ def test_a_listener_takes_a_free_port_and_knows_its_address(host, url):
         socket.create_connection(address_of(listener), timeout=PATIENCE_SECONDS).close()
         with pytest.raises(PortUnavailable, match=f":{port}: Address already in use"):
             open_listener(host=host, port=port)
+
+
+def test_the_url_is_in_the_folder_while_the_server_runs(tmp_path):
+    with open_listener(host="127.0.0.1", port=0) as listener:
+        with noted_url(tmp_path, listener):
+            assert running_url(tmp_path) == url_of(listener)
+        assert running_url(tmp_path) is None
+        with noted_url(tmp_path, None):
+            assert running_url(tmp_path) is None
 
 
 def test_an_address_of_another_machine_is_said():

@@ -129,9 +129,15 @@ def test_a_person_of_that_name_who_is_no_superuser_is_not_logged_in():
     assert opened(link()).status_code == 403
 
 
-def test_the_command_makes_another(capsys, settings):
-    call_command("login_link", url="http://localhost:9/")
-    assert capsys.readouterr().out.startswith("http://localhost:9/login/link?token=")
+def test_the_command_makes_another(capsys, settings, tmp_path):
+    settings.RUN_DIR = tmp_path
+    (tmp_path / "serve.url").write_text("http://127.0.0.1:18430")
+    for options, base in (({"url": "http://localhost:9/"}, "localhost:9"), ({}, "127.0.0.1:18430")):
+        call_command("login_link", **options)
+        assert capsys.readouterr().out.startswith(f"http://{base}/login/link?token=")
+    (tmp_path / "serve.url").unlink()
+    call_command("login_link")
+    assert capsys.readouterr().out.startswith(f"http://127.0.0.1:{settings.PORT}/login/link?token=")
     settings.LOGIN_LINK = False
     with pytest.raises(CommandError, match="LOGIN_LINK is off"):
         call_command("login_link")
