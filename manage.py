@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from ops.command_line import open_standard_streams, quiet_without_a_reader
+from ops.command_line.disk_errors import one_line_for_disk_errors
 
 if __name__ == "__main__":
     open_standard_streams()
@@ -16,7 +17,7 @@ if __name__ == "__main__":
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.development")
     try:
-        with quiet_without_a_reader():
+        with quiet_without_a_reader(), one_line_for_disk_errors():
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))

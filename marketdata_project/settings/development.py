@@ -3,6 +3,8 @@
 import secrets
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
 from marketdata_project.settings.base import DATA_DIR, LOGGING
 from marketdata_project.settings.environment import env, secret
@@ -32,6 +34,12 @@ LOGIN_LINK = env.bool("LOGIN_LINK", True)
 FIRST_KEY = env.bool("FIRST_KEY", True)
 SECRET_KEY = secret("SECRET_KEY")
 if SECRET_KEY_IS_OWN := not SECRET_KEY:
-    SECRET_KEY = _stored_secret(DATA_DIR / "secret_key")
+    try:
+        SECRET_KEY = _stored_secret(DATA_DIR / "secret_key")
+    except OSError as _error:
+        _reason = "it is a file" if isinstance(_error, FileExistsError) else _error.strerror
+        raise ImproperlyConfigured(
+            f"DATA_DIR is {DATA_DIR}, and cannot be used: {_reason}. It must be a folder with free space that this user can write."
+        ) from _error
 # A terminal keeps no evidence, so the hourly line with the head of the audit log is left out.
 LOGGING["loggers"]["audit.services"] = {"level": "WARNING"}

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
+from ops.command_line.disk_errors import disk_problem
 from trading.exceptions import TradingError
 
 
@@ -29,7 +30,7 @@ class VerbCommand(BaseCommand):
         try:
             getattr(self, options["verb"])(options)
         except (TradingError, Error) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(disk_problem(error) or str(error)) from error
 
     def print_result(self, document: Any, lines: Iterable[str], options: dict[str, Any]) -> None:
         """Print the document as JSON with `--json`, else the lines."""

@@ -1,0 +1,54 @@
+"""Which errors are about DATA_DIR, and what is said of them."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError
+
+from ops.command_line.disk_errors import disk_problem, one_line_for_disk_errors
+
+WHAT = "DATA_DIR is /srv/data: it must be a folder with free space that this user can write."
+
+
+def of_system(number: int, path: str | None = None) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (of_system(errno.EROFS, "/srv/data/run"), "/srv/data/run: Read-only file system"),
+        (of_system(errno.EEXIST, "/srv/data"), "/srv/data: Not a directory"),
+        (of_system(errno.ENOTDIR, "/srv"), "/srv: Not a directory"),
+        (of_system(errno.EACCES, "/srv/data/x"), "/srv/data/x: Permission denied"),
+        (of_system(errno.ENOSPC), "No space left on device"),
+        (OperationalError("database or disk is full"), "Database: database or disk is full"),
+        (OperationalError("unable to open database file"), "Database: unable to open database file"),
+    ],
+    ids=str,
+)
+def test_an_error_of_the_data_folder_is_one_line(settings, error: Exception, said: str):
+    settings.DATA_DIR = Path("/srv/data")
+    assert disk_problem(error) == f"{said}. {WHAT}"
+    with pytest.raises(SystemExit) as ended, one_line_for_disk_errors():
+        raise error
+    assert ended.value.code == f"{said}. {WHAT}"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        of_system(errno.EACCES, "/etc/shadow"),
+        of_system(errno.ENOENT, "/srv/data/x"),
+        of_system(errno.EACCES),
+        OperationalError("no such table: x"),
+    ],
+    ids=str,
+)
+def test_another_error_is_raised(settings, error: Exception):
+    settings.DATA_DIR = Path("/srv/data")
+    with pytest.raises(type(error)) as raised, one_line_for_disk_errors():
+        raise error
+    assert raised.value is error
