@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
+from trades.children import MEMORY_BYTES, MEMORY_FACTOR
+from trades.decoder import LARGE_BYTES
 from web.requests import addresses
 from web.requests.addresses import Network
 

@@ -40,7 +40,7 @@ from ops.serve.installation import hide_new_files
 from ops.serve.memory import RELEASE_SECONDS, memory_release, tune_malloc
 from ops.serve.status import start_publishing_metrics
 from ops.serve.turns import Acceptor, Turns
-from trades.decoder import decoder_fork
+from trades.children import decoder_fork
 
 # A rolling restart waits so long for idle connections to be used once more.
 LET_GO_SECONDS = 2.0

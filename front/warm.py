@@ -17,7 +17,7 @@ from stats.options.european import quantlib
 from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
-from trades.decoder import decoder_start
+from trades.children import decoder_start
 from trades.formats import JSON, READERS
 from trades.stores import market_store
 

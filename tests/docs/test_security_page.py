@@ -9,7 +9,8 @@ from front import body, framing, limits, protocol, sending, sockets
 from marketdata_project.error_codes import ERROR_CODES
 from stats.live.client import MOST_CHANNELS
 from stats.live.connection import MOST_UNSENT_BYTES
-from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
+from trades.children import MEMORY_BYTES, MEMORY_FACTOR
+from trades.decoder import LARGE_BYTES
 from trades.formats.csv_body import LINES_LIMIT
 from web.endpoints import SMALL_BODY_BYTES
 from web.requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT

@@ -8,7 +8,8 @@ import pytest
 
 from front.limits import MOST_DECODERS, DecodingMemory, DecodingPlace
 from tests.patience import PATIENCE_SECONDS
-from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
+from trades.children import MEMORY_BYTES, MEMORY_FACTOR
+from trades.decoder import LARGE_BYTES
 
 SMALL, LARGE = 100_000, LARGE_BYTES + 1
 SMALL_SIZE = MEMORY_FACTOR * SMALL + MEMORY_BYTES

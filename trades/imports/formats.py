@@ -21,7 +21,8 @@ from trades.imports.freqtrade_file import FreqtradeFile, freqtrade_name, json_fi
 from trades.imports.guesses import with_ends, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.own_exports import export_dataset, export_given, export_symbol
-from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, ParquetFile
+from trades.imports.parquet_file import ParquetFile
+from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile
 from trades.imports.tickers_file import TickersFile, tickers_file
 from trades.imports.times import has_local_clock
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS

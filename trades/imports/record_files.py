@@ -1,4 +1,4 @@
-"""Reads files of typed records, some tens of thousands at a time: Parquet, Arrow, NDJSON, and JSON of Alpaca's API."""
+"""Reads files of typed records, some tens of thousands at a time: Arrow, NDJSON, and JSON of Alpaca's API."""
 
 import json
 from abc import ABC, abstractmethod
@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from store.arrow_messages import is_compressed
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import is_text, is_word, view_lengths
-from trades.imports.blocks import FilePiece, check_names
+from trades.imports.blocks import BLOCK_BYTES, FilePiece, check_names
 from trades.imports.columns import with_nulls
 from trades.imports.csv_file import damage_refused, uncompressed
 
@@ -27,12 +26,10 @@ ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20
 # The texts of a column of so many rows, were they all as long as the longest.
 TEXT_BYTES_LIMIT = 256 * 2**20
-# The columns of a row group of Parquet that are read: a page of theirs is in memory as a whole.
-GROUP_BYTES_LIMIT = 512 * 2**20
-_LIST_VALUE_BYTES = 8
 # A piece of NDJSON: rows that lack most columns need memory for them.
 _CELLS_AT_ONCE = 4_000_000
 _ROWS_OF_SCHEMA = 1_000
+_NUMBER_BYTES = 8
 _LINES_BYTES, _LINE_BYTES_LIMIT = 4 * 2**20, 64 * 2**10
 _ARROW_FILE_MAGIC, _CONTINUATION = b"ARROW1\0\0", b"\xff\xff\xff\xff"
 _SCHEMA_LIMIT = 2**20
@@ -66,75 +63,21 @@ class RecordFile(ABC):
         kind = self.schema.field(name).type
         value = kind.value_type if pa.types.is_dictionary(kind) else kind
         # Arrow cannot take views out of a dictionary.
-        if _is_text_or_binary(value) and not (value is not kind and _is_view(value)):
+        if is_text_or_binary(value) and not (value is not kind and _is_view(value)):
             return pa.string()
         if pa.types.is_primitive(value) or pa.types.is_decimal(value) or pa.types.is_null(value):
             return value
-        if _is_list(kind) and is_word(kind.value_type) and not _is_view(kind.value_type):
+        if is_list(kind) and is_word(kind.value_type) and not _is_view(kind.value_type):
             return pa.list_(pa.string())
         raise ImportRefused(f"{self.path}: {name} is of the type {kind}; write texts, numbers or times")
 
 
-class ParquetFile(RecordFile):
-    """A Parquet file."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        with damage_refused(f"{path}: "), pq.ParquetFile(path) as file:
-            self.schema = file.schema_arrow.remove_metadata()
-            self._paths = [
-                file.metadata.schema.column(each).path for each in range(file.metadata.num_columns)
-            ]
-        self.names = tuple(self.schema.names)
-        check_names(path, self.names)
-
-    def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
-        row, plain = 0, {name: self._plain(name) for name in names}
-        # A text that many rows share is in memory once, until its size is checked.
-        words = [name for name, kind in plain.items() if _is_list(kind) or _is_text_or_binary(kind)]
-        texts = [path for path in self._paths if _is_of(path, words)]
-        with pq.ParquetFile(self.path, read_dictionary=texts) as file:
-            self._check_groups(file.metadata, names)
-            # Arrow joins no dictionaries of two row groups inside lists.
-            for group in range(file.num_row_groups):
-                for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=list(names)):
-                    row += batch.num_rows
-                    _check_texts(self.path, batch)
-                    schema = pa.schema([(name, plain[name]) for name in batch.schema.names])
-                    table = pa.Table.from_batches([batch]).cast(schema)
-                    yield table, self.size * row // file.metadata.num_rows
-
-    def _check_groups(self, metadata: pq.FileMetaData, names: Sequence[str]) -> None:
-        """Raise `ImportRefused` for row groups of which a page may be larger than the memory."""
-        paths = {each.path for each in map(metadata.schema.column, range(metadata.num_columns))}
-        read = {path for path in paths if _is_of(path, names)}
-        for group in map(metadata.row_group, range(metadata.num_row_groups)):
-            columns = map(group.column, range(group.num_columns))
-            size = sum(_most_bytes(each) for each in columns if each.path_in_schema in read)
-            if size > GROUP_BYTES_LIMIT:
-                raise ImportRefused(
-                    f"{self.path}: a row group has {size:,} bytes in the columns that are read; write row groups of"
-                    f" at most {GROUP_BYTES_LIMIT:,}"
-                )
-
-
-def _is_of(path: str, names: Sequence[str]) -> bool:
-    """Return whether a column of Parquet is one of these, or a part of one."""
-    return any(path == name or path.startswith(f"{name}.") for name in names)
-
-
-def _most_bytes(column: pq.ColumnChunkMetaData) -> int:
-    """Return how many bytes a row group's column has in memory. Repeated values of lists need none in the file."""
-    values = column.num_values if "." in column.path_in_schema else 0
-    return int(max(column.total_uncompressed_size, _LIST_VALUE_BYTES * values))
-
-
-def _check_texts(path: Path, batch: pa.RecordBatch) -> None:
+def check_texts(path: Path, batch: pa.RecordBatch) -> None:
     """Raise `ImportRefused` for rows that share the bytes of texts, and would take too many of their own."""
     size = 0
     for column in batch.columns:
-        words = column.flatten() if _is_list(column.type) else column
-        if pa.types.is_dictionary(words.type) and _is_text_or_binary(words.type.value_type):
+        words = column.flatten() if is_list(column.type) else column
+        if pa.types.is_dictionary(words.type) and is_text_or_binary(words.type.value_type):
             size += len(words) * int(_lengths(words.dictionary).max(initial=0))
         elif _is_view(words.type):
             size += int(_lengths(words).sum(dtype=np.int64))
@@ -148,6 +91,35 @@ def _lengths(texts: pa.Array) -> npt.NDArray[Any]:
         return view_lengths(texts)
     lengths: npt.NDArray[Any] = pc.binary_length(texts.drop_null()).to_numpy()
     return lengths
+
+
+def row_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch in parts of at most `BLOCK_BYTES`, or of one row, with each row's own texts."""
+    sizes = sum(map(_row_bytes, batch.columns), np.zeros(batch.num_rows, np.int64)).cumsum()
+    start = 0
+    while start < batch.num_rows:
+        before = sizes[start - 1] if start else 0
+        end = max(int(np.searchsorted(sizes, before + BLOCK_BYTES, "right")), start + 1)
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def _row_bytes(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Return about how many bytes each value of a column has by itself."""
+    if is_list(column.type):
+        offsets = column.offsets.to_numpy()
+        words = column.values.slice(offsets[0], offsets[-1] - offsets[0])
+        ends = np.append(0, _row_bytes(words).cumsum())
+        listed: npt.NDArray[np.int64] = np.diff(ends[offsets - offsets[0]]) + _NUMBER_BYTES
+        return listed
+    sizes = np.full(len(column), _NUMBER_BYTES, np.int64)
+    if _is_view(column.type):
+        sizes[column.is_valid().to_numpy(zero_copy_only=False)] += view_lengths(column)
+    elif is_text_or_binary(column.type):
+        sizes += pc.binary_length(column).fill_null(0).to_numpy()
+    elif pa.types.is_dictionary(column.type) and is_text_or_binary(column.type.value_type):
+        sizes += pc.binary_length(column.dictionary).take(column.indices).fill_null(0).to_numpy()
+    return sizes
 
 
 class IpcFile(RecordFile):
@@ -181,13 +153,19 @@ class IpcFile(RecordFile):
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
         plain = pa.schema([(name, self._plain(name)) for name in names])
-        done = 0
+        done = count = 0
         for batch in self._batches():
+            count += batch.num_rows
+            if count > self.size:
+                raise ImportRefused(
+                    f"{self.path}: has more than {self.size:,} rows in as many bytes; they have no values"
+                )
             for start in range(0, batch.num_rows, ROWS_AT_ONCE):
                 rows = batch.select(names).slice(start, ROWS_AT_ONCE)
                 rows.validate(full=True)
-                _check_texts(self.path, rows)
-                yield pa.Table.from_batches([rows]).cast(plain), min(done, self.size)
+                check_texts(self.path, rows)
+                for part in row_parts(rows):
+                    yield pa.Table.from_batches([part]).cast(plain), min(done, self.size)
             done += batch.nbytes
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
@@ -336,11 +314,11 @@ class AlpacaJsonFile(RecordFile):
             yield rows, self.size * (start + rows.num_rows) // self._table.num_rows
 
 
-def _is_text_or_binary(data_type: pa.DataType) -> bool:
+def is_text_or_binary(data_type: pa.DataType) -> bool:
     return is_text(data_type) or bool(pa.types.is_binary(data_type))
 
 
-def _is_list(data_type: pa.DataType) -> bool:
+def is_list(data_type: pa.DataType) -> bool:
     return bool(pa.types.is_list(data_type) or pa.types.is_large_list(data_type))
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import resource
 import shutil
 from typing import Any
 
@@ -14,7 +15,8 @@ from jobs.uploads import importing
 from tests.api_client import Api, answer, problem
 from tests.jobs.uploads.sending import NAMES, ROWS, append, begin, begun, csv_of, file_in, imported
 from tests.trades.imports.command import stored
-from trades.imports import record_files, symbol_runs
+from tests.trades.imports.parquet_files import forged_parquet
+from trades.imports import symbol_runs
 
 pytestmark = pytest.mark.django_db
 CONTENT = csv_of(ROWS)
@@ -30,6 +32,12 @@ def refusal(api: Api, content: bytes, **changes: Any) -> str:
     return str(error["message"])
 
 
+def largest_child_mib() -> float:
+    """Return the peak of the largest process that is ended, or of this one."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in whose) / 1024
+
+
 def test_damaged_parquet_is_refused_at_once(api: Api) -> None:
     """pyarrow raises OSError for a damaged page, as for a broken disk."""
     whole = file_in("parquet", ROWS)
@@ -37,26 +45,36 @@ def test_damaged_parquet_is_refused_at_once(api: Api) -> None:
         assert "damaged" in refusal(api, damaged, format="parquet", dataset="trades")
 
 
-def test_pages_that_do_not_fit_the_memory_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page of equal values has some bytes in the file, and all its values in memory."""
-    count = 200_000
-    columns = [pa.repeat(value, count) for value in ROWS[0]]
-    table, target = pa.table(dict(zip(NAMES, columns, strict=True))), io.BytesIO()
-    pq.write_table(table, target, use_dictionary=False, compression="zstd")
-    assert len(target.getvalue()) < 10_000
-    monkeypatch.setattr(record_files, "GROUP_BYTES_LIMIT", 2**20)
-    assert "a row group has" in refusal(api, target.getvalue(), format="parquet", dataset="trades")
+def test_a_page_that_is_much_larger_than_its_file_is_not_decompressed(api: Api) -> None:
+    """400 MiB of one text in 33 KB or less; the sizes in the footer say 500 bytes."""
+    content = forged_parquet("x" * (400 * 2**20))
+    assert len(content) < 50_000
+    before = largest_child_mib()
+    message = refusal(api, content, format="parquet", dataset="trades")
+    assert "reading some rows takes more than" in message
+    assert largest_child_mib() - before < 64
 
 
-def test_long_lists_of_equal_words_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lists_of_equal_words_are_refused(api: Api) -> None:
     """As many as need no byte in the file."""
     columns = {name: pa.array([value] * 100) for name, value in zip(NAMES, ROWS[0], strict=True)}
-    words = pa.ListArray.from_arrays(range(0, 1_010_000, 10_000), pa.repeat("x", 1_000_000))
+    words = pa.ListArray.from_arrays(range(0, 10_100_000, 100_000), pa.repeat("x", 10_000_000))
     target = io.BytesIO()
     pq.write_table(pa.table({**columns, "conditions": words}), target, compression="zstd")
-    assert len(target.getvalue()) < 10_000
-    monkeypatch.setattr(record_files, "GROUP_BYTES_LIMIT", 2**20)
-    assert "a row group has 8,0" in refusal(api, target.getvalue(), format="parquet", dataset="trades")
+    assert len(target.getvalue()) < 100_000
+    message = refusal(api, target.getvalue(), format="parquet", dataset="trades")
+    assert "reading some rows takes more than" in message
+
+
+def test_rows_without_values_of_their_own_are_refused(api: Api) -> None:
+    """Runs of equal values have no bytes for each row."""
+    count = 3_000_000
+    table = pa.table({name: pa.repeat(value, count) for name, value in zip(NAMES, ROWS[0], strict=True)})
+    target = io.BytesIO()
+    pq.write_table(table, target, compression="zstd")
+    assert len(target.getvalue()) < 100_000
+    message = refusal(api, target.getvalue(), format="parquet", dataset="trades")
+    assert "has 3,000,000 rows in" in message
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "csv", "parquet"])

@@ -12,7 +12,7 @@ import pytest
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from tests.api_client import trade
-from trades import decoder
+from trades import children, decoder
 from trades.batches.row_batch import BatchOptions
 from trades.correction_batch import read_corrections
 from trades.decoder import LARGE_BYTES, decoded
@@ -111,7 +111,7 @@ def test_a_child_that_is_killed_is_an_error_and_the_next_body_is_decoded():
 
     def canonical(symbol: str) -> str:
         if not pids:
-            pids.extend(children())
+            pids.extend(children_of_server())
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
         return symbol
@@ -123,9 +123,9 @@ def test_a_child_that_is_killed_is_an_error_and_the_next_body_is_decoded():
     assert decoded(READERS["application/json"], body, options).symbol == "AAPL"
 
 
-def children() -> list[int]:
+def children_of_server() -> list[int]:
     """The children of the server process of this process."""
-    server = decoder._server._process
+    server = children._server._process
     assert server is not None
     return [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
 
@@ -153,10 +153,10 @@ def test_the_work_of_a_refused_body_is_counted():
 
 
 def test_a_decoder_that_does_not_answer_is_not_waited_for(monkeypatch):
-    decoder.decoder_start()
-    server = decoder._server._process
+    children.decoder_start()
+    server = children._server._process
     assert server is not None
-    monkeypatch.setattr(decoder, "LIFE_SECONDS", 1)
+    monkeypatch.setattr(children, "LIFE_SECONDS", 1)
     os.kill(server.pid, signal.SIGSTOP)
     try:
         with pytest.raises(DecoderEnded):

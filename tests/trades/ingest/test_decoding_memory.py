@@ -13,7 +13,8 @@ from store.datasets import TRADES
 from tests.api_client import trade
 from tests.trades.formats.bodies import ENCODERS
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
-from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR, decoded
+from trades.children import MEMORY_BYTES, MEMORY_FACTOR
+from trades.decoder import LARGE_BYTES, decoded
 from trades.formats import JSON, READERS
 from web.requests.exceptions import MalformedDocument
 
