@@ -133,6 +133,10 @@ class AccountState(msgspec.Struct, kw_only=True):
     def position(self, symbol: str, strategy: str = "") -> Position | None:
         return self.positions.get(position_key(symbol, strategy))
 
+    def units_of(self, symbol: str) -> Decimal:
+        """Return the units of a symbol that all strategies hold; below zero if they are short."""
+        return sum((each.quantity for each in self.positions.values() if each.symbol == symbol), ZERO)
+
     def orders_of(self, symbol: str) -> list[Order]:
         """Return the orders of a symbol that can still fill, oldest first."""
         return [order for order in self.orders.values() if order.terms.symbol == symbol]
@@ -153,6 +157,14 @@ class AccountState(msgspec.Struct, kw_only=True):
             held = self.position(order.terms.symbol, order.terms.strategy)
             left = min(left, ZERO if held is None else -held.quantity * order.terms.side.sign)
         return max(left, ZERO)
+
+    def most_fillable(self, order: Order) -> Decimal:
+        """Return how much of a leg, or of an order of an oco, may still fill: `covered`, and what its parent may fill."""
+        assert order.covered_by is not None  # noqa: S101 the caller has checked it
+        covered = self.covered.get(order.covered_by, ZERO)
+        parent = self.orders.get(order.covered_by)
+        is_entry = parent is not None and parent.contingency is not Contingency.OCO
+        return covered + (parent.remaining if parent is not None and is_entry else ZERO)
 
     def symbols(self) -> set[str]:
         """Return the symbols of positions and orders."""
@@ -357,6 +369,13 @@ def _ended(state: AccountState, event: events.OrderEnded, at_ns: int) -> Effects
     order.move(OrderState(event.state), at_ns)
     order.reason = event.reason
     return Effects(orders=[order, *_remove(state, order)])
+
+
+@_on(events.OrderReduced)
+def _reduced(state: AccountState, event: events.OrderReduced, at_ns: int) -> Effects:
+    order = state.orders[event.order_id]
+    order.terms = msgspec.structs.replace(order.terms, quantity=event.quantity)
+    return Effects(orders=[order])
 
 
 @_on(events.OrderTriggered)

@@ -228,6 +228,13 @@ class OrderEnded(_TradingEvent, frozen=True, tag="order_ended"):
     reason: str
 
 
+class OrderReduced(_TradingEvent, frozen=True, tag="order_reduced"):
+    """A leg cannot fill its whole quantity any more. quantity: its new one, with what it filled."""
+
+    order_id: str
+    quantity: Decimal
+
+
 class OrderTriggered(_TradingEvent, frozen=True, tag="order_triggered"):
     """A print reached the order's stop price."""
 
@@ -242,7 +249,8 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
 
     slippage: what the price is worse than the print's. capacity: how much of the print was left for this account
     before; None for a bar without a volume. is_ambiguous: a bar does not tell the order of its prices. began_ns: when the bar began, from which on the
-    fill counts; 0 for one that counts from its event on.
+    fill counts; 0 for one that counts from its event on. position: the units of the symbol that all strategies hold after
+    it, below zero if short; None in events of earlier versions.
     """
 
     execution_id: str
@@ -257,6 +265,7 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     rate_ref: RowRef | None = None
     is_ambiguous: bool = False
     began_ns: int = 0
+    position: Decimal | None = None
 
 
 class ExecutionQuestioned(_TradingEvent, frozen=True, tag="execution_questioned"):
@@ -452,6 +461,7 @@ Event: TypeAlias = (
     | OrderRested
     | CancelRequested
     | OrderEnded
+    | OrderReduced
     | OrderTriggered
     | Executed
     | ExecutionQuestioned

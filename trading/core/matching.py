@@ -16,6 +16,7 @@ from trading.core.events import (
     Event,
     Executed,
     OrderEnded,
+    OrderReduced,
     OrderRested,
     OrderTriggered,
     OrderWorking,
@@ -90,6 +91,7 @@ class _Match:
     def _execution(self, order: Order, price: Decimal, quantity: Decimal, market: Decimal) -> Executed:
         terms = order.instrument
         value = order.filled_value + money(quantity, price, terms.multiplier)
+        held = self.state.units_of(order.terms.symbol)
         return Executed(
             execution_id=execution_id_of(order.id, self.print.ref),
             order_id=order.id,
@@ -104,6 +106,7 @@ class _Match:
             capacity=self.capacity,
             is_ambiguous=self.is_ambiguous,
             began_ns=self.began_ns,
+            position=held + quantity * order.terms.side.sign,
         )
 
 
@@ -212,7 +215,7 @@ def _taking_price(order: Order, market: Decimal) -> Decimal | None:
 
 
 def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
-    """End brackets and ocos that are over, and reducing orders without a position."""
+    """End brackets and ocos that are over, and reducing orders without a position; reduce the legs that are left."""
     for order in state.orders_of(symbol):
         is_oco = order.contingency is Contingency.OCO
         is_waiting = order.parent_id in state.orders and not is_oco
@@ -220,6 +223,19 @@ def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
             is_over = order.covered_by is not None and state.covered.get(order.covered_by, ZERO) <= 0
             reason = ("oco" if is_oco else "bracket") if is_over else "position_closed"
             record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason=reason))
+    _reduce_legs(state, symbol, record)
+
+
+def _reduce_legs(state: AccountState, symbol: str, record: Record) -> None:
+    """Let the quantities of legs and ocos follow the exits of the others, so that the one that closes the rest is filled.
+
+    A replacement keeps its quantity until the order that it replaces has ended, because that takes off what it filled.
+    """
+    for order in state.orders_of(symbol):
+        if order.covered_by is not None and order.replaces not in state.orders:
+            most = state.most_fillable(order)
+            if ZERO < most < order.remaining:
+                record(OrderReduced(order_id=order.id, quantity=order.filled + most))
 
 
 def match_bar(

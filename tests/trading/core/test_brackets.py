@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.trading.core.folded import REF
 from tests.trading.core.paper import MS_NS, PLAIN, SECOND_NS, Paper, dec, fills, order_of
 from trading.core.events import SplitApplied
-from trading.core.orders import OrderTerms
+from trading.core.orders import OrderState, OrderTerms
 from trading.core.terms import Fee
 
 
@@ -55,9 +55,41 @@ def test_fill_of_a_leg_reduces_the_other_at_once() -> None:
     assert _fillable(paper, target, stop) == [40, 40]
     assert paper.print(90) == []
     # The stop is a market order now, and comes before the limit.
+    assert paper.order(stop).terms.quantity == 40
+    closing = paper.order(stop)
     assert fills(paper.print(111)) == [(40, 111)]
     assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
-    assert paper.ends() == [("cancelled", "bracket")] * 2
+    assert (closing.state, closing.filled) == (OrderState.FILLED, 40)
+    assert paper.ends() == [("cancelled", "bracket")]
+
+
+def test_both_legs_exit_in_parts_and_the_last_one_is_filled() -> None:
+    paper = Paper()
+    _, target, stop = _bracket(paper)
+    legs = paper.order(target), paper.order(stop)
+    paper.print(100)
+    assert fills(paper.print(111, 300)) == [(30, 110)]
+    paper.print(90)
+    assert fills(paper.print(89, 400)) == [(40, 89)]
+    assert [each.terms.quantity for each in legs] == [60, 70]
+    assert fills(paper.print(89, 10_000)) == [(30, 89)]
+    assert [each.state for each in legs] == [OrderState.CANCELLED, OrderState.FILLED]
+    assert paper.held() == 0
+
+
+def test_legs_of_a_parent_that_goes_on_filling_keep_what_it_may_still_fill() -> None:
+    paper = Paper()
+    parent, target, stop = _bracket(paper)
+    closing = paper.order(stop)
+    paper.print(100, 500)
+    assert fills(paper.print(111, 200)) == [(20, 110)]
+    assert [int(paper.order(each).terms.quantity) for each in (target, stop)] == [100, 80]
+    paper.cancel(parent)
+    paper.wait()
+    assert [int(paper.order(each).terms.quantity) for each in (target, stop)] == [50, 30]
+    paper.print(90)
+    assert fills(paper.print(89, 10_000)) == [(30, 89)]
+    assert (closing.state, paper.held(), paper.state.covered) == (OrderState.FILLED, 0, {})
 
 
 def test_legs_never_fill_more_than_the_parent() -> None:
@@ -94,7 +126,7 @@ def test_legs_end_with_a_parent_that_never_filled() -> None:
 def test_short_bracket() -> None:
     paper = Paper()
     paper.accept(order_of(-10, take_profit=90, stop_loss=110))
-    paper.print(100)
+    assert [each.position for each in paper.print(100)] == [-10]
     assert paper.held() == -10
     assert paper.print(110) == []
     assert fills(paper.print(115)) == [(10, 115)]
