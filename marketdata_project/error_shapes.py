@@ -30,6 +30,9 @@ _ALPACA_CODES = {
 # Its statuses where they are others than ours.
 _ALPACA_STATUSES = {"order_not_open": 422, "risk_refused": 403, "trading_halted": 403, "trading_stopped": 403}
 
+# The members with which it says how much of a position can be sold.
+_ALPACA_MEMBERS = ("available", "existing_qty", "held_for_orders", "related_orders", "symbol")
+
 
 def _alpaca_body(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Alpaca's codes begin with the status."""
@@ -38,7 +41,8 @@ def _alpaca_body(problem: Mapping[str, Any]) -> dict[str, Any]:
     message = problem["message"]
     if problem["code"] in {"invalid_cursor", "resync"}:
         message = message.replace("cursor", "page_token")
-    return {"code": code, "message": message, **_added_members(problem)}
+    own = {name: problem[name] for name in _ALPACA_MEMBERS if name in problem}
+    return {"code": code, "message": message, **own, **_added_members(problem)}
 
 
 def _udf_body(problem: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ _TIMES = {
     "replaced_at": OrderState.REPLACED,
 }
 
-# Before an order's id, where it stands for the client's: with a space, so that it is never an id that a client gave.
-DERIVED = "order "
+# What differs between an order's id and the client's id that is made of it. Version and variant of the UUID stay.
+_CLIENT_ID_BITS = 0x00C11E47_0000_0000_0000_00C11E470000
 
 ExampleId = Annotated[Uuid, like("0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11")]
 Number = Annotated[str, like("100")]
@@ -91,7 +91,7 @@ def alpaca_order(order: Order, legs: Sequence[Order] = ()) -> AlpacaOrder:
         terms,
         **{name: instant_or_null(order.states.get(state)) for name, state in _TIMES.items()},
         id=order.id,
-        client_order_id=terms.client_order_id or f"{DERIVED}{order.id}",
+        client_order_id=terms.client_order_id or other_id(order.id),
         created_at=submitted,
         updated_at=format_timestamp(max(order.states.values())),
         submitted_at=submitted,
@@ -116,6 +116,17 @@ def _status(order: Order) -> str:
     if order.state is OrderState.PENDING_CANCEL and order.replaced_by is not None:
         return "pending_replace"
     return "held" if order.is_held and order.may_be_cancelled else _STATUS_WORDS[order.state]
+
+
+def other_id(text: str) -> str:
+    """Return the client's id of an order without one, a UUID, by the order's id; and of that id the order's.
+
+    A text that is no UUID is returned as it is.
+    """
+    try:
+        return str(UUID(int=UUID(text).int ^ _CLIENT_ID_BITS))
+    except ValueError:
+        return text
 
 
 def id_of(kind: str, name: str) -> str:

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from dialects.alpaca.accounts import AlpacaAccountView, parameter
 from dialects.alpaca.assets import exchange_of
+from dialects.alpaca.available import quantity_available
 from dialects.alpaca.orders import (
     ASSET_CLASSES,
     AlpacaDocument,
@@ -193,12 +194,6 @@ def _document(state: AccountState, held: Sequence[Position], mark: Reference | N
     value = None if mark is None else sum((each.value(mark.price) for each in held), ZERO)
     gain = None if value is None else value - cost
     sign = 1 if quantity >= 0 else -1
-    # The two legs of a bracket, and those of an oco, close the same units.
-    closing = {
-        order.parent_id or order.id: state.fillable(order)
-        for order in state.orders_of(symbol)
-        if order.terms.side.sign == -sign
-    }
     return AlpacaPosition.of_amounts(
         terms,
         asset_id=id_of("asset", symbol),
@@ -208,7 +203,7 @@ def _document(state: AccountState, held: Sequence[Position], mark: Reference | N
         asset_marginable=terms.initial_margin < 1,
         avg_entry_price=unit_price(cost, exact(quantity, terms.multiplier)) if quantity else ZERO,
         qty=quantity,
-        qty_available=max(abs(quantity) - sum(closing.values(), ZERO), ZERO) * sign,
+        qty_available=quantity_available(state, symbol) * sign,
         side="long" if sign > 0 else "short",
         market_value=value,
         cost_basis=cost,

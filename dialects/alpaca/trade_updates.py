@@ -26,7 +26,7 @@ from trading.core.events import (
     OrderWorking,
     decoded,
 )
-from trading.core.orders import Order
+from trading.core.orders import Order, OrderState
 from trading.models import EventRow
 from web.requests.json_document import read_json
 
@@ -102,15 +102,26 @@ def update_frames(message: Message) -> bytes:
 
 def _updates(row: EventRow) -> Iterator[dict[str, Any]]:
     event = decoded(row.body)
-    for order in msgspec.json.decode(row.orders, type=list[Order]):
-        document = alpaca_order(order).as_json()
-        update = {"timestamp": format_timestamp(row.at_ns), "order": document}
-        if isinstance(event, Executed) and event.order_id == order.id:
-            name = "fill" if document["status"] == "filled" else "partial_fill"
-            amounts = {"price": plain(event.price), "qty": plain(event.quantity)}
-            yield {"event": name, "execution_id": event.execution_id, **amounts, **update}
-        else:
-            yield {"event": document["status"] if isinstance(event, _STATUS_EVENTS) else "restated", **update}
+    orders = {order.id: order for order in msgspec.json.decode(row.orders, type=list[Order])}
+    released_by = ""
+    if isinstance(event, Executed):
+        filled = orders.pop(event.order_id)
+        if filled.filled == event.quantity:
+            # Its first fill makes legs that were held new orders.
+            released_by = filled.id
+        # In the events of earlier versions the position is not known.
+        known = {} if event.position is None else {"position_qty": plain(event.position)}
+        amounts = {"price": plain(event.price), "qty": plain(event.quantity), **known}
+        name = "fill" if filled.state is OrderState.FILLED else "partial_fill"
+        yield {"event": name, "execution_id": event.execution_id, **amounts, **_changed(filled, row)}
+    for order in orders.values():
+        update = _changed(order, row)
+        is_moved = order.parent_id == released_by or isinstance(event, _STATUS_EVENTS)
+        yield {"event": update["order"]["status"] if is_moved else "restated", **update}
+
+
+def _changed(order: Order, row: EventRow) -> dict[str, Any]:
+    return {"timestamp": format_timestamp(row.at_ns), "order": alpaca_order(order).as_json()}
 
 
 def _account_of(caller: Caller) -> str:

@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from dialects.alpaca.orders import alpaca_order
+from dialects.alpaca.orders import alpaca_order, other_id
 from trading.core.orders import Contingency, Order, OrderState, OrderTerms, OrderType
 from trading.core.terms import TRADABLE, Side
 
@@ -32,7 +33,14 @@ def test_each_state_is_one_of_alpacas(state: OrderState):
     ended = {name for name in ("filled", "canceled", "expired", "failed", "replaced")
              if document[f"{name}_at"]}  # fmt: skip
     assert len(ended) == state.is_final
-    assert (document["id"], document["client_order_id"]) == (ID, f"order {ID}")
+    assert document["id"] == ID != document["client_order_id"] == other_id(ID)
+
+
+def test_a_clients_id_that_an_order_shows_is_a_uuid_and_leads_to_the_order():
+    shown = UUID(other_id(ID))
+    assert (shown.version, shown.variant) == (UUID(ID).version, UUID(ID).variant)
+    assert other_id(str(shown)) == ID
+    assert other_id("m-1") == "m-1"
 
 
 def test_an_order_that_is_being_replaced_is_no_cancelled_one():

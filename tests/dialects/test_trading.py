@@ -124,8 +124,17 @@ class TestOrders:
         first = call("POST", "/orders", ORDER)
         second = call("POST", "/orders", ORDER | {"client_order_id": first["id"]})
         for each in (first, second):
-            name = each["client_order_id"].replace(" ", "%20")
+            name = each["client_order_id"]
             assert call("GET", f"/orders:by_client_order_id?client_order_id={name}") == each
+
+    def test_the_id_that_an_order_shows_may_be_part_of_anothers_and_is_taken(self, call):
+        shown = call("POST", "/orders", ORDER)["client_order_id"]
+        assert (
+            call("POST", "/orders", ORDER | {"client_order_id": f"{shown}-2"})["client_order_id"]
+            == f"{shown}-2"
+        )
+        refused = call("POST", "/orders", ORDER | {"client_order_id": shown}, status=422)
+        assert (refused["code"], refused["reason"]) == (40_010_001, "client_order_id_reused")
 
     def test_a_symbol_may_be_an_assets_id(self, call):
         placed = call("POST", "/orders", ORDER)

@@ -1,0 +1,104 @@
+"""Alpaca's trade updates of what prints do to an account: a bracket's legs, and the position after each fill."""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from msgspec.structs import replace
+
+from dialects.alpaca.trade_updates import update_frames
+from stats.live.frames import Message
+from tests.api_client import Api
+from tests.dialects.test_trading import BRACKET, ORDER, Caller
+from tests.trading.calls import CallDesk
+from tests.trading.desks import FREE
+from trading.core.events import decoded, encoded
+from trading.models import EventRow
+
+MARKET = {name: value for name, value in ORDER.items() if name != "limit_price"} | {"type": "market"}
+
+
+@pytest.fixture
+def desk(api: Api) -> CallDesk:
+    """Half of a print's volume fills orders."""
+    return CallDesk(deposit=1_000_000, config=replace(FREE, participation=Decimal(50)))
+
+
+@pytest.fixture
+def call(desk: CallDesk) -> Caller:
+    return Caller()
+
+
+def updates_of(row: EventRow) -> list[dict[str, Any]]:
+    message = Message("orders:ACC", "1", b"{}")
+    message.source = row
+    frames, found = update_frames(message), []
+    while frames:
+        length, head = frames[1], 2
+        if length >= 126:
+            head = 4
+            length = int.from_bytes(frames[2:4])
+        found.append(orjson.loads(frames[head : head + length])["data"])
+        frames = frames[head + length :]
+    return found
+
+
+def updates(desk: CallDesk, order_id: str | None = None) -> list[dict[str, Any]]:
+    rows = EventRow.objects.filter(account=desk.account).exclude(orders="").order_by("number")
+    found = [each for row in rows for each in updates_of(row)]
+    return [each for each in found if order_id in (None, each["order"]["id"])]
+
+
+def bracket_closed_in_parts(desk: CallDesk, call: Caller) -> tuple[dict[str, Any], dict[str, Any]]:
+    """30 of 100 are sold at the target, 70 by the stop. Return both legs as they were placed."""
+    placed = call("POST", "/orders", BRACKET | {"qty": 100, "type": "market", "limit_price": None})
+    for seconds, price, volume in ((1, 100.0, 1000), (2, 111.0, 60), (3, 89.0, 1000), (4, 88.9, 1000)):
+        desk.print(seconds, price, volume)
+    target, stop = placed["legs"]
+    return target, stop
+
+
+def test_the_stop_that_closes_the_rest_of_a_bracket_is_filled(desk: CallDesk, call: Caller) -> None:
+    target, stop = bracket_closed_in_parts(desk, call)
+    assert call("GET", "/positions") == []
+    (parent,) = call("GET", "/orders?status=all&nested=true")
+    found = {leg["id"]: leg for leg in parent["legs"]}
+    closing = found[stop["id"]]
+    assert (closing["status"], closing["qty"], closing["filled_qty"]) == ("filled", "70", "70")
+    ended = found[target["id"]]
+    assert (ended["status"], ended["filled_qty"]) == ("canceled", "30")
+    assert [each["event"] for each in updates(desk, stop["id"])][-1] == "fill"
+    assert [each["event"] for each in updates(desk, target["id"])][-2:] == ["partial_fill", "canceled"]
+
+
+def test_a_fill_has_the_position_after_it(desk: CallDesk, call: Caller) -> None:
+    bracket_closed_in_parts(desk, call)
+    call("POST", "/orders", MARKET | {"qty": 5})
+    desk.print(10, 88.9, 4)
+    desk.print(11, 88.9, 1000)
+    fills = [each for each in updates(desk) if each["event"] in ("fill", "partial_fill")]
+    assert [each["position_qty"] for each in fills] == ["100", "70", "0", "2", "5"]
+
+
+def test_a_fill_of_an_earlier_version_has_no_position(desk: CallDesk) -> None:
+    desk.buy(4)
+    row = EventRow.objects.get(account=desk.account, name="executed")
+    document = orjson.loads(row.body)
+    del document["position"]
+    row.body = encoded(decoded(orjson.dumps(document).decode()))
+    (fill,) = updates_of(row)
+    assert (fill["event"], "position_qty" in fill) == ("fill", False)
+
+
+@pytest.mark.parametrize("volumes", [(1000,), (60, 1000)])
+def test_a_leg_that_is_no_longer_held_is_new(desk: CallDesk, call: Caller, volumes: tuple[int, ...]) -> None:
+    placed = call("POST", "/orders", BRACKET | {"qty": 100, "type": "market", "limit_price": None})
+    for seconds, volume in enumerate(volumes, 1):
+        desk.print(seconds, 100.0, volume)
+    for leg in placed["legs"]:
+        found = [(each["event"], each["order"]["status"]) for each in updates(desk, leg["id"])]
+        assert ("new", "new") in found
+        assert ("restated", "new") not in found[: found.index(("new", "new")) + 1]
+    first = next(each for each in updates(desk) if "position_qty" in each)
+    assert first["order"]["id"] == placed["id"]
