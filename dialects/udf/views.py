@@ -203,6 +203,7 @@ def _marks(request: Request) -> Iterator[dict[str, Any]]:
 
 
 def _quote(name: str) -> dict[str, Any]:
+    """Return a symbol's newest price, of any hours, with the change and the range of its newest daily bar."""
     try:
         instrument = named_instrument(requested_symbol(name))
     except UnknownSymbol:
@@ -215,10 +216,11 @@ def _quote(name: str) -> dict[str, Any]:
     trade, best, day, before = (
         report[each] or {} for each in ("trade", "quote", "daily_bar", "previous_daily_bar")
     )
-    last, previous = trade.get("price") or day.get("close"), before.get("close")
-    change = round(last - previous, _MOST_DECIMALS) if last and previous else None
+    close, previous = day.get("close"), before.get("close")
+    # A print after hours is the last price, but no part of the session.
+    change = round(close - previous, _MOST_DECIMALS) if close and previous else None
     values = {
-        "lp": last,
+        "lp": trade.get("price") or close,
         "ch": change,
         "chp": change and round(100 * change / previous, _FEWEST_DECIMALS),
         "prev_close_price": previous,

@@ -284,12 +284,17 @@ def test_marks_are_corporate_actions_at_the_times_of_bars(api: Api):
         assert (mark["time"], mark["tooltip"]) == (seconds(time), ["split 2"])
 
 
-def test_quotes_have_the_newest_prices(api: Api):
+def test_quotes_have_the_newest_price_and_the_change_of_the_session(api: Api):
     found, unknown = udf("quotes", symbols="XNAS:AAPL,NOPE")["d"]
     assert unknown == {"s": "error", "n": "NOPE", "v": {}}
     values = found["v"]
     assert found["n"] == "XNAS:AAPL"
-    assert (values["lp"], values["prev_close_price"], values["ch"]) == (103.0, 101.75, 1.25)
+    # The last price is of 22:00, the change and the range are of the session, which ended at 21:00.
+    assert (values["lp"], values["prev_close_price"]) == (103.0, 101.75)
+    assert (values["ch"], values["chp"]) == (1.0, 0.98)
+    assert (values["high_price"], values["low_price"]) == (102.75, 102.0)
+    closes = history("1D", **{"from": seconds("2025-01-17"), "to": seconds("2025-01-22")})["c"]
+    assert values["ch"] == closes[-1] - closes[-2]
 
 
 def test_changes_of_quotes_have_few_decimals(api: Api):
