@@ -55,6 +55,7 @@ def start(page: Page) -> Locator:
     expect(form.get_by_label("Symbols")).to_have_value("DEMOA")
     for label, value in ENTERED.items():
         form.get_by_label(label).fill(value)
+    form.get_by_label("Limits of a backtest").select_option(label="An account's limits and zones")
     form.get_by_role("button", name="Start a backtest").click()
     expect(page.locator("#strategy-notice")).to_have_text("The backtest of crossover is queued.")
     newest = page.get_by_role("region", name="Newest backtests").locator("tbody tr").first
@@ -76,6 +77,7 @@ def test_a_backtest_is_started_watched_and_opened(
             assert_sound(watched)
         expect(page.locator("#equity canvas").first).to_be_visible()
         expect(page.locator("#running")).to_have_count(0)
+        expect(page.locator("#limits")).to_have_text("With the limits and zones of an account.")
         expect(page.locator("#drawdown canvas").first).to_be_visible()
         expect(page.locator("#chart-text")).to_contain_text(TRADED)
         expect(page.locator("#curve-text")).to_contain_text("at the end")

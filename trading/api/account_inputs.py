@@ -31,6 +31,16 @@ _MONEY_DECIMALS = 6
 _MOST_PERCENT = Decimal(100)
 _MOST_SYMBOLS = 50
 _LONGEST_PARAMETER = 64
+_NOT_ABOVE = (
+    ("risk_level", "max_risk_level"),
+    ("max_symbol_exposure", "max_gross_exposure"),
+    ("daily_loss", "total_loss"),
+)
+# A backtest may have any of the zones alone. HALT does not end by itself, so `hysteresis` may be above it.
+_BELOW = (
+    *(("caution", "danger"), ("danger", "halt"), ("hysteresis", "caution")),
+    *(("caution", "halt"), ("hysteresis", "danger")),
+)
 _STRATEGY = {"name": "crossover", "parameters": {"fast": 10, "slow": 30}, "symbols": ["AAPL"]}
 
 
@@ -250,21 +260,12 @@ class RiskConfigInput(KnownFieldsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse limits that contradict each other."""
-        for lower, higher in (
-            ("risk_level", "max_risk_level"),
-            ("max_symbol_exposure", "max_gross_exposure"),
-            ("daily_loss", "total_loss"),
-        ):
-            if attrs[lower] > attrs[higher]:
-                raise field_refusal(lower, f"must not be above {higher}", "unfit")
-        for lower, higher in (("caution", "danger"), ("danger", "halt"), ("hysteresis", "caution")):
-            if attrs[lower] >= attrs[higher]:
-                raise field_refusal(lower, f"must be below {higher}", "unfit")
+        refuse_contradictions(attrs)
         return {"config": msgspec.convert(attrs, RiskConfig)}
 
 
 class SomeLimitsInput(RiskConfigInput):
-    """Some of an account's limits; the others stay. They are JSON values again, for a job's parameters."""
+    """Some of an account's limits. They are JSON values again, for a job's parameters."""
 
     def get_fields(self) -> dict[str, Any]:
         """Return the fields; each may be left out."""
@@ -276,6 +277,16 @@ class SomeLimitsInput(RiskConfigInput):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Contradictions show beside the other limits."""
         return json_values(attrs)
+
+
+def refuse_contradictions(limits: Mapping[str, Any]) -> None:
+    """Refuse limits that contradict each other. A limit that is missing contradicts none."""
+    for lower, higher in _NOT_ABOVE:
+        if lower in limits and higher in limits and limits[lower] > limits[higher]:
+            raise field_refusal(lower, f"must not be above {higher}", "unfit")
+    for lower, higher in _BELOW:
+        if lower in limits and higher in limits and limits[lower] >= limits[higher]:
+            raise field_refusal(lower, f"must be below {higher}", "unfit")
 
 
 def whole_config(config: RiskConfig, limits: Mapping[str, Any]) -> RiskConfig:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import msgspec
 from rest_framework import serializers
 
 from jobs.serializers import SubmissionSerializer
@@ -13,7 +14,7 @@ from store.protocol import Window
 from store.reading import Reader
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
-from trading.api.account_inputs import MOST_MONEY, SomeLimitsInput, whole_config
+from trading.api.account_inputs import MOST_MONEY, SomeLimitsInput, refuse_contradictions, whole_config
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.market.symbols import declared_terms
@@ -35,6 +36,7 @@ _DEFAULTS = {
     "cash": 100_000,
     "currency": "USD",
     "kind": "margin",
+    "risk": "none",
     "config": {},
     "knowledge": "then",
 }
@@ -50,6 +52,17 @@ def _checked(text: str) -> str:
     """Return the text of an instant, as a job's parameters need it. Raises InvalidTimestamp."""
     parse_timestamp(text)
     return text
+
+
+class LimitsAloneInput(SomeLimitsInput):
+    """Some limits; of the others none holds. `validated_data["config"]` is the `RiskConfig`."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse limits that contradict each other."""
+        config = msgspec.convert(attrs, RiskConfig)
+        # A zone ends `hysteresis` below its beginning, also if `hysteresis` is not given.
+        refuse_contradictions({"hysteresis": config.hysteresis, **attrs})
+        return {"config": config.without_limits(but=attrs)}
 
 
 class BacktestInput(SubmissionSerializer):
@@ -86,7 +99,13 @@ class BacktestInput(SubmissionSerializer):
     )
     currency = Word(sorted(CURRENCIES), required=False, help_text="Of the account. Default: USD.")
     kind = Word([*AccountKind], required=False, help_text="Of the account. Default: `margin`.")
-    config = SomeLimitsInput(required=False, help_text="Limits of the account that are not the default.")
+    risk = Word(
+        ["none", "account"],
+        required=False,
+        help_text="`none` (the default): of all limits and zones only those in `config` hold. `account`: the usual limits and "
+        "zones of an account hold, but for those in `config`.",
+    )
+    config = SomeLimitsInput(required=False, help_text="Limits of the account, and how orders fill.")
     fee_basis_points = Amount(
         low=Decimal(0),
         high=_MOST_BASIS_POINTS,
@@ -135,7 +154,7 @@ class BacktestInput(SubmissionSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
         parameters = _parameters(attrs)
-        whole_config(RiskConfig(), attrs.get("config", {}))
+        _config(attrs.get("risk", _DEFAULTS["risk"]), attrs.get("config", {}))
         window = self._pinned(attrs, parameters.interval_ns)
         self._check_length(window, parameters, len(attrs["symbols"]))
         as_of_ns = parse_timestamp(attrs["as_of"])
@@ -217,13 +236,24 @@ def inputs_of_job(
         cash=Decimal(str(parameters["cash"])),
         currency=parameters["currency"],
         kind=AccountKind(parameters["kind"]),
-        config=whole_config(RiskConfig(), parameters["config"]),
+        config=_config(parameters["risk"], parameters["config"]),
         fee_basis_points=_decimal_or_none(parameters.get("fee_basis_points")),
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
         as_of_ns=parse_timestamp(parameters["as_of"]),
         terms={symbol: terms for symbol in symbols if (terms := dict(terms_of(symbol)))},
     )
+
+
+def _config(risk: str, given: Mapping[str, Any]) -> RiskConfig:
+    """Return the limits, and how orders fill. Refuse limits that contradict each other, at `config`."""
+    if risk == "account":
+        return whole_config(RiskConfig(), given)
+    alone = LimitsAloneInput(data=given)
+    if not alone.is_valid():
+        raise serializers.ValidationError({"config": alone.errors})
+    config: RiskConfig = alone.validated_data["config"]
+    return config
 
 
 def _parameters(attrs: Mapping[str, Any]) -> StrategyParameters:

@@ -1,5 +1,6 @@
 """An account's limits, and the drawdown zones that scale them."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from enum import StrEnum
 
@@ -46,7 +47,8 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     begin; a zone ends `hysteresis` below. participation: the part of a print's volume that fills orders. latency_ms:
     from an order's acceptance until it can be filled. fill: when limit orders fill. preview_tolerance: per cent that
     the price may move between preview and execute. stale_after_seconds: an older mark changes no zone, and opens
-    nothing.
+    nothing. unlimited: the names of the LIMITS that do not hold. Accounts have none of them; a backtest has those that
+    nobody asked for.
     """
 
     risk_level: Decimal = Decimal("0.30")
@@ -66,6 +68,26 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     fill: FillRule = FillRule.THROUGH
     preview_tolerance: Decimal = Decimal("0.5")
     stale_after_seconds: int = 60
+    unlimited: tuple[str, ...] = ()
+
+    def without_limits(self, but: Collection[str] = ()) -> "RiskConfig":
+        """Return the configuration without limits and zones. but: the names of those that hold."""
+        return msgspec.structs.replace(self, unlimited=tuple(each for each in LIMITS if each not in but))
+
+    @property
+    def zone_begins(self) -> dict[Zone, Decimal]:
+        """The drawdown at which each zone begins, for those that hold."""
+        begins = {Zone.CAUTION: self.caution, Zone.DANGER: self.danger, Zone.HALT: self.halt}
+        if not self.unlimited:
+            return begins
+        return {zone: begin for zone, begin in begins.items() if zone.lower() not in self.unlimited}
+
+
+# The fields of `RiskConfig` that limit what an account may risk. Its others are how orders fill.
+LIMITS = (
+    *("risk_level", "max_risk_level", "max_symbol_exposure", "max_gross_exposure", "orders_per_minute"),
+    *("daily_loss", "total_loss", "caution", "danger", "halt", "hysteresis"),
+)
 
 
 def latency_ns(config: RiskConfig) -> int:
@@ -77,9 +99,9 @@ def zone_after(zone: Zone, drawdown: Decimal, config: RiskConfig) -> Zone:
     """Return the zone after a mark. drawdown: per cent of the high-water mark. HALT stays until a person leaves it."""
     if zone is Zone.HALT:
         return zone
-    if zone is Zone.NORMAL and drawdown < min(config.caution, config.danger, config.halt):
+    begins = config.zone_begins
+    if zone is Zone.NORMAL and all(drawdown < begin for begin in begins.values()):
         return zone
-    begins = {Zone.CAUTION: config.caution, Zone.DANGER: config.danger, Zone.HALT: config.halt}
     entered = max((each for each in begins if drawdown >= begins[each]), key=ZONES.index, default=Zone.NORMAL)
     kept = max(
         (each for each in begins if drawdown > begins[each] - config.hysteresis),

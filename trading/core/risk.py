@@ -50,6 +50,15 @@ _FAULTS = {
     "daily_loss": _LOST,
     "total_loss": _LOST,
 }
+# The limit of `RiskConfig` by which a check judges, by the check's name.
+LIMIT_OF_CHECK = {
+    "order_rate": "orders_per_minute",
+    "symbol_exposure": "max_symbol_exposure",
+    "gross_exposure": "max_gross_exposure",
+    "trade_risk": "risk_level",
+    "daily_loss": "daily_loss",
+    "total_loss": "total_loss",
+}
 # Each decision works on a copy of the account's state, and looks at each open order.
 MOST_OPEN_ORDERS = 1_000
 
@@ -159,14 +168,14 @@ def verdict(
     """
     checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
-        return RiskVerdict(proposal, _explained([*checks, _reduces(state, proposal)]))
+        return RiskVerdict(proposal, _explained(state, [*checks, _reduces(state, proposal)]))
     checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns, fresh_from_ns)]
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
         message = f"{error}, so that the exposure is unknown"
         checks.append(Check(name="marks", is_passed=False, message=message))
-        return RiskVerdict(proposal, _explained(checks))
+        return RiskVerdict(proposal, _explained(state, checks))
     order = proposal.order
     load = loads.setdefault(order.symbol, Load())
     load.add(order.side, money(order.quantity, proposal.worth), money(order.quantity, proposal.margin))
@@ -176,11 +185,14 @@ def verdict(
     checks += _exposures(state, proposal, equity, load.exposure, gross)
     checks.append(_buying_power(state, proposal, equity, needed))
     checks += _losses(state, equity)
-    return RiskVerdict(proposal, _explained(checks), equity, load.exposure, gross, needed)
+    return RiskVerdict(proposal, _explained(state, checks), equity, load.exposure, gross, needed)
 
 
-def _explained(checks: list[Check]) -> tuple[Check, ...]:
-    """Return the checks, with the message of each that failed saying what is wrong."""
+def _explained(state: AccountState, checks: list[Check]) -> tuple[Check, ...]:
+    """Return the checks whose limits hold. The message of each that failed says what is wrong."""
+    unlimited = state.config.unlimited
+    if unlimited:
+        checks = [each for each in checks if LIMIT_OF_CHECK.get(each.name) not in unlimited]
     return tuple(
         [
             each

@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args, get_type_hints
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from store.timestamps import format_timestamp
-from trading.core.configuration import FillRule, RiskConfig, Zone
+from trading.core.configuration import LIMITS, FillRule, RiskConfig, Zone
 from trading.core.terms import AccountKind
 from trading.core.valuation import risk_of
 from trading.documents.fields import AccountId, Currency, Direction, Filled, Quantity, Strategy, Symbol
@@ -331,11 +332,25 @@ def _limit_field(name: str, kind: type) -> tuple[str, object]:
     return name, Annotated[kind, like(usual)]
 
 
+_CONFIG_FIELDS = [
+    _limit_field(name, kind) for name, kind in get_type_hints(RiskConfig).items() if name != "unlimited"
+]
 RiskLimitsConfigDocument = msgspec.defstruct(
     "RiskLimitsConfigDocument",
-    [_limit_field(name, kind) for name, kind in get_type_hints(RiskConfig).items()],
+    _CONFIG_FIELDS,
     bases=(AnswerDocument,),
     namespace={"__doc__": "The limits of an account, by name."},
+)
+BacktestLimitsDocument = msgspec.defstruct(
+    "BacktestLimitsDocument",
+    [
+        (name, Annotated[kind | UnsetType, *marks], UNSET) if name in LIMITS else (name, field)
+        for name, field in _CONFIG_FIELDS
+        for kind, *marks in [get_args(field)]
+    ],
+    bases=(AnswerDocument,),
+    kw_only=True,
+    namespace={"__doc__": "The limits of a backtest that hold, and how its orders fill."},
 )
 
 
@@ -356,4 +371,11 @@ class RiskConfigDocument(AnswerDocument):
 def limits_document(config: RiskConfig) -> AnswerDocument:
     """Return the document of limits, with the names and units of `RiskConfig`."""
     document: AnswerDocument = RiskLimitsConfigDocument.of_attributes(config)  # type: ignore[attr-defined]
+    return document
+
+
+def backtest_limits_document(config: RiskConfig) -> AnswerDocument:
+    """Return the document of a backtest's limits, without those that do not hold."""
+    unlimited = dict.fromkeys(config.unlimited, UNSET)
+    document: AnswerDocument = BacktestLimitsDocument.of_attributes(config, **unlimited)  # type: ignore[attr-defined]
     return document

@@ -1,19 +1,24 @@
 """The documents of a backtest: what it was run with, what it assumed, and what came of it."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from msgspec import UNSET, UnsetType
 
 from store.timestamps import format_timestamp
+from trading.core.account import AccountState
+from trading.core.configuration import Zone
 from trading.core.events import OrderAccepted, OrderRejected
+from trading.core.orders import MOST
 from trading.core.positions import Position
+from trading.core.risk import LIMIT_OF_CHECK
 from trading.core.terms import AccountKind, Side
-from trading.documents.accounts import RiskLimitsConfigDocument
+from trading.documents.accounts import BacktestLimitsDocument
 from trading.documents.fields import Currency, Direction, Filled, OrderId, Placed, Price, Quantity, Symbol
 from trading.documents.figures import FiguresDocument
 from trading.documents.ledger import ClosedTradeDocument
 from trading.documents.orders import OrderCheckDocument
-from web.documents import AnswerDocument, Instant, about, instant_or_null, like, number
+from web.documents import AnswerDocument, Instant, about, instant_or_null, like, number, number_or_null
 
 _Count = Annotated[int, like(12)]
 
@@ -33,7 +38,11 @@ class BacktestInputsDocument(AnswerDocument):
     kind: AccountKind
     knowledge: Literal["then", "now"]
     as_of: Annotated[Instant | None, about("Later commits are not read; null: all are.")]
-    config: Annotated[RiskLimitsConfigDocument, about("The account's limits, and how its orders fill.")]  # type: ignore[valid-type]
+    risk: Annotated[
+        Literal["none", "account"],
+        about("`account`: all limits and zones of an account hold; `none`: of these only those in `config`."),
+    ]
+    config: Annotated[BacktestLimitsDocument, about("The limits that hold, and how orders fill.")]  # type: ignore[valid-type]
     fee_basis_points: Annotated[float | None, about("null: the fees of the instruments' class.")]
     slippage_basis_points: Annotated[float | None, about("null: the slippage of the instruments' class.")]
 
@@ -66,11 +75,64 @@ class BacktestSignalDocument(AnswerDocument):
         )
 
 
+class BacktestRefusalDocument(AnswerDocument):
+    """The orders that one check refused in one zone."""
+
+    check: Annotated[str, about("The first that an order did not pass.", "symbol_exposure")]
+    dd_zone: Annotated[Zone, like("CAUTION")]
+    count: _Count
+    first_at: Placed
+    limit: Annotated[
+        float | None, about("The limit in this zone; null: the check has no limit of its own.", 12.5)
+    ]
+    normal_limit: Annotated[float | None, about("The limit in the zone NORMAL.", 25.0)]
+    unit: Annotated[str | None, about("Of both limits.", "percent of equity")]
+    reason: Annotated[
+        str,
+        about(
+            "Why the first of them was refused.",
+            "symbol exposure 21 percent of equity would be over the limit of 12.5",
+        ),
+    ]
+
+    @classmethod
+    def of(cls, event: OrderRejected, state: AccountState) -> Self:
+        """Return the document of an order that was refused in a state. Its count is 0."""
+        failed = next((each for each in event.checks if not each.is_passed), None)
+        check = _check_without_checks(event) if failed is None else failed.name
+        limit = LIMIT_OF_CHECK.get(check)
+        return cls(
+            check=check,
+            dd_zone=state.zone,
+            count=0,
+            first_at=format_timestamp(event.submitted_ns),
+            limit=None if failed is None or limit is None else number_or_null(failed.limit),
+            normal_limit=None if limit is None else number(Decimal(getattr(state.config, limit))),
+            unit=None if failed is None or limit is None else failed.unit,
+            reason=event.reason,
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What was refused, by which check, since when, and by which limit."""
+        why = self.reason
+        if self.limit is not None:
+            normal = "" if self.limit == self.normal_limit else f", {self.normal_limit:,g} in NORMAL"
+            why = f"limit {self.limit:,g} {self.unit} in zone {self.dd_zone}{normal}"
+        return f"{self.count:,} refused by {self.check} since {self.first_at} ({why})"
+
+
+def _check_without_checks(event: OrderRejected) -> str:
+    """Return what is named as the check of an order that could not be judged."""
+    return "quantity" if event.order.quantity > MOST else "price"
+
+
 class BacktestSignalsDocument(AnswerDocument):
     """The orders by which the strategy opened positions, and what became of them."""
 
     accepted: _Count
     refused: _Count
+    refusals: Annotated[list[BacktestRefusalDocument], about("By check and zone, the oldest first.")]
     refused_by: Annotated[dict[str, int], about("By the check.", {"symbol_exposure": 12})]
     unfilled: _Count
     unfilled_by: Annotated[dict[str, int], about("By the reason; `working`: at the end.", {"expired": 12})]
@@ -125,7 +187,7 @@ class HonestyDocument(AnswerDocument):
 class BacktestDocument(AnswerDocument):
     """What a backtest says. The same inputs and the same stored rows give the same document."""
 
-    notice: Annotated[str | None, about("Why nothing was traded.")]
+    notice: Annotated[str | None, about("Which orders were refused, or why nothing was traded.")]
     inputs: BacktestInputsDocument
     strategy_sha256: Annotated[str | None, about("Of the strategy's file; null: it is shipped.")]
     terms: Annotated[

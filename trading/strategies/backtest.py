@@ -53,8 +53,8 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides a backtest. The same inputs and the same stored rows give the same bytes.
 
     parameters: of the strategy. start_ns, end_ns: nanoseconds UTC; orders are placed in [start, end). cash: what the
-    account begins with, in `currency`. config: the account's limits, and how orders fill. fee_basis_points,
-    slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
+    account begins with, in `currency`. config: how orders fill, and the account's limits; the default has none.
+    fee_basis_points, slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
     that are declared for symbols, by the names of `Terms`. knowledge: `then`, or `now` for bars that know what came
     later. as_of_ns: the commits that are read.
     """
@@ -67,7 +67,7 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     cash: Decimal = Decimal(100_000)
     currency: str = "USD"
     kind: AccountKind = AccountKind.MARGIN
-    config: RiskConfig = RiskConfig()
+    config: RiskConfig = RiskConfig().without_limits()
     fee_basis_points: Decimal | None = None
     slippage_basis_points: Decimal | None = None
     terms: dict[str, dict[str, Any]] = {}

@@ -32,6 +32,7 @@ from trading.market.views import market_view, position_closing_view
 from trading.strategies.revisions import BarRevision
 from trading.strategies.strategy import Bar, BarBlock, OrderFill, Strategy, StrategyParameters
 
+_TOO_MANY = f"an order has at most {MOST:,} units, and this one would have {{:,.0f}}"
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
 
@@ -121,9 +122,10 @@ class StrategyHost:
         order = _order_of(symbol=symbol, side=side, quantity=quantity, strategy=self.strategy.name, **terms)
         if self.is_history:
             return
-        # Less than a lot is refused by the checks, so that it is told.
-        lots = lots_below(order.quantity, own.lot) or exact_quantity(order.quantity)
-        order = msgspec.structs.replace(order, quantity=lots)
+        if order.quantity <= MOST:
+            # Less than a lot is refused by the checks, so that it is told.
+            lots = lots_below(order.quantity, own.lot) or exact_quantity(order.quantity)
+            order = msgspec.structs.replace(order, quantity=lots)
         self._want(partial(self._place, order, self.decides_by))
 
     def close(self, symbol: str) -> None:
@@ -252,6 +254,10 @@ class StrategyHost:
 
     def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
         now_ns = self.now_ns
+        if order.quantity > MOST:
+            terms, reason = self._terms_of(order.symbol), _TOO_MANY.format(order.quantity)
+            reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=reason)
+            return
         decided_ns = now_ns if bar is None else bar.end_ns
         try:
             view = market_view(self.market, state, order, now_ns=now_ns, decided_ns=decided_ns)
@@ -294,7 +300,10 @@ def _order_of(**given: Any) -> OrderTerms:
     order = msgspec.convert(given, OrderTerms)
     for name in ("quantity", *_PRICES):
         value = getattr(order, name)
-        if value is not None and not (value.is_finite() and abs(value) <= MOST):
+        # An order of more than `MOST` units is refused, so that it is told.
+        if value is not None and not (
+            value.is_finite() and (abs(value) <= MOST or (name == "quantity" and value > 0))
+        ):
             raise ValueError(f"{name} must be a finite number of at most 10^12, and is {value}")
     for name, has in (("limit_price", order.type.has_limit), ("stop_price", order.type.has_stop)):
         if (getattr(order, name) is not None) != has:

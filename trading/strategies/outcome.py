@@ -11,11 +11,13 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.core.account import AccountState
 from trading.core.amounts import plain
+from trading.core.configuration import Zone
 from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
-from trading.documents.accounts import limits_document
+from trading.documents.accounts import backtest_limits_document
 from trading.documents.backtests import (
     BacktestDocument,
     BacktestInputsDocument,
+    BacktestRefusalDocument,
     BacktestSignalDocument,
     BacktestSignalsDocument,
     OpenPositionDocument,
@@ -59,9 +61,9 @@ class BacktestOutcome:
         self.had_bars = True
         self._trades: list[ClosedTradeDocument] = []
         self._signals: list[BacktestSignalDocument] = []
-        self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
-        # Why the first order was refused, by the check that did not pass.
-        self._reasons: dict[str, str] = {}
+        self.accepted, self.filled, self.ended = 0, 0, Counter[str]()
+        # By the check that did not pass first, and the zone.
+        self._refusals: dict[tuple[str, Zone], BacktestRefusalDocument] = {}
         # The orders of signals that nothing has filled so far.
         self._unfilled: set[str] = set()
         self._ticks: dict[str, set[Decimal]] = {}
@@ -81,9 +83,8 @@ class BacktestOutcome:
                 self.accepted += 1
                 self._unfilled.add(event.order_id)
             else:
-                check = next((each.name for each in event.checks if not each.is_passed), "price")
-                self.refused[check] += 1
-                self._reasons.setdefault(check, event.reason)
+                found = BacktestRefusalDocument.of(event, recorded.state)
+                self._refusals.setdefault((found.check, found.dd_zone), found).count += 1
             if len(self._signals) < self._most_rows:
                 self._signals.append(BacktestSignalDocument.of(event))
         elif isinstance(event, Executed) and event.order_id in self._unfilled:
@@ -94,22 +95,31 @@ class BacktestOutcome:
             self._unfilled.remove(event.order_id)
 
     @property
+    def refused(self) -> Counter[str]:
+        """How many signals each check refused."""
+        found = Counter[str]()
+        for each in self._refusals.values():
+            found[each.check] += each.count
+        return found
+
+    @property
     def unfilled(self) -> Counter[str]:
         """How many orders of signals ended without a fill, by the reason; `working` for those that have not ended."""
         return self.ended + Counter(working=len(self._unfilled))  # adding leaves out what is 0
 
     @property
     def notice(self) -> str | None:
-        """Why nothing was traded. None if something was, or if the bars gave no signal."""
+        """Which signals were refused, or why nothing was traded. None if none was refused and something was filled."""
         signals = self.accepted + self.refused.total()
         if not signals and not self.had_bars:
             return "There were no bars: nothing that is stored for the period makes bars of the strategy's interval."
-        if self.filled or not signals:
+        said = [each.sentence for each in self._refusals.values()]
+        if not self.filled:
+            said += [f"{count:,} unfilled ({reason})" for reason, count in sorted(self.unfilled.items())]
+        if not said:
             return None
-        refused = sorted(self.refused.items())
-        said = [f"{count:,} refused by {check} ({self._reasons[check]})" for check, count in refused]
-        said += [f"{count:,} unfilled ({reason})" for reason, count in sorted(self.unfilled.items())]
-        return f"No order was filled. Of {signals:,} signals: {', '.join(said)}."
+        nothing = "" if self.filled else "No order was filled. "
+        return f"{nothing}Of {signals:,} signals: {', '.join(said)}."
 
     @property
     def document(self) -> BacktestDocument:
@@ -125,6 +135,7 @@ class BacktestOutcome:
             signals=BacktestSignalsDocument(
                 accepted=self.accepted,
                 refused=self.refused.total(),
+                refusals=list(self._refusals.values()),
                 refused_by=dict(self.refused),
                 unfilled=unfilled.total(),
                 unfilled_by=dict(unfilled),
@@ -190,7 +201,8 @@ def _inputs_document(inputs: BacktestInputs, strategy_class: type[Strategy]) -> 
         end=format_timestamp(inputs.end_ns),
         parameters=msgspec.to_builtins(parameters),
         as_of=instant_or_null(inputs.as_of_ns),
-        config=limits_document(inputs.config),
+        risk="none" if inputs.config.unlimited else "account",
+        config=backtest_limits_document(inputs.config),
     )
 
 

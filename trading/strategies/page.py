@@ -7,6 +7,7 @@ import orjson
 from django.conf import settings
 
 from stats.rendering.renderers import QueryFormRenderer
+from trading.core.configuration import LIMITS
 from web.requests.json_fields import JsonObject
 
 
@@ -28,6 +29,8 @@ class BacktestPageRenderer(QueryFormRenderer):
             "name": f"Backtest of {job['parameters'].get('strategy', '')}",
             "description": "",
             "figures": job["result"] and _headline(job["result"]["performance"]),
+            "notice": job["result"] and job["result"]["notice"],
+            "limits": job["result"] and _limits_text(job["result"]["inputs"]),
             "drawn": job["result"] and _drawn(job["result"]),
             "has_charts": settings.HAS_CHARTS,
             "is_running": "cancel" in job["links"],
@@ -47,6 +50,14 @@ def _headline(performance: JsonObject) -> list[tuple[str, str]]:
     )
     texts = ((name, "\N{EN DASH}" if value is None else text.format(value)) for name, value, text in figures)
     return [(name, text.replace("+0.00 ", "0.00 ").replace("-", "\N{MINUS SIGN}")) for name, text in texts]
+
+
+def _limits_text(inputs: JsonObject) -> str:
+    """Return which limits and zones the backtest ran with."""
+    if inputs["risk"] == "account":
+        return "With the limits and zones of an account."
+    held = ", ".join(f"{name} {inputs['config'][name]:g}" for name in LIMITS if name in inputs["config"])
+    return f"With no limits and zones but {held}." if held else "Without limits and zones."
 
 
 def _drawn(result: JsonObject) -> JsonObject:

@@ -68,11 +68,10 @@ def _room(state: AccountState, marks: Marks) -> float:
 
 def _zone_edges(state: AccountState) -> list[float]:
     """Return the drawdowns, in per cent, at which the zone may change."""
-    config = state.config
     if state.zone is Zone.HALT:
         return []
-    edges = [float(config.caution), float(config.danger), float(config.halt)]
-    hysteresis = float(config.hysteresis)
+    edges = [float(begin) for begin in state.config.zone_begins.values()]
+    hysteresis = float(state.config.hysteresis)
     return edges + [edge - hysteresis for edge in edges]
 
 

@@ -104,9 +104,9 @@ export class StrategyPanel {
 
   async #start() {
     const {name, symbols, parameters} = this.#chosen();
-    const {start, end} = this.#form.elements;
+    const {start, end, risk} = this.#form.elements;
     const period = {...(start.value && {start: start.value}), ...(end.value && {end: end.value})};
-    const body = {strategy: name, symbols, parameters, ...period};
+    const body = {strategy: name, symbols, parameters, ...period, risk: risk.value};
     const job = await this.#do("POST", "/backtests", body);
     if (job) this.#say(`The backtest of ${name} is queued.`);
     await this.#read();

@@ -103,9 +103,11 @@ def test_options_with_names_add_up_and_take_a_name_once(past: None):
 
 def test_the_table_counts_what_risk_refused_by_checks(past: None):
     lines = printed(*COMMAND, "--limit", "max_symbol_exposure=5").splitlines()
-    assert lines[2].split()[0] == "signals"
-    assert " refused: " in lines[2]
-    assert lines[2].endswith(" by symbol_exposure")
+    assert " refused by symbol_exposure since 2025-01-06T00:" in lines[1]
+    assert lines[1].endswith(" (limit 5 percent of equity in zone NORMAL).")
+    assert lines[3].split()[0] == "signals"
+    assert " refused: " in lines[3]
+    assert lines[3].endswith(" by symbol_exposure")
 
 
 def test_decisions_that_differ_are_shown_beside_each_other(path: Path):

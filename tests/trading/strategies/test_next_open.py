@@ -390,16 +390,16 @@ def test_a_target_that_waited_fills_by_the_next_bar(market: Callable[..., Reader
 
 
 @pytest.mark.django_db
-def test_a_run_without_a_fill_says_so_in_its_first_line(tmp_path: Path, settings: Any):
+def test_a_run_without_a_fill_says_so_in_its_first_lines(tmp_path: Path, settings: Any):
     rows = walk("1d", chance=random.Random(4))
     settings.DATA_DIR = tmp_path / "data"
     reader_of(settings.DATA_DIR, "1d", rows, instrument_class=EQUITY)
     command = ("backtest", "crossover", SYMBOL, "--set", "interval=1d", "fast=5", "slow=15")
     out = StringIO()
     call_command(*command, "--limit", "participation=0.000001", stdout=out)
-    first = out.getvalue().splitlines()[0]
-    assert "No order was filled. Of " in first
-    assert "unfilled (" in first
+    notice = out.getvalue().splitlines()[1]
+    assert notice.startswith("No order was filled. Of ")
+    assert "unfilled (" in notice
     out = StringIO()
     call_command(*command, stdout=out)
     assert "No order" not in out.getvalue()
@@ -412,7 +412,7 @@ def test_a_run_whose_orders_were_refused_says_why(tmp_path: Path):
     _, outcome = run(open_store(tmp_path / "data"), rows, "crossover", interval="1d", fast=5, slow=15)
     assert outcome.notice is not None
     assert outcome.notice.endswith(
-        " refused by price (there is no rate from AUD to USD: store quotes of AUD-USD or USD-AUD)."
+        " refused by price since 2024-05-04T00:00:02Z (there is no rate from AUD to USD: store quotes of AUD-USD or USD-AUD)."
     )
 
 

@@ -173,7 +173,7 @@ FAILURES = [
 ]
 ORDERS = {
     "'up', 1": "Invalid enum value 'up' - at `$.side`",
-    "'buy', Decimal('1e30')": "quantity must be a finite number of at most 10^12, and is 1E+30",
+    "'buy', Decimal('-1e30')": "quantity must be a finite number of at most 10^12, and is -1E+30",
     "'buy', Decimal('NaN')": "quantity must be a finite number of at most 10^12, and is NaN",
     "'buy', 1, stop_loss=Decimal('-1e30')": "stop_loss must be a finite number of at most 10^12, and is -1E+30",
     "'buy', 1, type='stop'": "an order of the type stop needs stop_price",

@@ -38,6 +38,7 @@ _OPTIONS = {
     "strategy": "STRATEGY",
     "symbols": "SYMBOL",
     "parameters": "--set",
+    "risk": "--risk",
     "config": "--limit",
     "start": "--from",
     "end": "--to",
@@ -90,12 +91,18 @@ class Command(BaseCommand):
             help="parameters of the strategy",
         )
         parser.add_argument(
+            "--risk",
+            choices=["none", "account"],
+            default="none",
+            help="account: the limits and zones that accounts usually have (default none: only those of --limit)",
+        )
+        parser.add_argument(
             "--limit",
             nargs="*",
             action="extend",
             default=[],
             metavar="NAME=VALUE",
-            help="limits of the account",
+            help="limits of the account, and how orders fill",
         )
         parser.add_argument("--fee", help="basis points, in the place of the fees of the class")
         parser.add_argument("--slippage", help="basis points, in the place of the slippage of the class")
@@ -190,6 +197,7 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
         "parameters": options["set"],
         "cash": _value(options["cash"]),
         "currency": options["currency"],
+        "risk": options["risk"],
         "config": {name: _value(text) for name, text in options["limit"].items()},
         "fee_basis_points": _value(options["fee"]),
         "slippage_basis_points": _value(options["slippage"]),
@@ -299,8 +307,9 @@ def _value(text: str | None) -> float | int | str | None:
 
 def _table(document: BacktestDocument) -> Iterator[str]:
     inputs, figures, signals = document.inputs, document.performance, document.signals
-    head = f"{inputs.strategy} on {', '.join(inputs.symbols)}, {inputs.start} to {inputs.end}"
-    yield f"{head}. {document.notice}" if document.notice else head
+    yield f"{inputs.strategy} on {', '.join(inputs.symbols)}, {inputs.start} to {inputs.end}"
+    if document.notice:
+        yield document.notice
     yield f"parameters: {_parameters_text(inputs.parameters)}; begins with {inputs.cash:,.2f} {inputs.currency}"
     refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals.refused_by.items()))
     unfilled = ", ".join(f"{count:,} by {reason}" for reason, count in sorted(signals.unfilled_by.items()))
