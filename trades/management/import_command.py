@@ -1,6 +1,7 @@
 """`manage.py import`, and what the page `/import` takes of it: `import` is no name of a module that can be imported."""
 
 import glob
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
@@ -32,12 +33,14 @@ from trades.imports.own_exports import MANIFEST
 from trades.imports.preview import ImportPreview, row_documents
 from trades.imports.progress import ImportProgress
 from trades.imports.reading import file_reading
-from trades.imports.run import StageStatus
+from trades.imports.run import ImportStage, StageStatus
 from trades.imports.services import ImportResult, file_import, file_preview, has_storable_rows, is_begun
 from trades.imports.symbols import file_symbol
 from trades.imports.vendors import SYMBOL_RULES
 
 NOTES = "imports"
+# The exit status that a shell reports for a program ended by Ctrl-C.
+_STOPPED = 128 + signal.SIGINT
 NOT_STORED = "nothing is stored yet: give --yes to store what is shown, or the options that make it certain"
 
 
@@ -89,9 +92,12 @@ class ImportCommand(BaseCommand):
                 return
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
-                    file, read = file_and_options(path, options)
                     task = task_for(f"{path.name} ({number} of {len(files)})")
-                    self._import(file, read, {**options, "yes": is_confirmed}, task)
+                    with _said_when_stopped(path, task) as progress:
+                        file, read = file_and_options(path, options)
+                        self._import(file, read, {**options, "yes": is_confirmed}, progress)
+        except KeyboardInterrupt:
+            raise CommandError("stopped: nothing was stored", returncode=_STOPPED) from None
         except (ImportsError, StorageError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
@@ -416,6 +422,37 @@ def _rows(values: Sequence[str] | str | None) -> dict[str, tuple[str, ...]]:
             raise ImportRefused(f"--rows is a column and its values, such as EventType=TRADE, not {value!r}")
         found[name.strip()] = (*found.get(name.strip(), ()), *texts_of(texts))
     return found
+
+
+@contextmanager
+def _said_when_stopped(
+    path: Path, show: Callable[[StageStatus], None]
+) -> Iterator[Callable[[StageStatus], None]]:
+    """Yield a function that shows how far the import of a file is. At Ctrl-C raises CommandError, which says what is stored."""
+    latest: StageStatus | None = None
+
+    def progress(step: StageStatus) -> None:
+        nonlocal latest
+        latest = step
+        show(step)
+
+    try:
+        yield progress
+    except KeyboardInterrupt:
+        again = "Run the same command again: it goes on, and stores no row twice."
+        raise CommandError(
+            f"{path}: stopped. {_stored_until(latest)}. {again}", returncode=_STOPPED
+        ) from None
+
+
+def _stored_until(step: StageStatus | None) -> str:
+    if step is None:
+        return "It had just begun"
+    if step.stage is ImportStage.SORTING:
+        return "Its rows were being sorted, and are stored after that"
+    if step.stage is ImportStage.STORING_SORTED:
+        return f"The first {step.done:,} of {step.rows:,} rows, in order of time, are stored"
+    return f"The first {step.rows:,} rows are stored"
 
 
 @contextmanager
