@@ -13,9 +13,10 @@ from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS
 
+CERTAIN = "--dataset trades --columns timestamp=timestamp,price=price,volume=volume --timezone UTC"
 COMMANDS = {
     "serve": ["serve"],
-    "import": ["import", "{rows}"],
+    "import": ["import", "{rows}", *CERTAIN.split()],
     "apikey": ["apikey", "create", "desk", "--scope", "all"],
     "account": ["account", "create", "DESK"],
     "sample": ["sample", "--days", "1"],
