@@ -1,5 +1,6 @@
 """Which URLs and addresses may be asked: by default HTTPS on public addresses."""
 
+import re
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -15,6 +16,8 @@ _6TO4 = IPv6Network("2002::/16")
 # Addresses that `ipaddress` takes for public: relays of 6to4 (RFC 7526), and documentation (RFC 9637).
 _NOT_PUBLIC = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 _LARGEST_PORT = 65_535
+# As it is sent: names of other alphabets are encoded. Names of containers may have underscores.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
 def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query: bool = False) -> httpx.URL:
@@ -27,6 +30,8 @@ def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query:
         url = httpx.URL(text)
         # The host is decoded, and its labels are checked, only here.
         url.host.encode("idna")
+        if url.host and not _HOST.fullmatch(url.raw_host.decode()):
+            raise ValueError  # noqa: TRY301 malformed as others
         has_more = bool(url.userinfo or url.fragment or (url.query and not has_query))
     except (httpx.InvalidURL, ValueError):
         raise DestinationRefused(name, "the URL is malformed") from None

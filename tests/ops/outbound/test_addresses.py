@@ -58,7 +58,7 @@ def test_no_spelling_of_the_loopback_is_connected_to(settings, host: str):
         "", "example.com", "//example.com/", "file:///etc/passwd", "ftp://example.com/", "gopher://127.0.0.1:6379/_X", "https://",
         "https://user@example.com/", "https://user:secret@example.com/", "https://example.com/?key=secret", "https://example.com/#secret",
         "https://[::1", "javascript:alert(1)", "https://xn--/", "https://a..b/", "https://example.com:0/", "https://example.com:-1/",
-        "https://example.com:99999/",
+        "https://example.com:99999/", "https://x .example/", "https://x%20.example/", 'https://x".example/', "https://*.example/",
     ],
 )  # fmt: skip
 def test_urls_that_are_no_base_are_refused_without_quoting_them(url: str):
