@@ -119,6 +119,18 @@ def test_a_body_is_handed_on_whole(echoed):
     assert echoed.ask("POST", "/", b"x" * 90_000).json()["body_length"] == 90_000
 
 
+def test_a_piece_of_an_upload_is_larger_than_other_bodies(echoed):
+    piece = bytes(33 * 2**20)
+    answers = [echoed.ask("PATCH", f"/api/v1/ingest/batch/{path}", piece) for path in ("a-b", "a-b/x")]
+    assert [each.status for each in answers] == [200, 413]
+
+
+def test_plain_http_leads_to_the_servers_own_name(echoed):
+    for host in (b"evil.example", b"127.0.0.1"):
+        reply = spoken(echoed, b"GET /docs HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", tls=False)
+        assert (reply.status, reply.headers["location"]) == (308, "https://127.0.0.1/docs")
+
+
 def test_a_stream_arrives_piece_by_piece(tmp_path):
     taken = threading.Event()
 
