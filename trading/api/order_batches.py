@@ -18,8 +18,9 @@ from ratelimit.limits.services import admit
 from trading.api.access import ACCOUNT_CHANGE, CLOSE, ORDER_CHANGE
 from trading.api.account_view import ACCOUNT, AccountView, Done, account_answer
 from trading.api.order_inputs import OrderInput
-from trading.core.amounts import ZERO, money
+from trading.core.amounts import ZERO
 from trading.core.orders import OrderTerms
+from trading.core.risk import expected_cost, worst_cost
 from trading.documents.order_batches import (
     CancelBatchDocument,
     ItemErrorDocument,
@@ -174,14 +175,16 @@ def _opens_unnamed(order: MaybeOrder) -> bool:
 def _document(batch: OrderBatch, *, is_preview: bool = False) -> OrderBatchDocument:
     found = [item.found for item in batch.items if item.found is not None]
     proposals = [each.proposal for each in found]
+    costs = [expected_cost(each) for each in proposals]
     return OrderBatchDocument(
         account=batch.account.name,
         event=batch.number if is_preview else batch.state.number,
         **_items(batch.items, is_preview=is_preview),
         preview=is_preview,
         currency=batch.state.currency,
-        cost=number(sum((money(each.order.quantity, each.worth) for each in proposals), ZERO)),
-        fee=number(sum((each.fee for each in proposals), ZERO)),
+        cost=number(sum((cost for cost, _ in costs), ZERO)),
+        worst_cost=number(sum(map(worst_cost, proposals), ZERO)),
+        fee=number(sum((fee for _, fee in costs), ZERO)),
         gross_after=number_or_null(found[-1].gross) if found else None,
         equity=number_or_null(found[-1].equity) if found else None,
     )

@@ -110,7 +110,6 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
     )
     at_most = max(worst, other, key=abs)
     is_market = not order.type.has_limit
-    fee = terms.fee.of(order.quantity, money(order.quantity, at_most, terms.multiplier))
     return Proposal(
         order=order,
         terms=terms,
@@ -119,8 +118,30 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
         margin=margin_of_unit(state, terms, at_most, reference.rate),
         collar=worst if is_market and not order.reduce_only else None,
         is_taking=is_market or _is_marketable(order, reference),
-        fee=money(fee, reference.rate),
+        fee=_fee(order, terms, reference, at_most),
     )
+
+
+def expected_cost(proposal: Proposal) -> tuple[Decimal, Decimal]:
+    """Return what an order costs with its fee, at its limit or the market's price, and this fee.
+
+    Both are in the account's currency. The cost of a sale is its value with the fee.
+    """
+    order, terms, reference = proposal.order, proposal.terms, proposal.reference
+    price = _expected_price(order, reference)
+    fee = _fee(order, terms, reference, price)
+    return money(order.quantity, abs(price), terms.multiplier, reference.rate) + fee, fee
+
+
+def worst_cost(proposal: Proposal) -> Decimal:
+    """Return what an order costs at most with its fee: at its limit or collar, in the account's currency."""
+    return money(proposal.order.quantity, proposal.worth) + proposal.fee
+
+
+def _fee(order: OrderTerms, terms: Terms, reference: Reference, price: Decimal) -> Decimal:
+    """Return the fee of a whole order at a price, in the account's currency."""
+    fee = terms.fee.of(order.quantity, money(order.quantity, price, terms.multiplier))
+    return money(fee, reference.rate)
 
 
 def worst_price(state: AccountState, order: OrderTerms, terms: Terms, reference: Reference) -> Decimal:

@@ -51,8 +51,13 @@ class OrderBatchDocument(CancelBatchDocument, kw_only=True):
 
     preview: Annotated[bool, about("Whether nothing was done.", False)]
     currency: Annotated[Currency, about("Of the sums: the account's.")]
-    cost: Annotated[float, about("Their value at their limits or collars.", 1895.0)]
-    fee: Fee
+    cost: Annotated[
+        float, about("Their quantities times their limits or the market's prices, with the fees.", 1896.0)
+    ]
+    worst_cost: Annotated[
+        float, about("What they cost at most, at their limits or collars, with the fees there.", 1990.75)
+    ]
+    fee: Annotated[Fee, about("At the prices of `cost`.", 1.0)]
     gross_after: Annotated[
         float | None, about("Of all symbols, with all working orders; null if none was accepted.", 1895.0)
     ]

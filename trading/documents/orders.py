@@ -200,8 +200,11 @@ class PreviewDocument(AnswerDocument):
     reference: ReferenceDocument
     tick: Annotated[float, about("The step of the order's prices.", 0.01)]
     currency: Currency
-    cost: Annotated[float, about("Its value at its limit or collar.", 1895.0)]
-    fee: Fee
+    cost: Annotated[float, about("Its quantity times its limit or the market's price, with the fee.", 1896.0)]
+    worst_cost: Annotated[
+        float, about("What it costs at most, at its limit or collar, with the fee there.", 1990.75)
+    ]
+    fee: Annotated[Fee, about("At the price of `cost`.", 1.0)]
     margin: Annotated[float, about("What must be paid in for it.", 947.5)]
     exposure_after: Annotated[float | None, about("In the symbol, with all working orders.", 1895.0)]
     gross_after: Annotated[float | None, about("In all symbols.", 1895.0)]

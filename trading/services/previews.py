@@ -12,7 +12,7 @@ from store.timestamps import format_timestamp
 from trading.core.acceptance import accept
 from trading.core.amounts import NS_PER_SECOND, money, percent
 from trading.core.orders import OrderTerms
-from trading.core.risk import RiskVerdict
+from trading.core.risk import RiskVerdict, expected_cost, worst_cost
 from trading.documents.orders import (
     OrderCheckDocument,
     OrderTermsDocument,
@@ -107,11 +107,13 @@ def trade_execute(*, preview: Preview, by: str) -> Submitted:
 def preview_document(previewed: Previewed) -> PreviewDocument:
     """Return a preview.
 
-    cost, margin: of the order at its limit or collar, and fee, in the account's currency; so are the sums after it.
+    cost, fee: at the order's limit or the market's price. worst_cost, margin: at its limit or collar. All sums are in
+    the account's currency.
     """
     preview, found = previewed.preview, previewed.found
     proposal = found.proposal
     quantity = proposal.order.quantity
+    cost, fee = expected_cost(proposal)
     return PreviewDocument(
         preview_id=str(preview.uuid),
         account=preview.account.name,
@@ -120,8 +122,9 @@ def preview_document(previewed: Previewed) -> PreviewDocument:
         reference=ReferenceDocument.of(proposal.reference),
         tick=number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
         currency=state_of(preview.account).currency,
-        cost=number(money(quantity, proposal.worth)),
-        fee=number(proposal.fee),
+        cost=number(cost),
+        worst_cost=number(worst_cost(proposal)),
+        fee=number(fee),
         margin=number(money(quantity, proposal.margin)),
         exposure_after=number_or_null(found.exposure),
         gross_after=number_or_null(found.gross),

@@ -171,11 +171,13 @@ export class OrderTicket {
 
 const isUnanswered = ({code, status}) => code === "unreachable" || (status >= 500 && !NOTHING_DONE.has(code));
 
-function figures({currency, cost, fee, margin, exposure_after: exposure, gross_after: gross, equity, order, reference}) {
+function figures({currency, cost, worst_cost: worst, fee, margin, exposure_after: exposure, gross_after: gross, equity, order, reference}) {
   const {bid, ask, last, at} = reference;
   const prices = Object.entries({bid, ask, last}).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${price(value, order.symbol)}`);
   const rows = {
-    "Costs at most": money(cost, currency), Fee: money(fee, currency), "Must be paid in": money(margin, currency),
+    [order.side === "buy" ? "Cost with the fee" : "Value with the fee"]: money(cost, currency),
+    [order.limit_price === null ? "At worst, at the collar" : "At worst, at the limit"]: money(worst, currency),
+    Fee: money(fee, currency), "Required margin": money(margin, currency),
     [`Exposure in ${order.symbol} then`]: money(exposure, currency), "Exposure in all then": money(gross, currency),
     Equity: money(equity, currency), Market: `${prices.join(", ")} (${namedTime(at)})`,
   };

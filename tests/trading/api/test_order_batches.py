@@ -63,7 +63,7 @@ class TestPlacing:
         assert document["items"][2]["client_order_id"] == "c-2"
         assert document["event"] == desk.events == int(response["X-Account-Event"])
         assert {item["order_id"] for item in document["items"]} - {None} == set(desk.state.orders)
-        assert document["cost"] == 99 * 3
+        assert (document["cost"], document["worst_cost"], document["fee"]) == (297.297, 297.297, 0.297)
         desk.check()
 
     def test_each_is_checked_with_those_before_it(self, desk, me):

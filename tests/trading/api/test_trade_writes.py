@@ -39,11 +39,30 @@ def execute(caller: Api, preview_id: str, **headers: str) -> Any:
 class TestPreview:
     def test_it_says_what_an_order_would_do(self, desk, me):
         document = answer(post(me, "/trade/preview", {**ORDER, "quantity": 10}))
-        assert (document["cost"], document["currency"], document["would_be_accepted"]) == (990.0, "USD", True)
+        # The fee is 10 basis points.
+        assert (document["cost"], document["worst_cost"], document["fee"]) == (990.99, 990.99, 0.99)
+        assert (document["currency"], document["would_be_accepted"]) == ("USD", True)
         assert document["reference"]["price"] == 100.0
         assert document["exposure_after"] == document["gross_after"] == 990.0
         assert all(check["passed"] for check in document["checks"])
         assert desk.open_orders() == 0
+
+    @pytest.mark.parametrize(
+        ("changes", "costs"),
+        [
+            ({}, (1001.0, 1051.05, 1.0)),
+            ({"type": "stop", "stop_price": 102}, (1021.02, 1072.071, 1.02)),
+            ({"type": "limit", "limit_price": 103}, (1031.03, 1031.03, 1.03)),
+            ({"side": "sell"}, (1001.0, 1051.05, 1.0)),
+        ],
+        ids=["market", "stop", "limit", "sale"],
+    )
+    def test_the_cost_is_at_the_price_and_the_worst_cost_at_the_collar(self, desk, me, changes, costs):
+        order = {**ORDER, "type": "market", "quantity": 10, **changes}
+        if order["type"] != "limit":
+            del order["limit_price"]
+        document = answer(post(me, "/trade/preview", order))
+        assert (document["cost"], document["worst_cost"], document["fee"]) == costs
 
     def test_an_order_that_would_be_refused_is_previewed_all_the_same(self, desk, me):
         document = answer(post(me, "/trade/preview", {**ORDER, "quantity": 1e6}))
