@@ -55,10 +55,15 @@ _CODES: Mapping[str | tuple[str, str], int] = {
 
 
 class MarketStream:
-    """The `Wire` of Alpaca's market data. market_class: the path of the class whose symbols it has."""
+    """The `Wire` of Alpaca's market data: MessagePack if the handshake's Content-Type asks for it, else JSON.
 
-    def __init__(self, market_class: str, _query: str = "") -> None:
+    Messages are understood in both. market_class: the path of the class whose symbols it has.
+    """
+
+    def __init__(self, market_class: str, _query: str = "", content_type: str = "") -> None:
+        """See `MakeWire`."""
         self._class = market_class
+        self._is_packed = "msgpack" in content_type.lower()
         # The canonical symbols of the client's subscriptions by Alpaca's lists: now, and after its message.
         self._symbols: Mapping[str, frozenset[str]] = dict.fromkeys(_CHANNELS, frozenset())
         self._asked: Mapping[str, frozenset[str]] = self._symbols
@@ -68,13 +73,15 @@ class MarketStream:
     def greeting(self, caller: Caller | None) -> bytes:
         """See `Wire`."""
         authenticated = b"" if caller is None else self.document_frame({"op": "authenticated"})
-        return frame_of({"T": "success", "msg": "connected"}) + authenticated
+        return self._frame({"T": "success", "msg": "connected"}) + authenticated
 
     def request(self, body: bytes, _caller: Caller | None) -> dict[str, Any]:
         """See `Wire`."""
         self._action = ""
+        # An object of JSON begins with a brace, which is a number in MessagePack.
+        decode = msgspec.json.decode if body.lstrip().startswith(b"{") else msgspec.msgpack.decode
         try:
-            document = msgspec.msgpack.decode(body, type=dict[str, str | list[str]])
+            document = decode(body, type=dict[str, str | list[str]])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UnknownOperation("a message is a map with action, and texts or lists of texts") from None
         match document:
@@ -94,10 +101,13 @@ class MarketStream:
         """Return what the client will be subscribed to."""
         asked = dict(self._symbols)
         for name, symbols in lists.items():
-            if name not in _CHANNELS:
+            # Clients send empty lists of what they do not want, also of what is not offered.
+            if name not in _CHANNELS and symbols != []:
                 raise UnknownChannel(f"there are no {name[:64]}; there are {', '.join(_CHANNELS)}")
             if not isinstance(symbols, list):
                 raise UnknownOperation(f"{name} is a list of symbols")
+            if not symbols:
+                continue
             canonical = {each if each == ALL_SYMBOLS else self._symbol(each) for each in symbols}
             asked[name] = asked[name] | canonical if action == "subscribe" else asked[name] - canonical
         return asked
@@ -110,13 +120,13 @@ class MarketStream:
         """See `Wire`."""
         operation = document["op"]
         if operation == "authenticated":
-            return frame_of({"T": "success", "msg": "authenticated"})
+            return self._frame({"T": "success", "msg": "authenticated"})
         if operation in ("error", "closing"):
             self._leave(document.get("ch"))
             reason = document["code"]
             code = _CODES.get((reason, self._action)) or _CODES.get(reason, 400)
             message = _FINAL_WORDS.get(code, "") + document["message"]
-            return frame_of({"T": "error", "code": code, "msg": message})
+            return self._frame({"T": "error", "code": code, "msg": message})
         if document.get("id") != ANSWER_ID:
             return b""
         self._symbols = self._asked
@@ -125,7 +135,10 @@ class MarketStream:
             for name, symbols in self._symbols.items()
         }
         of_trades = {"corrections": lists["trades"], "cancelErrors": lists["trades"]}
-        return frame_of({"T": "subscription", **lists, "lulds": [], **of_trades})
+        return self._frame({"T": "subscription", **lists, "lulds": [], **of_trades})
+
+    def _frame(self, message: Mapping[str, Any]) -> bytes:
+        return frame_of(message, is_packed=self._is_packed)
 
     def _leave(self, channel: str | None) -> None:
         """Forget the subscription to a channel that cannot be read."""
@@ -139,7 +152,7 @@ class MarketStream:
         kind, _, symbol = message.channel.partition(":")
         minutes = _MINUTES if kind == MINUTE_BARS else {}
         letters = (letter for name, letter in minutes.items() if symbol in self._symbols[name])
-        return message.frame(StreamRows(self._class, frozenset(letters)))
+        return message.frame(StreamRows(self._class, frozenset(letters), self._is_packed))
 
 
 def _channels_of(lists: Mapping[str, frozenset[str]]) -> set[str]:

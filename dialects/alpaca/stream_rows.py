@@ -1,4 +1,4 @@
-"""The live feed's rows as Alpaca's market-data stream has them: MessagePack, an array of maps with one-letter names."""
+"""The live feed's rows as Alpaca's market-data stream has them: an array of maps with one-letter names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ import orjson
 from dialects.alpaca.market_rows import BAR_NAMES, QUOTE_NAMES, trade_number
 from dialects.alpaca.symbols import ZONES, label_of
 from stats.live.frames import Message
-from stats.live.sockets import binary_frame
+from stats.live.sockets import binary_frame, text_frame
 from stats.market_data.query import class_of
-from store.timestamps import SECOND_NS
+from store.timestamps import SECOND_NS, format_timestamp
 from trades.conditions.tapes import EXCHANGE_LETTERS, EXCHANGES_BY_LETTER
 from trades.stores import market_store
 
@@ -29,9 +29,11 @@ _TIMESTAMP = -1
 Row = Mapping[str, Any]
 
 
-def frame_of(*maps: Mapping[str, Any]) -> bytes:
-    """Return the frame with some maps."""
-    return binary_frame(msgspec.msgpack.encode(maps))
+def frame_of(*maps: Mapping[str, Any], is_packed: bool) -> bytes:
+    """Return the frame with some maps. Each `t` is in nanoseconds. is_packed: MessagePack, not JSON."""
+    time_of = _timestamp if is_packed else format_timestamp
+    timed = [{**each, "t": time_of(each["t"])} if "t" in each else each for each in maps]
+    return binary_frame(msgspec.msgpack.encode(timed)) if is_packed else text_frame(orjson.dumps(timed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class StreamRows:
     """Encodes a channel's message. Connections with equal encoders share one frame.
 
     market_class: the path of the class whose symbols the stream has. bars: which minute bars: NEW_BAR for those that have
-    become final, UPDATED_BAR for final ones that have changed.
+    become final, UPDATED_BAR for final ones that have changed. is_packed: see `frame_of`.
     """
 
     market_class: str
     bars: frozenset[str] = frozenset()
+    is_packed: bool = False
 
     def __call__(self, message: Message) -> bytes:
         """See `stats.live.frames.Encode`."""
@@ -59,20 +62,20 @@ class StreamRows:
         elif "kind" in document:
             made = _corrections(rows) if kind == "trades" else iter(())
         else:
-            made = ({**_ROWS[kind](row), "t": timestamp(_instant_ns(row))} for row in rows)
+            made = ({**_ROWS[kind](row), "t": _instant_ns(row)} for row in rows)
         named = {"S": label_of(symbol, self.market_class)}
         maps = [{**named, **each} for each in made]
-        return frame_of(*maps) if maps else b""
+        return frame_of(*maps, is_packed=self.is_packed) if maps else b""
 
     def _minutes(self, rows: Sequence[Row], final_until_ns: int) -> Iterator[Row]:
         for row in (each for each in rows if each.get("final")):
             start_ns = _instant_ns(row)
             letter = UPDATED_BAR if start_ns + MINUTE_NS <= final_until_ns else NEW_BAR
             if letter in self.bars:
-                yield {"T": letter, **_bar(row), "t": timestamp(start_ns)}
+                yield {"T": letter, **_bar(row), "t": start_ns}
 
 
-def timestamp(instant_ns: int) -> msgspec.msgpack.Ext:
+def _timestamp(instant_ns: int) -> msgspec.msgpack.Ext:
     """Return MessagePack's Timestamp of an instant: its 96 bits have each instant exactly."""
     seconds, rest = divmod(instant_ns, SECOND_NS)
     return msgspec.msgpack.Ext(_TIMESTAMP, rest.to_bytes(4, "big") + seconds.to_bytes(8, "big", signed=True))
@@ -89,7 +92,7 @@ def _daily(rows: Sequence[Row], zone: ZoneInfo) -> Iterator[Row]:
     for row in rows:
         if "removed" not in row:
             midnight = datetime.fromisoformat(row["date"]).replace(tzinfo=zone)
-            yield {"T": "d", **_bar(row), "t": timestamp(int(midnight.timestamp()) * SECOND_NS)}
+            yield {"T": "d", **_bar(row), "t": int(midnight.timestamp()) * SECOND_NS}
 
 
 def _bar(row: Row) -> dict[str, Any]:
@@ -130,7 +133,7 @@ def _corrections(rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         before = _trade(row["before"])
         letter = before["x"] if before["x"] in EXCHANGES_BY_LETTER else _NO_EXCHANGE
-        common = {"x": letter, "z": "", "t": timestamp(_instant_ns(row["before"]))}
+        common = {"x": letter, "z": "", "t": _instant_ns(row["before"])}
         if row["after"] is None:
             yield {"T": "x", **{name: before[name] for name in "ips"}, "a": "C", **common}
         else:

@@ -38,7 +38,7 @@ _STATUS_EVENTS = (OrderAccepted, OrderWorking, OrderRejected, CancelRequested, O
 class TradeUpdates:
     """The `Wire` of trade updates. A key stands for an account, so it may have one account only."""
 
-    def __init__(self, _query: str = "") -> None:
+    def __init__(self, _query: str = "", _content_type: str = "") -> None:
         """See `MakeWire`."""
         self._is_authenticated = False
         self._streams: list[str] = []
@@ -56,8 +56,12 @@ class TradeUpdates:
                 return {"op": "auth", "key": joined_key(key_id, secret), "id": ANSWER_ID}
             case {"action": "listen", "data": {"streams": list(streams)}}:
                 return self._listen(UPDATES in streams, caller)
+            case {"action": "unlisten", "data": {"streams": list(streams)}}:
+                return self._listen(bool(self._streams) and UPDATES not in streams, caller)
+            case {"action": "auth", "key": str(key_id), "secret": str(secret)}:
+                return {"op": "auth", "key": joined_key(key_id, secret), "id": ANSWER_ID}
         raise UnknownOperation(
-            "a message has the action authenticate, with key_id and secret_key, or listen, with streams"
+            "a message has the action authenticate, with key_id and secret_key, or listen or unlisten, with streams"
         )
 
     def _listen(self, is_wanted: bool, caller: Caller | None) -> dict[str, Any]:

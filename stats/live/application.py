@@ -181,7 +181,8 @@ class LiveFeed:
     def _wire_of(self, environ: Environ) -> Wire:
         """Return the wire of a connection. Raises `InvalidParameter`."""
         make = self._wires.get(environ["PATH_INFO"].removesuffix("/"), OwnWire)
-        return make(call_in(environ).query)
+        call = call_in(environ)
+        return make(call.query, call.headers.get("content-type", ""))
 
     async def _repeat(self, seconds: float, look: Callable[[], Awaitable[None]]) -> None:
         """Call `look` again and again."""

@@ -61,14 +61,14 @@ _ENCODERS: Mapping[str, Encode] = {
     "format=msgpack": _as_message_pack,
 }
 
-# Makes the wire of a connection from the query string of its handshake. Raises InvalidParameter.
-MakeWire = Callable[[str], Wire]
+# Makes the wire of a connection from the query string and the Content-Type of its handshake. Raises InvalidParameter.
+MakeWire = Callable[[str, str], Wire]
 
 
 class OwnWire:
     """The wire of docs/live.md."""
 
-    def __init__(self, query: str = "") -> None:
+    def __init__(self, query: str = "", _content_type: str = "") -> None:
         """See `MakeWire`."""
         if query not in _ENCODERS:
             raise InvalidParameter("invalid_parameter", "the query is format=json or format=msgpack")
