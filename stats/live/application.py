@@ -16,6 +16,7 @@ from ops.redis.connection import is_available
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits.open_calls import OpenCalls, StreamPacing
+from ratelimit.limits.services import admit_handshake
 from stats.live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
 from stats.live.channels import ALL_KINDS, AllSymbols, new_channels
 from stats.live.client import MOST_CHANNELS, Client, Environ, Receive, record
@@ -36,6 +37,7 @@ from trades.stores import market_store
 from web.correlation import ENVIRON_NAME, correlation_headers
 from web.problem_body import PROBLEM_OF
 from web.requests.addresses import identity_of
+from web.requests.exceptions import InvalidParameter
 from web.requests.received import ReceivedCall, call_in
 
 Scope = MutableMapping[str, Any]
@@ -176,7 +178,12 @@ class LiveFeed:
 
     def _admitted(self, environ: Environ) -> Identity | None:
         self._check_handshake(environ)
-        return identified(call_in(environ))
+        try:
+            self._wire_of(environ)
+        except InvalidParameter:
+            # It will open no connection: it must not cost others of its address theirs.
+            return identified(call_in(environ))
+        return identified(call_in(environ), admit_anonymous=admit_handshake)
 
     def _wire_of(self, environ: Environ) -> Wire:
         """Return the wire of a connection. Raises `InvalidParameter`."""
