@@ -18,9 +18,8 @@ from trading.api.read_filters import DEFAULT_LIMIT
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.documents.accounts import AccountDocument, AccountPositionsDocument
-from trading.journal import state_of
 from trading.models import Account
-from trading.reading.selectors import account_valued, positions_documents
+from trading.reading.selectors import account_document, account_valued, positions_documents
 from trading.services.accounts import account_create, accounts_of, heartbeat, preferences_change
 from trading.services.assigning import strategy_assign
 from web.idempotency.answers import IDEMPOTENCY_KEY
@@ -65,12 +64,14 @@ class AccountsViewSet(AccountView, ListViewSet[Account]):
     def list(self, request: Request) -> Response:
         """List accounts. The accounts that the caller may see, by id."""
         accounts = self.paginate_queryset(accounts_of(self.caller))
-        return self.get_paginated_response([_document(account).as_json() for account in accounts or ()])
+        return self.get_paginated_response(
+            [account_document(account).as_json() for account in accounts or ()]
+        )
 
     def retrieve(self, request: Request, account: str) -> Response:
         """Get an account. An account: information, balances of its ledger, preferences."""
         found = self.account()
-        return account_answer(_document(found), found.number)
+        return account_answer(account_document(found), found.number)
 
     def positions(self, request: Request, account: str) -> Response:
         """List positions. All positions of an account at the prices of now, by symbol and strategy."""
@@ -97,7 +98,7 @@ class AccountsViewSet(AccountView, ListViewSet[Account]):
                 by=caller.identity,
                 config=RiskConfig(),
             )
-            return Done(_document(account), account.number)
+            return Done(account_document(account), account.number)
 
         return self.change_once(f"account_create:{name}", create)
 
@@ -105,7 +106,7 @@ class AccountsViewSet(AccountView, ListViewSet[Account]):
         """Set an account's preferences. Change some of an account's preferences."""
         changes = self.body()
         owned, caller = self.account_to_change()
-        return self.change_account(owned, lambda: _set_up(owned, changes, caller.identity), _document)
+        return self.change_account(owned, lambda: _set_up(owned, changes, caller.identity), account_document)
 
     def heartbeat(self, request: Request, account: str) -> Response:
         """Say that the account's client lives.
@@ -115,10 +116,6 @@ class AccountsViewSet(AccountView, ListViewSet[Account]):
         owned = self.account()
         heartbeat(accounts=[owned])
         return account_answer(None, owned.number, status=HTTPStatus.NO_CONTENT)
-
-
-def _document(account: Account) -> AccountDocument:
-    return AccountDocument.of(account, state_of(account))
 
 
 def _set_up(account: Account, changes: Mapping[str, Any], by: str) -> None:

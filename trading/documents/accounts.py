@@ -69,8 +69,11 @@ class AccountDocument(AnswerDocument):
     created_at: Annotated[Instant, like("2025-01-02T14:00:00Z")]
     dd_zone: Zone
     cash: Annotated[float, about("In the account's currency.", 81001.0)]
-    equity: Annotated[float, about("Cash and positions at the last mark.", 100099.0)]
-    marked_at: Marked
+    equity: Annotated[
+        float | None,
+        about("Cash and positions at the prices of now; null if a position has no mark.", 100099.0),
+    ]
+    marked_at: Annotated[Marked, about("When `equity` was computed: now.", "2025-01-02T15:00:00Z")]
     high_water: Annotated[float, about("The largest equity so far. Transfers scale it.", 101613.2)]
     open_positions: Annotated[int, like(1)]
     open_orders: Annotated[int, like(2)]
@@ -86,8 +89,8 @@ class AccountDocument(AnswerDocument):
     event: Annotated[int, about("The number of its last event.", 12)]
 
     @classmethod
-    def of(cls, account: Account, state: AccountState) -> Self:
-        """Return the document of an account in its present state. equity, high_water: of its last mark."""
+    def of(cls, account: Account, state: AccountState, equity: Decimal | None, now_ns: int) -> Self:
+        """Return the document of an account in its present state. equity: at the prices of `now_ns`."""
         preferences = state.preferences
         return cls.of_attributes(
             state,
@@ -95,8 +98,9 @@ class AccountDocument(AnswerDocument):
             name=preferences.name,
             created_at=format_timestamp(account.created_ns),
             dd_zone=state.zone,
+            equity=number_or_null(equity),
             # The engine's clock may be some milliseconds behind when it first sees a new account.
-            marked_at=instant_or_null(max(state.marked_ns, account.created_ns) if state.marked_ns else None),
+            marked_at=format_timestamp(max(now_ns, account.created_ns)),
             open_positions=len(state.positions),
             open_orders=len(state.orders),
             balances=[BalanceDocument.of(key, amount) for key, amount in sorted(state.balances.items())],

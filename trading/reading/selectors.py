@@ -19,6 +19,7 @@ from trading.core.orders import Contingency, Order
 from trading.core.positions import Position
 from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
 from trading.documents.accounts import (
+    AccountDocument,
     ExposureDocument,
     HaltDocument,
     PortfolioDocument,
@@ -90,6 +91,12 @@ def account_valued(account: Account) -> ValuedAccount:
     except UnknownMark:
         equity = None
     return ValuedAccount(state, now_ns, marks, equity)
+
+
+def account_document(account: Account) -> AccountDocument:
+    """Return an account with its equity at the prices of now. Raises the errors of the store."""
+    valued = account_valued(account)
+    return AccountDocument.of(account, valued.state, valued.equity, valued.now_ns)
 
 
 def positions_documents(valued: ValuedAccount) -> list[PositionDocument]:

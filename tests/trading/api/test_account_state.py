@@ -16,7 +16,7 @@ from trading.core.events import (
     StopRequested,
     TradingStarted,
 )
-from trading.models import EngineLease, LogProgress
+from trading.models import Account, EngineLease, LogProgress
 
 STATUS, PORTFOLIO, RISK = "/api/v1/status", "/api/v1/portfolio", "/api/v1/risk"
 
@@ -105,6 +105,7 @@ def test_what_has_no_price_is_null_and_not_zero(api: Api, held: RecordedAccount)
     assert {dark[name] for name in ("mark", "marked_at", "value", "pnl", "pnl_base", "pnl_r")} == {None}
     assert dark["is_stale"]
     assert (found["equity"], found["exposure"]) == (None, {"gross": None, "gross_pct": None, "by_symbol": []})
+    assert shown(api, "/api/v1/accounts/ACC")["equity"] is None
     limits = shown(api, RISK)["limits"]
     assert {limits[name]["used"] for name in ("daily_loss", "total_loss", "gross_exposure")} == {None}
 
@@ -245,11 +246,16 @@ def test_accounts_are_listed_with_their_balances(api: Api, held: RecordedAccount
         ("positions", "COIN"): 1000.0,
         ("positions", "GOLD"): -100.0,
     }
-    assert (account["equity"], account["high_water"], account["marked_at"]) == (
-        10000,
-        10000,
-        "2025-06-05T14:00:01Z",
+    assert (account["equity"], account["high_water"]) == (9851, 10000)
+    assert account["equity"] == shown(api, PORTFOLIO, account="ACC")["equity"]
+    engine_lives(12)
+    prints("COIN", (11, 90.0, 10.0))
+    assert (
+        shown(api, "/api/v1/accounts/ACC")["equity"] == shown(api, PORTFOLIO, account="ACC")["equity"] == 9741
     )
+    # The recorded account was created after what happens to it.
+    Account.objects.update(created_ns=0)
+    assert shown(api, "/api/v1/accounts/ACC")["marked_at"] == "2025-06-05T14:00:12Z"
 
 
 @pytest.mark.parametrize(

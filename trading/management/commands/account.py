@@ -16,10 +16,9 @@ from trading.api.account_inputs import MOST_MONEY
 from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.documents.accounts import AccountDocument
-from trading.journal import state_of
 from trading.management.verb_command import VerbCommand
 from trading.models import Account
+from trading.reading.selectors import account_document
 from trading.reading.status import status_document
 from trading.services.accounts import ACCOUNT_NAME, account_create, account_transfer
 from trading.verification import account_verify
@@ -87,7 +86,7 @@ class Command(VerbCommand):
 
 def _document(account: Account) -> dict[str, Any]:
     return {
-        **AccountDocument.of(account, state_of(account)).as_json(),
+        **account_document(account).as_json(),
         "status": status_document(account).status,
     }
 
