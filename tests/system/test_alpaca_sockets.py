@@ -12,6 +12,8 @@ import orjson
 import pytest
 from alpaca.data.live import CryptoDataStream, StockDataStream
 from alpaca.trading.stream import TradingStream
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.front.front_server import eventually
 from tests.system.clients import Client
@@ -202,3 +204,23 @@ def test_crypto_and_trade_updates(shared: Installation, log: pytest.LogCaptureFi
 
 def _follows_orders(trader: Trader) -> bool:
     return bool(trader.call("GET", "/stream/stats").json()["subscriptions"]["orders"])
+
+
+def test_refused_upgrades_do_not_lock_out_an_old_client(shared: Installation) -> None:
+    """It speaks JSON, authenticates itself by a message, and has composed its path of a base URL without `/api`."""
+    market, host = Market(shared, "WIO-USD"), f"ws://127.0.0.1:{shared.port}"
+    market.print((100, 10))
+    _, key_id, secret = shared.key.split("_")
+    for _ in range(40):
+        with pytest.raises(InvalidStatus), connect(f"{host}/api/v2/nothing"):
+            pass
+    with connect(f"{host}/v1beta2/crypto?exchanges=CBSE") as stream:
+        assert orjson.loads(stream.recv()) == [{"T": "success", "msg": "connected"}]
+        stream.send(orjson.dumps({"action": "auth", "key": key_id, "secret": secret}))
+        assert orjson.loads(stream.recv()) == [{"T": "success", "msg": "authenticated"}]
+        stream.send(orjson.dumps({"action": "subscribe", "trades": ["WIOUSD"], "orderbooks": []}))
+        assert orjson.loads(stream.recv())[0]["trades"] == ["WIO/USD"]
+        market.print((101, 10))
+        (trade,) = orjson.loads(stream.recv(timeout=20))
+        assert (trade["T"], trade["S"], trade["p"]) == ("t", "WIO/USD", 101)
+        assert datetime.fromisoformat(trade["t"]).tzinfo is UTC
