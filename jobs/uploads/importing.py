@@ -1,6 +1,7 @@
 """The import of an upload's file. Web processes import it when an upload begins, because it imports pyarrow."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from jobs.kinds import Run
 from jobs.uploads.exceptions import UploadRefused
 from jobs.uploads.files import unavailable, upload_path
 from trades.exceptions import ImportRefused, ImportsError, without_path
-from trades.imports.blocks import SourceFile
+from trades.imports.blocks import SourceFile, no_check
 from trades.imports.dataset_rows import RowsOfDataset, datasets_in
 from trades.imports.formats import FORMATS, TEXTS, opened_file
 from trades.imports.layout import ReadOptions
@@ -43,7 +44,7 @@ def imported(run: Run) -> JsonObject:
 
     is_confirmed = run.is_confirmed or bool(run.parameters["options"].get("yes"))
     try:
-        opened = opened_upload(path, run.parameters)
+        opened = opened_upload(path, run.parameters, run.check)
         _ask_unless_certain(run, opened)
         imports = [
             symbols_import(
@@ -102,15 +103,17 @@ def _shown(value: Any, path: Path) -> Any:
     return [_shown(each, path) for each in value] if isinstance(value, list) else value
 
 
-def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, ReadOptions]]:
-    """Return for each dataset the reader of its rows in an upload's file, and how they are read.
+def opened_upload(
+    path: Path, parameters: JsonObject, check: Callable[[], None] = no_check
+) -> list[tuple[SourceFile, ReadOptions]]:
+    """Return for each dataset the reader of its rows in an upload's file, and how they are read. check: see `SourceFile`.
 
     Raises `ImportsError`s, `OSError`.
     """
     options, column = command_options(parameters), parameters.get("dataset_column")
     if not column:
-        return [file_and_options(path, options)]
-    file = opened_file(path, dialect_of(options))
+        return [file_and_options(path, options, check)]
+    file = opened_file(path, dialect_of(options), check)
     return [
         (
             RowsOfDataset(file, column, dataset),

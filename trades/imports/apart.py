@@ -60,7 +60,7 @@ def _send(parent: Connection, read: Read, arguments: tuple[Any, ...], memory: in
         parent.send(
             ImportRefused(
                 f"reading some rows takes more than {memory >> 20:,} MiB of memory, much more than their bytes in the file;"
-                " write fewer rows, or shorter texts, in each page and row group"
+                " write fewer rows, or shorter texts, in each file of JSON, or page and row group of Parquet"
             )
         )
     except Exception as error:  # noqa: BLE001 raised in the other process

@@ -17,6 +17,8 @@ from trades.formats.arrow_values import one_array
 BLOCK_BYTES = 4 * 2**20
 EQUAL_TIMES_LIMIT = 2_000_000
 NAMES_LIMIT = 1_000
+# Each bad row costs up to a millisecond. A file with more of them is told otherwise than it is.
+BAD_ROWS_LIMIT = 10_000
 SYMBOL, LINE = "symbol", "line"
 
 
@@ -38,7 +40,11 @@ class FilePiece:
 
 
 class SourceFile(Protocol):
-    """A file with rows. names: its columns. notes: the lines of words at its end, as far as it was read."""
+    """A file with rows.
+
+    names: its columns. notes: the lines of words at its end, as far as it was read. check: called before each piece; it
+    raises what ends the reading, such as `JobStopped`.
+    """
 
     path: Path
     size: int
@@ -57,6 +63,10 @@ class RowBlock:
     rows: pa.Table
     bad: tuple[BadRow, ...]
     bytes_read: int
+
+
+def no_check() -> None:
+    """Let a file be read to its end."""
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:

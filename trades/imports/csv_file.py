@@ -6,12 +6,12 @@ import io
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from store.arrays import Integers
 from trades.exceptions import BadRow, ImportRefused
 from trades.formats.csv_cells import header_cells, row_lines, split_cells
 from trades.imports import blocks
-from trades.imports.blocks import FilePiece, check_names
+from trades.imports.blocks import FilePiece, check_names, no_check
 
 LINE_BYTES = 64 * 2**10
 _TAIL_BYTES = 4 * LINE_BYTES
@@ -31,6 +31,11 @@ _IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _LINE_END = ord("\n")
+# Uncompressed text: so many times the bytes of the file that were read, and so much more. Rows of ticks are below 50 times.
+_TEXT_FACTOR, _TEXT_BYTES = 250, 16 * 2**20
+_READ_AT_ONCE = 2**17
+# Blank lines: so many for each row, and so many more.
+_BLANK_PER_ROW, _BLANK_LINES = 4, 1_000_000
 # A line of words, such as a program's note at the end, is told from a row that was cut off by two words with a space between.
 _IS_NOTE = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z]{2,}")
 
@@ -71,6 +76,7 @@ class CsvFile:
     names: tuple[str, ...]
     first_row: tuple[str, ...]
     has_names: bool
+    check: Callable[[], object] = staticmethod(no_check)
 
     def __init__(self, path: Path, dialect: Dialect = UNKNOWN_DIALECT) -> None:
         self.path = path
@@ -181,6 +187,7 @@ class CsvFile:
         """See `SourceFile`."""
         offset, line = self._start
         notes: tuple[BadRow, ...] = ()
+        rows = blank = 0
         with damage_refused(f"{self.path}: "), self._opened() as (text, raw):
             text.read(offset)
             while content := text.read(blocks.BLOCK_BYTES):
@@ -194,7 +201,13 @@ class CsvFile:
                     piece, notes = replace(piece, bad=(*notes, *piece.bad)), ()
                 notes += piece.notes
                 yield piece
-                line = lines.stop
+                self.check()
+                line, rows = lines.stop, rows + len(piece.lines)
+                blank += len(lines) - len(piece.lines) - len(piece.bad)
+                if blank > _BLANK_LINES + _BLANK_PER_ROW * rows:
+                    raise ImportRefused(
+                        f"{self.path}: has {blank:,} blank lines up to line {line - 1:,}; delete them"
+                    )
 
     def last_piece(self, names: Sequence[str], nulls: Sequence[str] = ()) -> FilePiece | None:
         """Return the named columns of the last lines after the first piece, without reading those between; None if there are none.
@@ -290,6 +303,27 @@ class _Decoded(io.RawIOBase):
         return len(piece)
 
 
+class _Uncompressed(io.RawIOBase):
+    """The text of a compressed file, as long as it is not much larger than the file."""
+
+    def __init__(self, text: Any, raw: BufferedReader) -> None:
+        self._text, self._raw, self._count = text, raw, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = int(self._text.readinto(buffer))
+        self._count += count
+        most = _TEXT_FACTOR * self._raw.tell() + _TEXT_BYTES
+        if self._count > most:
+            raise ImportRefused(
+                f"{self._raw.name}: the text is more than {_TEXT_FACTOR} times as large as the compressed file: send it"
+                " uncompressed"
+            )
+        return count
+
+
 @contextmanager
 def damage_refused(place: str = "") -> Iterator[None]:
     """Raise `ImportRefused` for what readers raise of files that are damaged or written otherwise. place: before it."""
@@ -302,12 +336,15 @@ def damage_refused(place: str = "") -> Iterator[None]:
 
 
 def uncompressed(raw: BufferedReader) -> IO[bytes]:
-    """Return the content of a file at its beginning, whose first bytes tell whether it is compressed."""
+    """Return the content of a file at its beginning, whose first bytes tell whether it is compressed.
+
+    Reading raises `ImportRefused` for a text that is much larger than the file.
+    """
     head = raw.peek(4)[:4]
     if head.startswith(_GZIP):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+        return io.BufferedReader(_Uncompressed(gzip.GzipFile(fileobj=raw), raw), _READ_AT_ONCE)
     if head == _ZSTANDARD:
-        return cast("IO[bytes]", io.BufferedReader(pa.CompressedInputStream(raw, "zstd")))
+        return io.BufferedReader(_Uncompressed(pa.CompressedInputStream(raw, "zstd"), raw), _READ_AT_ONCE)
     return raw
 
 

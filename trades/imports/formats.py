@@ -12,7 +12,7 @@ from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
-from trades.imports.blocks import SYMBOL, SourceFile
+from trades.imports.blocks import SYMBOL, SourceFile, no_check
 from trades.imports.column_guesses import BY_NAMES, BY_ROW, dataset_of_names, guessed_dataset, with_columns
 from trades.imports.columns import computed_column, mask_of, with_joined
 from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
@@ -22,7 +22,7 @@ from trades.imports.guesses import with_ends, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.own_exports import export_dataset, export_given, export_symbol
 from trades.imports.parquet_file import ParquetFile
-from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile
+from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, RecordFile
 from trades.imports.tickers_file import TickersFile, tickers_file
 from trades.imports.times import has_local_clock
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
@@ -48,7 +48,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "freqtrade": (".json", ".json.gz"),
     "yahoo": (*_CSV, ".parquet"),
 }
-_READERS: dict[str, Callable[[Path], SourceFile]] = {
+_READERS: dict[str, Callable[[Path], CsvFile | RecordFile]] = {
     "arrow": IpcFile,
     "dbn": DbnFile,
     "json": json_file,
@@ -67,16 +67,24 @@ _FIXED_POINT = "0.000000001"
 _TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name not in ("alpaca", "freqtrade")]
 
 
-def opened_file(path: Path, dialect: Dialect = UNKNOWN_DIALECT) -> SourceFile:
-    """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
+def opened_file(
+    path: Path, dialect: Dialect = UNKNOWN_DIALECT, check: Callable[[], object] = no_check
+) -> SourceFile:
+    """Return the reader of a file, by its suffix. check: see `SourceFile`. Raises `ImportRefused`, `OSError`."""
+    file = _opened(path, dialect)
+    file.check = check
+    return tickers_file(file)
+
+
+def _opened(path: Path, dialect: Dialect) -> CsvFile | RecordFile:
     if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
-        return tickers_file(CsvFile(path, dialect))
+        return CsvFile(path, dialect)
     container = container_of(path)
     if container not in _READERS:
         raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
     if dialect != UNKNOWN_DIALECT:
         raise ImportRefused(f"{path}: options such as --skip-lines and --decimal are of files of text")
-    return tickers_file(_READERS[container](path))
+    return _READERS[container](path)
 
 
 def container_of(path: Path) -> str:

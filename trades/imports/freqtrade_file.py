@@ -10,7 +10,15 @@ import pyarrow as pa
 
 from trades.exceptions import ImportRefused
 from trades.imports.csv_file import damage_refused, uncompressed
-from trades.imports.record_files import JSON_BYTES_LIMIT, ROWS_AT_ONCE, AlpacaJsonFile, RecordFile
+from trades.imports.record_files import (
+    JSON_BYTES_LIMIT,
+    ROWS_AT_ONCE,
+    AlpacaJsonFile,
+    RecordFile,
+    json_table,
+    json_text,
+    table_parts,
+)
 
 _HEAD_BYTES = 64
 _NAMES = ("date", "open", "high", "low", "close", "volume")
@@ -34,22 +42,7 @@ class FreqtradeFile(RecordFile):
             raise ImportRefused(
                 f"{path}: has more than {JSON_BYTES_LIMIT:,} bytes; write it as Parquet or CSV"
             )
-        try:
-            with damage_refused(), path.open("rb") as raw:
-                rows = msgspec.json.decode(uncompressed(raw).read(), type=list[_Candle])
-            columns = zip(*rows, strict=True) if rows else ([] for _ in _NAMES)
-            kinds = (pa.int64(), *[pa.float64()] * (len(_NAMES) - 1))
-            self._table = pa.table(
-                {
-                    name: pa.array(cells, kind)
-                    for name, cells, kind in zip(_NAMES, columns, kinds, strict=True)
-                }
-            )
-        except (msgspec.MsgspecError, pa.ArrowException, OverflowError, ImportRefused) as error:
-            raise ImportRefused(
-                f"{path}: neither candles of freqtrade, which are lists of six numbers, nor an answer of Alpaca's API:"
-                f" {error!s:.200}"
-            ) from error
+        self._table = json_table(_candles, path)
         self.schema = self._table.schema
         self.names = _NAMES
 
@@ -57,6 +50,22 @@ class FreqtradeFile(RecordFile):
         for start in range(0, self._table.num_rows, ROWS_AT_ONCE):
             rows = self._table.select(names).slice(start, ROWS_AT_ONCE)
             yield rows, self.size * (start + rows.num_rows) // self._table.num_rows
+
+
+def _candles(path: Path) -> Iterator[pa.Table]:
+    try:
+        rows = msgspec.json.decode(json_text(path), type=list[_Candle])
+        columns = zip(*rows, strict=True) if rows else ([] for _ in _NAMES)
+        kinds = (pa.int64(), *[pa.float64()] * (len(_NAMES) - 1))
+        table = pa.table(
+            {name: pa.array(cells, kind) for name, cells, kind in zip(_NAMES, columns, kinds, strict=True)}
+        )
+    except (msgspec.MsgspecError, pa.ArrowException, OverflowError, ImportRefused) as error:
+        raise ImportRefused(
+            f"{path}: neither candles of freqtrade, which are lists of six numbers, nor an answer of Alpaca's API:"
+            f" {error!s:.200}"
+        ) from error
+    yield from table_parts(table)
 
 
 def freqtrade_name(name: str) -> FileName | None:

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
@@ -16,21 +16,26 @@ import pyarrow.compute as pc
 
 from store.arrow_messages import is_compressed
 from store.declarations import WORD_SEPARATOR
+from trades.children import MEMORY_BYTES
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import is_text, is_word, view_lengths
-from trades.imports.blocks import BLOCK_BYTES, FilePiece, check_names
+from trades.imports.apart import Read, tables_apart
+from trades.imports.blocks import BLOCK_BYTES, FilePiece, check_names, no_check
 from trades.imports.columns import with_nulls
 from trades.imports.csv_file import damage_refused, uncompressed
 
 ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20
+# The values of JSON take so many times the memory of their text, which is seldom so many times as large as compressed.
+_JSON_FACTOR, _JSON_RATIO = 16, 20
 # The texts of a column of so many rows, were they all as long as the longest.
 TEXT_BYTES_LIMIT = 256 * 2**20
 # A piece of NDJSON: rows that lack most columns need memory for them.
 _CELLS_AT_ONCE = 4_000_000
 _ROWS_OF_SCHEMA = 1_000
 _NUMBER_BYTES = 8
-_LINES_BYTES, _LINE_BYTES_LIMIT = 4 * 2**20, 64 * 2**10
+_LINES_BYTES, _LINE_BYTES_LIMIT = 2**20, 64 * 2**10
+_BLANK_BYTES = 16 * 2**20
 _ARROW_FILE_MAGIC, _CONTINUATION = b"ARROW1\0\0", b"\xff\xff\xff\xff"
 _SCHEMA_LIMIT = 2**20
 
@@ -41,6 +46,7 @@ class RecordFile(ABC):
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     schema: pa.Schema
+    check: Callable[[], object] = staticmethod(no_check)
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,6 +61,7 @@ class RecordFile(ABC):
         row = 1
         with damage_refused(f"{self.path}: "):
             for table, bytes_read in self.tables(names):
+                self.check()
                 yield FilePiece(with_nulls(table, nulls), row + np.arange(table.num_rows), (), bytes_read)
                 row += table.num_rows
 
@@ -214,13 +221,19 @@ class LinesFile(RecordFile):
         """Yield the rows, some at a time, with the bytes of the file read so far."""
         line = 1
         with self.path.open("rb") as file:
-            rest = b""
+            rest, blank = b"", 0
             while text := file.read(_LINES_BYTES):
+                self.check()
                 whole, end, rest = (rest + text).rpartition(b"\n")
                 if len(rest) > _LINE_BYTES_LIMIT:
                     raise ImportRefused(f"{self.path}: a line has more than {_LINE_BYTES_LIMIT:,} bytes")
                 rows = self._decoded(whole + end, line)
                 line += len(rows)
+                blank = 0 if rows else blank + len(text)
+                if blank > _BLANK_BYTES:
+                    raise ImportRefused(
+                        f"{self.path}: has {blank:,} bytes of blank lines after line {line:,}"
+                    )
                 if rows:
                     yield rows, file.tell()
             if rows := self._decoded(rest, line):
@@ -292,19 +305,7 @@ class AlpacaJsonFile(RecordFile):
         super().__init__(path)
         if self.size > JSON_BYTES_LIMIT:
             raise ImportRefused(f"{path}: an answer of the API has at most {JSON_BYTES_LIMIT:,} bytes")
-        try:
-            with damage_refused(), path.open("rb") as raw:
-                document = msgspec.json.decode(uncompressed(raw).read(), type=dict[str, Any])
-            kind = next(name for name in _ALPACA_FIELDS if name in document)
-            found = document[kind] or {}
-            by_symbol = found if isinstance(found, dict) else {document["symbol"]: found}
-            rows = [(symbol, row) for symbol, rows in by_symbol.items() for row in rows or ()]
-            self._table = _alpaca_table(_ALPACA_FIELDS[kind], rows)
-        except (
-            *(msgspec.DecodeError, StopIteration, KeyError, TypeError, AttributeError),
-            *(pa.ArrowException, ImportRefused),
-        ) as error:
-            raise ImportRefused(f"{path}: not an answer of Alpaca's API: {error!r:.200}") from error
+        self._table = json_table(_alpaca_tables, path)
         self.schema = self._table.schema
         self.names = tuple(self.schema.names)
 
@@ -344,6 +345,53 @@ _ALPACA_FIELDS = {
         "c": ("close", _FLOAT), "v": ("volume", _FLOAT), "n": ("trade_count", _COUNT), "vw": ("vwap", _FLOAT),
     },
 }  # fmt: skip
+
+
+def json_table(read: Read, path: Path) -> pa.Table:
+    """Return the rows that `read(path)` yields in a child process: values take many times the memory of their text.
+
+    Raises `ImportRefused`.
+    """
+    with path.open("rb") as raw:
+        is_compressed_file = uncompressed(raw) is not raw
+    text_bytes = min(path.stat().st_size * (_JSON_RATIO if is_compressed_file else 1), JSON_BYTES_LIMIT)
+    return pa.concat_tables(tables_apart(read, path, memory=_JSON_FACTOR * text_bytes + MEMORY_BYTES))
+
+
+def json_text(path: Path) -> bytes:
+    """Return the text of a file of JSON, also compressed. Raises `ImportRefused`."""
+    with damage_refused(f"{path}: "), path.open("rb") as raw:
+        text = uncompressed(raw).read(JSON_BYTES_LIMIT + 1)
+    if len(text) > JSON_BYTES_LIMIT:
+        raise ImportRefused(
+            f"{path}: a file of JSON has at most {JSON_BYTES_LIMIT:,} bytes; write Parquet or CSV"
+        )
+    return text
+
+
+def table_parts(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows of a table in parts (`row_parts`), or one without rows."""
+    batches = table.combine_chunks().to_batches()
+    yield table.schema.empty_table()
+    for batch in batches:
+        for part in row_parts(batch):
+            yield pa.Table.from_batches([part])
+
+
+def _alpaca_tables(path: Path) -> Iterator[pa.Table]:
+    try:
+        document = msgspec.json.decode(json_text(path), type=dict[str, Any])
+        kind = next(name for name in _ALPACA_FIELDS if name in document)
+        found = document[kind] or {}
+        by_symbol = found if isinstance(found, dict) else {document["symbol"]: found}
+        rows = [(symbol, row) for symbol, rows in by_symbol.items() for row in rows or ()]
+        table = _alpaca_table(_ALPACA_FIELDS[kind], rows)
+    except (
+        *(msgspec.DecodeError, StopIteration, KeyError, TypeError, AttributeError),
+        *(pa.ArrowException, ImportRefused),
+    ) as error:
+        raise ImportRefused(f"{path}: not an answer of Alpaca's API: {error!r:.200}") from error
+    yield from table_parts(table)
 
 
 def _alpaca_table(fields: dict[str, tuple[str, pa.DataType]], rows: list[tuple[str, Any]]) -> pa.Table:

@@ -7,10 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import LINE, FilePiece, RowBlock, SourceFile
+from trades.imports.blocks import BAD_ROWS_LIMIT, LINE, FilePiece, RowBlock, SourceFile
 from trades.imports.csv_file import CsvFile
 from trades.imports.parse import BlockParser
 from trades.imports.reading import FileReading
+
+# A preview shows a few.
+_BAD_OF_PIECE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Sample:
 
 def first_sample(reading: FileReading) -> Sample:
     """Return the first part of a file with rows, which may all be bad; an empty one for a file without rows."""
-    parser, unread = reading.parser(skip_bad=True), _readable(reading)
+    parser, unread = _parser(reading), _readable(reading)
     for piece in reading.file.pieces(_names(reading, unread), reading.options.nulls):
         block = parser.block(piece)
         if block.rows.num_rows or block.bad:
@@ -40,7 +43,8 @@ def first_sample(reading: FileReading) -> Sample:
 def last_sample(reading: FileReading, *, reads_all: bool) -> Sample | None:
     """Return the end of a file, which may be its only part.
 
-    reads_all: read the whole file if nothing less tells its end; without it None is returned then.
+    reads_all: read the whole file if nothing less tells its end; without it None is returned then, and with it for a file
+    with too many bad rows.
     """
     unread = _readable(reading)
     if isinstance(reading.file, CsvFile):
@@ -49,13 +53,21 @@ def last_sample(reading: FileReading, *, reads_all: bool) -> Sample | None:
         block = piece and reading.plain_parser().block(piece)
         if piece and block and block.rows.num_rows and not block.bad:
             return _sample(piece, block, unread)
-    return _last_of_all(reading, reading.parser(skip_bad=True), unread) if reads_all else None
+    return _last_of_all(reading, _parser(reading), unread) if reads_all else None
+
+
+def _parser(reading: FileReading) -> BlockParser:
+    return reading.parser(skip_bad=True, bad_limit=_BAD_OF_PIECE)
 
 
 def _last_of_all(reading: FileReading, parser: BlockParser, unread: Sequence[str]) -> Sample | None:
     last: tuple[FilePiece, RowBlock] | None = None
+    bad = 0
     for piece in reading.file.pieces(_names(reading, unread), reading.options.nulls):
         block = parser.block(piece)
+        bad += len(block.bad)
+        if bad > BAD_ROWS_LIMIT:
+            return None
         if block.rows.num_rows:
             last = piece, block
     return _sample(*last, unread) if last else None

@@ -9,7 +9,7 @@ from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.exceptions import StorageError
 from store.timestamps import DAY_NS
 from trades.exceptions import BadRow
-from trades.imports.blocks import SourceFile
+from trades.imports.blocks import BAD_ROWS_LIMIT, SourceFile
 from trades.imports.doubts import refuse_wrong_rows
 from trades.imports.formats import opened_file
 from trades.imports.layout import ReadOptions
@@ -18,7 +18,7 @@ from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.reading import FileReading, file_reading
 from trades.imports.run import FileImport, StageStatus
 from trades.imports.samples import first_sample
-from trades.imports.symbol_runs import BAD_ROWS_LIMIT, SymbolsImport
+from trades.imports.symbol_runs import SymbolsImport
 from trades.stores import market_store
 
 __all__ = ["ImportPreview", "ImportResult", "file_import", "file_preview", "is_begun", "symbols_import"]

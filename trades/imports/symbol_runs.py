@@ -18,7 +18,7 @@ from store.instruments import REFUSE
 from store.protocol import Append, Receipt
 from trades.conditions.rows import CONDITIONS
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused
-from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile
+from trades.imports.blocks import BAD_ROWS_LIMIT, LINE, SYMBOL, RowBlock, SourceFile
 from trades.imports.id_conflicts import IdConflicts
 from trades.imports.parse import BlockParser
 from trades.imports.run import one_batch, read_ahead, storable_rows, tables_of_symbols, yet_to_come
@@ -29,8 +29,6 @@ from trades.stores import market_store
 # A symbol with at most so many rows is stored by one commit. More rows take several, and need no more memory.
 COMMIT_ROWS = 131_072
 ROWS_LIMIT = 500_000_000
-# Each bad row costs up to a millisecond. A file with more of them is told otherwise than it is.
-BAD_ROWS_LIMIT = 10_000
 # The sorted rows of a file: bytes for each byte of the file, and at least so many.
 _RUNS_PER_BYTE, _LEAST_RUNS_BYTES = 10, 2**30
 # Of the disk so much stays free for all others.

@@ -91,7 +91,9 @@ def _first_line(file: CsvFile) -> tuple[str, ...]:
 
 def _after(file: CsvFile, count: int) -> CsvFile:
     """Return the file without its first lines."""
-    return CsvFile(file.path, replace(file.dialect, skip_lines=(file.dialect.skip_lines or 0) + count))
+    after = CsvFile(file.path, replace(file.dialect, skip_lines=(file.dialect.skip_lines or 0) + count))
+    after.check = file.check
+    return after
 
 
 def _pair(name: str) -> tuple[str, str] | None:

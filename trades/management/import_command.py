@@ -24,7 +24,7 @@ from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
 from trades.exceptions import BadRow, ImportRefused, ImportsError
-from trades.imports.blocks import SourceFile
+from trades.imports.blocks import SourceFile, no_check
 from trades.imports.csv_file import Dialect
 from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
 from trades.imports.hints import texts_of
@@ -177,9 +177,14 @@ def import_parser() -> CommandParser:
     return parser
 
 
-def file_and_options(path: Path, options: dict[str, Any]) -> tuple[SourceFile, ReadOptions]:
-    """Return a file's reader, and how it is read by the command's options. Raises `ImportRefused`, `OSError`."""
-    file = opened_file(path, dialect_of(options))
+def file_and_options(
+    path: Path, options: dict[str, Any], check: Callable[[], object] = no_check
+) -> tuple[SourceFile, ReadOptions]:
+    """Return a file's reader, and how it is read by the command's options. check: see `SourceFile`.
+
+    Raises `ImportRefused`, `OSError`.
+    """
+    file = opened_file(path, dialect_of(options), check)
     return file, read_options(file, options["format"], **_terms(options))
 
 

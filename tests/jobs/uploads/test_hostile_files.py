@@ -4,6 +4,9 @@ import gzip
 import io
 import resource
 import shutil
+import struct
+import time
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,12 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.exceptions import JobCancelled
 from jobs.uploads import importing
 from tests.api_client import Api, answer, problem
 from tests.jobs.uploads.sending import NAMES, ROWS, append, begin, begun, csv_of, file_in, imported
+from tests.patience import PATIENCE_SECONDS
 from tests.trades.imports.command import stored
 from tests.trades.imports.parquet_files import forged_parquet
 from trades.imports import symbol_runs
+from trades.imports.services import file_preview
 
 pytestmark = pytest.mark.django_db
 CONTENT = csv_of(ROWS)
@@ -36,6 +42,14 @@ def largest_child_mib() -> float:
     """Return the peak of the largest process that is ended, or of this one."""
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(each).ru_maxrss for each in whose) / 1024
+
+
+def null_columns(rows: int) -> bytes:
+    """Return an Arrow stream whose columns have no bytes."""
+    table, target = pa.table({name: pa.nulls(5) for name in NAMES}), io.BytesIO()
+    with pa.ipc.new_stream(target, table.schema) as stream:
+        stream.write_table(table)
+    return target.getvalue().replace(struct.pack("<q", 5), struct.pack("<q", rows))
 
 
 def test_damaged_parquet_is_refused_at_once(api: Api) -> None:
@@ -158,3 +172,44 @@ def test_uploads_whose_jobs_have_ended_do_not_count(api: Api, settings: Any) -> 
     settings.MAX_UPLOAD_BYTES = len(CONTENT)
     for _ in range(4):
         assert imported(api, b"x" * len(CONTENT))["state"] == "failed"
+
+
+HEAD = csv_of(ROWS)
+LARGE = {
+    "newlines": (gzip.compress(HEAD + b"\n" * 24_000_000), "x.csv.gz", "blank lines up to line"),
+    "equal rows": (
+        pa.compress(HEAD + b"2025-01-02T14:30:00Z,AAPL,1,1\n" * 700_000, "zstd", asbytes=True), "x.csv.gz", "the text is more than 250 times",
+    ),
+    "fewer newlines": (HEAD + b"\n" * 1_500_000, "x.csv", "blank lines up to line"),
+    "newlines of NDJSON": (file_in("ndjson", ROWS) + b"\n" * 18_000_000, "x.ndjson", "bytes of blank lines"),
+    "spaces of JSON": (gzip.compress(b"[" + b" " * 70_000_000 + b"]"), "x.json.gz", "takes more than"),
+    "objects of JSON": (
+        gzip.compress(b'{"trades":{"A":[' + b"{}," * 3_000_000 + b"{}]}}"), "x.json.gz", "takes more than",
+    ),
+    "null columns": (null_columns(2**31 - 1), "x.arrow", "rows in as many bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "name", "message"), LARGE.values(), ids=LARGE)
+def test_small_files_of_large_texts_are_refused(api: Api, content: bytes, name: str, message: str) -> None:
+    began = time.monotonic()
+    assert message in refusal(api, content, name=name, format=None, dataset="trades")
+    assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def test_a_preview_of_bad_rows_ends_when_its_job_is_cancelled(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The preview looks for the last rows, and reads the whole compressed file."""
+    path, pieces = tmp_path / "x.csv.gz", []
+    path.write_bytes(gzip.compress(HEAD + b"2025-01-02T14:30:00Z,AAPL,1,1\n" * 400_000))
+
+    def check() -> None:
+        pieces.append(1)
+        if len(pieces) > 2:
+            raise JobCancelled
+
+    [(file, options)] = importing.opened_upload(path, {"name": "x.csv.gz", "options": {}}, check)
+    with pytest.raises(JobCancelled):
+        file_preview(file=file, options=options).document()
+    assert len(pieces) == 3
