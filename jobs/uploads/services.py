@@ -15,7 +15,7 @@ from jobs.exceptions import UnknownJob
 from jobs.kinds import JobKind, Run
 from jobs.models import QUEUED, UNFINISHED, Job
 from jobs.uploads.exceptions import TooManyUploads, UploadDigestMismatch, UploadRefused
-from jobs.uploads.files import upload_offset, upload_path
+from jobs.uploads.files import unavailable, upload_offset, upload_path
 from jobs.uploads.serializers import UploadRequestSerializer
 from ratelimit.authorize import check_access
 from ratelimit.credentials.identify import caller_stored
@@ -29,14 +29,18 @@ _HASHED_AT_ONCE = 2**20
 
 
 def require_space(*, owner: str, size: int) -> None:
-    """Raise TooManyUploads, or StoreFull, if there is no space for an upload of so many bytes."""
+    """Raise TooManyUploads, or StoreFull, if there is no space for an upload of so many bytes; StoreUnavailable."""
     most = 2 * settings.MAX_UPLOAD_BYTES
     unfinished = Job.objects.filter(kind=UPLOAD.name, owner=owner, state__in=UNFINISHED)
     if sum(unfinished.values_list("parameters__size", flat=True)) + size > most:
         raise TooManyUploads(most)
     root = Path(settings.UPLOADS_DIR)
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if shutil.disk_usage(root).free < size:
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        raise unavailable(error) from error
+    if free < size:
         raise StoreFull("no space is left for the upload")
 
 
@@ -54,11 +58,14 @@ def is_sent(job: Job, *, now: datetime) -> bool:
 
 
 def upload_start(job: Job, *, now: datetime) -> None:
-    """Let an upload's job start if all bytes have arrived. They are durable then."""
+    """Let an upload's job start if all bytes have arrived. They are durable then. Raises StoreFull, StoreUnavailable."""
     if is_sent(job, now=now) or upload_offset(job) < job.parameters["size"]:
         return
-    with upload_path(job).open("rb") as file:
-        os.fsync(file.fileno())
+    try:
+        with upload_path(job).open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:  # some file systems find space only now
+        raise unavailable(error) from error
     if Job.objects.filter(pk=job.pk, state=QUEUED, not_before__gt=now).update(not_before=now):
         job.not_before = now
 

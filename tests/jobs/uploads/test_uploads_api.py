@@ -323,6 +323,23 @@ def test_a_full_disk_is_507_and_what_has_arrived_stays(api: Api, monkeypatch: py
     assert answer(append(api, path, 10, CONTENT[10:]))["complete"]
 
 
+@pytest.mark.parametrize("call", ["mkdir", "fsync"])
+def test_a_disk_that_is_full_at_another_call_is_507_too(
+    api: Api, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = begun(api, CONTENT)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((Path, "mkdir", full) if call == "mkdir" else (os, "fsync", full)))
+        refused = begin(api, CONTENT) if call == "mkdir" else append(api, path, 0, CONTENT)
+        assert problem(refused) == (507, "store_full")
+    offset = answer(api.get(path))["offset"]
+    assert answer(append(api, path, offset, CONTENT[offset:]))["complete"]
+
+
 def test_one_request_at_a_time_sends_to_an_upload(api: Api) -> None:
     path = begun(api, CONTENT)
     with closing(files.UploadWriter(Job.objects.get(), 0)):
