@@ -185,6 +185,7 @@ ERROR_CODES = (
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
         not_found="There is nothing at this path.",
         unknown_symbol="Nothing was ever stored under this symbol.",
+        not_known_then="Nothing was known of the symbol at `as_of`; the message names the first instant at which something was.",
         unknown_key="The caller sees no key with this id.",
         wrong_class="The symbol belongs to another class of instruments; the message names its path.",
         resolution_unavailable="The symbol has no data of this resolution or a finer resolution.",

@@ -2,6 +2,7 @@
 
 StorageError
 ├── UnknownSymbol                 nothing was ever stored under this symbol
+├── NotKnownThen                  the symbol was first known after the `as_of`
 ├── NotStored                     the batch is refused; correct it
 │   ├── IdConflict                an id is already taken by other values
 │   ├── CorrectionTargetMissing   no stored row matches a correction
@@ -39,6 +40,12 @@ class UnknownSymbol(StorageError):
     def __init__(self, symbol: str) -> None:
         super().__init__(f"nothing is stored under the symbol {symbol}")
         self.symbol = symbol
+
+
+class NotKnownThen(StorageError):
+    """Nothing was known of the symbol at the `as_of`. Ask for a later one; the message names the first instant."""
+
+    code = "not_known_then"
 
 
 class NotStored(StorageError):

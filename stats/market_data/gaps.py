@@ -27,7 +27,7 @@ from store.instruments import EVIDENCE, GAP_RULES, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp
-from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.instruments.services import requested_symbol, require_known_then, symbol_canonical
 from trades.stores import market_store
 from web.documents import AnswerDocument, Instant, about, like
 from web.endpoints import Access
@@ -270,6 +270,7 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PageSnapshot:
     if market_class is None:
         found = class_of(instrument.instrument_class)
         if found.path not in OHLCV.classes:
+            require_known_then(symbol, query.as_of_ns)
             raise WrongClass(
                 f"{symbol} is of the class {instrument.instrument_class}, which has no bars, so no gaps"
             )

@@ -22,7 +22,7 @@ from store.instruments import Instrument, default_instrument
 from store.log_views.log_view import LogView, empty_view, view_of
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.terms import Settle, TermsPeriod, terms_then
-from trades.instruments.services import instrument_get
+from trades.instruments.services import instrument_get, require_known_then
 from trades.stores import market_store
 
 Member = TypeVar("Member")
@@ -316,10 +316,11 @@ def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, 
     """Return the symbol's instrument as it was declared at `as_of_ns`; None for now.
 
     name: the path's end, such as `ohlcv`, `ohlcv/stream` or `latest`, for the message. Raises `WrongClass` if the
-    symbol is known and its instrument has another class.
+    symbol is known and its instrument has another class, `NotKnownThen` if it was not known then.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class} and is_known(symbol):
+        require_known_then(symbol, as_of_ns)
         own_class = class_of(instrument.instrument_class)
         path = f"/api/v1/market-data/{own_class.path}/{symbol}"
         raise WrongClass(

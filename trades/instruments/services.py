@@ -10,9 +10,10 @@ from msgspec import structs
 from audit.services import event_record, events_lock
 from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
-from store.exceptions import OutcomeUnknown, UnknownSymbol
+from store.exceptions import NotKnownThen, OutcomeUnknown, UnknownSymbol
 from store.instruments import Instrument, default_instrument
 from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import format_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.serializers import instrument_document
 from trades.stores import market_store
@@ -133,6 +134,27 @@ def is_known(symbol: str, as_of_ns: int | None = None) -> bool:
     """Return whether a symbol has, or had by then, data or a declaration. Raises `StorageError`s."""
     declared = market_store().declared_instruments(symbol=symbol, as_of_ns=as_of_ns)
     return bool(declared) or _has_data(symbol, as_of_ns)
+
+
+def require_known_then(symbol: str, as_of_ns: int | None) -> None:
+    """Raise `NotKnownThen` if a known symbol had neither data nor a declaration at an instant; None for now."""
+    if as_of_ns is not None and not is_known(symbol, as_of_ns):
+        then, first = format_timestamp(as_of_ns), format_timestamp(_first_known_ns(symbol))
+        raise NotKnownThen(
+            f"nothing was known of {symbol} at {then}: it was first declared or stored at {first}; send a later as_of"
+        )
+
+
+def _first_known_ns(symbol: str) -> int:
+    """Return the time of a known symbol's first declaration or commit."""
+    store = market_store()
+    times = [declared_at for declared_at, _ in store.declarations(symbol)[:1]]
+    for dataset in DATASETS.values():
+        with suppress(UnknownSymbol):
+            log = store.log(dataset, symbol)
+            if log.head.number:
+                times.append(log.committed_at(1))
+    return min(times)
 
 
 def _has_data(symbol: str, as_of_ns: int | None) -> bool:

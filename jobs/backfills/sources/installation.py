@@ -26,7 +26,7 @@ from trades.formats.arrow_values import typed_values
 
 _STREAMS = {TRADES: "trades", QUOTES: "quotes", OPTION_QUOTES: "quotes"}
 # What another installation says if it has no such rows.
-_UNKNOWN = frozenset({"unknown_symbol", "no_data", "wrong_class", "not_found"})
+_UNKNOWN = frozenset({"unknown_symbol", "not_known_then", "no_data", "wrong_class", "not_found"})
 
 
 class Installation:
