@@ -358,10 +358,14 @@ def json_table(read: Read, path: Path) -> pa.Table:
     return pa.concat_tables(tables_apart(read, path, memory=_JSON_FACTOR * text_bytes + MEMORY_BYTES))
 
 
-def json_text(path: Path) -> bytes:
+def json_text(path: Path) -> bytearray:
     """Return the text of a file of JSON, also compressed. Raises `ImportRefused`."""
+    text = bytearray()
     with damage_refused(f"{path}: "), path.open("rb") as raw:
-        text = uncompressed(raw).read(JSON_BYTES_LIMIT + 1)
+        content = uncompressed(raw)
+        # One large read would take its memory before it knows how much there is.
+        while len(text) <= JSON_BYTES_LIMIT and (piece := content.read(_LINES_BYTES // 4)):
+            text += piece
     if len(text) > JSON_BYTES_LIMIT:
         raise ImportRefused(
             f"{path}: a file of JSON has at most {JSON_BYTES_LIMIT:,} bytes; write Parquet or CSV"
