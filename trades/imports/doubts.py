@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.arrays import Integers
-from store.datasets import BARS, TRADES
+from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, format_timestamp
 from trades.exceptions import ImportRefused
@@ -24,6 +24,8 @@ from trades.imports.symbols import has_letters, may_be_an_instrument, may_be_sym
 from trades.imports.times import has_local_times
 from trades.imports.vendors.marketdata import MARKETDATA
 
+# Rows of other datasets may have dates for times: an ex-date, the date of a curve.
+_OF_INSTANTS = (TRADES, QUOTES, OPTION_QUOTES)
 _SAMPLES, _FEW = 3, 20
 _NIGHT_NS, _OFTEN = 6 * 3_600 * 10**9, 0.5
 _HOURS = ("%H", "%I", "%c", "%X")
@@ -105,7 +107,7 @@ def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
         _refuse_no_rows(reading)
         return
     dataset = reading.options.dataset
-    if dataset is not BARS and not reading.options.vendor:
+    if dataset in _OF_INSTANTS and not reading.options.vendor:
         _refuse_dates(reading, sample)
     _refuse_kinds(reading, sample)
     if dataset is BARS:
