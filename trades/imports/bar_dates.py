@@ -41,7 +41,11 @@ def dated_bars(
     for code, kind in enumerate(kinds):
         rows = np.flatnonzero(codes == code)
         if kind is not None and len(rows):
-            found, is_found = _dates(instants[rows], cells.take(pa.array(rows)), options)
+            found, is_found = instants[rows], np.zeros(len(rows), dtype=bool)
+            if (
+                not is_time[rows].all() or (found % DAY_NS).any()
+            ):  # midnights UTC are the dates that they mean
+                found, is_found = _dates(found, cells.take(pa.array(rows)), options)
             found = _first_days(found, kind, options)
             keeps = ~is_found & ~is_time[rows]
             instants[rows] = np.where(keeps, instants[rows], found)
@@ -53,11 +57,13 @@ def dated_bars(
 
 def _dates(instants: Integers, cells: pa.Array, options: ReadOptions) -> tuple[Integers, Mask]:
     """Return the midnights UTC of the dates that local midnights mean, other instants as they are, and a mask of these dates."""
-    own, local = (wall_times(cells, replace(options, zone=zone)) for zone in ("UTC", options.zone))
+    encoded = cells.dictionary_encode()  # many rows have few dates, whose texts take long to parse
+    codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
     found, is_found = instants.copy(), np.zeros(len(instants), dtype=bool)
-    for clock in (own, local):
-        walls = clock.fill_null(1).to_numpy()
-        is_midnight = (walls % DAY_NS == 0) & ~is_found & ((instants % DAY_NS != 0) | (clock is own))
+    for zone in dict.fromkeys(("UTC", options.zone)):
+        clock = wall_times(encoded.dictionary, replace(options, zone=zone))
+        walls = np.append(clock.fill_null(1).to_numpy(), 1)[codes]
+        is_midnight = (walls % DAY_NS == 0) & ~is_found & ((instants % DAY_NS != 0) | (zone == "UTC"))
         found[is_midnight] = walls[is_midnight]
         is_found |= is_midnight
     return found, is_found
