@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-import pyarrow.compute as pc
-
 from store.datasets import TRADES
 from store.special_sessions import unproved_dates
 from trades.imports.blocks import SYMBOL
+from trades.imports.run import tables_of_symbols
 from trades.imports.samples import Sample
 from trades.stores import market_store
 
@@ -17,9 +16,10 @@ def closed_date_notes(sample: Sample) -> Iterator[str]:
     A file with such trades is certain: a stray print is usual, and the date's other trades may be in another part of
     the file. Raises `StorageError`s.
     """
-    store, rows = market_store(), sample.rows
-    for symbol in rows[SYMBOL].unique().to_pylist():
-        times = rows.filter(pc.equal(rows[SYMBOL], symbol)).column(0).to_numpy()
+    store, rows = market_store(), sample.rows.select([0, SYMBOL])
+    ordered = rows.sort_by([(SYMBOL, "ascending"), (rows.column_names[0], "ascending")])
+    for own in tables_of_symbols(ordered):
+        symbol, times = own[SYMBOL][0].as_py(), own.column(0).to_numpy()
         for day, count in unproved_dates(store, TRADES, store.canonical(symbol), times):
             yield (
                 f"on {day} the exchange of {symbol} is closed ({count:,} of the rows that were looked at): they stay"

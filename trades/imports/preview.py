@@ -30,17 +30,16 @@ PREVIEW_ROWS = 3
 class ImportPreview:
     """What an import of a file would store.
 
-    unsaid: what a certain file would have in its options; the file's name may tell the symbol. guessed: all options that
-    were not given. doubts: why the rows may be wrong, whatever the options. notes: what is worth knowing, but no reason to
-    ask. bad: the first rows that cannot be stored. command: the options that make all of it certain.
+    first: the rows of its beginning. sample: these and those of its end. unsaid: options to give so that nothing is asked;
+    the file's name may tell the symbol. guessed: all options that were not given. doubts: why the rows may be wrong,
+    whatever the options. bad: the first rows that cannot be stored.
     """
 
     reading: FileReading
     first: Sample
+    sample: Sample
     unsaid: tuple[Guess, ...]
     doubts: tuple[str, ...]
-    notes: tuple[str, ...]
-    command: str
 
     @property
     def options(self) -> ReadOptions:
@@ -50,6 +49,16 @@ class ImportPreview:
     def is_certain(self) -> bool:
         """Whether the file is stored without a question."""
         return not self.unsaid and not self.doubts
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing, but no reason to ask. Raises `StorageError`s."""
+        return tuple(closed_date_notes(self.sample)) if self.options.dataset is TRADES else ()
+
+    @property
+    def command(self) -> str:
+        """The options with which nothing is asked."""
+        return command_of(self.reading)
 
     @property
     def kind(self) -> Hashable:
@@ -127,8 +136,7 @@ def file_preview(*, file: SourceFile, options: ReadOptions) -> ImportPreview:
     both = joined_samples(first, last_sample(reading, reads_all=False))
     refuse_wrong_rows(reading, both)
     doubts = tuple(doubts_of(reading, both, now_ns=time.time_ns()))
-    notes = tuple(closed_date_notes(both)) if reading.options.dataset is TRADES else ()
-    return ImportPreview(reading, first, tuple(unsaid(reading, first)), doubts, notes, command_of(reading))
+    return ImportPreview(reading, first, both, tuple(unsaid(reading, first)), doubts)
 
 
 def row_documents(rows: pa.Table) -> list[dict[str, Any]]:

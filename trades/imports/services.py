@@ -59,6 +59,7 @@ def file_import(
     file: SourceFile | None = None,
     skip_bad: bool = False,
     restart: bool = False,
+    previewed: bool = False,
     confirmed: bool = False,
     caller: str = "",
     progress: Callable[[StageStatus], None] = lambda _: None,
@@ -67,8 +68,9 @@ def file_import(
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     Whether the file is certain, or a person has seen its preview, is for the caller to know. notes: the folder of saved
-    progress. file: the path's reader, if there is one already. restart: ignore saved progress. confirmed: also store
-    times of trades, quotes and bars that are more than a day ahead. caller: who imports, for the commits.
+    progress. file: the path's reader, if there is one already. restart: ignore saved progress. previewed: the file had a
+    `file_preview`, which refuses wrong rows. confirmed: also store times of trades, quotes and bars that are more than a
+    day ahead. caller: who imports, for the commits.
 
     Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
@@ -79,7 +81,7 @@ def file_import(
         if saved is not None and saved.is_finished:
             done = replace(saved, stored=0)
             return ImportResult(path, done, unread_columns=unread, was_finished=True)
-        if saved is None:
+        if saved is None and not previewed:
             refuse_wrong_rows(reading, first_sample(reading))
         run = FileImport(
             reading.file,

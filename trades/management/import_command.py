@@ -87,15 +87,16 @@ class ImportCommand(BaseCommand):
         """Print a line per file. Raises CommandError for the first file that cannot be imported."""
         try:
             files = files_of(patterns, options["format"])
-            is_confirmed = self._confirmed(files, options)
+            terms, kinds = self._shown(files, options)
             if options["preview"]:
                 return
+            confirmed = set(files) if options["yes"] else self._confirmed(kinds)
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
                     task = task_for(f"{path.name} ({number} of {len(files)})")
                     with _said_when_stopped(path, task) as progress:
-                        file, read = file_and_options(path, options)
-                        self._import(file, read, {**options, "yes": is_confirmed}, progress)
+                        file = opened_file(path, dialect_of(options))
+                        self._import(file, terms[path], {**options, "yes": path in confirmed}, progress)
         except KeyboardInterrupt:
             raise CommandError("stopped: nothing was stored", returncode=_STOPPED) from None
         except (ImportsError, StorageError) as error:
@@ -103,36 +104,37 @@ class ImportCommand(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
 
-    def _confirmed(self, files: Sequence[Path], options: dict[str, Any]) -> bool:
-        """Show what is not certain, and ask. Return whether somebody confirmed it. Raises CommandError for a no."""
-        kinds = self._shown(files, options)
-        if options["preview"] or options["yes"] or not kinds:
-            return bool(options["yes"])
-        if not sys.stdin.isatty():
+    def _confirmed(self, kinds: Collection[Sequence[Path]]) -> set[Path]:
+        """Ask whether to store the files of each kind, and return these files. Raises CommandError for a no."""
+        if kinds and not sys.stdin.isatty():
             raise CommandError(NOT_STORED)
         for paths in kinds:
             others = f" and {len(paths) - 1:,} more files of its kind" if paths[1:] else ""
             if input(f"Store {paths[0]}{others} so? [y/N] ").strip().lower() not in ("y", "yes"):
                 raise CommandError("nothing was stored")
-        return True
+        return {path for paths in kinds for path in paths}
 
-    def _shown(self, files: Sequence[Path], options: dict[str, Any]) -> Collection[Sequence[Path]]:
-        """Print a preview of each kind of file that is not certain; return the files of each kind.
+    def _shown(
+        self, files: Sequence[Path], options: dict[str, Any]
+    ) -> tuple[dict[Path, ReadOptions], Collection[Sequence[Path]]]:
+        """Print a preview of each kind of file that is not certain; return how each file is read, and the files of each kind.
 
         A file of which an earlier run with the same options has stored a part is not shown again.
         """
+        terms: dict[Path, ReadOptions] = {}
         kinds: dict[Hashable, list[Path]] = {}
-        terms = {"notes": settings.DATA_DIR / NOTES, "skip_bad": options["skip_bad"]}
+        begun = {"notes": settings.DATA_DIR / NOTES, "skip_bad": options["skip_bad"]}
         for path in files:
-            reading = file_reading(*file_and_options(path, options))
-            if not (options["preview"] or options["restart"]) and is_begun(reading=reading, **terms):
+            file, terms[path] = file_and_options(path, options)
+            reading = file_reading(file, terms[path])
+            if not (options["preview"] or options["restart"]) and is_begun(reading=reading, **begun):
                 continue
             preview = file_preview(file=reading.file, options=reading.options)
             if options["preview"] or (not preview.is_certain and preview.kind not in kinds):
                 self.stdout.write("\n".join(preview_lines(preview)))
             if not preview.is_certain:
                 kinds.setdefault(preview.kind, []).append(path)
-        return kinds.values()
+        return terms, kinds.values()
 
     def _import(
         self,
@@ -150,6 +152,7 @@ class ImportCommand(BaseCommand):
                 notes=settings.DATA_DIR / NOTES,
                 skip_bad=options["skip_bad"],
                 restart=options["restart"],
+                previewed=True,
                 confirmed=options["yes"],
                 progress=progress,
             )

@@ -13,6 +13,10 @@ from django.core.management import CommandError, call_command
 
 from tests.trades.imports.command import asked, imported, stored
 from trades.imports import blocks, csv_file
+from trades.imports.blocks import SourceFile
+from trades.imports.formats import read_options
+from trades.imports.layout import ReadOptions
+from trades.management import import_command
 
 TRADES = "timestamp=timestamp,price=price,volume=volume"
 LOCAL = "timestamp,price,volume\n2024-01-02 09:31:00,10.5,100\n"
@@ -321,3 +325,29 @@ def test_an_option_that_leaves_no_row_is_refused(tmp_path: Path):
         imported(path, "--rows", "kind=TRADES")
     path = written(tmp_path / "Y.csv", "timestamp,kind,price,volume")
     assert "0 rows" in imported(path, "--rows", "kind=TRADE")
+
+
+def test_a_yes_is_for_the_files_that_were_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_file, "_TAIL_BYTES", 64)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    (tmp_path / "AAPL.csv").write_text(LOCAL)
+    times = [f"2024-01-02T09:31:{second}Z" for second in range(10, 30)]
+    rows = [f"{each},1,1" for each in (*times[:10], "2124-01-02T09:31:20Z", *times[10:])]
+    written(tmp_path / "MSFT.csv", "timestamp,price,volume", *rows)
+    with pytest.raises(CommandError, match="a time that is yet to come, 2124-01-02T09:31:20Z"):
+        imported(tmp_path, yes=False, columns=TRADES)
+
+
+def test_what_is_guessed_of_a_file_is_guessed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "AAPL.csv").write_text(LOCAL)
+    paths: list[Path] = []
+
+    def counted(file: SourceFile, *arguments: Any, **terms: Any) -> ReadOptions:
+        paths.append(file.path)
+        return read_options(file, *arguments, **terms)
+
+    monkeypatch.setattr(import_command, "read_options", counted)
+    imported(tmp_path)
+    assert paths == [tmp_path / "AAPL.csv"]
