@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -63,6 +64,7 @@ _REFUSED_TICKS = (
     " give --dataset quotes --columns 'timestamp=<DATE>+<TIME>,bid=<BID>,ask=<ASK>'"
 )
 _FIXED_POINT = "0.000000001"
+_FEWEST_FIELDS = 3
 # The names of these vendors' columns are those of many files.
 _TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name not in ("alpaca", "freqtrade")]
 
@@ -111,6 +113,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     guessed = list(file.guessed) if isinstance(file, CsvFile) else []
     try:
         _check_ticks(file, columns)
+        _check_objects(file)
         vendor = file_format if file_format in VENDOR_LAYOUTS else _vendor_of_reader(file)
         if vendor is None and file_format == AUTO and not columns and "scale" not in given:
             vendor = _vendor(file, dataset)
@@ -152,6 +155,20 @@ def _check_ticks(file: SourceFile, columns: Mapping[str, str]) -> None:
     """Raise `ImportRefused` for ticks of MetaTrader 5, unless the columns are told."""
     if not columns and {*file.names} >= _TICKS_OF_MT5:
         raise ImportRefused(_REFUSED_TICKS)
+
+
+def _check_objects(file: SourceFile) -> None:
+    """Raise `ImportRefused` for objects around rows: a trade has at least a time, a price and a volume outside of them."""
+    if (
+        not isinstance(file, LinesFile)
+        or not file.objects
+        or len({*file.names} - {*file.objects}) >= _FEWEST_FIELDS
+    ):
+        return
+    name, first = next(iter(file.objects.items()))
+    raise ImportRefused(
+        f"{name} holds objects, which are not read: write them one in each line, such as {msgspec.json.encode(first).decode():.300}"
+    )
 
 
 def _placed(error: ImportRefused, file: SourceFile, fitting: Sequence[str]) -> ImportRefused:

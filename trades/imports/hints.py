@@ -75,9 +75,12 @@ def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str)
 
 
 def missing_hint(
-    names: Sequence[str], missing: Sequence[str], found: Mapping[str, str], *, has_names: bool
+    names: Sequence[str], missing: Sequence[str], found: Mapping[str, str], *, has_names: bool, is_text: bool
 ) -> str:
-    """Return the end of a refusal of a file that lacks columns. found: the file's columns of others of ours."""
+    """Return the end of a refusal of a file that lacks columns.
+
+    found: the file's columns of others of ours. is_text: whether a mark separates the file's cells.
+    """
     if not has_names:
         places = [name for name in names if name not in found.values()]
         chosen = {**found, **dict(zip(missing, places, strict=False))}
@@ -87,6 +90,6 @@ def missing_hint(
         for name in missing
     }
     pairs = paired({name: source for name, source in likely.items() if source})
-    if len(names) == 1:
+    if len(names) == 1 and is_text:
         return "; give --delimiter with the mark between the cells, or --skip-lines with the number of lines before the names"
     return look("--columns", pairs) if pairs else f"; give --columns {missing[0]}=… with the file's name"

@@ -232,7 +232,11 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
             c.name for c in columns if c.name not in supplied and (c.name in missing or c.name == "volume")
         ]
         hint = missing_hint(
-            names, wanted, sources, has_names=names != tuple(map(str, range(1, len(names) + 1)))
+            names,
+            wanted,
+            sources,
+            has_names=names != tuple(map(str, range(1, len(names) + 1))),
+            is_text=bool(options.dialect.delimiter),
         )
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}{hint}")
     symbol = sources.pop(SYMBOL, None)

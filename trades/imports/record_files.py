@@ -195,13 +195,17 @@ def _first_message(content: pa.Buffer) -> int:
 
 
 class LinesFile(RecordFile):
-    """A file with a JSON object in each line (NDJSON). Its columns are the fields of the first lines."""
+    """A file with a JSON object in each line (NDJSON). Its columns are the fields of the first lines.
+
+    objects: of fields that hold objects, or lists of them, the first object.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         rows, _ = next(self._rows(), ([], 0))
         self.names = tuple(dict.fromkeys(name for row in rows for name in row))
         check_names(path, self.names)
+        self.objects = _objects_inside(rows[:_ROWS_OF_SCHEMA])
         self.schema = _table_of(rows[:_ROWS_OF_SCHEMA], self.names).schema
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
@@ -259,6 +263,15 @@ class LinesFile(RecordFile):
             raise ImportRefused(
                 f"{self.path}, line {line}: the line is not one JSON object: {error!s:.200}"
             ) from error
+
+
+def _objects_inside(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in (pair for row in rows for pair in row.items()):
+        first = value[0] if isinstance(value, list) and value else value
+        if isinstance(first, dict):
+            found.setdefault(name, first)
+    return found
 
 
 _OBJECTS = msgspec.json.Decoder(dict[str, Any])
@@ -389,6 +402,8 @@ def _alpaca_tables(path: Path) -> Iterator[pa.Table]:
         found = document[kind] or {}
         by_symbol = found if isinstance(found, dict) else {document["symbol"]: found}
         rows = [(symbol, row) for symbol, rows in by_symbol.items() for row in rows or ()]
+        if rows and all("t" not in row for _, row in rows):
+            raise ImportRefused("the rows have no time t; write one row in each line of a file .ndjson")
         table = _alpaca_table(_ALPACA_FIELDS[kind], rows)
     except (
         *(msgspec.DecodeError, StopIteration, KeyError, TypeError, AttributeError),

@@ -1,6 +1,6 @@
 """`import` of each file of a folder of others' files: stored at once, after one question, or refused with a reason.
 
-The expected rows were taken from the files by hand: of each symbol the first and the last stored row.
+The expected rows were read from the files, not from what the command stored: of each symbol the first and the last row.
 """
 
 import os
@@ -42,6 +42,9 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
               ("2024-03-13T11:00:00Z", 7.949957732721557e-06, 8.013475809396204e-06, "1h"))}),
     ("06-500-daily-bars.csv", X, ASKED, "--resolution 1d", BAR, {
         "X": ((f"2022-01-03{DAY}", 100.0, 101.33, "1d"), (f"2023-12-06{DAY}", 119.22, 118.81, "1d"))}),
+    ("05-split-sent-twice.json", {}, REFUSED, "not an answer of Alpaca's API", TRADE, {}),
+    ("07-entry-bar-stop.csv", DAYS, ASKED, "--columns", BAR, {
+        "X": ((f"2024-03-04{DAY}", 14.0, 18.0, "1d"), (f"2024-03-08{DAY}", 21.0, 22.0, "1d"))}),
     ("08-fall-back-bars.csv", X, REFUSED, "two bars of X .* 2024-11-03T01:00:00Z .*--timezone", BAR, {}),
     ("08-fall-back-bars.csv", {**MINUTES, "timezone": "America/New_York"}, ASKED, "--columns", BAR, {
         "X": (("2024-11-03T04:59:00Z", 1.0, 1.0, "1m"), ("2024-11-03T07:00:00Z", 6.0, 6.0, "1m"))}),
@@ -49,6 +52,11 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
         "X": (("2024-11-03T04:59:00Z", 1.0, 10.0), ("2024-11-03T07:00:00Z", 6.0, 10.0))}),
     ("09/BTCUSDT-1m-2024-12.csv", MINUTES, AT_ONCE, "layout: binance", BAR, {
         "X": (("2024-12-31T23:58:00Z", 93500.01, 93503.01, "1m"), ("2024-12-31T23:59:00Z", 93501.01, 93504.01, "1m"))}),
+    ("09/2024-01-03.csv", {}, AT_ONCE, "layout: polygon", TRADE, {
+        "TPC": (("2024-01-03T14:30:00.0005Z", 9.05, 100.0), ("2024-01-03T14:30:30.0005Z", 9.06, 100.0)),
+        "T.PRC": (("2024-01-03T14:30:10.0005Z", 20.01, 100.0), ("2024-01-03T14:30:10.0005Z", 20.01, 100.0)),
+    }),
+    ("10-running-candle.ndjson", {}, REFUSED, 'one in each line, such as {"symbol":"RUN1","resolution":"1h",', BAR, {}),
     ("11-binance-klines-headerless.csv", X, ASKED, "--format binance", BAR, {
         "X": (("2024-12-31T23:58:00Z", 93500.01, 93503.01, "1m"), ("2025-01-01T00:01:00Z", 93503.01, 93506.01, "1m"))}),
     ("11-binance-trades-headerless.csv", X, ASKED, "--format binance", TRADE, {
@@ -58,6 +66,9 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
     ("11-firstrate-headerless.txt", MINUTES, ASKED, "--format firstrate", BAR, {
         "X": (("2024-01-02T09:00:00Z", 475.2, 475.44, "1m"), ("2024-01-02T09:01:00Z", 475.44, 475.35, "1m"))}),
     ("11-metatrader4-headerless.csv", X, REFUSED, "does not tell whose; give --timezone", BAR, {}),
+    ("11-ninjatrader-semicolon-headerless.csv", X, REFUSED, "--resolution 1m --preview", BAR, {}),
+    ("11-ninjatrader-semicolon-headerless.csv", MINUTES, ASKED, "--format ninjatrader", BAR, {
+        "X": (("2024-01-02T09:30:00Z", 4783.25, 4784.0, "1m"), ("2024-01-02T09:31:00Z", 4784.0, 4780.5, "1m"))}),
     ("12-metatrader5-tab.csv", {**MINUTES, "timezone": "UTC"}, AT_ONCE, "layout: mt5", BAR, {
         "X": (("2024-01-02T00:05:00Z", 1.10427, 1.10425, "1m"), ("2024-01-02T00:06:00Z", 1.10425, 1.10422, "1m"))}),
     ("12-excel-semicolon.csv", {}, ASKED, "--timezone UTC", TRADE, {
@@ -72,6 +83,14 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
         "X": ((f"2024-01-02{DAY}", 187.149994, 185.639999, "1d"), (f"2024-01-05{DAY}", 181.990005, 181.179993, "1d"))}),
     ("14-yfinance-multiindex.csv", {"resolution": "1d"}, AT_ONCE, "layout: yahoo", BAR, {
         "MSFT": ((f"2024-01-02{DAY}", 369.73, 366.8, "1d"), (f"2024-01-03{DAY}", 365.95, 366.54, "1d"))}),
+    ("15-cronly.csv", X, ASKED, "--columns", TRADE, {
+        "X": (("2024-01-02T09:31:00Z", 10.5, 100.0), ("2024-01-02T09:31:01Z", 10.6, 50.0))}),
+    ("15-excel-sep-line.csv", X, ASKED, "--columns", TRADE, {
+        "X": (("2024-01-02T09:31:00Z", 10.5, 100.0), ("2024-01-02T09:31:00Z", 10.5, 100.0))}),
+    ("15-gzas.csv", X, ASKED, "--columns", TRADE, {
+        "X": (("2024-01-02T09:31:00Z", 10.5, 100.0), ("2024-01-02T09:31:00Z", 10.5, 100.0))}),
+    ("15-trailcomma_rows.csv", X, ASKED, "--columns", TRADE, {
+        "X": (("2024-01-02T09:31:00Z", 10.5, 100.0), ("2024-01-02T09:31:01Z", 10.6, 50.0))}),
     ("15-spaceline.csv", X, ASKED, "--columns", TRADE, {
         "X": (("2024-01-02T09:31:00Z", 10.5, 100.0), ("2024-01-02T09:31:01Z", 10.6, 50.0))}),
     ("second/01-wrds-taq.csv", {}, AT_ONCE, "layout: wrds", TRADE, {
