@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from msgspec import structs
 from rest_framework import serializers
 
 from calendars import library
+from calendars.schedule import SpecialSession
 from stats import parameters as kinds
 from stats.delivery.answers import AnswerKey, AnswerSnapshot, computed_entry
 from stats.exceptions import READ_ERRORS
@@ -209,6 +211,7 @@ def other(instrument: Instrument, name: str) -> Instrument | None:
         "name": "Another",
         "base_currency": "EUR",
         "gap_rule": "calendar",
+        "special_sessions": (SpecialSession(date(2025, 1, 4)),),
     }
     return None if name == "symbol" else structs.replace(instrument, **{name: values[name]})
 
