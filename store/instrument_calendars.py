@@ -40,6 +40,12 @@ def calendar_if_known(instrument: Instrument) -> TradingCalendar | None:
         return None
 
 
+def have_same_calendar(first: Instrument, second: Instrument) -> bool:
+    """Return whether two instruments have the same calendar, apart from special sessions, or both have none."""
+    names = [calendar and calendar.name for calendar in map(calendar_if_known, (first, second))]
+    return names[0] == names[1]
+
+
 def trading_dates(time_ns: Integers, instrument: Instrument) -> Integers:
     """Return each instant's trading date, days since 1970; its UTC date if no trading hours are known."""
     return trading_date_of(time_ns, calendar_if_known(instrument))

@@ -16,6 +16,7 @@ from calendars.schedule import SpecialSession
 from store import lazy_pyarrow as pa
 from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
 from store.exceptions import CommitConflict, StorageError, StoreUnavailable, UnknownSymbol
+from store.instrument_calendars import have_same_calendar
 from store.instruments import SPECIAL_SESSIONS_LIMIT, Instrument, InstrumentHistory
 from store.protocol import ALL_TIME, NO_COMMIT, Append, CommitId, Dedupe
 from store.walk import Resync
@@ -61,14 +62,14 @@ class InstrumentLog:
     def declare(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Store declarations durably, all or none. They take effect at their commit's time.
 
-        Special sessions are added to those that were declared before. Raises `AliasTaken`, and the errors of `MarketStore.append`.
+        Special sessions are added to those that were declared before for the same calendar. Raises `AliasTaken`, and the errors of `MarketStore.append`.
         """
         while instruments:
             self.take_over()
             known = self._current()
             known.history.check(instruments, has_data)
             with suppress(CommitConflict):  # what others have declared meanwhile is checked, too
-                merged = [each.with_sessions(self._sessions(each.symbol)) for each in instruments]
+                merged = [each.with_sessions(self._kept_sessions(each)) for each in instruments]
                 self._append([(None, each) for each in merged], "instruments", known.commit)
                 return
 
@@ -95,8 +96,9 @@ class InstrumentLog:
                     )
                 return
 
-    def _sessions(self, symbol: str) -> tuple[SpecialSession, ...]:
-        return self._current().history.instrument(symbol, None).special_sessions
+    def _kept_sessions(self, instrument: Instrument) -> tuple[SpecialSession, ...]:
+        before = self._current().history.instrument(instrument.symbol, None)
+        return before.special_sessions if have_same_calendar(before, instrument) else ()
 
     def take_over(self) -> None:
         """Store the declarations of an earlier version in the log, with their times, if it has no commit."""

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from calendars.schedule import SpecialSession
@@ -22,7 +23,7 @@ from store.arrays import Integers, Mask
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.instrument_calendars import calendar_if_known
+from store.instrument_calendars import calendar_if_known, have_same_calendar
 from store.instruments import Instrument
 from store.lazy_imports import compute as pc
 from store.protocol import ALL_TIME, Window
@@ -58,10 +59,14 @@ def prove_sessions(store: MarketStore, batch: Append) -> None:
 def with_stored_sessions(store: MarketStore, instrument: Instrument) -> Instrument:
     """Return an instrument that is about to be declared, with the special sessions that its stored rows prove.
 
-    Rows are only read if the declaration gives it another calendar. Raises the errors of reads.
+    Rows are only read if the declaration gives it another calendar; then no other sessions are kept. Raises the errors
+    of reads.
     """
-    calendar, before = map(calendar_if_known, (instrument, store.instrument(instrument.symbol)))
-    if calendar is None or (before is not None and before.name == calendar.name):
+    if have_same_calendar(instrument, store.instrument(instrument.symbol)):
+        return instrument
+    instrument = msgspec.structs.replace(instrument, special_sessions=())
+    calendar = calendar_if_known(instrument)
+    if calendar is None:
         return instrument
     sessions = list[SpecialSession]()
     for dataset in (BARS, TRADES):
@@ -101,21 +106,31 @@ def unproved_dates(
 
 
 def _proved(log: Log, rows: pa.RecordBatch | pa.Table, calendar: TradingCalendar) -> Iterator[SpecialSession]:
-    """Yield the sessions that rows of a log prove and that the calendar lacks, in whole or in part."""
+    """Yield the sessions that rows of a log prove and that the calendar lacks, in whole or in part.
+
+    Dates that begin after the log's last commit prove nothing: nobody has traded on them yet.
+    """
     usual, known = calendar.usual, {each.date: each for each in calendar.special}
     times = rows.column("timestamp").to_numpy()
     of_days, within_days = _day_bars(rows), _within_days(rows)
     days = np.unique(times[of_days] // DAY_NS)
-    yield from (
-        SpecialSession(day) for day in map(_date, days[usual.is_closed(days)].tolist()) if day not in known
-    )
+    begun = _begun(log, days[usual.is_closed(days)], calendar)
+    yield from (SpecialSession(day) for day in map(_date, begun) if day not in known)
     times = times[within_days]
     dates = usual.closed_dates_of(times)
-    for day in np.unique(dates[dates != NOT_CLOSED]).tolist():
+    for day in _begun(log, np.unique(dates[dates != NOT_CLOSED]), calendar):
         own = times[dates == day]
         session = known.get(_date(day))
         if session is None or not session.includes(_instant(own.min()), _instant(own.max())):
             yield from _session_of_trades(log.at(), day, calendar)
+
+
+def _begun(log: Log, days: Integers, calendar: TradingCalendar) -> list[int]:
+    """Return the local dates, days since 1970, that had begun at a log's last commit."""
+    if not len(days):
+        return []
+    begun: list[int] = days[calendar.midnights(days) <= log.end().committed_at].tolist()
+    return begun
 
 
 def _session_of_trades(snapshot: Snapshot, day: int, calendar: TradingCalendar) -> Iterator[SpecialSession]:

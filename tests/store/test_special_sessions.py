@@ -10,10 +10,10 @@ from calendars.schedule import SpecialSession
 from store.datasets import BARS, TRADES
 from store.instruments import CRYPTO, Instrument
 from store.market_store import MarketStore
-from store.protocol import Append
+from store.protocol import Amendment, Append
 from store.special_sessions import sessions_of_exchange, unproved_dates
 from store.timestamps import parse_timestamp
-from tests.store.builders import Clock, Row, append_of, trade
+from tests.store.builders import Clock, Row, append_of, cancel, trade
 
 SATURDAY = "2024-06-15"
 LONDON = Instrument("LON", exchange="XLON")
@@ -185,3 +185,29 @@ def test_an_instrument_has_at_most_a_thousand_sessions(
     assert (len(widened), widened[0]) == (1_000, session(saturdays[0], "08:00", "09:45"))
     last_two = [declared.special_sessions[-1] for _, declared in store.declarations("LON")[-2:]]
     assert last_two[0] is last_two[1]
+
+
+def test_a_session_is_taken_back_by_cancelled_rows_and_another_calendar(store: MarketStore):
+    store.set_instrument(LONDON)
+    wrong, right = bar(SATURDAY), bar("2024-06-22")
+    assert stored(store, bars(wrong, right)) == (session(), session("2024-06-22"))
+    store.correct(Amendment(BARS, "LON", (cancel(wrong["timestamp"], resolution="1d"),), "key:1"))
+    for exchange in ("XPAR", "XLON"):
+        store.set_instrument(Instrument("LON", exchange=exchange))
+    assert store.instrument("LON").special_sessions == (session("2024-06-22"),)
+
+
+def test_sessions_of_a_wrong_calendar_go_with_it(store: MarketStore):
+    """Sunday is a trading date of Tel Aviv."""
+    store.set_instrument(LONDON)
+    assert len(stored(store, bars(bar(SATURDAY), bar("2024-06-16")))) == 2
+    store.set_instrument(Instrument("LON", exchange="XTAE"))
+    assert store.instrument("LON").special_sessions == (session(),)
+
+
+def test_a_date_that_is_yet_to_come_is_no_session(store: MarketStore, clock: Clock):
+    store.set_instrument(LONDON)
+    clock.now = parse_timestamp("2024-06-14T22:59:59")  # 23:59:59 in London
+    assert stored(store, bars(bar(SATURDAY)), trades("08:00:00", "10:00:00")) == ()
+    clock.now = parse_timestamp("2024-06-14T23:00:00")
+    assert stored(store, trades("08:00:00", "10:30:00")) == (session(SATURDAY, "08:00", "10:45"),)
