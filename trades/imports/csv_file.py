@@ -171,10 +171,6 @@ class CsvFile:
             return "windows-1252"
         return "utf-8" if b"\r" in head and b"\n" not in head else ""
 
-    def first_cell(self, name: str) -> str:
-        """Return a cell of the first row; an empty text for a column that the file lacks."""
-        return dict(zip(self.names, self.first_row, strict=False)).get(name, "")
-
     def first_rows(self, names: Sequence[str]) -> pa.Table:
         """Return the named columns of the rows at the beginning of the file."""
         offset, _ = self._start

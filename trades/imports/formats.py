@@ -315,10 +315,11 @@ def _layout_of(
 
 
 def _scale(file: SourceFile, layout: VendorLayout) -> Mapping[str, Scale]:
-    """Return the factors of fixed-point prices, if the file's first row writes them as integers."""
-    if not isinstance(file, CsvFile):
+    """Return the factors of fixed-point prices, if the file's first rows write all of them as integers."""
+    if not isinstance(file, CsvFile) or not layout.fixed_point:
         return {}
     sources = {**layout.optional, **layout.columns}
-    written = [file.first_cell(sources[name]) for name in layout.fixed_point]
-    is_fixed = any(text.lstrip("-").isdecimal() for text in written)
+    rows = file.first_rows([sources[name] for name in layout.fixed_point])
+    written = [cell for column in rows.columns for cell in column.drop_null().to_pylist()]
+    is_fixed = bool(written) and all(cell.strip().lstrip("-").isdecimal() for cell in written)
     return dict.fromkeys(layout.fixed_point, Scale.of(_FIXED_POINT)) if is_fixed else {}

@@ -143,3 +143,15 @@ def test_one_symbol_of_two_shares_is_asked_for(tmp_path: Path, more: str, values
     rows = [(*row[:5], value) for row, value in zip((FIRST, SECOND), values, strict=True)]
     said = asked(flex(tmp_path / "f.csv", more, *rows))
     assert f"{more} is not read and has several values for one symbol: {values[0]}, {values[1]}" in said
+
+
+def test_prices_of_databento_with_a_point_are_no_counts_of_billionths(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume\n"
+        "1704205800000000000,33,1,4916,4788.25,4789,4788,4788.5,10\n"
+    )
+    imported(path, symbol="ES", yes=False)
+    assert stored("bars", "open", "high", "low", "close") == {
+        "ES": [("2024-01-02T14:30:00Z", 4788.25, 4789.0, 4788.0, 4788.5)]
+    }
