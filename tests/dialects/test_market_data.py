@@ -231,9 +231,10 @@ def test_a_repeated_page_is_held(api: Api):
 def test_an_unknown_volume_is_0(api: Api):
     """The client's model of a bar needs a number."""
     prices = dict.fromkeys(("open", "high", "low", "close"), 5)
+    volumes: list[dict[str, Any]] = [{}, {"volume": 7}, {"volume": None}]
     bars = [
         {"symbol": "VIXY", "timestamp": f"2025-01-02T14:3{minute}:00Z", "resolution": "1m", **prices, **more}
-        for minute, more in enumerate(({}, {"volume": 7}, {"volume": None}))
+        for minute, more in enumerate(volumes)
     ]
     assert api.call("POST", "/api/v1/bars/ingest", orjson.dumps({"bars": bars})).status_code == 200
     query = {"timeframe": "1Min", "start": "2025-01-02", "end": "2025-01-03"}

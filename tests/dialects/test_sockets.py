@@ -245,7 +245,7 @@ def test_symbols_of_other_classes_are_not_sent(default_store: MarketStore):
 
 
 def test_an_unknown_volume_of_a_bar_is_0(default_store: MarketStore):
-    bar = {
+    bar: dict[str, Any] = {
         "timestamp": "2025-01-02T14:30:00Z",
         "vwap": None,
         "trade_count": None,

@@ -339,9 +339,10 @@ def test_errors_are_in_the_body(api: Api, path: str, params: Any, status: int, r
 
 def test_an_unknown_volume_is_null(api: Api):
     prices = dict.fromkeys(("open", "high", "low", "close"), 5)
+    volumes: list[dict[str, Any]] = [{}, {"volume": 7}, {"volume": None}]
     bars = [
         {"symbol": "AAPL", "timestamp": f"2025-01-15T15:0{minute}:00Z", "resolution": "1m", **prices, **more}
-        for minute, more in enumerate(({}, {"volume": 7}, {"volume": None}))
+        for minute, more in enumerate(volumes)
     ]
     assert api.call("POST", "/api/v1/bars/ingest", orjson.dumps({"bars": bars})).status_code == 200
     found = history("1", **{"from": seconds("2025-01-15"), "to": seconds("2025-01-16")})

@@ -19,6 +19,7 @@ class RowsOfDataset:
         self._file, self._column, self._dataset = file, column, dataset
         self.path, self.size = file.path, file.size
         self.names = tuple(name for name in file.names if name != column)
+        self.notes = file.notes
 
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """See `SourceFile`."""

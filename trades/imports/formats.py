@@ -276,9 +276,10 @@ def _of_export(
 
 def _check_refused(file: SourceFile, layout: VendorLayout) -> None:
     """Raise `ImportRefused` if the file has a row that no file of the layout may have. Reads the whole file."""
-    names = [name for name in layout.refused.sources if name in file.names] if layout.refused else []
-    for piece in file.pieces(names) if layout.refused and names else ():
-        found = mask_of(computed_column(piece.cells, layout.refused, file.path))
+    refused = layout.refused
+    names = [name for name in refused.sources if name in file.names] if refused else []
+    for piece in file.pieces(names) if refused and names else ():
+        found = mask_of(computed_column(piece.cells, refused, file.path))
         if found.any():
             raise ImportRefused(f"{file.path}, line {piece.lines[found.argmax()]}: {layout.refusal}")
 

@@ -20,7 +20,7 @@ OFFICE = 100
 @pytest.fixture
 def feed(db: Any, project_redis: Any, settings: Any) -> LiveFeed:
     settings.ADDRESS_RATE = 10
-    return LiveFeed(Lanes(*[Api] * len(Lanes._fields)))  # type: ignore[list-item]  # no lane is used
+    return LiveFeed(Lanes(*[Api] * len(Lanes._fields)))  # type: ignore[arg-type]  # no lane is used
 
 
 def opens(feed: LiveFeed, query: str = "", address: str = ADDRESS) -> bool:

@@ -59,7 +59,7 @@ def test_fill_of_a_leg_reduces_the_other_at_once() -> None:
     closing = paper.order(stop)
     assert fills(paper.print(111)) == [(40, 111)]
     assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
-    assert (closing.state, closing.filled) == (OrderState.FILLED, 40)
+    assert (closing.state, closing.filled) == (OrderState.FILLED, Decimal(40))
     assert paper.ends() == [("cancelled", "bracket")]
 
 

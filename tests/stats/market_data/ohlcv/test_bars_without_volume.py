@@ -157,7 +157,7 @@ def test_the_reader_says_nan(api: Api):
     assert (math.isnan(minutes.notional[0]), minutes.notional[1]) == (True, 7.5)
     (hour,) = store.bars("AAPL", "2024-11-27", "2024-11-28", "1h").volume
     assert math.isnan(hour)
-    frame = store.bars("AAPL", "2024-11-27", "2024-11-28", "1min", frame=True)
+    frame: Any = store.bars("AAPL", "2024-11-27", "2024-11-28", "1min", frame=True)
     assert frame["volume"].isna().tolist() == [True, False]
     assert store.rows("bars", "AAPL").table.column("volume").to_pylist() == [None, 5]
     panel = store.panel(["AAPL"], "2024-11-27", "2024-11-28", "1min", field="volume", fill=True)
