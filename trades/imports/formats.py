@@ -277,8 +277,10 @@ def _of_export(
 def _check_refused(file: SourceFile, layout: VendorLayout) -> None:
     """Raise `ImportRefused` if the file has a row that no file of the layout may have. Reads the whole file."""
     refused = layout.refused
-    names = [name for name in refused.sources if name in file.names] if refused else []
-    for piece in file.pieces(names) if refused and names else ():
+    if refused is None:
+        return
+    names = [name for name in refused.sources if name in file.names]
+    for piece in file.pieces(names) if names else ():
         found = mask_of(computed_column(piece.cells, refused, file.path))
         if found.any():
             raise ImportRefused(f"{file.path}, line {piece.lines[found.argmax()]}: {layout.refusal}")
