@@ -115,13 +115,12 @@ def job_ask(job: Job, *, preview: Any, now: datetime, **columns: Any) -> bool:
 def job_end(
     job: Job, *, state: str, now: datetime, result: Any = None, error: Any = None, **columns: Any
 ) -> bool:
-    """End a job that this worker has, or one that is queued or needs confirmation; False if it is not ours.
+    """End a job that this worker has, or one that no worker has; False if it is not ours, or has another state by now.
 
     state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents. U+0000, which files of users may have and
     PostgreSQL cannot store, becomes U+FFFD.
     """
-    unleased = Job.objects.filter(pk=job.pk, state__in=(QUEUED, NEEDS_CONFIRMATION))
-    row = leased(job) if job.lease else unleased
+    row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=job.state, finished_at=None)
     with transaction.atomic():
         is_ours = bool(
             row.update(

@@ -106,7 +106,8 @@ def job_confirm(*, uuid: UUID, now: datetime) -> None:
         return
     job = Job.objects.get(uuid=uuid)
     if job.confirmed_at is None:
-        raise ConfirmationNotNeeded(job.state)
+        # One that still asks asked more than CONFIRM_WITHIN ago, and is about to fail.
+        raise ConfirmationNotNeeded(FAILED if job.state == NEEDS_CONFIRMATION else job.state)
 
 
 def confirmations_expire(*, now: datetime) -> None:

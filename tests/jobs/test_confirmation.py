@@ -7,7 +7,8 @@ import orjson
 import pytest
 from django.utils import timezone
 
-from jobs.claims import job_claim
+from jobs import services
+from jobs.claims import job_claim, job_end
 from jobs.exceptions import ConfirmationNeeded, ConfirmationNotNeeded, TooManyJobs
 from jobs.kinds import JOB_KINDS, Run
 from jobs.models import CANCELLED, FAILED, NEEDS_CONFIRMATION, QUEUED, SUCCEEDED, Job
@@ -122,7 +123,7 @@ def test_a_job_without_an_answer_ends_after_a_day(asking) -> None:
 
 def test_a_day_later_it_is_too_late(asking) -> None:
     job = asking()
-    with pytest.raises(ConfirmationNotNeeded):
+    with pytest.raises(ConfirmationNotNeeded, match="the job is failed: only"):
         job_confirm(uuid=job.uuid, now=job.asked_at + DAY)
     assert fresh(job).state == NEEDS_CONFIRMATION
 
@@ -202,3 +203,15 @@ def test_a_queued_job_is_not_expired(asking) -> None:
     job_confirm(uuid=job.uuid, now=timezone.now())
     confirmations_expire(now=timezone.now() + 2 * DAY)
     assert fresh(job).state == QUEUED
+
+
+def test_a_job_that_is_confirmed_while_the_day_ends_goes_on(asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = asking()
+
+    def confirmed_first(asked: Job, **columns: Any) -> bool:
+        job_confirm(uuid=asked.uuid, now=job.asked_at + DAY - timedelta(seconds=1))
+        return job_end(asked, **columns)
+
+    monkeypatch.setattr(services, "job_end", confirmed_first)
+    confirmations_expire(now=job.asked_at + DAY)
+    assert (fresh(job).state, fresh(job).error) == (QUEUED, None)
