@@ -46,6 +46,7 @@ _VOID = {
 # Rows that sum up others of the file, or tell their taxes.
 _SUMS = {"SUMMARY", "SUBTOTAL", "TOTAL", "CLOSEDLOT", "WASHSALE"}
 _MOST_KINDS = 40
+_MINUTE_NS = 60 * 10**9
 
 
 def are_dates(values: pa.Array) -> bool:
@@ -72,8 +73,9 @@ def are_clocks(name: str, values: pa.Array, *, is_named: bool = True) -> bool:
         values = values.cast(pa.string())
     if _all_match(values, _CLOCK):
         return True
-    if count_unit(name, values) is not None:
-        return True
+    if (unit := count_unit(name, values)) is not None:
+        # Counts within the first minute of all dates are seconds of a minute, or a second's fractions.
+        return bool(pc.max(values.cast(pa.float64())).as_py() * unit >= _MINUTE_NS)
     if not _all_match(values, _CLOCK_DIGITS) or are_dates(values):
         return False
     is_padded = bool(pc.any(pc.match_substring_regex(values.drop_null(), _PADDED_DIGITS)).as_py())

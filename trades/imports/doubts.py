@@ -21,12 +21,12 @@ from trades.imports.hints import bare, listed, look, paired
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
 from trades.imports.symbols import has_letters, may_be_an_instrument, may_be_symbols, tells_other_things
-from trades.imports.times import has_local_times
+from trades.imports.times import are_epochs, has_local_times, wall_times
 from trades.imports.vendors.marketdata import MARKETDATA
 
 # Rows of other datasets may have dates for times: an ex-date, the date of a curve.
 _OF_INSTANTS = (TRADES, QUOTES, OPTION_QUOTES)
-_SAMPLES, _FEW = 3, 20
+_SAMPLES, _FEW, _SEVERAL = 3, 20, 2
 _NIGHT_NS, _OFTEN = 6 * 3_600 * 10**9, 0.5
 _HOURS = ("%H", "%I", "%c", "%X")
 # Names of columns that tell instruments of one symbol apart, in small letters without other characters.
@@ -87,6 +87,8 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
 
 def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
     has_clock = bool(reading.options.vendor) or _has_clock(reading, sample)
+    if not has_clock and reading.options.dataset in _OF_INSTANTS:
+        yield "all times are midnights: the times of day seem to be missing"
     for column in unread_columns(reading, sample):
         if column.name not in sample.unread.column_names:
             continue
@@ -134,11 +136,21 @@ def _refuse_dates(reading: FileReading, sample: Sample) -> None:
     else:
         is_date = are_dates(reading.times_of(sample.cells))
     clocks = _clocks(reading, sample)
-    if is_date or (clocks and not _has_clock(reading, sample)):
+    has_clock = not sample.rows.num_rows or _has_clock(reading, sample)
+    if is_date or (clocks and not has_clock) or _are_midnights(reading, sample):
         hint = look("--columns", paired({"timestamp": f"{source}+{clocks[0]}"})) if clocks else ""
         raise ImportRefused(
             f"{reading.file.path}: {source} has dates without a time of day, which are no times of {options.dataset.name}{hint}"
         )
+
+
+def _are_midnights(reading: FileReading, sample: Sample) -> bool:
+    """Return whether several times are written, each as a midnight of its own clock. Epochs of midnights are doubted."""
+    cells = reading.times_of(sample.cells).drop_null()
+    if sample.rows.num_rows < _SEVERAL or pa.types.is_integer(cells.type) or are_epochs(cells):
+        return False
+    walls = wall_times(cells, reading.options).drop_null().to_numpy()
+    return bool(len(walls)) and not (walls % DAY_NS).any()
 
 
 def _clocks(reading: FileReading, sample: Sample) -> list[str]:

@@ -154,6 +154,13 @@ def wall_times(values: pa.Array, options: ReadOptions) -> pa.Array:
     return pc.if_else(is_epoch, zoned.cast(pa.int64()), times)
 
 
+def are_epochs(texts: pa.Array) -> bool:
+    """Return whether all texts are epochs."""
+    return pa.types.is_string(texts.type) and bool(
+        pc.all(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _IS_EPOCH)).as_py()
+    )
+
+
 def _style_of(values: pa.Array) -> TimeStyle:
     """Return the style of the first value of a column of texts, timestamps or integers."""
     if pa.types.is_timestamp(values.type):

@@ -351,3 +351,37 @@ def test_what_is_guessed_of_a_file_is_guessed_once(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(import_command, "read_options", counted)
     imported(tmp_path)
     assert paths == [tmp_path / "AAPL.csv"]
+
+
+PARTS_OF_TIMES = {"Date,Hour,Minute,Second": "2024-01-15,9,30,1", "Date,ms": "2024-01-15,500"}
+
+
+@pytest.mark.parametrize("names", PARTS_OF_TIMES)
+def test_parts_of_a_time_of_day_are_no_time_of_day(tmp_path: Path, names: str):
+    path = written(tmp_path / "X.csv", f"{names},Price,Qty", f"{PARTS_OF_TIMES[names]},1,1")
+    with pytest.raises(CommandError, match="Date has dates without a time of day"):
+        imported(path)
+
+
+@pytest.mark.parametrize(
+    "clock", ["T00:00:00Z", " 00:00:00", " 00:00:00+09:00", "T00:00:00.000 America/New_York"]
+)
+def test_trades_that_are_all_written_at_midnight_are_never_stored(tmp_path: Path, clock: str):
+    rows = [f"2024-01-{day}{clock},187.1,100" for day in (15, 15, 16)]
+    path = written(tmp_path / "X.csv", "timestamp,price,volume", *rows)
+    with pytest.raises(CommandError, match="timestamp has dates without a time of day"):
+        imported(path)
+    written(path, "timestamp,price,volume", *rows, "2024-01-16T09:30:00Z,1,1")
+    assert "4 stored" in imported(path)
+
+
+@pytest.mark.parametrize("rows", [["2024-01-15T00:00:00Z"], ["1705276800", "1705363200"]])
+def test_midnights_that_may_be_times_are_asked_for(tmp_path: Path, rows: list[str]):
+    path = written(tmp_path / "X.csv", "timestamp,price,volume", *(f"{each},1,1" for each in rows))
+    assert "doubt: all times are midnights" in asked(path, columns=TRADES)
+
+
+def test_of_rows_that_cannot_be_read_the_first_is_named(tmp_path: Path):
+    path = written(tmp_path / "X.csv", "timestamp,seen,price,volume", "foo,09:31:00,1,1", "bar,09:32:00,1,1")
+    with pytest.raises(CommandError, match=r"line 2, timestamp: not a time.*'foo'"):
+        imported(path)
