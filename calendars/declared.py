@@ -18,6 +18,8 @@ EXAMPLE = "Asia/Dubai Mon-Fri 10:00-15:00 closed 2026-01-01,2026-12-02"
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _PERIOD = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
 _DAY_MINUTES = 24 * 60
+# Files of some systems that are no zones of places: the system's own zone, and one for clocks that nobody has set.
+_NO_PLACES = {"localtime", "Factory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def declared_hours(text: str) -> DeclaredHours | None:
 
 
 def _zone(word: str) -> ZoneInfo:
-    zones = available_timezones()
+    zones = available_timezones() - _NO_PLACES
     if word not in zones:
         raise _error(word, f"is no IANA time zone{nearest_name(word, zones)}")
     return ZoneInfo(word)

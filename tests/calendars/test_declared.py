@@ -81,6 +81,7 @@ def test_hours_are_local(text, first, last, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("localtime Mon-Fri 10:00-15:00", "'localtime' is no IANA time zone"),
         ("Asia/Duba Mon-Fri 10:00-15:00", "'Asia/Duba' is no IANA time zone; did you mean Asia/Dubai?"),
         ("Asia/Dubai Mo-Fri 10:00-15:00", "'Mo-Fri' is no weekday and no range of weekdays"),
         ("Asia/Dubai Mon-Wed-Fri 10:00-15:00", "'Mon-Wed-Fri' is no weekday"),
