@@ -30,7 +30,7 @@ def unsaid(reading: FileReading, first: Sample) -> list[Guess]:
         return ends if is_told else [Guess(_format_of(reading), BY_ROW), *ends]
     found = ends
     read = {*layout.sources, *([SYMBOL] if layout.symbol else [])}
-    if read - options.told:
+    if read - options.told_columns:
         found.append(Guess(_columns_of(reading), "no option names the columns"))
     if "zone" not in options.told and has_local_rows(reading, first):
         words = option("--timezone", options.zone)

@@ -83,6 +83,7 @@ class CsvFile:
         self.size = path.stat().st_size
         self.guessed: list[Guess] = []
         self.notes: tuple[str, ...] = ()
+        self._words: tuple[str, ...] = ()  # of the piece that was read last
         self._encoding = ""
         try:
             with damage_refused():
@@ -183,6 +184,7 @@ class CsvFile:
         """See `SourceFile`."""
         offset, line = self._start
         notes: tuple[BadRow, ...] = ()
+        words: tuple[str, ...] = ()
         rows = blank = 0
         with damage_refused(f"{self.path}: "), self._opened() as (text, raw):
             text.read(offset)
@@ -196,6 +198,8 @@ class CsvFile:
                 if notes and len(piece.lines):
                     piece, notes = replace(piece, bad=(*notes, *piece.bad)), ()
                 notes += piece.notes
+                words = (*(() if len(piece.lines) else words), *self._words)
+                self.notes = words
                 yield piece
                 self.check()
                 line, rows = lines.stop, rows + len(piece.lines)
@@ -247,7 +251,7 @@ class CsvFile:
                 wrong[number] = f"has {row.actual_columns} cells instead of {len(self.names)}"
             if row.actual_columns == 1 and _IS_NOTE.search(row.text) and number > numbers[0].max(initial=-1):
                 words[number] = row.text.strip().strip(self.dialect.quote)
-        self.notes = tuple(words.values())
+        self._words = tuple(words.values())
         bad = {number: BadRow(self.path, lines.start + number, None, text) for number, text in wrong.items()}
         notes = tuple(bad.pop(number) for number in words)
         return FilePiece(

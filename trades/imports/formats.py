@@ -108,7 +108,10 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     several things.
     """
     given = {name: value for name, value in terms.items() if value is not None}
-    given["told"] = _told(given, file_format)
+    given["told"] = frozenset(
+        [*given, *given.get("given", {}), *(["format"] if file_format in VENDOR_LAYOUTS else [])]
+    )
+    given["told_columns"] = frozenset(given.get("columns", {}))
     columns = {name: _source(file, source) for name, source in given.pop("columns", {}).items()}
     guessed = list(file.guessed) if isinstance(file, CsvFile) else []
     try:
@@ -143,12 +146,6 @@ def _vendor_of_reader(file: SourceFile) -> str | None:
     if isinstance(file, FreqtradeFile):
         return "freqtrade" if freqtrade_name(bare_name(file.path)) else None
     return _OF_VENDORS.get(type(file))
-
-
-def _told(given: Mapping[str, Any], file_format: str) -> frozenset[str]:
-    """Return what a caller gave: see `ReadOptions.told`."""
-    inner = [*given.get("columns", {}), *given.get("given", {})]
-    return frozenset([*given, *inner, *(["format"] if file_format in VENDOR_LAYOUTS else [])])
 
 
 def _check_ticks(file: SourceFile, columns: Mapping[str, str]) -> None:

@@ -61,8 +61,9 @@ class ReadOptions:
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
     read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes
     symbols. dialect: how a text file is written. times_end: whether the times of bars are those of their ends; of
-    bars of days it changes nothing. absolute: columns of numbers whose signs are dropped. guessed: options that were not given. told: what was
-    given: our columns, and the names of options. rows: of columns of the file, the texts of the rows that are read.
+    bars of days it changes nothing. absolute: columns of numbers whose signs are dropped. guessed: options that were not
+    given. told: the names of those that were, and of columns whose value was. told_columns: our columns that were given by
+    `columns`. rows: of columns of the file, the texts of the rows that are read.
     vendor: the name of the vendor's layout, or empty. derived, kept, prepared, nulls, prefix: see `VendorLayout`.
     """
 
@@ -83,6 +84,7 @@ class ReadOptions:
     absolute: frozenset[str] = frozenset()
     guessed: tuple[Guess, ...] = ()
     told: frozenset[str] = frozenset()
+    told_columns: frozenset[str] = frozenset()
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)

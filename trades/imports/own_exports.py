@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -67,8 +68,17 @@ def _query(path: Path) -> Mapping[str, str] | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             if manifest.stat().st_size > _MANIFEST_BYTES:
                 continue
-            document = json.loads(manifest.read_bytes())
-            if any(each["path"] == path.relative_to(folder).as_posix() for each in document["files"]):
-                query: Mapping[str, str] = document["query"]
+            query, paths = _listed(manifest, manifest.stat().st_mtime_ns)
+            if path.relative_to(folder).as_posix() in paths:
                 return query
     return None
+
+
+@lru_cache(maxsize=4)
+def _listed(manifest: Path, modified_ns: int) -> tuple[Mapping[str, str], frozenset[str]]:
+    """Return the query of a manifest, and the files that it lists. An export has thousands, and each asks for it.
+
+    modified_ns: of the file, which tells one version from another.
+    """
+    document = json.loads(manifest.read_bytes())
+    return document["query"], frozenset(each["path"] for each in document["files"])

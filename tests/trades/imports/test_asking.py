@@ -385,3 +385,19 @@ def test_of_rows_that_cannot_be_read_the_first_is_named(tmp_path: Path):
     path = written(tmp_path / "X.csv", "timestamp,seen,price,volume", "foo,09:31:00,1,1", "bar,09:32:00,1,1")
     with pytest.raises(CommandError, match=r"line 2, timestamp: not a time.*'foo'"):
         imported(path)
+
+
+def test_an_option_of_the_name_of_a_column_does_not_name_the_column(tmp_path: Path):
+    path = written(tmp_path / "a.csv", "timestamp,sym,price,volume", "2024-01-02T09:31:00Z,AAPL,1,1")
+    assert "--columns timestamp=timestamp,price=price,volume=volume,symbol=sym" in asked(
+        path, columns=TRADES, symbol="AAPL"
+    )
+
+
+def test_notes_at_the_end_are_named_whatever_comes_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
+    rows = [f"2024-01-02T09:31:{second}Z,1,1" for second in range(10, 14)]
+    path = written(
+        tmp_path / "X.csv", "timestamp,price,volume", *rows, "Downloaded from Example.com", *[""] * 90
+    )
+    assert "notes at the end, which are no rows: Downloaded from Example.com" in imported(path)
