@@ -1,4 +1,4 @@
-"""What the cells of a column look like: dates, times of day, contracts, kinds of rows."""
+"""What the cells of a column look like: dates, times of day, contracts."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.timestamps import DAY_NS
+from trades.formats.arrow_values import one_array
 
 _DATE = (
     r"^(?:(?:19|20)[0-9]{2}[-./]?(?:0[1-9]|1[0-2])[-./]?(?:0[1-9]|[12][0-9]|3[01])|[0-9]{1,2}[-./ ][0-9]{1,2}[-./ ](?:[0-9]{4}|[0-9]{2})"
@@ -37,15 +38,6 @@ _CONTRACT = re.compile(
     r"(?:19|20)[0-9]{2}[-/]?(?:0[1-9]|1[0-2])(?:[-/]?[0-3][0-9])?|[FGHJKMNQUVXZ][0-9]{1,2}"
     r"|(?i:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MRZ|MAI|OKT|DEZ)[-' ]?(?:[0-9]{2}|[0-9]{4})"
 )
-_TRADE = {"TRADE", "TRADES", "TRD", "PRINT", "SALE", "EXECUTION", "EXEC", "FILL", "DEAL", "LAST"}
-_QUOTE = {"QUOTE", "QUOTES", "BID", "ASK", "OFFER", "BBO", "NBBO", "ORDER", "ADD", "MODIFY"}
-_VOID = {
-    "CANCEL", "CANCELLED", "CANCELED", "CANCELLATION", "CXL", "CORRECT", "CORRECTION", "CORRECTED", "BUST", "BUSTED",
-    "BREAK", "BROKEN", "DELETE", "DELETED", "VOID", "STORNO", "REJECTED",
-}  # fmt: skip
-# Rows that sum up others of the file, or tell their taxes.
-_SUMS = {"SUMMARY", "SUBTOTAL", "TOTAL", "CLOSEDLOT", "WASHSALE"}
-_MOST_KINDS = 40
 _MINUTE_NS = 60 * 10**9
 
 
@@ -108,14 +100,17 @@ def are_contracts(texts: Sequence[str]) -> bool:
     return all(_CONTRACT.fullmatch(text) for text in texts)
 
 
-def kinds_of_rows(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return which of a column's texts are kinds of trades, and which are quotes, or rows that change or sum up others."""
-    if len(texts) > _MOST_KINDS:
-        return [], []
-    parts = {text: re.findall("[A-Z]+", text.upper()) for text in texts}
-    words = {text: {*found, "".join(found)} for text, found in parts.items()}
-    others = [text for text in texts if words[text] & (_QUOTE | _VOID | _SUMS)]
-    return [text for text in texts if words[text] & _TRADE and text not in others], others
+def plain_texts(values: pa.ChunkedArray) -> pa.Array:
+    """Return a column's cells as texts without spaces around them, empty ones for nulls."""
+    return pc.utf8_trim_whitespace(one_array(values).cast(pa.string())).fill_null("")
+
+
+def distinct_texts(values: pa.ChunkedArray) -> list[str]:
+    """Return the distinct texts of a column in order of appearance, an empty one for nulls; none of other types."""
+    kind = values.type
+    if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_date(kind)):
+        return []
+    return list(plain_texts(values).unique().to_pylist())
 
 
 def _all_match(values: pa.Array, pattern: str) -> bool:

@@ -15,10 +15,11 @@ from store.timestamps import DAY_NS, format_timestamp
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import LINE, SYMBOL, RowBlock
-from trades.imports.cell_looks import are_clocks, are_contracts, are_dates, kinds_of_rows
+from trades.imports.cell_looks import are_clocks, are_contracts, are_dates, distinct_texts, plain_texts
 from trades.imports.distances import distance_doubt
 from trades.imports.hints import bare, listed, look, paired
 from trades.imports.reading import FileReading
+from trades.imports.row_kinds import doubts_of_kinds, refuse_kinds
 from trades.imports.samples import Sample
 from trades.imports.symbols import has_letters, may_be_an_instrument, may_be_symbols, tells_other_things
 from trades.imports.times import are_epochs, has_local_times, wall_times
@@ -34,7 +35,6 @@ _PARTS_OF_SYMBOLS = re.compile(
     "expir|deliver|matur|series?$|seriesname|suffix|strike|contract|tenor|root|shareclass|^class$|verfall|liefer|laufzeit"
     "|vencim|echeance|scadenza|lejar|currency|^ccy$|whrung|underl|putcall|callput|^right$|optiontype"
 )
-_SIDES = re.compile("side|direction|aggress|maker|taker|initiator|buy|sell|liquid")
 _CLOCKS, _DATES, _SPLITS = (
     "its cells are times of day",
     "its cells are dates",
@@ -83,6 +83,7 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
     if _has_nights(reading, sample):
         yield "times of day go back within dates: these may be trading dates, whose night is of the evening before"
     yield from _doubts_of_columns(reading, sample)
+    yield from doubts_of_kinds(reading, sample)
 
 
 def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
@@ -111,7 +112,7 @@ def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
     dataset = reading.options.dataset
     if dataset in _OF_INSTANTS and not reading.options.vendor:
         _refuse_dates(reading, sample)
-    _refuse_kinds(reading, sample)
+    refuse_kinds(reading, sample)
     if dataset is BARS:
         _refuse_two_bars(reading, sample)
 
@@ -123,7 +124,7 @@ def _refuse_no_rows(reading: FileReading) -> None:
         next((each for each in reading.file.pieces(names) if each.cells.num_rows), None) if names else None
     )
     if piece is not None:
-        texts = "; ".join(f"{name} has {listed(_distinct(piece.cells[name])[:_FEW])}" for name in names)
+        texts = "; ".join(f"{name} has {listed(distinct_texts(piece.cells[name])[:_FEW])}" for name in names)
         raise ImportRefused(f"{reading.file.path}: --rows leaves no row; {texts}")
 
 
@@ -175,22 +176,6 @@ def _local_times(reading: FileReading, rows: pa.Table) -> Integers:
     return np.asarray(pc.local_timestamp(zoned).cast(pa.int64()).to_numpy())
 
 
-def _refuse_kinds(reading: FileReading, sample: Sample) -> None:
-    for name in reading.layout.unread_columns:
-        if name in reading.options.rows or name not in sample.cells.column_names:
-            continue
-        texts = _distinct(sample.cells[name])
-        trades, others = kinds_of_rows(texts)
-        is_side = not trades and _SIDES.search(bare(name)) is not None
-        if not others or is_side or (not trades and reading.options.dataset is not TRADES):
-            continue
-        chosen = trades or [text for text in texts if text not in others] or others
-        raise ImportRefused(
-            f"{reading.file.path}: {name} tells rows of several kinds apart: {', '.join(texts[:_FEW])}"
-            f"{look('--rows', f'{name}={listed(chosen)}')}"
-        )
-
-
 def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
     keys, rows = [SYMBOL, "resolution", "timestamp"], sample.rows
     values = rows.drop_columns([LINE]).group_by(rows.drop_columns([LINE]).column_names).aggregate([])
@@ -201,8 +186,8 @@ def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
     first = twice.slice(0, 1).to_pylist()[0]
     same = pc.and_(pc.equal(rows[SYMBOL], first[SYMBOL]), pc.equal(rows["timestamp"], first["timestamp"]))
     few = sample.unread.filter(same) if sample.unread.num_columns else sample.unread
-    apart = [name for name in few.column_names if len(_distinct(few[name])) > 1]
-    hint = look("--rows", f"{apart[0]}={listed(_distinct(few[apart[0]])[:1])}") if apart else ""
+    apart = [name for name in few.column_names if len(distinct_texts(few[name])) > 1]
+    hint = look("--rows", f"{apart[0]}={listed(distinct_texts(few[apart[0]])[:1])}") if apart else ""
     zone = (
         "; or give the --timezone, if an hour occurred twice"
         if has_local_times(reading.times_of(sample.cells))
@@ -216,7 +201,7 @@ def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
 
 def _split_texts(reading: FileReading, sample: Sample, name: str) -> list[str]:
     """Return values of an unread column that seem to be parts of symbols: several of one symbol; none of other columns."""
-    rows, texts = sample.rows, _distinct(sample.unread[name])
+    rows, texts = sample.rows, distinct_texts(sample.unread[name])
     if not len(texts) > 1 or not _differs(rows, sample.unread[name], [SYMBOL]):
         return []
     is_part = _PARTS_OF_SYMBOLS.search(bare(name)) is not None
@@ -256,23 +241,10 @@ def _has_other_instruments(reading: FileReading, sample: Sample, name: str) -> b
 
 def _differs(rows: pa.Table, values: pa.ChunkedArray, keys: list[str]) -> bool:
     """Return whether rows of one key have several values."""
-    table = rows.select(keys).append_column("value", pa.array(_texts(values)))
+    table = rows.select(keys).append_column("value", pa.array(plain_texts(values)))
     pairs = table.group_by([*keys, "value"]).aggregate([])
     counts = pairs.group_by(keys).aggregate([([], "count_all")])
     return bool(pc.max(counts["count_all"]).as_py() > 1)
-
-
-def _texts(values: pa.ChunkedArray) -> pa.Array:
-    return pc.utf8_trim_whitespace(one_array(values).cast(pa.string())).fill_null("")
-
-
-def _distinct(values: pa.ChunkedArray) -> list[str]:
-    """Return the distinct texts of a column in order of appearance, an empty one for nulls; none of other types."""
-    if not (
-        pa.types.is_string(values.type) or pa.types.is_integer(values.type) or pa.types.is_date(values.type)
-    ):
-        return []
-    return list(_texts(values).unique().to_pylist())
 
 
 def _is_of_days(rows: pa.Table) -> bool:
