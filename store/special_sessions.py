@@ -24,7 +24,7 @@ from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instrument_calendars import calendar_if_known, have_same_calendar
-from store.instruments import Instrument
+from store.instruments import SPECIAL_SESSIONS_LIMIT, Instrument
 from store.lazy_imports import compute as pc
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -73,6 +73,8 @@ def with_stored_sessions(store: MarketStore, instrument: Instrument) -> Instrume
         log = store.log(dataset, instrument.symbol)
         with suppress(UnknownSymbol):
             for rows in _rows_of_closed_dates(log.at(), calendar):
+                if len(sessions) >= SPECIAL_SESSIONS_LIMIT:
+                    break
                 sessions += _proved(log, rows, calendar)
     return instrument.with_sessions(sessions)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from calendars.schedule import SpecialSession
+from store import instruments, special_sessions
 from store.datasets import BARS, TRADES
 from store.instruments import CRYPTO, Instrument
 from store.market_store import MarketStore
@@ -211,3 +212,17 @@ def test_a_date_that_is_yet_to_come_is_no_session(store: MarketStore, clock: Clo
     assert stored(store, bars(bar(SATURDAY)), trades("08:00:00", "10:00:00")) == ()
     clock.now = parse_timestamp("2024-06-14T23:00:00")
     assert stored(store, trades("08:00:00", "10:30:00")) == (session(SATURDAY, "08:00", "10:45"),)
+
+
+def test_no_more_dates_are_read_than_may_be_sessions(store: MarketStore, monkeypatch: pytest.MonkeyPatch):
+    stored(store, bars(*(bar(f"2024-06-{day:02}") for day in (1, 8, 15, 22, 29))))
+    read: list[int] = []
+    outer_rows = special_sessions._outer_rows
+    monkeypatch.setattr(
+        special_sessions, "_outer_rows", lambda *window: read.append(1) or outer_rows(*window)
+    )
+    for module in (instruments, special_sessions):
+        monkeypatch.setattr(module, "SPECIAL_SESSIONS_LIMIT", 2)
+    store.set_instrument(LONDON)
+    assert store.instrument("LON").special_sessions == (session("2024-06-01"), session("2024-06-08"))
+    assert len(read) == 4  # both, the Sunday between, and the next date
