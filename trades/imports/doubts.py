@@ -81,7 +81,7 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
     if reading.options.dataset is BARS and not is_own and (doubt := distance_doubt(RowBlock(rows, (), 0))):
         yield doubt
     if _has_nights(reading, sample):
-        yield "times of day go back within dates: these may be trading dates, whose night is of the evening before"
+        yield "times of day jump back within a date: if the dates are trading dates, the night is that of the evening before"
     yield from _doubts_of_columns(reading, sample)
     yield from doubts_of_kinds(reading, sample)
 
@@ -189,7 +189,7 @@ def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
     apart = [name for name in few.column_names if len(distinct_texts(few[name])) > 1]
     hint = look("--rows", f"{apart[0]}={listed(distinct_texts(few[apart[0]])[:1])}") if apart else ""
     zone = (
-        "; or give the --timezone, if an hour occurred twice"
+        f"; {'or ' if hint else ''}give the --timezone, if an hour occurred twice"
         if has_local_times(reading.times_of(sample.cells))
         else ""
     )

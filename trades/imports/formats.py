@@ -236,7 +236,7 @@ def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: di
     unnamed = {each.name: "" for each in layout.dataset.columns} | {SYMBOL: ""}
     if "zone" not in terms and layout.zone is None and _has_clock(file, layout):
         raise ImportRefused(
-            f"{layout.name} has local times and does not tell whose; give --timezone UTC, or the zone of the server or"
+            f"the times of {layout.name} have no time zone; give --timezone UTC, or the zone of the server or"
             " exchange, such as Europe/Athens or America/New_York"
         )
     of_layout = {

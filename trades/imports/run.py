@@ -144,8 +144,8 @@ def _refuse_two_bars(symbol: str, rows: pa.RecordBatch) -> None:
     wrong = counts.filter(pc.greater(counts["count_all"], 1))
     if wrong.num_rows:
         raise ImportRefused(
-            f"two bars of {symbol} have the time {format_timestamp(wrong['timestamp'][0].as_py())} and different values:"
-            " which is right, nobody can tell; correct the file, or read some of its rows with --rows"
+            f"two bars of {symbol} have the time {format_timestamp(wrong['timestamp'][0].as_py())} and different values;"
+            " correct the file, or choose rows with --rows"
         )
 
 

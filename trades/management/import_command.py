@@ -41,7 +41,7 @@ from trades.imports.vendors import SYMBOL_RULES
 NOTES = "imports"
 # The exit status that a shell reports for a program ended by Ctrl-C.
 _STOPPED = 128 + signal.SIGINT
-NOT_STORED = "nothing is stored yet: give --yes to store what is shown, or the options that make it certain"
+NOT_STORED = "nothing was stored: add --yes to store what is shown, or give the options that make it certain"
 
 
 class ImportCommand(BaseCommand):
@@ -109,8 +109,11 @@ class ImportCommand(BaseCommand):
         if kinds and not sys.stdin.isatty():
             raise CommandError(NOT_STORED)
         for paths in kinds:
-            others = f" and {len(paths) - 1:,} more files of its kind" if paths[1:] else ""
-            if input(f"Store {paths[0]}{others} so? [y/N] ").strip().lower() not in ("y", "yes"):
+            count = len(paths) - 1
+            others = (
+                f" and {count:,} other file{'s' if count > 1 else ''} with the same columns" if count else ""
+            )
+            if input(f"Store {paths[0]}{others}? [y/N] ").strip().lower() not in ("y", "yes"):
                 raise CommandError("nothing was stored")
         return {path for paths in kinds for path in paths}
 
@@ -242,7 +245,7 @@ def preview_lines(preview: ImportPreview) -> Iterator[str]:
     yield from (f"  note: {note}" for note in preview.notes)
     yield from (f"  guessed: {guess.option}    ({guess.reason})" for guess in preview.guessed)
     if not preview.is_certain:
-        yield f"  certain with: {preview.command}"
+        yield f"  to store without a question: {preview.command}"
 
 
 def preview_cells(rows: pa.Table) -> list[list[str]]:

@@ -22,7 +22,7 @@ def imported(*arguments: object, **options: Any) -> str:
 def asked(*arguments: object, **options: Any) -> str:
     """Run the command without a terminal on files that are not certain; return what it shows. It stores nothing."""
     said = StringIO()
-    with pytest.raises(CommandError, match="nothing is stored yet: give --yes"):
+    with pytest.raises(CommandError, match="nothing was stored: add --yes"):
         call_command("import", *map(str, arguments), stdout=said, stderr=said, **options)
     return said.getvalue()
 

@@ -55,7 +55,7 @@ def test_a_terminal_is_asked_once_per_kind_of_file(
             imported(tmp_path, yes=False)
         assert stored("trades") == {}
     assert [each.replace(str(tmp_path), "") for each in questions] == [
-        "Store /AAPL.csv and 1 more files of its kind so? [y/N] "
+        "Store /AAPL.csv and 1 other file with the same columns? [y/N] "
     ]
 
 
@@ -65,7 +65,7 @@ def test_without_a_terminal_nothing_is_stored_not_even_what_is_certain(tmp_path:
         tmp_path / "t.csv", "id,price,qty,quote_qty,time,is_buyer_maker", "7,10.5,100,1050,1704187860000,true"
     )
     output = StringIO()
-    with pytest.raises(CommandError, match="nothing is stored yet: give --yes") as refused:
+    with pytest.raises(CommandError, match="nothing was stored: add --yes") as refused:
         call_command("import", str(tmp_path), symbol="X", stdout=output)
     assert refused.value.returncode == 1
     assert "t.csv" not in output.getvalue()
@@ -76,7 +76,7 @@ def test_what_the_preview_calls_certain_is_stored_at_once(tmp_path: Path):
     (tmp_path / "AAPL.csv").write_text(LOCAL)
     said = asked(tmp_path / "AAPL.csv")
     assert "columns: timestamp is timestamp, price is price, volume is volume" in said
-    command = said.partition("certain with: ")[2].split()
+    command = said.partition("to store without a question: ")[2].split()
     assert "1 stored" in imported(tmp_path / "AAPL.csv", *command, yes=False)
     assert stored("trades", "price") == {"AAPL": [("2024-01-02T09:31:00Z", 10.5)]}
 
@@ -261,7 +261,7 @@ def test_a_night_before_its_day_within_one_date_is_asked_for(tmp_path: Path):
     rows = [f"2024031{date},{hour:02}:{minute:02}:00,1,1" for date in (1, 2) for hour, minute in days]
     path = written(tmp_path / "X.csv", "tag,zeit,kurs,menge", *rows)
     given = {"columns": "timestamp=tag+zeit,price=kurs,volume=menge", "timezone": "Asia/Shanghai"}
-    assert "doubt: times of day go back within dates" in asked(path, **given)
+    assert "doubt: times of day jump back within a date" in asked(path, **given)
     path = written(tmp_path / "X.csv", "tag,zeit,kurs,menge", *reversed([*rows[2:4], *rows[6:]]))
     assert "4 stored" in imported(path, **given, yes=False)
 
@@ -315,7 +315,7 @@ def test_names_with_commas_are_printed_as_they_are_read(tmp_path: Path):
     lines = ['timestamp,"Price, USD",volume,"kind, a"', "2024-01-02T09:31:00Z,1,1,x"]
     path = written(tmp_path / "X.csv", *lines)
     said = asked(path, columns='"price=Price, USD"', rows=["kind, a=x"])
-    words = shlex.split(said.partition("certain with: ")[2])
+    words = shlex.split(said.partition("to store without a question: ")[2])
     assert "1 stored" in imported(path, *words, yes=False)
 
 

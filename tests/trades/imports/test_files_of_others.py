@@ -407,7 +407,7 @@ def test_a_preview_shows_what_would_be_stored_and_what_was_guessed_and_stores_no
     assert said.count("T00:00:00Z") == 6
     assert "X.csv, line 14, Open: " in said
     assert stored("bars") == {}
-    command = said.partition("certain with: ")[2].strip()
+    command = said.partition("to store without a question: ")[2].strip()
     assert shlex.split(command) == shlex.split(
         "--dataset bars --columns timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume --timezone UTC"
         " --resolution 1d --time-format '%m/%d/%Y %H:%M' --delimiter ';' --skip-lines 1"

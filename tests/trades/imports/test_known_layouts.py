@@ -265,7 +265,7 @@ def test_a_file_with_cancelled_trades_of_algoseek_is_refused_before_a_row_is_sto
 def test_the_zone_of_tradestation_is_asked_for(tmp_path: Path):
     path = tmp_path / "t.txt"
     path.write_text(TRADESTATION)
-    with pytest.raises(CommandError, match="does not tell whose; give --timezone"):
+    with pytest.raises(CommandError, match="have no time zone; give --timezone"):
         imported(path, symbol="AAPL")
 
 
@@ -336,7 +336,7 @@ def test_lists_of_numbers_in_files_of_other_names_are_asked_for(tmp_path: Path, 
     """Other programs write the close before the high."""
     path = tmp_path / name
     path.write_text(CANDLES)
-    with pytest.raises(CommandError, match="nothing is stored yet"):
+    with pytest.raises(CommandError, match="nothing was stored: add"):
         imported(path, yes=False, symbol="BTC-USDT")
     assert market_store().symbols(DATASETS["bars"]) == []
 

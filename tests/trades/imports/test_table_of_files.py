@@ -65,7 +65,7 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
         "X": ((f"2024-01-01{DAY}", 42283.5, 0.005), ("2024-01-01T00:00:10Z", 42275.0, 1e-08))}),
     ("11-firstrate-headerless.txt", MINUTES, ASKED, "--format firstrate", BAR, {
         "X": (("2024-01-02T09:00:00Z", 475.2, 475.44, "1m"), ("2024-01-02T09:01:00Z", 475.44, 475.35, "1m"))}),
-    ("11-metatrader4-headerless.csv", X, REFUSED, "does not tell whose; give --timezone", BAR, {}),
+    ("11-metatrader4-headerless.csv", X, REFUSED, "have no time zone; give --timezone", BAR, {}),
     ("11-ninjatrader-semicolon-headerless.csv", X, REFUSED, "--resolution 1m --preview", BAR, {}),
     ("11-ninjatrader-semicolon-headerless.csv", MINUTES, ASKED, "--format ninjatrader", BAR, {
         "X": (("2024-01-02T09:30:00Z", 4783.25, 4784.0, "1m"), ("2024-01-02T09:31:00Z", 4784.0, 4780.5, "1m"))}),
@@ -127,7 +127,7 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
         "X": (("2024-01-02T14:30:00Z", 187.15, 187.1, "1m"), ("2024-01-02T14:32:00Z", 187.1, 186.95, "1m"))}),
     ("second/13b-ib-midpoint.csv", X, AT_ONCE, "layout: ib", BAR, {
         "X": ((f"2024-01-02{DAY}", 1.10415, 1.1042, "1m"), ("2024-01-02T00:02:00Z", 1.1041, 1.1041, "1m"))}),
-    ("second/15-tradestation.txt", X, REFUSED, "does not tell whose; give --timezone", BAR, {}),
+    ("second/15-tradestation.txt", X, REFUSED, "have no time zone; give --timezone", BAR, {}),
     ("second/16-yfinance-multiindex.parquet", {}, AT_ONCE, "layout: yahoo", BAR, {
         "AAPL": ((f"2024-03-07{DAY}", 1.0, 1.5, "1d"), (f"2024-03-11{DAY}", 3.0, 3.5, "1d"))}),
     ("second/17-barchart.csv", {**X, "skip_bad": True}, AT_ONCE, "layout: barchart", BAR, {
@@ -136,7 +136,7 @@ FILES: list[tuple[str, dict[str, Any], str, str, tuple[str, ...], dict[str, tupl
         "19-BTC:USD": (("2024-01-02T14:30:00.123456789Z", 187.15, 0.1), (f"2024-01-03{DAY}", 12345678.9, 9007199254740992.0))}),
     ("second/20-freqtrade.json", X, ASKED, "--resolution 1m", BAR, {
         "X": ((f"2024-01-02{DAY}", 44179.51, 44188.02, "1m"), ("2024-01-02T00:02:00Z", 44200.0, 44190.0, "1m"))}),
-    ("second/21-night-session.csv", X, ASKED, "doubt: times of day go back within dates", TRADE, {
+    ("second/21-night-session.csv", X, ASKED, "doubt: times of day jump back within a date", TRADE, {
         "X": (("2024-03-11T09:00:00Z", 3710.0, 10.0), ("2024-03-12T21:00:00Z", 3730.0, 10.0))}),
 ]  # fmt: skip
 
