@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -216,13 +217,10 @@ def test_a_date_that_is_yet_to_come_is_no_session(store: MarketStore, clock: Clo
 
 def test_no_more_dates_are_read_than_may_be_sessions(store: MarketStore, monkeypatch: pytest.MonkeyPatch):
     stored(store, bars(*(bar(f"2024-06-{day:02}") for day in (1, 8, 15, 22, 29))))
-    read: list[int] = []
-    outer_rows = special_sessions._outer_rows
-    monkeypatch.setattr(
-        special_sessions, "_outer_rows", lambda *window: read.append(1) or outer_rows(*window)
-    )
+    outer_rows = Mock(side_effect=special_sessions._outer_rows)
+    monkeypatch.setattr(special_sessions, "_outer_rows", outer_rows)
     for module in (instruments, special_sessions):
         monkeypatch.setattr(module, "SPECIAL_SESSIONS_LIMIT", 2)
     store.set_instrument(LONDON)
     assert store.instrument("LON").special_sessions == (session("2024-06-01"), session("2024-06-08"))
-    assert len(read) == 4  # both, the Sunday between, and the next date
+    assert outer_rows.call_count == 4  # both, the Sunday between, and the next date
