@@ -5,10 +5,10 @@ from decimal import Decimal
 import pyarrow as pa
 
 from store.datasets import BARS
-from store.resolutions import Resolution
 from trades.imports.blocks import SYMBOL
 from trades.imports.column_guesses import BY_ROW
 from trades.imports.csv_file import Guess
+from trades.imports.doubts import has_hours, is_of_days
 from trades.imports.guesses import ENDS, NO_OFFSET
 from trades.imports.hints import listed, option, paired
 from trades.imports.layout import ReadOptions, Scale
@@ -45,11 +45,9 @@ def has_local_rows(reading: FileReading, first: Sample) -> bool:
     """Return whether the first times depend on a time zone. Those of bars of days do not, unless they have a time of day."""
     options = reading.options
     if options.time_format or options.date is not None:
-        return not _is_of_days(reading, first) or any(
-            each in options.time_format for each in ("%H", "%I", "%c", "%X")
-        )
+        return not is_of_days(first.rows) or has_hours(options.time_format)
     times = reading.times_of(first.cells).drop_null()
-    if _is_of_days(reading, first) and not pa.types.is_timestamp(times.type):
+    if is_of_days(first.rows) and not pa.types.is_timestamp(times.type):
         return pa.types.is_string(times.type) and has_local_clock(times)
     return has_local_times(times)
 
@@ -117,13 +115,6 @@ def _has_positions(reading: FileReading) -> bool:
     """Return whether no line of the file names the columns."""
     names = reading.file.names
     return names == tuple(map(str, range(1, len(names) + 1)))
-
-
-def _is_of_days(reading: FileReading, first: Sample) -> bool:
-    if reading.options.dataset is not BARS:
-        return False
-    names = first.rows[_RESOLUTION].unique().to_pylist()
-    return bool(names) and all(Resolution.parse(name).is_period for name in names)
 
 
 def _text(scale: Scale) -> str:

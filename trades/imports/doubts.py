@@ -94,7 +94,7 @@ def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
         if column.name not in sample.unread.column_names:
             continue
         texts = ", ".join(column.samples)
-        if column.note == _CLOCKS and not has_clock and not _is_of_days(sample.rows):
+        if column.note == _CLOCKS and not has_clock and not is_of_days(sample.rows):
             yield f"the times have no time of day, and {column.name} is not read: {texts}"
         if split := _split_texts(reading, sample, column.name):
             yield f"{column.name} is not read and has several values for one symbol: {', '.join(split)}"
@@ -133,7 +133,7 @@ def _refuse_dates(reading: FileReading, sample: Sample) -> None:
     if source is None or options.date is not None:
         return
     if options.time_format:
-        is_date = not any(hours in options.time_format for hours in _HOURS)
+        is_date = not has_hours(options.time_format)
     else:
         is_date = are_dates(reading.times_of(sample.cells))
     clocks = _clocks(reading, sample)
@@ -247,16 +247,23 @@ def _differs(rows: pa.Table, values: pa.ChunkedArray, keys: list[str]) -> bool:
     return bool(pc.max(counts["count_all"]).as_py() > 1)
 
 
-def _is_of_days(rows: pa.Table) -> bool:
+def has_hours(time_format: str) -> bool:
+    """Return whether a format of `strptime` has the time of day."""
+    return any(hours in time_format for hours in _HOURS)
+
+
+def is_of_days(rows: pa.Table) -> bool:
+    """Return whether rows are bars, all of a day or longer."""
     if "resolution" not in rows.column_names:
         return False
-    return all(Resolution.parse(name).is_period for name in rows["resolution"].unique().to_pylist())
+    names = rows["resolution"].unique().to_pylist()
+    return bool(names) and all(Resolution.parse(name).is_period for name in names)
 
 
 def _has_nights(reading: FileReading, sample: Sample) -> bool:
     """Return whether times of day go back by hours within dates again and again, in the order of dates."""
     rows = sample.rows
-    if _is_of_days(rows) or not has_local_times(reading.times_of(sample.cells)):
+    if is_of_days(rows) or not has_local_times(reading.times_of(sample.cells)):
         return False
     local = _local_times(reading, rows)
     symbols = one_array(rows[SYMBOL]).dictionary_encode().indices.to_numpy()
