@@ -13,7 +13,7 @@ from trades.batches.validation import TypedColumn
 from trades.imports.blocks import LINE
 from trades.imports.columns import mask_of
 from trades.imports.layout import ReadOptions
-from trades.imports.times import wall_times
+from trades.imports.times import local_clock, wall_times
 
 _RESOLUTION = "resolution"
 _FRIDAY, _SUNDAY, _WEEK_DAYS = 4, 6, 7
@@ -59,13 +59,12 @@ def _dates(instants: Integers, cells: pa.Array, options: ReadOptions) -> tuple[I
     """Return the midnights UTC of the dates that local midnights mean, other instants as they are, and a mask of these dates."""
     encoded = cells.dictionary_encode()  # many rows have few dates, whose texts take long to parse
     codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
-    found, is_found = instants.copy(), np.zeros(len(instants), dtype=bool)
-    for zone in dict.fromkeys(("UTC", options.zone)):
-        clock = wall_times(encoded.dictionary, replace(options, zone=zone))
-        walls = np.append(clock.fill_null(1).to_numpy(), 1)[codes]
-        is_midnight = (walls % DAY_NS == 0) & ~is_found & ((instants % DAY_NS != 0) | (zone == "UTC"))
-        found[is_midnight] = walls[is_midnight]
-        is_found |= is_midnight
+    clock = wall_times(encoded.dictionary, replace(options, zone="UTC"))
+    walls = np.append(clock.fill_null(1).to_numpy(), 1)[codes]
+    local = local_clock(pa.array(instants), options.zone).to_numpy()
+    is_own = walls % DAY_NS == 0
+    is_found = is_own | ((local % DAY_NS == 0) & (instants % DAY_NS != 0))
+    found = np.where(is_own, walls, np.where(is_found, local, instants))
     return found, is_found
 
 
@@ -109,6 +108,11 @@ def _month(days: Integers) -> Integers:
 def _weekday(days: Integers) -> Integers:
     """Return the days of the week, 0 for Monday."""
     return (days + _FIRST_WEEKDAY) % _WEEK_DAYS
+
+
+def is_period(name: str) -> bool:
+    """Return whether a text is a resolution of a day or longer."""
+    return _period(name) is not None
 
 
 def _period(name: str | None) -> Resolution | None:

@@ -14,6 +14,7 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, format_timestamp
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
+from trades.imports.bar_clocks import clock_doubt
 from trades.imports.blocks import LINE, SYMBOL, RowBlock
 from trades.imports.cell_looks import are_clocks, are_contracts, are_dates, distinct_texts, plain_texts
 from trades.imports.distances import distance_doubt
@@ -80,6 +81,8 @@ def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[
     is_own = reading.options.vendor.startswith(MARKETDATA)
     if reading.options.dataset is BARS and not is_own and (doubt := distance_doubt(RowBlock(rows, (), 0))):
         yield doubt
+    if reading.options.dataset is BARS and (doubt := clock_doubt(reading, sample)):
+        yield doubt
     if _has_nights(reading, sample):
         yield "times of day jump back within a date: if the dates are trading dates, the night is that of the evening before"
     yield from _doubts_of_columns(reading, sample)
@@ -110,7 +113,8 @@ def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
         _refuse_no_rows(reading)
         return
     dataset = reading.options.dataset
-    if dataset in _OF_INSTANTS and not reading.options.vendor:
+    # Rows of our own exports are stored as they are.
+    if dataset in _OF_INSTANTS and not reading.options.vendor.startswith(MARKETDATA):
         _refuse_dates(reading, sample)
     refuse_kinds(reading, sample)
     if dataset is BARS:
@@ -139,7 +143,8 @@ def _refuse_dates(reading: FileReading, sample: Sample) -> None:
     clocks = _clocks(reading, sample)
     has_clock = not sample.rows.num_rows or _has_clock(reading, sample)
     if is_date or (clocks and not has_clock) or _are_midnights(reading, sample):
-        hint = look("--columns", paired({"timestamp": f"{source}+{clocks[0]}"})) if clocks else ""
+        columns = paired({"timestamp": f"{source}+{clocks[0]}"}) if clocks and not options.vendor else ""
+        hint = look("--columns", columns) if columns else ""
         raise ImportRefused(
             f"{reading.file.path}: {source} has dates without a time of day, which are no times of {options.dataset.name}{hint}"
         )

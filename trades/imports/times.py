@@ -150,8 +150,13 @@ def wall_times(values: pa.Array, options: ReadOptions) -> pa.Array:
         is_epoch = pc.match_substring_regex(plain, _IS_EPOCH)
         plain = pc.replace_substring_regex(plain, _OFFSET, r"\1")
     times, _ = parse_instants(plain, replace(options, zone="UTC"), is_event=True, limit=None)
-    zoned = pc.local_timestamp(times.cast(TimeStyle.OFFSET.value).cast(pa.timestamp("ns", options.zone)))
-    return pc.if_else(is_epoch, zoned.cast(pa.int64()), times)
+    return pc.if_else(is_epoch, local_clock(times, options.zone), times)
+
+
+def local_clock(instants: pa.Array, zone: str) -> pa.Array:
+    """Return what the clocks of a zone show at instants, int64 nanoseconds UTC, as if in UTC."""
+    zoned = instants.cast(TimeStyle.OFFSET.value).cast(pa.timestamp("ns", zone))
+    return pc.local_timestamp(zoned).cast(pa.int64())
 
 
 def are_epochs(texts: pa.Array) -> bool:
