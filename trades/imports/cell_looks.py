@@ -34,6 +34,15 @@ _UNITS = (
     ),
     (re.compile(r"(?i)(?:_|time|day|midnight|^)(?:s|secs?|seconds?)(?:_|$|of|since|after)"), 10**9),
 )
+# Names of columns with the digits after the seconds, and how many these are.
+_NO_FRACTION = re.compile("latency|delay|duration|elapsed|lag|ping|since|day|midnight")
+_FRACTIONS = (
+    (re.compile("nano"), 9),
+    (re.compile("micro|usec"), 6),
+    (re.compile("milli|msec|(?:^|[_ ])ms$"), 3),
+)
+# 09.30.00 may be a date, too, unless another column has the dates.
+_POINTED_CLOCK = r"^([01]?[0-9]|2[0-3])[.][0-5][0-9][.][0-5][0-9]([.,][0-9]+)?$"
 _CONTRACT = re.compile(
     r"(?:19|20)[0-9]{2}[-/]?(?:0[1-9]|1[0-2])(?:[-/]?[0-3][0-9])?|[FGHJKMNQUVXZ][0-9]{1,2}"
     r"|(?i:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MRZ|MAI|OKT|DEZ)[-' ]?(?:[0-9]{2}|[0-9]{4})"
@@ -82,6 +91,21 @@ def count_unit(name: str, values: pa.Array) -> int | None:
     return unit if pc.max(values.cast(pa.float64())).as_py() < DAY_NS / unit else None
 
 
+def are_pointed_clocks(values: pa.Array) -> bool:
+    """Return whether all values may be times of day such as 09.30.00, which may be dates, too."""
+    return _all_match(values, _POINTED_CLOCK)
+
+
+def fraction_digits(name: str, values: pa.Array) -> int | None:
+    """Return how many digits after the seconds a column has, by its name: 3 of milliseconds; None for other columns."""
+    digits = next((digits for pattern, digits in _FRACTIONS if pattern.search(name.lower())), None)
+    if digits is None or _NO_FRACTION.search(name.lower()):
+        return None
+    if not (pa.types.is_string(values.type) or pa.types.is_integer(values.type)):
+        return None
+    return digits if _all_match(values.cast(pa.string()), f"^[0-9]{{1,{digits}}}$") else None
+
+
 def clock_texts(name: str, values: pa.Array) -> pa.Array:
     """Return times of day as they are written after a date: with two digits of hours, counts since midnight as clocks."""
     if pa.types.is_time(values.type):
@@ -91,6 +115,7 @@ def clock_texts(name: str, values: pa.Array) -> pa.Array:
     if unit is not None:
         counts = pc.round(pc.multiply(texts.cast(pa.float64()), float(unit))).cast(pa.int64())
         return counts.cast(pa.time64("ns")).cast(pa.string())
+    texts = pc.replace_substring_regex(texts, "^([0-9]{1,2})[.]([0-9]{2})[.]([0-9]{2})", r"\1:\2:\3")
     texts = pc.replace_substring_regex(texts, "^([0-9]):", r"0\1:")
     return pc.replace_substring_regex(texts, "^([0-9]{3}|[0-9]{5}|[0-9]{8}|[0-9]{11}|[0-9]{14})$", r"0\1")
 

@@ -1,16 +1,16 @@
 """Which columns of a file are ours, and of which dataset its rows are: by the columns' names, and by their cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from store.datasets import BARS, QUOTES, TRADES
+from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.bar_columns import bar_columns
 from trades.imports.blocks import SourceFile
-from trades.imports.cell_looks import are_clocks, are_dates, are_instants
+from trades.imports.cell_looks import are_clocks, are_dates, are_instants, are_pointed_clocks, fraction_digits
 from trades.imports.csv_file import CsvFile, Guess
 from trades.imports.hints import ALIASES, bare, look, paired
 from trades.imports.layout import ReadOptions
@@ -19,6 +19,7 @@ _TIMESTAMP = "timestamp"
 _BARS, _QUOTES, _TRADES = ("open", "high", "low", "close"), ("bid", "ask"), ("price", "volume")
 # Columns that a dataset can be without, and that are still looked for by other names.
 _OPTIONAL = ("bid", "ask", "bid_size", "ask_size", "volume")
+_MOST_SHOWN = 20
 # Bars without a volume have no column whose name begins so.
 _VOLUMES = ("vol", "qty", "quantity", "tickvol", "totalvol", "tradedvol", "contracts", "shares")
 BY_NAMES = "the names of the columns"
@@ -50,6 +51,8 @@ def guessed_dataset(file: SourceFile, columns: Sequence[str]) -> Guess | None:
         return Guess(f"--dataset {BARS.name}", BY_NUMBERS)
     if columns:
         return None
+    if not _has_names(file):
+        raise ImportRefused(f"{_positions_hint(file)}, and --dataset trades, quotes or bars")
     raise ImportRefused(
         f"the columns do not tell whether the rows are trades, quotes or bars: {','.join(file.names)}"
         f"{look('--dataset', 'trades')}, or with another"
@@ -72,9 +75,22 @@ def with_columns(file: SourceFile, options: ReadOptions) -> ReadOptions:
     if options.dataset is BARS and not options.columns and not {*_BARS} <= {*found, *file.names}:
         found |= _bars_of(file) or {}
     found = {name: source for name, source in found.items() if source not in ("", name)}
+    _refuse_positions(file, options, found)
     if not found:
         return options
     return options.guessing("--columns", paired(found), BY_NAMES, columns={**options.columns, **found})
+
+
+def _refuse_positions(file: SourceFile, options: ReadOptions, found: Mapping[str, str]) -> None:
+    """Raise `ImportRefused` for a file without names of columns, if nothing tells a column: no position is guessed."""
+    known = {*found, *options.columns, *options.given, *options.derived, "resolution"}
+    missing = [
+        column.name for column in options.dataset.columns if column.required and column.name not in known
+    ]
+    if options.dataset in (QUOTES, OPTION_QUOTES) and not known & {*_QUOTES}:
+        missing += _QUOTES
+    if missing and not _has_names(file):
+        raise ImportRefused(f"{file.path}: {_positions_hint(file)} of {' and '.join(missing)}")
 
 
 def _columns_by_names(file: SourceFile, options: ReadOptions, wanted: Sequence[str]) -> dict[str, str]:
@@ -106,8 +122,14 @@ def _time_source(file: SourceFile, names: Sequence[str]) -> str:
     Raises `ImportRefused` where several columns may be the one.
     """
     cells = _first_cells(file, names)
-    clocks = [name for name in cells if are_clocks(name, cells[name])]
     dates = [name for name in cells if are_dates(cells[name])]
+    pointed = [name for name in cells if are_pointed_clocks(cells[name])]
+    # Columns that may be both are times of day if others are the dates.
+    dates = [name for name in dates if name not in pointed] or dates
+    clocks = [name for name in cells if are_clocks(name, cells[name])]
+    clocks += [name for name in pointed if name not in (*dates, *clocks)]
+    if not _has_names(file):
+        clocks += [name for name in _digits_beside(dates, cells) if name not in clocks]
     named = _candidates(names, _TIMESTAMP)
     whole = [name for name in named if name not in (*clocks, *dates)]
     if not named and not _has_names(file):
@@ -115,12 +137,22 @@ def _time_source(file: SourceFile, names: Sequence[str]) -> str:
     if len(whole) == 1 or not (whole or dates):
         return (whole or [""])[0]
     days = [name for name in named if name in dates] or dates
-    choices = whole or ([f"{days[0]}+{clock}" for clock in clocks] if len(days) == 1 and clocks else days)
+    fractions = [name for name in cells if name not in clocks and fraction_digits(name, cells[name])]
+    parts = [*clocks, *fractions] if len(clocks) == len(fractions) == 1 else clocks[:1]
+    joined = ["+".join([*days, *parts])] if len(clocks) == 1 else [f"{days[0]}+{clock}" for clock in clocks]
+    choices = whole or (joined if len(days) == 1 and clocks else days)
     if len(choices) > 1:
         raise ImportRefused(
             f"{file.path}: timestamp may be {' or '.join(choices)}{look('--columns', paired({_TIMESTAMP: choices[0]}))}"
         )
     return choices[0]
+
+
+def _digits_beside(dates: Sequence[str], cells: dict[str, pa.Array]) -> list[str]:
+    """Return the column after the only one of dates, if its digits may be hours and minutes: 0930."""
+    names = [*cells]
+    after = names[names.index(dates[0]) + 1 :][:1] if len(dates) == 1 else []
+    return [name for name in after if are_clocks("time", cells[name])]
 
 
 def _first_cells(file: SourceFile, names: Sequence[str]) -> dict[str, pa.Array]:
@@ -145,6 +177,13 @@ def _bars_of(file: SourceFile) -> dict[str, str] | None:
     }
     found = bar_columns(pa.table(numbers), _candidates(file.names, "volume"))
     return found and {name: source for name, source in found._asdict().items() if source}
+
+
+def _positions_hint(file: SourceFile) -> str:
+    """Return what a file whose columns have no names needs, with the cells of its first row."""
+    cells = file.first_row if isinstance(file, CsvFile) else ()
+    shown = ", ".join(f"{place} is {cell}" for place, cell in enumerate(cells[:_MOST_SHOWN], start=1))
+    return f"no line names the columns ({shown}); give --columns with the positions"
 
 
 def _has_names(file: SourceFile) -> bool:

@@ -12,7 +12,7 @@ from store.arrays import Mask
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import nearest_floats, one_array
-from trades.imports.cell_looks import clock_texts
+from trades.imports.cell_looks import clock_texts, fraction_digits
 from trades.imports.vendors.layout import Derived
 
 _IS_NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?")
@@ -54,12 +54,20 @@ def with_prepared(table: pa.Table, prepared: Mapping[str, Derived], path: Path) 
 
 
 def with_joined(table: pa.Table, joined: Mapping[str, tuple[str, ...]]) -> pa.Table:
-    """Return the table with columns that are others' texts with a space between: a date and a time of day."""
+    """Return the table with columns that are others' texts with a space between: a date, a time of day and perhaps milliseconds."""
     for name, (date, *clocks) in joined.items():
-        texts = [one_array(table.column(date)).cast(pa.string())]
-        texts += [clock_texts(part, one_array(table.column(part))) for part in clocks]
-        table = table.append_column(name, pc.binary_join_element_wise(*texts, " "))
+        joint = one_array(table.column(date)).cast(pa.string())
+        for place, part in enumerate(clocks):
+            cells = one_array(table.column(part))
+            digits = fraction_digits(part, cells) if place else None
+            texts = clock_texts(part, cells) if digits is None else pc.utf8_lpad(_trimmed(cells), digits, "0")
+            joint = pc.binary_join_element_wise(joint, texts, " " if digits is None else ".")
+        table = table.append_column(name, joint)
     return table
+
+
+def _trimmed(values: pa.Array) -> pa.Array:
+    return pc.utf8_trim_whitespace(values.cast(pa.string()))
 
 
 def with_nulls(table: pa.Table, nulls: Sequence[str]) -> pa.Table:

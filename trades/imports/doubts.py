@@ -11,12 +11,19 @@ import pyarrow.compute as pc
 from store.arrays import Integers
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS, format_timestamp
+from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.bar_clocks import clock_doubt
 from trades.imports.blocks import LINE, SYMBOL, RowBlock
-from trades.imports.cell_looks import are_clocks, are_contracts, are_dates, distinct_texts, plain_texts
+from trades.imports.cell_looks import (
+    are_clocks,
+    are_contracts,
+    are_dates,
+    distinct_texts,
+    fraction_digits,
+    plain_texts,
+)
 from trades.imports.distances import distance_doubt
 from trades.imports.hints import bare, listed, look, paired
 from trades.imports.reading import FileReading
@@ -36,8 +43,9 @@ _PARTS_OF_SYMBOLS = re.compile(
     "expir|deliver|matur|series?$|seriesname|suffix|strike|contract|tenor|root|shareclass|^class$|verfall|liefer|laufzeit"
     "|vencim|echeance|scadenza|lejar|currency|^ccy$|whrung|underl|putcall|callput|^right$|optiontype"
 )
-_CLOCKS, _DATES, _SPLITS = (
+_CLOCKS, _FRACTIONS, _DATES, _SPLITS = (
     "its cells are times of day",
+    "its cells are parts of seconds",
     "its cells are dates",
     "it tells rows of one symbol apart",
 )
@@ -60,19 +68,19 @@ def unread_columns(reading: FileReading, sample: Sample) -> list[UnreadColumn]:
             continue
         cells = one_array(sample.cells[name])
         texts = tuple(str(cell) for cell in cells.drop_null().unique()[:_SAMPLES].to_pylist())
-        is_clock = are_clocks(name, cells, is_named=False)
-        split = _SPLITS if _split_texts(reading, sample, name) else ""
-        found.append(
-            UnreadColumn(name, texts, _CLOCKS if is_clock else split or (_DATES if are_dates(cells) else ""))
-        )
-    order = {_CLOCKS: 0, _SPLITS: 1, _DATES: 2}
-    return sorted(found, key=lambda column: order.get(column.note, len(order)))
+        notes = {
+            _CLOCKS: are_clocks(name, cells, is_named=False),
+            _FRACTIONS: _is_fraction(reading, sample, cells, name),
+            _SPLITS: bool(_split_texts(reading, sample, name)),
+            _DATES: are_dates(cells),
+        }
+        found.append(UnreadColumn(name, texts, next((note for note, fits in notes.items() if fits), "")))
+    return sorted(found, key=lambda column: (_CLOCKS, _FRACTIONS, _SPLITS, _DATES, "").index(column.note))
 
 
 def doubts_of(reading: FileReading, sample: Sample, *, now_ns: int) -> Iterator[str]:
     """Yield why the rows may be wrong, whatever the options."""
-    rows = sample.rows
-    if not rows.num_rows:
+    if not (rows := sample.rows).num_rows:
         return
     latest = int(rows[0].to_numpy().max())
     if latest > now_ns + DAY_NS:
@@ -99,15 +107,25 @@ def _doubts_of_columns(reading: FileReading, sample: Sample) -> Iterator[str]:
         texts = ", ".join(column.samples)
         if column.note == _CLOCKS and not has_clock and not is_of_days(sample.rows):
             yield f"the times have no time of day, and {column.name} is not read: {texts}"
+        if column.note == _FRACTIONS:
+            yield f"{column.name} is not read, and seems to have the parts of seconds of the times: {texts}"
         if split := _split_texts(reading, sample, column.name):
             yield f"{column.name} is not read and has several values for one symbol: {', '.join(split)}"
+
+
+def _is_fraction(reading: FileReading, sample: Sample, cells: pa.Array, name: str) -> bool:
+    """Return whether an unread column has milliseconds or the like, and the times are of whole seconds."""
+    if reading.options.vendor or fraction_digits(name, cells) is None:
+        return False
+    is_zero = pc.all(pc.match_substring_regex(cells.cast(pa.string()), "^[ 0]*$")).as_py()
+    return not (is_zero or (sample.rows[0].to_numpy() % SECOND_NS).any())
 
 
 def refuse_wrong_rows(reading: FileReading, sample: Sample) -> None:
     """Raise `ImportRefused` for rows that are never stored.
 
-    These are dates as times of trades and quotes, rows of several kinds, and bars of one time with different values. Options
-    by which no row of a file is read are refused, too.
+    These are dates as times of trades and quotes, rows of several kinds, and bars of one time with different values; and
+    options by which no row of a file is read.
     """
     if not (sample.rows.num_rows or sample.bad):
         _refuse_no_rows(reading)
@@ -143,8 +161,10 @@ def _refuse_dates(reading: FileReading, sample: Sample) -> None:
     clocks = _clocks(reading, sample)
     has_clock = not sample.rows.num_rows or _has_clock(reading, sample)
     if is_date or (clocks and not has_clock) or _are_midnights(reading, sample):
-        columns = paired({"timestamp": f"{source}+{clocks[0]}"}) if clocks and not options.vendor else ""
-        hint = look("--columns", columns) if columns else ""
+        cells = reading.times_of(sample.cells)
+        is_epoch = not is_date and (pa.types.is_integer(cells.type) or are_epochs(cells))
+        columns = paired({"timestamp": f"{source}+{clocks[0]}"}) if clocks else ""
+        hint = look("--columns", columns) if columns and not (is_epoch or options.vendor) else ""
         raise ImportRefused(
             f"{reading.file.path}: {source} has dates without a time of day, which are no times of {options.dataset.name}{hint}"
         )
@@ -192,7 +212,10 @@ def _refuse_two_bars(reading: FileReading, sample: Sample) -> None:
     same = pc.and_(pc.equal(rows[SYMBOL], first[SYMBOL]), pc.equal(rows["timestamp"], first["timestamp"]))
     few = sample.unread.filter(same) if sample.unread.num_columns else sample.unread
     apart = [name for name in few.column_names if len(distinct_texts(few[name])) > 1]
+    clocks = [name for name in apart if are_clocks(name, one_array(sample.cells[name]), is_named=False)]
     hint = look("--rows", f"{apart[0]}={listed(distinct_texts(few[apart[0]])[:1])}") if apart else ""
+    if clocks:  # rows of one time of day would be taken for bars of days
+        hint = look("--columns", paired({"timestamp": f"{reading.layout.sources['timestamp']}+{clocks[0]}"}))
     zone = (
         f"; {'or ' if hint else ''}give the --timezone, if an hour occurred twice"
         if has_local_times(reading.times_of(sample.cells))

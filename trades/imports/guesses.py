@@ -18,7 +18,7 @@ from store.resolutions import Resolution
 from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.bar_dates import ends_of_bars
-from trades.imports.blocks import SourceFile
+from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile
 from trades.imports.columns import with_joined, with_prepared
 from trades.imports.csv_file import CsvFile
 from trades.imports.distances import found_resolution
@@ -203,6 +203,7 @@ def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
     for block in parser.blocks(file):
         bad = bad or next(iter(block.bad), None)
         if block.rows.num_rows:
+            _refuse_repeated_times(file, block)
             found, is_certain = found_resolution(block)
             break
     else:
@@ -213,6 +214,18 @@ def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
         raise ImportRefused(f"{file.path}: no column has the resolution of the bars{hint}, or with another")
     given = {**options.given, _RESOLUTION: found}
     return options.guessing("--resolution", found, "most rows are so far apart", given=given)
+
+
+def _refuse_repeated_times(file: SourceFile, block: RowBlock) -> None:
+    """Raise `ImportRefused` if most bars have a time that others of their symbol have: no distance tells a resolution."""
+    names = [name for name in block.rows.column_names if name != LINE]
+    bars = block.rows.group_by(names).aggregate([])
+    times = bars.group_by([SYMBOL, _TIMESTAMP]).aggregate([])
+    if bars.num_rows and times.num_rows * 2 <= bars.num_rows:
+        raise ImportRefused(
+            f"{file.path}: several bars of one symbol have one time, which tells no resolution; give"
+            " --columns timestamp=… with the time of day, or --columns symbol=… or --rows with what tells them apart"
+        )
 
 
 def with_ends(file: SourceFile, options: ReadOptions) -> ReadOptions:

@@ -74,17 +74,10 @@ def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str)
     return ""
 
 
-def missing_hint(
-    names: Sequence[str], missing: Sequence[str], found: Mapping[str, str], *, has_names: bool, is_text: bool
-) -> str:
-    """Return the end of a refusal of a file that lacks columns.
-
-    found: the file's columns of others of ours. is_text: whether a mark separates the file's cells.
-    """
+def missing_hint(names: Sequence[str], missing: Sequence[str], *, has_names: bool, is_text: bool) -> str:
+    """Return the end of a refusal of a file that lacks columns. is_text: whether a mark separates the file's cells."""
     if not has_names:
-        places = [name for name in names if name not in found.values()]
-        chosen = {**found, **dict(zip(missing, places, strict=False))}
-        return f"; no line names the columns{look('--columns', paired(chosen))}: the positions"
+        return "; no line names the columns: give --columns with the positions"
     likely = {
         name: next((each for each in names if bare(each).startswith(ALIASES.get(name, name))), None)
         for name in missing

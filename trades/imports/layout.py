@@ -236,7 +236,6 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
         hint = missing_hint(
             names,
             wanted,
-            sources,
             has_names=names != tuple(map(str, range(1, len(names) + 1))),
             is_text=bool(options.dialect.delimiter),
         )

@@ -133,9 +133,6 @@ TRADES_COME_IN: dict[str, Case] = {
     "other names, one of two": (
         "t.csv", b"Date,Last,Qty,Size\n2024-01-02 09:31,10.5,100,7\n", X, "--columns volume=Qty", [STORED],
     ),
-    "no names": (
-        "t.csv", b"2024-01-02 09:31,10.5,100,N\n", X, "--dataset trades --columns timestamp=1,price=2,volume=3", [STORED],
-    ),
     "kraken": (
         "t.csv", b"1704187860,10.5,100.00000000\n1704187860,10.5,100.00000000\n", X, "", [STORED, STORED],
     ),
@@ -306,6 +303,10 @@ def zipped() -> bytes:
 
 
 REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
+    "no names": (
+        "t.csv", b"2024-01-02 09:31,10.5,100,N\n", X,
+        r"no line names the columns \(1 is 2024-01-02 09:31, 2 is 10.5, 3 is 100, 4 is N\); give --columns with the positions",
+    ),
     "an ambiguous date": (
         "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "look at it with --time-format %m/%d/%Y --preview or --time-format %d/%m/%Y --preview, and give --timezone UTC or that of the exchange",
     ),
