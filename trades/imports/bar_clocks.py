@@ -13,7 +13,7 @@ from trades.imports.bar_dates import is_period
 from trades.imports.blocks import SYMBOL
 from trades.imports.reading import FileReading
 from trades.imports.samples import Sample
-from trades.imports.times import local_clock, parse_instants, wall_times
+from trades.imports.times import has_local_times, local_clock, parse_instants, wall_times
 from trades.stores import market_store
 
 # No clock is more than 14 hours ahead of UTC: an earlier time of day in UTC is no local midnight of the next date.
@@ -54,7 +54,10 @@ def _have_calendars(rows: pa.Table) -> bool:
 
 
 def _have_clocks(reading: FileReading, sample: Sample) -> bool:
-    """Return whether all times have a clock of their own or of `--timezone`, which shows the same date as UTC."""
+    """Return whether all times have a clock of their own or of `--timezone`, which shows the same date as UTC.
+
+    A time without an offset is written with its own date.
+    """
     cells, options = reading.times_of(sample.cells), reading.options
     instants, _ = parse_instants(cells, replace(options, ambiguous="earliest"), is_event=True, limit=None)
     walls = wall_times(cells, options)
@@ -63,4 +66,5 @@ def _have_clocks(reading: FileReading, sample: Sample) -> bool:
     shown = pc.if_else(is_utc, local_clock(instants, options.zone), walls) if is_given else walls
     both = pa.table({"utc": instants, "shown": shown, "is_utc": is_utc}).drop_null()
     same = both["utc"].to_numpy() // DAY_NS == both["shown"].to_numpy() // DAY_NS
-    return bool(same.all() and (is_given or not pc.any(both["is_utc"]).as_py()))
+    has_own = has_local_times(cells) or not pc.any(both["is_utc"]).as_py()
+    return bool(same.all() and (is_given or has_own))

@@ -96,7 +96,7 @@ def test_a_declared_exchange_tells_the_trading_dates(
 @pytest.mark.parametrize(
     ("clock", "zone"),
     [("T14:30:00Z", "America/New_York"), ("T16:00:00-05:00", ""), ("T16:00:00", "America/New_York"),
-     ("T05:00:00Z", ""), ("T16:30:00Z", "Europe/London"), ("T08:00:00Z", "")],
+     ("T16:00:00", "UTC"), ("T05:00:00Z", ""), ("T16:30:00Z", "Europe/London"), ("T08:00:00Z", "")],
 )  # fmt: skip
 def test_times_whose_date_is_sure_are_not_asked_about(tmp_path: Path, clock: str, zone: str):
     path = bars(tmp_path, "csv", [f"2024-01-0{day}{clock}" for day in (3, 4, 5)])
