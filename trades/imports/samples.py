@@ -65,7 +65,8 @@ def _last_of_all(reading: FileReading, parser: BlockParser, unread: Sequence[str
     bad = 0
     for piece in reading.file.pieces(_names(reading, unread), reading.options.nulls):
         block = parser.block(piece)
-        bad += len(block.bad)
+        # A parser names only the first bad rows of a piece. Without a valid row, all of its rows are bad.
+        bad += len(block.bad) if block.rows.num_rows else piece.cells.num_rows
         if bad > BAD_ROWS_LIMIT:
             return None
         if block.rows.num_rows:
