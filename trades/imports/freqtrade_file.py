@@ -60,7 +60,7 @@ def _candles(path: Path) -> Iterator[pa.Table]:
         table = pa.table(
             {name: pa.array(cells, kind) for name, cells, kind in zip(_NAMES, columns, kinds, strict=True)}
         )
-    except (msgspec.MsgspecError, pa.ArrowException, OverflowError, ImportRefused) as error:
+    except (msgspec.MsgspecError, pa.ArrowException, OverflowError) as error:
         raise ImportRefused(
             f"{path}: neither candles of freqtrade, which are lists of six numbers, nor an answer of Alpaca's API:"
             f" {error!s:.200}"
