@@ -50,7 +50,7 @@ class BackupStopped(BackupError):
     """A file could not be read or written: remove what was written, and begin again."""
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class BackupManifest(msgspec.Struct, frozen=True):
     """A complete backup. files, bytes: of all files but the manifest."""
 
     made_at: datetime
@@ -96,7 +96,7 @@ class Places:
                 yield from (f"{folder}/{name}" for name in _names(path))
 
 
-def backup_make(places: Places, target: Path) -> Manifest:
+def backup_make(places: Places, target: Path) -> BackupManifest:
     """Copy an installation into `target`, which is new or empty. Raises BackupError."""
     if not places.database.is_file():
         raise BackupRefused(
@@ -125,16 +125,16 @@ def backup_make(places: Places, target: Path) -> Manifest:
         # At once for all files.
         os.sync()
         sizes = _sizes(target)
-        manifest = Manifest(datetime.now(UTC), len(sizes), sum(sizes.values()))
+        manifest = BackupManifest(datetime.now(UTC), len(sizes), sum(sizes.values()))
         (target / MANIFEST).write_bytes(msgspec.json.encode(manifest) + b"\n")
         os.sync()
     return manifest
 
 
-def backup_restore(origin: Path, places: Places) -> Manifest:
+def backup_restore(origin: Path, places: Places) -> BackupManifest:
     """Copy a backup into the places of an installation, which are empty. Raises BackupError."""
     try:
-        manifest = msgspec.json.decode((origin / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode((origin / MANIFEST).read_bytes(), type=BackupManifest)
     except (OSError, msgspec.MsgspecError) as error:
         raise BackupRefused(
             f"{origin} has no {MANIFEST} that can be read: it is not a complete backup."

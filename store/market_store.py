@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from store.checks import ReadLogCheck, read_statistics
 from store.copies import LogState, LogStates, encode_states
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
-from store.exceptions import DataDamaged, UnknownSymbol
+from store.exceptions import DataDamaged, StorageError, UnknownSymbol
 from store.instrument_log import Declaration, InstrumentLog
 from store.instruments import Instrument
 from store.log import Log
@@ -26,6 +27,8 @@ from store.protocol import Amendment, Append, PreparedCorrections, Receipt
 from store.special_sessions import prove_sessions, with_stored_sessions
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
+
+logger = logging.getLogger(__name__)
 
 
 class MarketStore(ABC):
@@ -50,8 +53,8 @@ class MarketStore(ABC):
     def append(self, batch: Append) -> Receipt:
         """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s.
 
-        Then it declares the special sessions that the rows prove. If only that fails, the rows are stored, and the same
-        batch sent again proves them.
+        Then it declares the special sessions that the rows prove. If only that fails, it is logged: the rows are
+        stored, and the same batch, or later rows of these dates, prove them.
         """
         return self.prepare_append(batch)()
 
@@ -64,7 +67,10 @@ class MarketStore(ABC):
 
     def _append_and_prove(self, batch: Append, store_rows: Callable[[], Receipt]) -> Receipt:
         receipt = store_rows()
-        prove_sessions(self, batch)
+        try:
+            prove_sessions(self, batch)
+        except StorageError as error:  # an error would say that the rows are not stored
+            logger.warning("the sessions of %s were not looked at: %s", batch.symbol, error)
         return receipt
 
     @abstractmethod

@@ -12,7 +12,7 @@ LARGE = {
     "trades-ingest", "quotes-ingest", "bars-ingest", "open-interest-ingest", "option-quotes-ingest", "corporate-actions-ingest",
     "interest-rates-ingest", "universe-changes-ingest", "trading-status-ingest",
     "trades-corrections", "bars-corrections", "open-interest-corrections", "corporate-actions-corrections",
-    "interest-rates-corrections", "trading-status-corrections", "import", "order-batch", "order-batch-cancel",
+    "interest-rates-corrections", "trading-status-corrections", "order-batch", "order-batch-cancel",
     "upload", "exports",
 }  # fmt: skip
 SMALL = [

@@ -54,7 +54,6 @@ def test_the_symbol_that_cannot_be_one_is_named_among_several(api: Api) -> None:
     [
         ("/api/v1/stats/ohlc", "symbol"),
         (f"{TREE}/equities/ohlcv?last=1", "symbols"),
-        ("/api/v1/calendar", "exchange"),
     ],
 )
 def test_a_missing_parameter_is_reported_like_other_errors(api: Api, path: str, name: str) -> None:

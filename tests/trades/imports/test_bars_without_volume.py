@@ -62,7 +62,10 @@ def test_two_columns_that_may_be_the_volume_are_asked_for(tmp_path: Path):
 def test_a_column_named_like_a_volume_is_asked_for(tmp_path: Path, source: str, volume: float | None):
     path = tmp_path / "x.csv"
     path.write_bytes(b"timestamp,open,high,low,close,Volume BTC\n2024-01-02,1,2,1,2,5\n")
-    with pytest.raises(CommandError, match="volume may be Volume BTC; give --columns 'volume=Volume BTC'"):
+    with pytest.raises(
+        CommandError,
+        match="volume may be Volume BTC; look at it with --columns 'volume=Volume BTC' --preview",
+    ):
         imported(path, **TOLD)
     imported(path, **TOLD, columns=f"volume={source}")
     assert [row[-1] for row in stored("bars", *BAR)["VIX"]] == [volume]
