@@ -27,6 +27,7 @@ THEIR_ORDER = {"symbol": COIN, "side": "buy", "qty": "2", "type": "market", "tim
 LIMITS = {
     name: str(value) if name == "fill" else float(value) if not isinstance(value, int) else value
     for name, value in msgspec.structs.asdict(RiskConfig()).items()
+    if name != "unlimited"
 }
 WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
 # Path, body, status and the refusal of a call whose record fails, of each audit-first endpoint.
