@@ -63,7 +63,7 @@ def test_a_file_is_shown_and_imported(opened: Opened, name: str, options: dict[s
         answer = page.locator("#answer")
         page.get_by_label("Time format").fill("%m/%d/%Y")
         page.get_by_role("button", name="Preview").press("Enter")
-        expect(answer).to_contain_text("line 2, Datum: ")
+        expect(answer).to_contain_text("Datum has dates without a time of day")
         page.get_by_label("Time format").fill("")
         page.get_by_role("button", name="Preview").press("Enter")
         expect(page.get_by_role("heading", name="What would be stored")).to_be_focused()
