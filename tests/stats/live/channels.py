@@ -105,10 +105,14 @@ class Client:
             del self.bars[time_ns]
 
     def follow(self, now_ns: int) -> None:
-        """Take what was committed."""
+        """Take what was committed. After a resync, which special sessions bring as well, read all bars by REST."""
         commits = commits_after(self.feed.position, symbol_of(self.feed))
+        count = len(self.steps)
         for step in self.feed.advance(commits, now_ns=now_ns):
             self.take(step)
+        if any(step.is_resync for step in self.steps[count:]):
+            query, as_of_ns = self.feed._query, self.feed.committed_at
+            self.bars = rest_bars(query, now_ns=self.feed._bars.now_ns, as_of_ns=as_of_ns)
 
 
 def symbol_of(feed: BarFeed) -> str:
