@@ -24,10 +24,7 @@ from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"
-HANDSHAKE_BUCKET = "handshake"
 LOGIN_BUCKET = "login"
-# All clients of an office connect anew at once. In seconds of the rate.
-_HANDSHAKE_BURST = 10
 
 logger = logging.getLogger(__name__)
 
@@ -140,16 +137,6 @@ def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
 def admit_address(address: str) -> Admission:
     """Charge one token for a request of an anonymous client to its address (IPv6: its /64)."""
     return process_limiter().admit(_address_charge(address))
-
-
-def admit_handshake(address: str) -> Admission:
-    """Charge one token for a WebSocket that is opened without a credential to its address, in a bucket of its own.
-
-    Other calls of the address, such as those for paths that do not exist, cannot empty it.
-    """
-    rate = max(1, settings.ADDRESS_RATE)
-    bucket = Bucket(rate=rate, burst=_HANDSHAKE_BURST * rate)
-    return process_limiter().admit(_address_charge(address)._replace(name=HANDSHAKE_BUCKET, bucket=bucket))
 
 
 def _address_charge(address: str) -> Charge:

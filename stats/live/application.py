@@ -13,10 +13,11 @@ from django.conf import settings
 
 from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ops.redis.connection import is_available
+from ratelimit.authorize import check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits.open_calls import OpenCalls, StreamPacing
-from ratelimit.limits.services import admit_handshake
+from ratelimit.limits.services import admit_address
 from stats.live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
 from stats.live.channels import ALL_KINDS, AllSymbols, new_channels
 from stats.live.client import MOST_CHANNELS, Client, Environ, Receive, record
@@ -177,13 +178,20 @@ class LiveFeed:
             task.cancel()
 
     def _admitted(self, environ: Environ) -> Identity | None:
+        """Return who opens a connection; None for a client that will authenticate itself by a message.
+
+        That costs nothing yet: clients of one address must not use up each other's tokens, and to refuse a handshake takes as
+        long as to accept it. A wrong query or credential costs a token of the address.
+        """
         self._check_handshake(environ)
+        call = call_in(environ)
+        identity = identified(call)
         try:
             self._wire_of(environ)
         except InvalidParameter:
-            # It will open no connection: it must not cost others of its address theirs.
-            return identified(call_in(environ))
-        return identified(call_in(environ), admit_anonymous=admit_handshake)
+            if identity is None:
+                check_limits(admit_address(call.address))
+        return identity
 
     def _wire_of(self, environ: Environ) -> Wire:
         """Return the wire of a connection. Raises `InvalidParameter`."""

@@ -13,7 +13,6 @@ from ratelimit.authorize import authorize, check_access, check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.limits.admission import Admission
 from ratelimit.limits.open_calls import OpenCalls, StreamPacing
 from ratelimit.limits.services import (
     admit,
@@ -40,22 +39,17 @@ _MOST_DEBT_US = 1_000_000
 _OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
 
 
-def identified(
-    call: ReceivedCall, *, admit_anonymous: Callable[[str], Admission] = admit_address
-) -> Identity | None:
-    """Authenticate a caller; None without a credential. Without a valid one, a token is charged to its address.
+def identified(call: ReceivedCall) -> Identity | None:
+    """Authenticate a caller; None without a credential. For a wrong one, a token is charged to its address.
 
-    admit_anonymous: charges the address of a call without a credential. Raises `CredentialError`, `NetworkNotAllowed`, `LimitReached`, DatabaseError.
+    Raises `CredentialError`, `NetworkNotAllowed`, `LimitReached`, DatabaseError.
     """
     try:
         identity = identify(call, now=datetime.now(UTC))
     except CredentialError:
         check_limits(admit_address(call.address))
         raise
-    if identity is None:
-        check_limits(admit_anonymous(call.address))
-        return None
-    return use_nonce(identity)
+    return None if identity is None else use_nonce(identity)
 
 
 def check_caller(identity: Identity) -> None:
