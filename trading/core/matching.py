@@ -37,13 +37,13 @@ Rate = tuple[Decimal, RowRef | None]
 class _Match:
     """A print or bar that is matched with an account's orders.
 
-    began_ns: see `match_bar`. capacity: what is left of its volume; None for a bar without a volume, which fills any
-    quantity.
+    rate: returns the rate of the fills' instant. began_ns: see `match_bar`. capacity: what is left of its volume; None
+    for a bar without a volume, which fills any quantity.
     """
 
     state: AccountState
     print: Print | BarPrint
-    rate: Rate
+    rate: Callable[[], Rate]
     record: Record
     began_ns: int = 0
     capacity: Decimal | None = ZERO
@@ -92,6 +92,7 @@ class _Match:
         terms = order.instrument
         value = order.filled_value + money(quantity, price, terms.multiplier)
         held = self.state.units_of(order.terms.symbol)
+        rate, rate_ref = self.rate()
         return Executed(
             execution_id=execution_id_of(order.id, self.print.ref),
             order_id=order.id,
@@ -100,8 +101,8 @@ class _Match:
             # The minimum is of the order, not of each of its fills.
             fee=max(terms.fee.of(order.units_filled + quantity, value) - order.fees, ZERO),
             slippage=(price - market) * order.terms.side.sign if order.is_taking else ZERO,
-            rate=self.rate[0],
-            rate_ref=self.rate[1],
+            rate=rate,
+            rate_ref=rate_ref,
             print=self.print,
             capacity=self.capacity,
             is_ambiguous=self.is_ambiguous,
@@ -119,7 +120,7 @@ def execution_id_of(order_id: str, ref: RowRef) -> str:
 def match_print(
     state: AccountState,
     print_: Print,
-    rate: Rate,
+    rate: Callable[[], Rate],
     record: Record,
     *,
     session_end_ns: Callable[[], int | None] = lambda: None,
@@ -127,7 +128,7 @@ def match_print(
 ) -> None:
     """Match a print with the account's orders of its symbol.
 
-    session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its session.
+    rate, session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its session.
     """
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
     if not print_.is_eligible or not orders:
@@ -241,7 +242,7 @@ def _reduce_legs(state: AccountState, symbol: str, record: Record) -> None:
 def match_bar(
     state: AccountState,
     bar: BarPrint,
-    rate: Rate,
+    rate: Callable[[], Rate],
     record: Record,
     *,
     began_ns: int = 0,
@@ -251,7 +252,8 @@ def match_bar(
 
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. The legs
     of a bracket fill by the bar of their entry, too. A stop-limit order that it triggers fills by a later bar.
-    began_ns: when the bar began by its exchange; its fills count from then on. session_end_ns: returns when day orders
+    rate: returns the rate of the fills; it is asked only if an order fills. began_ns: when the bar began by its
+    exchange; its fills count from then on. session_end_ns: returns when day orders
     end whose first bar this is.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]

@@ -175,20 +175,28 @@ class Floor:
         if not orders:
             return
         currency = orders[0].instrument.currency
-        rate = self._market.rate(currency, state.currency, now_ns=self._clock.now_ns)
-        if rate is None:
-            return
         symbol, now_ns = row.ref.symbol, self._clock.now_ns
+        rate_now = self._market.rate(currency, state.currency, now_ns=now_ns)
+        if rate_now is None:
+            return
         splits = self._market.splits(symbol, now_ns)
         session_end_ns = partial(self._session_end_ns, row)
         if isinstance(row, BarPrint):
             began_ns = bar_start_ns(self._market.instrument(symbol), row.ref.timestamp_ns, row.end_ns)
             bar = bar_per_unit_now(row, began_ns, splits, now_ns=now_ns)
+            rate = partial(self._market.bar_rate, row, currency, state.currency, otherwise=rate_now)
             match_bar(state, bar, rate, record, began_ns=began_ns, session_end_ns=session_end_ns)
         elif not any(row.ref.timestamp_ns < each.effect_ns <= now_ns for each in splits):
             # A late print from before a split is per old unit: it fills nothing.
             is_first = partial(self._market.is_first_of_session, row.ref)
-            match_print(state, row, rate, record, session_end_ns=session_end_ns, is_first_of_session=is_first)
+            match_print(
+                state,
+                row,
+                lambda: rate_now,
+                record,
+                session_end_ns=session_end_ns,
+                is_first_of_session=is_first,
+            )
 
     def _session_end_ns(self, row: Print | BarPrint) -> int | None:
         """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""

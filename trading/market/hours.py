@@ -95,6 +95,15 @@ def bar_start_ns(instrument: Instrument, start_ns: int, end_ns: int) -> int:
     return start_of_row(start_ns, calendar_if_known(instrument)) if is_of_days else start_ns
 
 
+def first_price_ns(instrument: Instrument, start_ns: int, end_ns: int) -> int:
+    """Return when a stored bar had its first price: one of days or longer at the open of its first session."""
+    began_ns = bar_start_ns(instrument, start_ns, end_ns)
+    if end_ns - start_ns < DAY_NS:
+        return began_ns
+    opens_ns = next_open_ns(instrument, began_ns)
+    return began_ns if opens_ns is None or opens_ns >= end_ns else opens_ns
+
+
 def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Integers]:
     """Return the trading dates of corporate actions, days since 1970, and when they take effect.
 

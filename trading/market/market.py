@@ -6,6 +6,7 @@ It knows no database and no setting; `trading.market.symbols` asks the installat
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -222,12 +223,25 @@ class Market:
         """Return the rate from a currency to the account's: the middle of the pair's newest quote, or its last price.
 
         If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it.
-        It is read in the store. None without a price.
+        None without a price.
         """
+        return self._rate(currency, account_currency, partial(self.stored_newest, now_ns=now_ns))
+
+    def past_rate(self, currency: str, account_currency: str, *, at_ns: int) -> Rate | None:
+        """Return the rate at an instant of the past, by the stored rows that are dated up to it; see `rate`."""
+        return self._rate(currency, account_currency, partial(Market.stored_newest, self, now_ns=at_ns))
+
+    def _rate(
+        self,
+        currency: str,
+        account_currency: str,
+        newest: Callable[[str], tuple[Quote | None, RowPrice | None]],
+    ) -> Rate | None:
+        """Return a rate; see `rate`. newest: returns the newest quote and the last price of a pair."""
         if currency == account_currency:
             return ONE, None
         for symbol, is_inverted in self._pairs(currency, account_currency):
-            quote, last = self.stored_newest(symbol, now_ns)
+            quote, last = newest(symbol)
             if quote is not None and quote.middle is not None:
                 last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
             if last is not None:

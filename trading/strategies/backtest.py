@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.protocol import NO_COMMIT
 from store.reading import Reader
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
+from store.walk import LogPosition
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.due import can_be_valued, value_at_end
@@ -93,7 +94,8 @@ class TapeMarket(FollowedMarket):
         return self.tape.price_before_last(ref.symbol)
 
     def instrument(self, symbol: str) -> Instrument:
-        return self.tape.instruments[symbol]
+        # A pair of currencies of which nothing is stored is not in the tape.
+        return self.tape.instruments.get(symbol) or Market.instrument(self, symbol)
 
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
         return self.tape.price_step(symbol, now_ns)
@@ -325,7 +327,11 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     replay = reader.replay(symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
     instruments = {symbol: market.instrument(symbol) for symbol in symbols}
     tape = Tape(replay, instruments, logs, bars_until_ns)
-    return TapeMarket(reader.store, terms_of, as_of_ns=inputs.as_of_ns, tape=tape)
+
+    def place_of(dataset: str, symbol: str) -> LogPosition:
+        return LogPosition(market.head(DATASETS[dataset], symbol))
+
+    return TapeMarket(reader.store, terms_of, place_of, as_of_ns=inputs.as_of_ns, tape=tape)
 
 
 def _begin_ns(inputs: BacktestInputs) -> int:

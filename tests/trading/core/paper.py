@@ -117,7 +117,7 @@ class Paper:
         ref = self.ref(symbol, fields.pop("at_ns", known_ns))
         before = len(self.events)
         row = Print(ref=ref, price=dec(price), volume=dec(volume), **fields)
-        match_print(self.state, row, self.rate, self.record)
+        match_print(self.state, row, lambda: self.rate, self.record)
         return executions(event for event, _ in self.events[before:])
 
     def bar(self, *prices: object, volume: object = VOLUME, **fields: Any) -> list[Executed]:
@@ -131,7 +131,7 @@ class Paper:
             volume=None if volume is None else dec(volume),
             end_ns=self.now_ns, **{"known_ns": self.now_ns, **fields},
         )  # fmt: skip
-        match_bar(self.state, row, self.rate, self.record)
+        match_bar(self.state, row, lambda: self.rate, self.record)
         return executions(event for event, _ in self.events[before:])
 
     def ref(self, symbol: str, at_ns: int) -> RowRef:

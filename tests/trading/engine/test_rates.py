@@ -1,0 +1,54 @@
+"""The rates with which the engine converts fills."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.datasets import BARS, QUOTES
+from store.instruments import Instrument
+from store.timestamps import MINUTE_NS, SECOND_NS
+from tests.store_settings import IS_OF_FILES, stores_at
+from tests.trading.desks import BEGIN_NS, TradingDesk, at_ns, stored
+from trades.stores import market_store
+from trading.core.events import Executed, decoded
+from trading.core.orders import TimeInForce
+from trading.core.terms import Side
+from trading.models import EventRow
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not IS_OF_FILES, reason="reads files"),
+]
+
+
+@pytest.fixture
+def symbol(tmp_path: Path, settings: Any) -> str:
+    settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
+    market_store().set_instrument(Instrument("COIN", instrument_class="crypto", currency="EUR"))
+    return "COIN"
+
+
+def bar(minute: int) -> dict[str, Any]:
+    prices = dict.fromkeys(("open", "high", "low", "close"), 100.0)
+    return {"timestamp": BEGIN_NS + minute * MINUTE_NS, "resolution": "1m", "volume": 1e6} | prices
+
+
+def test_a_fill_by_a_stored_bar_has_the_rate_of_the_bars_start(symbol: str):
+    """The rate changes within the bar, and is another one when the bar is known."""
+    desk = TradingDesk()
+    quotes = [(-60, 1.1), (60, 1.2), (61, 1.3), (90, 1.4)]
+    rows = [{"timestamp": at_ns(at), "bid": rate - 0.01, "ask": rate + 0.01} for at, rate in quotes]
+    stored(QUOTES, "EUR-USD", rows[:1])
+    stored(BARS, symbol, [bar(-1)])
+    desk.order(symbol, Side.BUY, 1, time_in_force=TimeInForce.GTC)
+    stored(QUOTES, "EUR-USD", rows[1:])
+    stored(BARS, symbol, [bar(1)])
+    desk.run()
+    (row,) = EventRow.objects.filter(name="executed")
+    event = decoded(row.body)
+    assert isinstance(event, Executed)
+    assert event.rate_ref is not None
+    assert (event.rate, event.rate_ref.timestamp_ns) == (Decimal("1.2"), BEGIN_NS + 60 * SECOND_NS)
+    desk.check()

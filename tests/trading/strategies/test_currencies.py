@@ -1,0 +1,148 @@
+"""Fills in another currency are converted at the rate of their own instant, whether bars or prints fill them."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from store import open_store
+from store.csv import CsvStore
+from store.datasets import BARS, QUOTES, TRADES
+from store.declarations import Dataset
+from store.instruments import EQUITY, Instrument
+from store.protocol import Append
+from store.timestamps import parse_timestamp
+from tests.trading.strategies.past import batch_of
+from trading.core.configuration import RiskConfig
+from trading.core.events import Executed
+from trading.core.terms import Side
+from trading.engine.floor import RecordedEvent
+from trading.strategies.backtest import BacktestInputs
+from trading.strategies.catalogue import SHIPPED
+from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.strategy import Bar, Strategy, StrategyParameters
+
+SYMBOL = "AAPL"
+_WIDE = RiskConfig().without_limits()
+# The sessions of New York from Monday, 3 March 2025, in winter: 14:30Z to 21:00Z. Open and close.
+_SESSIONS = {"2025-03-03": (100, 100), "2025-03-04": (100, 102), "2025-03-05": (103, 104), "2025-03-06": (104, 104),
+             "2025-03-07": (105, 106), "2025-03-10": (107, 107)}  # fmt: skip
+# The rate falls in the session of the entry, and after the open of the exit's.
+_RATES = {
+    "2025-03-03T00:00:00Z": 0.9,
+    "2025-03-04T16:00:00Z": 0.8,
+    "2025-03-07T16:00:00Z": 0.7,
+    "2025-03-10T12:00:00Z": 0.6,
+}
+
+
+class ThereAndBack(Strategy):
+    """Opens a position by the bar that has the first session's close, and closes it by the bar of the fourth session's."""
+
+    name = "there-and-back"
+
+    class Parameters(StrategyParameters, frozen=True):
+        side: Side = Side.BUY
+
+    parameters: Parameters
+
+    def on_bar(self, bar: Bar) -> None:
+        # Of minutes it is the last one before the close.
+        closes_ns = parse_timestamp("2025-03-03T20:59:00Z"), parse_timestamp("2025-03-06T20:59:00Z")
+        for number, close_ns in enumerate(closes_ns):
+            if bar.start_ns <= close_ns < bar.end_ns:
+                side = self.parameters.side
+                order_side = side if number == 0 else {Side.BUY: Side.SELL, Side.SELL: Side.BUY}[side]
+                self.broker.order(bar.symbol, order_side, Decimal(100))
+
+
+class Fill(NamedTuple):
+    side: str
+    price: float
+    rate: float
+
+
+@pytest.fixture(autouse=True)
+def strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHIPPED, ThereAndBack.name, ThereAndBack)
+
+
+def store_at(path: Path) -> CsvStore:
+    path.mkdir()
+    store = CsvStore(path)
+    store.set_instrument(
+        Instrument(SYMBOL, instrument_class=EQUITY, exchange="XNYS", currency="USD", tick_size=0.01)
+    )
+    return store
+
+
+def append(store: CsvStore, dataset: Dataset, symbol: str, rows: list[dict[str, Any]]) -> None:
+    store.append(Append(dataset, symbol, batch_of(dataset, rows), "test"))
+
+
+def store_prices(store: CsvStore, form: str) -> None:
+    """Store the sessions as bars of a length, or as the prints at their opens and closes."""
+    for date, (open_, close) in _SESSIONS.items():
+        open_ns, close_ns = parse_timestamp(f"{date}T14:30:00Z"), parse_timestamp(f"{date}T20:59:00Z")
+        if form == "prints":
+            rows: list[dict[str, Any]] = [
+                {"timestamp": open_ns, "price": open_, "volume": 1e6},
+                {"timestamp": close_ns, "price": close, "volume": 1e6},
+            ]
+            append(store, TRADES, SYMBOL, rows)
+            continue
+        own = {"resolution": form, "high": 110, "low": 90, "volume": 1e6}
+        if form == "1d":
+            rows = [{"timestamp": parse_timestamp(date), "open": open_, "close": close} | own]
+        else:
+            last_ns = parse_timestamp(f"{date}T20:30:00Z") if form == "30m" else close_ns
+            rows = [
+                {"timestamp": open_ns, "open": open_, "close": open_} | own,
+                {"timestamp": last_ns, "open": close, "close": close} | own,
+            ]
+        append(store, BARS, SYMBOL, rows)
+
+
+def store_rates(store: CsvStore, *, pair: str = "USD-CHF") -> None:
+    is_inverted = pair.startswith("CHF")
+    rows = []
+    for instant, rate in _RATES.items():
+        middle = 1 / rate if is_inverted else rate
+        rows.append({"timestamp": parse_timestamp(instant), "bid": middle - 0.0001, "ask": middle + 0.0001})
+    append(store, QUOTES, pair, rows)
+
+
+def run(path: Path, form: str, **parameters: Any) -> tuple[list[Fill], BacktestOutcome]:
+    fills = []
+
+    def keep(recorded: RecordedEvent) -> None:
+        event = recorded.event
+        if isinstance(event, Executed):
+            order = next(each for each in recorded.effects.orders if each.id == event.order_id)
+            fills.append(Fill(order.terms.side.value, float(event.price), round(float(event.rate), 6)))
+
+    inputs = BacktestInputs(
+        strategy=ThereAndBack.name, symbols=(SYMBOL,), start_ns=parse_timestamp("2025-03-03"),
+        end_ns=parse_timestamp("2025-03-12"), currency="CHF", config=_WIDE,
+        fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
+        parameters={"interval": "1min" if form == "prints" else _INTERVALS[form]} | parameters,
+    )  # fmt: skip
+    return fills, outcome_of(inputs, open_store(path), keep=keep)
+
+
+_INTERVALS = {"1d": "1d", "30m": "30min", "1m": "1min"}
+
+
+@pytest.mark.parametrize("pair", ["USD-CHF", "CHF-USD"])
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+@pytest.mark.parametrize("form", ["1d", "30m", "1m", "prints"])
+def test_a_fill_has_the_rate_of_its_instant(tmp_path: Path, form: str, side: Side, pair: str):
+    store = store_at(tmp_path / "data")
+    store_prices(store, form)
+    store_rates(store, pair=pair)
+    fills, outcome = run(tmp_path / "data", form, side=side)
+    back = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}[side]
+    assert fills == [(side.value, 100, 0.9), (back.value, 105, 0.8)]
+    # Paid 9,000 and got 8,400, or the other way round; a short also pays a fee for borrowing.
+    assert outcome.document.performance.return_pct == pytest.approx(-0.6 * side.sign, abs=1e-3)
