@@ -57,7 +57,7 @@ class Print(msgspec.Struct, frozen=True, omit_defaults=True, tag="print"):
 class BarPrint(msgspec.Struct, frozen=True, omit_defaults=True, tag="bar"):
     """A stored bar, for symbols without trades.
 
-    volume: None if unknown. end_ns: the end of its interval. is_eligible: see `Print`. split: the ratio of the splits since the bar began, by which
+    volume: None if unknown. end_ns: the end of its interval. is_eligible: whether it may be a price. split: the ratio of the splits since the bar began, by which
     its prices were divided.
     """
 

@@ -18,7 +18,7 @@ from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.market.followed import FollowedMarket
-from trading.market.hours import bar_start_ns, last_end_ns, session_end_ns
+from trading.market.hours import bar_begins_in_session, bar_start_ns, last_end_ns, session_end_ns
 from trading.market.market import bar_per_unit_now
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
@@ -172,7 +172,7 @@ class Floor:
 
     def _match(self, row: Print | BarPrint, state: AccountState, record: Record) -> None:
         orders = state.orders_of(row.ref.symbol)
-        if not orders:
+        if not orders or not self._may_fill(row):
             return
         currency = orders[0].instrument.currency
         symbol, now_ns = row.ref.symbol, self._clock.now_ns
@@ -197,6 +197,14 @@ class Floor:
                 session_end_ns=session_end_ns,
                 is_first_of_session=is_first,
             )
+
+    def _may_fill(self, row: Print | BarPrint) -> bool:
+        """Return whether a row may fill and trigger orders by its time; a print's eligibility says so of itself."""
+        if isinstance(row, Print):
+            return True
+        return bar_begins_in_session(
+            self._market.instrument(row.ref.symbol), row.ref.timestamp_ns, row.end_ns
+        )
 
     def _session_end_ns(self, row: Print | BarPrint) -> int | None:
         """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""

@@ -27,6 +27,27 @@ def is_in_session(instrument: Instrument, instants: Integers) -> Mask:
     return is_in
 
 
+def bar_begins_in_session(instrument: Instrument, start_ns: int, end_ns: int) -> bool:
+    """Return whether a stored bar may fill orders: it begins in a regular session, or is of a day or longer."""
+    return end_ns - start_ns >= DAY_NS or bool(is_in_session(instrument, np.array([start_ns]))[0])
+
+
+def bars_of_sessions(instrument: Instrument, starts_ns: Integers, ends_ns: Integers) -> Mask:
+    """Return which stored bars have a price of regular sessions: those that begin or end in one.
+
+    A bar of a day does unless the exchange is closed on its date; a longer bar always does.
+    """
+    is_inside = is_in_session(instrument, starts_ns) | is_in_session(instrument, ends_ns - 1)
+    is_of_days = ends_ns - starts_ns >= DAY_NS
+    calendar = calendar_if_known(instrument)
+    if calendar is not None and is_of_days.any():
+        days = starts_ns[is_of_days] // DAY_NS
+        # Other bars of days have the time of an instant in their session, such as its open.
+        is_date = (starts_ns[is_of_days] % DAY_NS == 0) & (ends_ns - starts_ns == DAY_NS)[is_of_days]
+        is_inside[is_of_days] = ~(is_date & calendar.is_closed(days))
+    return is_inside
+
+
 def session_begin_ns(instrument: Instrument, at_ns: int) -> int | None:
     """Return when the market opened that is open at an instant; None if it is closed, or never is."""
     calendar = calendar_if_known(instrument)
@@ -87,6 +108,17 @@ def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
     segments = calendar.from_instant(at_ns).segments(Hours.REGULAR)
     later = np.flatnonzero(segments.end_ns > at_ns)
     return max(at_ns, int(segments.start_ns[later[0]])) if len(later) else None
+
+
+def last_open_ns(instrument: Instrument, at_ns: int) -> int:
+    """Return `at_ns` if a regular session is open, else when the last one closed. `at_ns` without a session before."""
+    calendar = calendar_if_known(instrument)
+    if calendar is None:
+        return at_ns
+    day = at_ns // DAY_NS
+    segments = calendar.on_dates(day - _LOOKBACK_DAYS, day + 1).segments(Hours.REGULAR)
+    index = int(segments.start_ns.searchsorted(at_ns, side="right")) - 1
+    return at_ns if index < 0 else min(at_ns, int(segments.end_ns[index]))
 
 
 def bar_start_ns(instrument: Instrument, start_ns: int, end_ns: int) -> int:

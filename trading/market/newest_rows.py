@@ -25,6 +25,7 @@ from store.walk import ALL_ROWS, LogPosition
 from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
+from trading.market.hours import bars_of_sessions
 from trading.market.rows import VALUE_COLUMNS, firm_quotes, ordinary_prints, values_of
 
 # So many rows are searched at a time, the last ones first. Few are read at first, because right after many small
@@ -88,23 +89,34 @@ def last_price(
 ) -> RowPrice | None:
     """Return the price of the last ordinary print that is dated up to an instant.
 
-    Without one it is the close of the last stored bar that has ended, see `bars_until_ns`; None without bars. place: in
-    the log of trades, see `newest_quote`. Raises `StorageError`s.
+    Without one it is the close of the last stored bar of sessions that has ended, see `bars_until_ns` and
+    `bars_of_sessions`; before the first of these the close of the last bar; None without bars. place: in the log of
+    trades, see `newest_quote`. Raises `StorageError`s.
     """
     is_wanted = partial(ordinary_prints, instrument=instrument)
     found = _newest_row(store, TRADES, instrument, now_ns, is_wanted=is_wanted, place=place)
     if found is not None:
         return RowPrice(found[1], price_of(found[0]["price"]), found[1].timestamp_ns)
-    return _last_close(store, instrument.symbol, now_ns)
+    return _last_close(store, instrument, now_ns)
 
 
-def _last_close(store: MarketStore, symbol: str, now_ns: int) -> RowPrice | None:
+def _last_close(store: MarketStore, instrument: Instrument, now_ns: int) -> RowPrice | None:
+    symbol = instrument.symbol
     if head_of(store, BARS, symbol) == NO_COMMIT:
         return None
     until_ns = min(now_ns, bars_until_ns(store, symbol, head_of(store, TRADES, symbol)))
-    found = _searched_row(
-        store, BARS, symbol, until_ns, is_wanted=lambda rows: event_ends_ns(BARS, rows) <= until_ns
-    )
+
+    def is_over(rows: pa.Table) -> Mask:
+        of_past: Mask = event_ends_ns(BARS, rows) <= until_ns
+        return of_past
+
+    def is_of_session(rows: pa.Table) -> Mask:
+        ends_ns = event_ends_ns(BARS, rows)
+        return is_over(rows) & bars_of_sessions(instrument, rows.column("timestamp").to_numpy(), ends_ns)
+
+    found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_of_session)
+    if found is None:
+        found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_over)
     if found is None:
         return None
     row, ref = found

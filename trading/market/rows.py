@@ -20,7 +20,7 @@ from store.timestamps import SECOND_NS
 from trading.core.amounts import price_of
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import CorporateAction, Quote, StatusChange, StoredRow
-from trading.market.hours import ex_dates, is_in_session
+from trading.market.hours import bars_of_sessions, ex_dates, is_in_session
 
 # FINRA rules 6282, 6380A and 6622: trades are reported within ten seconds.
 LATE_NS = 10 * SECOND_NS
@@ -85,7 +85,7 @@ def market_values(batch: FollowedRows) -> Iterator[StoredRow]:
         columns.append(event_ends_ns(BARS, batch.rows).tolist())
     rows = pa.Table.from_batches([batch.rows])
     if batch.dataset is BARS:
-        is_eligible = eligible_bars(rows, batch.before_ns, batch.bars_until_ns)
+        is_eligible = eligible_bars(batch.instrument, rows, batch.before_ns, batch.bars_until_ns)
     else:
         is_eligible = eligible_rows(batch.dataset, batch.instrument, rows, batch.known_ns)
     if batch.is_filled and batch.dataset is not QUOTES:
@@ -147,12 +147,14 @@ def eligible_rows(dataset: Dataset, instrument: Instrument, rows: pa.Table, know
     return np.ones(len(rows), np.bool_)
 
 
-def eligible_bars(rows: pa.Table, before_ns: Integers, until_ns: int) -> Mask:
-    """Return which stored bars may fill orders and be a price. before_ns, until_ns: see `FollowedRows`, `bars_until_ns`.
+def eligible_bars(instrument: Instrument, rows: pa.Table, before_ns: Integers, until_ns: int) -> Mask:
+    """Return which stored bars may be a price. before_ns, until_ns: see `FollowedRows`, `bars_until_ns`.
 
-    A bar counts if it begins after all bars before it, so that of several resolutions the first does, and ends before
-    the symbol has trades.
+    A bar counts if it begins after all bars before it, so that of several resolutions the first does, ends before the
+    symbol has trades, and is of sessions: see `bars_of_sessions`. It fills orders if it also begins in a session: see
+    `bar_begins_in_session`.
     """
-    time_ns: Integers = rows.column("timestamp").to_numpy()
-    is_eligible: Mask = (time_ns >= before_ns) & (event_ends_ns(BARS, rows) <= until_ns)
-    return is_eligible
+    starts_ns: Integers = rows.column("timestamp").to_numpy()
+    ends_ns = event_ends_ns(BARS, rows)
+    is_eligible: Mask = (starts_ns >= before_ns) & (ends_ns <= until_ns)
+    return is_eligible & bars_of_sessions(instrument, starts_ns, ends_ns)

@@ -28,6 +28,7 @@ from trading.core.valuation import UnknownMark, equity_of
 from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.followed import FollowedMarket
+from trading.market.hours import last_open_ns
 from trading.market.views import market_view, position_closing_view
 from trading.strategies.revisions import BarRevision
 from trading.strategies.strategy import Bar, BarBlock, OrderFill, Strategy, StrategyParameters
@@ -266,8 +267,11 @@ class StrategyHost:
             reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
             return
         order = _on_tick(order, view.terms)
-        # The price of the bar that decided is not old, however long ago the market closed.
-        fresh_from_ns = now_ns if bar is None else bar.start_ns
+        # The price of the bar that decided is not old, however long ago the market closed; nor is the price of the last
+        # session if the bar has none, because it is outside of sessions.
+        fresh_from_ns = now_ns
+        if bar is not None:
+            fresh_from_ns = last_open_ns(self.market.instrument(order.symbol), bar.start_ns)
         found = judge(state, order, view, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
         if found.is_passed:
             accept(state, record, found, view, now_ns=now_ns, by=self.by)

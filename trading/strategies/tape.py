@@ -99,6 +99,13 @@ class LogPart:
         place = before if len(newest) == len(self.at) else int(newest.searchsorted(before))
         return newest.item(place - 1) if place else None
 
+    def last_bar(self, place: int | None) -> int | None:
+        """Return the last bar before a place of the part, or of the whole part, if it ended before the first trade."""
+        index = (len(self.at) if place is None else self.index_of(place)) - 1
+        if index < 0 or self._is_special[index] or self._ends_ns[index] > self._bars_until_ns:
+            return None
+        return index
+
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
         row, ref = self._row.item(index), self._stored_ref(index)
@@ -173,7 +180,7 @@ class LogPart:
         if self.dataset == BARS.name:
             ends_ns = np.append(self._end_before_ns, self._ends_ns)
             in_table[self._row] = np.maximum.accumulate(ends_ns)[:-1]
-            return eligible_bars(rows, in_table, self._bars_until_ns)[self._row]
+            return eligible_bars(self._instrument, rows, in_table, self._bars_until_ns)[self._row]
         in_table[self._row] = self._known_ns
         return eligible_rows(DATASETS[self.dataset], self._instrument, rows, in_table)[self._row]
 
@@ -347,6 +354,8 @@ class Tape:
 
     def _last_price(self, symbol: str, place: int) -> RowPrice | None:
         last = self._newest_in(TRADES.name, symbol, place) or self._newest_in(BARS.name, symbol, place)
+        if last is None:
+            last = self._last_bar(symbol, place)
         return None if last is None else last[0].price(last[1])
 
     def _pass(self, before_ns: int) -> None:
@@ -383,6 +392,14 @@ class Tape:
         log_before = self._with_newest.get(key)
         index = None if log_before is None else log_before.newest(len(log_before.at))
         return None if log_before is None or index is None else (log_before, index)
+
+    def _last_bar(self, symbol: str, place: int) -> tuple[LogPart, int] | None:
+        """Return the last bar that was passed, also one outside of sessions; see `last_price`."""
+        key = BARS.name, symbol
+        for log, end in ((self._logs.get(key), place), (self._before.get(key), None)):
+            if log is not None and (index := log.last_bar(end)) is not None:
+                return log, index
+        return None
 
     def _first(self, bands: Mapping[str, Band], end: int) -> tuple[int, LogPart, int] | None:
         """Return the first row from the place on that may matter: its index in the part, its log, its index there."""

@@ -81,6 +81,18 @@ def trading_days(rows: list[Row]) -> list[Row]:
     return [row._replace(time_ns=day) for row, day in zip(rows, days, strict=True)]
 
 
+def in_sessions(rows: list[Row], resolution: str) -> list[Row]:
+    """Return intraday rows with their distances, moved into the hours from 15:00 to 20:00 UTC of Monday to Friday."""
+    step_ns, first_ns = _STEPS_NS[resolution], parse_timestamp("2001-01-01T15:00")
+    a_day = 5 * _STEPS_NS["1h"] // step_ns
+
+    def moved(time_ns: int) -> int:
+        day, slot = divmod((time_ns - rows[0].time_ns) // step_ns, a_day)
+        return first_ns + (day // 5 * 7 + day % 5) * DAY_NS + slot * step_ns
+
+    return [row._replace(time_ns=moved(row.time_ns)) for row in rows]
+
+
 def reader_of(path: Path, resolution: str, rows: list[Row], **instrument: Any) -> Reader:
     path.mkdir()
     store = CsvStore(path)
@@ -152,6 +164,8 @@ _KINDS: dict[str, dict[str, Any]] = {
 def test_a_crossover_fills_at_the_next_open(tmp_path: Path, resolution: str, kind: str):
     instrument = _KINDS[kind]
     rows = walk(resolution, chance=random.Random(resolution))
+    if "exchange" in instrument and _STEPS_NS[resolution] < DAY_NS:
+        rows = in_sessions(rows, resolution)
     reader = reader_of(tmp_path / "data", resolution, rows, **instrument)
     fills, outcome = run(reader, rows, "crossover", interval=resolution, fast=5, slow=15, quantity=QUANTITY)
     expected = crossings(rows, 5, 15)
