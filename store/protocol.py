@@ -56,8 +56,8 @@ class Completeness:
     """How far a log is known to be complete, nanoseconds UTC. Both are `ALL_TIME.start_ns` for nothing.
 
     newest_ns: the largest event time of all rows ever stored, also of cancelled ones; a row that is dated after its
-    commit's time counts as at most `CLOCKS_APART_NS` after it. complete_until_ns: the
-    largest instant up to which the feed declared to have sent everything.
+    commit's time counts as one of that time. complete_until_ns: the largest instant up to which the feed declared to
+    have sent everything.
     """
 
     newest_ns: int

@@ -41,8 +41,8 @@ _DATE_BEFORE_NS, _DATE_AFTER_NS = DAY_NS, 14 * DAY_NS
 class TouchedCommit:
     """A commit of trades or stored bars, and the times of all rows that it stored, cancelled or corrected.
 
-    newest_ns: the largest event time; `ALL_TIME.start_ns` without rows. complete_until_ns: as the feed declared;
-    `ALL_TIME.start_ns` if it did not.
+    newest_ns: the largest event time, at most `committed_at`; `ALL_TIME.start_ns` without rows. complete_until_ns: as
+    the feed declared; `ALL_TIME.start_ns` if it did not.
     """
 
     dataset: Dataset
@@ -70,7 +70,9 @@ def touched_commits(dataset: Dataset, pieces: Iterable[CommitPiece]) -> Iterator
 
 def _commit(dataset: Dataset, record: CommitRecord, parts: list[Touched]) -> TouchedCommit:
     touched = Touched.joined(parts)
-    newest_ns = int(touched.start_ns[-1]) if len(touched.start_ns) else ALL_TIME.start_ns
+    newest_ns = (
+        min(int(touched.start_ns[-1]), record.committed_at) if len(touched.start_ns) else ALL_TIME.start_ns
+    )
     declared_ns = (
         ALL_TIME.start_ns if record.facts.complete_until_ns is None else record.facts.complete_until_ns
     )

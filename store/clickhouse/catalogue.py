@@ -23,7 +23,6 @@ from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown
 from store.protocol import (
     ALL_TIME,
-    CLOCKS_APART_NS,
     NO_COMMIT,
     NOTHING_COMPLETE,
     CommitId,
@@ -408,7 +407,7 @@ def _state_after(state: StoredLog, commit: NewCommit) -> StoredLog:
     facts = commit.record.facts
     newest_ns = ALL_TIME.start_ns
     if commit.rows.num_rows:
-        newest_ns = min(int(commit.rows.column(0).to_numpy().max()), facts.committed_at + CLOCKS_APART_NS)
+        newest_ns = min(int(commit.rows.column(0).to_numpy().max()), facts.committed_at)
     declared_ns = ALL_TIME.start_ns if facts.complete_until_ns is None else facts.complete_until_ns
     volumes, notionals = state.volumes, state.notionals
     if commit.rows.num_rows and {"price", "volume"} <= set(commit.rows.column_names):

@@ -128,6 +128,17 @@ class LogView:
         """See `Snapshot.version`. `NO_COMMIT` for an empty window."""
         return self.snapshot.version(window) if window.start_ns < window.end_ns else NO_COMMIT
 
+    def last_event_ns(self) -> int:
+        """Return the largest event time, also of a row that is dated ahead, which counts as earlier in `completeness`.
+
+        `ALL_TIME.start_ns` without rows.
+        """
+        newest_ns = self.snapshot.completeness().newest_ns
+        if self.snapshot.first_commit_from(newest_ns + 1) is None:
+            return newest_ns
+        ahead = Window(newest_ns + 1, ALL_TIME.end_ns)
+        return self.snapshot.take_window(ahead, 1, from_end=True).start_ns
+
     def complete_until(self, settle: Settle) -> int:
         """Return the instant up to which no row is missing, by the newest row and what the feed declared."""
         completeness = self.snapshot.completeness()

@@ -13,7 +13,6 @@ from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import (
     ALL_TIME,
-    CLOCKS_APART_NS,
     NO_COMMIT,
     NOTHING_COMPLETE,
     Action,
@@ -142,7 +141,7 @@ def completeness_of(log: MemoryLog, number: int) -> Completeness:
     for version in log.originals.values():
         if version.commit <= number:
             committed_at = log.commits[version.commit - 1].committed_at
-            newest_ns = min(event_time(version.values), committed_at + CLOCKS_APART_NS)
+            newest_ns = min(event_time(version.values), committed_at)
             completeness = completeness.joined(newest_ns, completeness.complete_until_ns)
     for commit in log.commits[:number]:
         declared_ns = commit.facts.complete_until_ns

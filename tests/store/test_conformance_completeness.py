@@ -3,10 +3,16 @@
 import pytest
 
 from store.datasets import TRADES
+from store.log_views.log_view import view_of
 from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Completeness, Correction, Dedupe, Window
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade, trades_of
 
 NOTHING = ALL_TIME.start_ns
+
+
+@pytest.fixture(autouse=True)
+def after_the_rows(clock) -> None:
+    clock.now = NOON + DAY
 
 
 def completeness(store, commit=None):
@@ -14,8 +20,7 @@ def completeness(store, commit=None):
     return found.newest_ns, found.complete_until_ns
 
 
-def test_newest_event_time_grows_and_never_falls(store, clock):
-    clock.now = NOON + DAY
+def test_newest_event_time_grows_and_never_falls(store):
     store.append(batch(trade(5), trade(9)))
     store.append(batch(trade(7)))
     store.append(batch(trade(DAY)))
@@ -27,10 +32,16 @@ def test_newest_event_time_grows_and_never_falls(store, clock):
     assert trades_of(store).at(0).completeness() == Completeness(NOTHING, NOTHING)
 
 
-def test_a_row_of_the_future_does_not_make_the_log_complete_until_then(store, clock):
+@pytest.mark.parametrize("ahead_ns", [1, SECOND, 50 * DAY])
+def test_a_row_that_is_dated_ahead_counts_as_one_of_its_commits_instant(store, clock, ahead_ns):
     clock.now = NOON
-    store.append(batch(trade(NOON + 50 * DAY)))
-    assert completeness(store) == (NOON + 60 * SECOND, NOTHING)
+    store.append(batch(trade(NOON + ahead_ns)))
+    assert completeness(store) == (NOON, NOTHING)
+    assert view_of(trades_of(store).at()).last_event_ns() == NOON + ahead_ns
+    clock.now = NOON + 9
+    store.append(batch(trade(3)))
+    assert completeness(store) == (NOON + 3, NOTHING)
+    assert view_of(trades_of(store).at()).last_event_ns() == NOON + max(ahead_ns, 3)
 
 
 def test_a_cancelled_row_still_shows_how_far_the_feed_was(store):

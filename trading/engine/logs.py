@@ -15,7 +15,7 @@ from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
 from store.instruments import Instrument
 from store.market_store import MarketStore
-from store.protocol import ALL_TIME, CLOCKS_APART_NS, CommitId
+from store.protocol import ALL_TIME, CommitId
 from store.rows.knowledge import event_ends_ns
 from store.walk import (
     ALL_ROWS,
@@ -148,13 +148,11 @@ class FollowedLog:
     def _newest(self, rows: pa.RecordBatch, before_ns: int) -> Integers:
         """Return the largest event time before the rows, then up to each.
 
-        One after its commit counts as `Completeness` says.
-
-        That of a corporate action does not count: it takes effect later than it is known.
+        A row that is dated after its commit counts as one of the commit's time, as in `Completeness`. The time of a
+        corporate action does not count: it takes effect later than it is known.
         """
         assert self._record is not None  # noqa: S101 a record comes before its rows
-        at_most_ns = self._record.committed_at + CLOCKS_APART_NS
-        times = np.minimum(event_ends_ns(self.dataset, rows), at_most_ns)
+        times = np.minimum(event_ends_ns(self.dataset, rows), self._record.committed_at)
         if self.dataset is CORPORATE_ACTIONS:
             times = np.full(rows.num_rows, before_ns)
         newest: Integers = np.maximum.accumulate(np.append(before_ns, times))

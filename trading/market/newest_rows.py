@@ -158,7 +158,7 @@ def _kept(
     head = head_of(store, dataset, symbol)
     if NO_COMMIT in (head, place and place.commit):
         return None
-    if place is not None or store.log(dataset, symbol).at().completeness().newest_ns > now_ns:
+    if place is not None or store.log(dataset, symbol).at().first_commit_from(now_ns + 1) is not None:
         return search()
     key = (what, store, dataset.name, symbol)
     with _lock:

@@ -141,7 +141,7 @@ def final_bars_of(
     trades, stored_bars = logs
     if stored_bars.is_empty:
         return replace(by_trades, stored_from_ns=query_range.end_ns, over_until_ns=query_range.end_ns)
-    stored_from_ns = min(trades.snapshot.completeness().newest_ns + 1, query_range.end_ns)
+    stored_from_ns = min(trades.last_event_ns() + 1, query_range.end_ns)
     over_until_ns = over_until_ns_of(symbol_query, grid, query_range)
     return replace(by_trades, stored_from_ns=stored_from_ns, over_until_ns=over_until_ns)
 

@@ -77,10 +77,7 @@ class BarsSnapshot:
 
     @property
     def due_ns(self) -> int | None:
-        """The next instant at which a bar may become final although nothing is written; None for never.
-
-        A row that is dated more than a minute ahead does not count: its bar may become final without being due.
-        """
+        """The next instant at which a bar may become final although nothing is written; None for never."""
         if self._is_all_final():
             return None
         constant = self.reader.grid.constant_window(self.now_ns)
@@ -96,7 +93,7 @@ class BarsSnapshot:
         """Return whether the bars of the newest rows are final, and so all before them."""
         inputs = self.reader.inputs
         logs = (log for log in (inputs.trades, inputs.stored_bars) if not log.is_empty)
-        newest = [self.reader.grid.interval(log.snapshot.completeness().newest_ns) for log in logs]
+        newest = [self.reader.grid.interval(log.last_event_ns()) for log in logs]
         starts, ends = (np.array([getattr(each, name) for each in newest], np.int64) for name in _EDGES)
         return bool(self.final.mask(starts, ends).all())
 

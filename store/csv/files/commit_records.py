@@ -15,7 +15,7 @@ import numpy as np
 
 from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
 from store.exceptions import DataDamaged
-from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Receipt
+from store.protocol import CommitId, Completeness, Receipt
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
@@ -78,7 +78,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     def completeness_after(self, before: Completeness) -> Completeness:
         """Return the log's completeness after this commit."""
         newest_ns = max((part.last_ns for part in self.parts), default=before.newest_ns)
-        newest_ns = min(newest_ns, self.facts.committed_at + CLOCKS_APART_NS)
+        newest_ns = min(newest_ns, self.facts.committed_at)
         declared_ns = self.facts.complete_until_ns
         return before.joined(newest_ns, before.complete_until_ns if declared_ns is None else declared_ns)
 

@@ -109,6 +109,36 @@ def test_a_bar_becomes_final_without_a_commit_and_is_told_again_on_resume(scene:
     assert bars_of(step.rows) == client.bars
 
 
+@pytest.mark.parametrize("ahead", ["20:11:01.5", "20:11:50", "23:10:00"])
+def test_a_row_that_is_dated_ahead_makes_no_bar_final(scene: Scene, ahead: str):
+    scene.at("20:10:40")
+    scene.trade("20:10:39", ahead)
+    scene.at("20:11:00.3")
+    assert scene.client.feed.settle(now_ns=scene.market.now_ns) is None
+    scene.trade("20:10:59.9")
+    assert scene.finals() == [False, False]
+    scene.at("20:11:02")
+    scene.trade("20:11:02")
+    assert scene.finals()[0] is True
+    late = next(bar for time_ns, bar in sorted(scene.client.bars.items()))
+    assert not any(
+        is_final(bar) and bar != late for step in scene.client.steps for bar in bars_of(step.rows).values()
+    )
+
+
+def test_the_bar_of_such_a_row_becomes_final_with_its_session(scene: Scene):
+    scene.at("20:30:00")
+    scene.trade("20:29:10", "20:59:10")
+    scene.at("20:30:02")
+    scene.trade("20:30:01")
+    assert scene.client.feed.due_ns == parse_timestamp(CLOSE) + 2 * SECOND_NS
+    scene.market.other()
+    scene.at("21:00:02")
+    scene.market.other()
+    scene.client.take(scene.client.feed.settle(now_ns=scene.market.now_ns))
+    assert scene.finals() == [True] * 3
+
+
 def test_another_declaration_starts_anew(scene: Scene):
     scene.at("20:10:30")
     scene.trade("20:09:30", "20:10:20")

@@ -13,7 +13,7 @@ from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STAT
 from store.declarations import Dataset
 from store.exceptions import StoreBusy
 from store.market_store import MarketStore
-from store.protocol import ALL_TIME, CLOCKS_APART_NS, Append, Fill, Window
+from store.protocol import ALL_TIME, Append, Fill, Window
 from store.timestamps import SECOND_NS
 from store.walk import BEGINNING, LogPosition
 from tests.chance import SOAK
@@ -29,6 +29,8 @@ from trading.exceptions import LogRestored, LogUnreadable
 
 pytestmark = pytest.mark.system
 
+# All rows are dated before it.
+LATER = NOON + 60 * SECOND_NS
 START = ReadPosition(BEGINNING, ALL_TIME.start_ns)
 LogName = tuple[Dataset, str]
 
@@ -85,7 +87,8 @@ class TestOneLog:
         expected = [ref(first, 0, rows[0]), ref(first, 1, rows[1]), ref(second, 0, trade(0))]
         assert [row.ref for row in rows_of(arrivals)] == expected
 
-    def test_by_the_data_they_are_known_at_the_largest_time_so_far(self, store):
+    def test_by_the_data_they_are_known_at_the_largest_time_so_far(self, store, clock):
+        clock.now = LATER
         append(store, TRADES, trade(2), trade(1), trade(30), trade(5))
         append(store, TRADES, trade(20), trade(31))
         arrivals = taken(log_of(store, clock=DataClock()))
@@ -96,7 +99,7 @@ class TestOneLog:
     def test_a_row_of_the_future_does_not_stop_the_clock_of_the_data(self, store):
         append(store, TRADES, trade(3 * 3_600), trade(1))
         arrivals = taken(log_of(store, clock=DataClock()))
-        assert [each.known_ns for each in arrivals] == [NOON + CLOCKS_APART_NS] * 2
+        assert [each.known_ns for each in arrivals] == [NOON] * 2
 
     def test_a_corporate_action_is_known_before_it_takes_effect(self, store, clock):
         clock.now = NOON + 60 * SECOND_NS
@@ -172,7 +175,8 @@ class TestOneLog:
             (None, ReadPosition(LogPosition(declared.commit), NOON))
         ]
 
-    def test_unwanted_rows_are_passed_over_but_for_their_corrections(self, store, monkeypatch):
+    def test_unwanted_rows_are_passed_over_but_for_their_corrections(self, store, clock, monkeypatch):
+        clock.now = LATER
         monkeypatch.setattr(engine_logs, "_VALUES_AT_ONCE", 2)
         log = log_of(store, clock=DataClock())
         append(store, TRADES, trade(0), trade(9), trade(1), trade(2), trade(3))
@@ -222,7 +226,8 @@ class TestOneLog:
             7_200,
         ]
 
-    def test_it_is_followed_from_a_commit_on(self, store):
+    def test_it_is_followed_from_a_commit_on(self, store, clock):
+        clock.now = LATER
         first = append(store, TRADES, trade(5, 100.0))
         append(store, TRADES, trade(1, 101.0))
         log = FollowedLog.after(store, DataClock(), TRADES, SYMBOL, first.commit.token)
@@ -231,7 +236,8 @@ class TestOneLog:
         assert len(taken(FollowedLog.after(store, DataClock(), TRADES, SYMBOL, "0-000000"))) == 2
         assert taken(FollowedLog.after(store, DataClock(), QUOTES, SYMBOL, "0-000000")) == []
 
-    def test_it_is_followed_from_its_head_on(self, store):
+    def test_it_is_followed_from_its_head_on(self, store, clock):
+        clock.now = LATER
         for dataset in (TRADES, QUOTES):
             if dataset is TRADES:
                 append(store, dataset, trade(5, 100.0))

@@ -110,6 +110,47 @@ def test_a_late_print_changes_a_final_bar_and_revisions_say_so(api: Api):
     assert (revision["timestamp"], revision["after_trade_count"]) == (f"{MORNING}:00Z", 2)
 
 
+class TestAClockThatRunsAhead:
+    """A row that is dated ahead counts as one of the instant at which it was stored."""
+
+    @pytest.mark.parametrize("ahead", ["15:00:01.5", "15:00:50", "16:00:00"])
+    def test_a_trade_that_is_a_little_late_changes_no_final_bar(self, api: Api, ahead: str):
+        with time_machine.travel("2025-01-02T14:59:40Z", tick=False) as clock:
+            send(api, "14:59:39", ahead)
+            clock.move_to("2025-01-02T15:00:00.300Z")
+            assert finals(api, at="2025-01-02T15:00:00.300Z")["14:59"] is False
+            send(api, "14:59:59.900")
+            clock.move_to("2025-01-02T15:00:02Z")
+            send(api, "15:00:01.999999999")
+            assert finals(api, at="2025-01-02T15:00:02Z")["14:59"] is False
+            send(api, "15:00:02")
+            assert finals(api, at="2025-01-02T15:00:02Z")["14:59"] is True
+
+    def test_the_bar_of_such_a_row_is_no_stored_bar(self, api: Api):
+        prices = '"open":1,"high":2,"low":1,"close":2,"volume":10,"resolution":"1m","symbol":"ACME"'
+        bar = f'{{"bars":[{{"timestamp":"{MORNING[:-2]}02:00Z",{prices}}}]}}'.encode()
+        with time_machine.travel("2025-01-02T14:59:59.600Z", tick=False):
+            send(api, "14:59:59", "15:00:00.100")
+            assert api.ingest(bar, path="/api/v1/bars/ingest").status_code == 200
+        assert finals(api, at="2025-01-02T15:03:00Z") == {"14:59": False, "15:00": False, "15:02": True}
+
+    def test_quote_bars_wait_as_well(self, api: Api):
+        body = b'{"quotes":[{"timestamp":"2025-01-02T%bZ","symbol":"ACME","bid":1,"ask":2}]}'
+        with time_machine.travel("2025-01-02T14:59:58Z", tick=False):
+            for time in (b"14:59:57", b"15:00:05"):
+                assert api.ingest(body % time, path="/api/v1/quotes/ingest").status_code == 200
+        query = {"start": "2025-01-02T14:59", "end": "2025-01-02T15:00", "resolution": "1m"}
+        with time_machine.travel("2025-01-02T15:00:04Z", tick=False):
+            (bar,) = answer(api.get(f"{TREE}/ACME/quotes", query))["quotes"]
+        assert bar["final"] is False
+
+    def test_another_clock_of_the_exchange_does_not_end_a_session(self, listed: Api):
+        with time_machine.travel("2025-01-02T20:59:58Z", tick=False):
+            send(listed, "20:59:57")
+            send(listed, "21:00:01", symbol="OTHER")
+        assert finals(listed, at="2025-01-02T21:00:03Z", hours="regular") == {"20:59": False}
+
+
 SPARSE = {"at": CLOSED, "hours": "regular"}
 
 
