@@ -514,7 +514,8 @@ def _position_adjusted(state: AccountState, event: events.PositionAdjusted, at_n
         name = f"adjustment-{state.number}"
         execution = Execution(name, event.quantity, event.price, ZERO, event.rate, at_ns)
         return _filled(state, Book(event.symbol, event.strategy, terms), execution, is_paid=False)
-    changed = positions.restate(state.positions[position_key(event.symbol, event.strategy)], event.price)
+    position = state.positions[position_key(event.symbol, event.strategy)]
+    changed = positions.restate(position, event.price, event.rate)
     if terms.is_margined:
         return Effects()
     sides = ((POSITIONS, changed), (ADJUSTMENT, -changed))

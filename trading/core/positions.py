@@ -22,8 +22,8 @@ class OpenTrade(msgspec.Struct, kw_only=True):
     """A trade in progress: from the first execution after flat to the last one before it.
 
     id: of its first execution. Values are price * quantity * multiplier, below zero at negative prices. realized, fees:
-    in the instrument's currency. income: dividends less those owed and fees for borrowing, likewise. realized_base:
-    realized and income less fees, in the account's currency. risk: the money between the entries and the protective
+    in the instrument's currency. income: dividends less those owed and fees for borrowing, likewise. cash: what the
+    trade changed the cash by so far, in the account's currency; below zero as long as a long is paid for. risk: the money between the entries and the protective
     stops that were known at entry; None if one was not known.
     """
 
@@ -36,7 +36,7 @@ class OpenTrade(msgspec.Struct, kw_only=True):
     realized: Decimal = ZERO
     fees: Decimal = ZERO
     income: Decimal = ZERO
-    realized_base: Decimal = ZERO
+    cash: Decimal = ZERO
     risk: Decimal | None = ZERO
 
 
@@ -44,7 +44,8 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
     """A trade that ended.
 
     income: dividends less those owed and fees for borrowing; pnl: realized and income less fees, both in the
-    instrument's currency; pnl_base: in the account's; r: pnl in units of risk.
+    instrument's currency; pnl_base: what the trade changed the cash by, in the account's currency: with the gain or loss
+    of the currency on the money invested; r: pnl in units of risk.
     """
 
     id: str
@@ -87,6 +88,10 @@ class Booking(NamedTuple):
     cost: Decimal
     realized: Decimal
     closed: ClosedTrade | None = None
+
+    def paid(self, fee: Decimal, terms: Terms) -> Decimal:
+        """Return what was paid; below zero for what was got. Of a future it is the fee less the gain."""
+        return (ZERO if terms.is_margined else self.cost) - self.realized + fee
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -146,10 +151,14 @@ def fill(position: Position, execution: Execution) -> list[Booking]:
     if closing == signed:
         return [_close(position, execution)]
     closing_fee = part_of(fee, closing, signed)
-    return [
-        _close(position, execution._replace(signed=closing, fee=closing_fee)),
-        _open(position, execution._replace(signed=signed - closing, fee=fee - closing_fee)),
-    ]
+    closed = _close(position, execution._replace(signed=closing, fee=closing_fee))
+    opened = _open(position, execution._replace(signed=signed - closing, fee=fee - closing_fee))
+    assert position.trade is not None  # noqa: S101 it was just opened
+    # The cash is converted at once: the new trade has what rounding leaves.
+    rate = execution.rate
+    first, second = closed.paid(closing_fee, position.terms), opened.paid(fee - closing_fee, position.terms)
+    position.trade.cash += money(first, rate) + money(second, rate) - money(first + second, rate)
+    return [closed, opened]
 
 
 def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
@@ -168,11 +177,12 @@ def _open(position: Position, execution: Execution) -> Booking:
     trade.entry_quantity += abs(signed)
     trade.entry_value += money(abs(signed), price, multiplier)
     trade.fees += fee
-    trade.realized_base -= money(fee, rate)
+    booking = Booking(cost, ZERO)
+    trade.cash -= money(booking.paid(fee, position.terms), rate)
     # A stop that the price is beyond already protects nothing.
     at_risk = ZERO if stop is None else money(price - stop, signed, multiplier)
     trade.risk = None if trade.risk is None or at_risk <= 0 else trade.risk + at_risk
-    return Booking(cost, ZERO)
+    return booking
 
 
 def _close(position: Position, execution: Execution) -> Booking:
@@ -188,11 +198,12 @@ def _close(position: Position, execution: Execution) -> Booking:
     trade.exit_value += money(abs(signed), price, position.terms.multiplier)
     trade.fees += fee
     trade.realized += realized
-    trade.realized_base += money(realized - fee, rate)
+    booking = Booking(-released, realized)
+    trade.cash -= money(booking.paid(fee, position.terms), rate)
     if position.quantity:
-        return Booking(-released, realized)
+        return booking
     position.trade = None
-    return Booking(-released, realized, _closed(position, trade, direction, at_ns))
+    return booking._replace(closed=_closed(position, trade, direction, at_ns))
 
 
 def _release(position: Position, signed: Decimal) -> Decimal:
@@ -228,7 +239,7 @@ def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) ->
         fees=trade.fees,
         income=trade.income,
         pnl=pnl,
-        pnl_base=trade.realized_base,
+        pnl_base=trade.cash,
         currency=position.terms.currency,
         risk=trade.risk,
         r=None if not trade.risk else ratio(pnl, trade.risk),
@@ -265,7 +276,7 @@ def settle(position: Position, price: Decimal, rate: Decimal, at_ns: int) -> Dec
     gained, position.settled_ns = _begin_again(position, price), at_ns
     if position.trade is not None:
         position.trade.realized += gained
-        position.trade.realized_base += money(gained, rate)
+        position.trade.cash += money(gained, rate)
     return gained
 
 
@@ -276,14 +287,18 @@ def earn(position: Position, amount: Decimal, amount_base: Decimal) -> None:
     """
     if position.trade is not None:
         position.trade.income += amount
-        position.trade.realized_base += amount_base
+        position.trade.cash += amount_base
 
 
-def restate(position: Position, price: Decimal) -> Decimal:
-    """Let a position be as if it had been opened at a price. Return how its cost changed; nothing is realized."""
+def restate(position: Position, price: Decimal, rate: Decimal) -> Decimal:
+    """Let a position be as if it had been opened at a price. Return how its cost changed; nothing is realized.
+
+    rate: from the instrument's currency to the account's.
+    """
     changed = _begin_again(position, price)
     if position.trade is not None:
         position.trade.entry_value += changed if position.quantity > 0 else -changed
+        position.trade.cash -= money(Booking(changed, ZERO).paid(ZERO, position.terms), rate)
     return changed
 
 

@@ -149,5 +149,5 @@ def risk_of(position: Position, mark: Reference) -> tuple[Decimal, Decimal, Deci
     if trade is None:
         return unrealized, money(unrealized, mark.rate), None
     pnl = unrealized + trade.realized + trade.income - trade.fees
-    in_base = trade.realized_base + money(unrealized, mark.rate)
+    in_base = trade.cash + money(position.worth(mark.price), mark.rate)
     return pnl, in_base, ratio(pnl, trade.risk) if trade.risk else None

@@ -140,7 +140,12 @@ class ClosedTradeDocument(AnswerDocument):
     fees: Annotated[float, like(2.0)]
     income: Annotated[float, about("Dividends, less those owed and fees for borrowing, in `currency`.", 0.0)]
     pnl: Annotated[float, about("With `income` and less fees, in `currency`.", 198.0)]
-    pnl_base: Annotated[float, about("In the account's currency.", 198.0)]
+    pnl_base: Annotated[
+        float,
+        about(
+            "What it changed the cash by, with the gain or loss of the currency on the money invested.", 198.0
+        ),
+    ]
     risk: Annotated[float | None, about("Between entry and protective stop.", 198.0)]
     pnl_r: Annotated[float | None, about("In R; null without a protective stop at entry.", 1.0)]
 

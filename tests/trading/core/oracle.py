@@ -50,7 +50,7 @@ def unit_price(cost: Fraction, units: Fraction) -> Fraction:
 
 @dataclass
 class OracleTrade:
-    """A trade from flat to flat. Amounts are in the instrument's currency, but for pnl_base."""
+    """A trade from flat to flat. Amounts are in the instrument's currency, but for pnl_base, which is cash."""
 
     direction: str
     entered: Fraction = Fraction(0)
@@ -108,7 +108,16 @@ class OracleBook:
         fee = money(fill.fee * closing / fill.signed)
         value, gained = self._close(fill._replace(signed=closing, fee=fee))
         rest = fill._replace(signed=fill.signed - closing, fee=fill.fee - fee)
-        return value + self._open(rest), gained
+        opened = self._open(rest)
+        paid = [
+            -gained if self.instrument.is_margined else value,
+            0 if self.instrument.is_margined else opened,
+        ]
+        paid = [paid[0] + fee, paid[1] + rest.fee]
+        assert self.trade is not None
+        # The account pays once.
+        self.trade.pnl_base += sum(money(each * fill.rate) for each in paid) - money(sum(paid) * fill.rate)
+        return value + opened, gained
 
     def _open(self, fill: Fill) -> Fraction:
         value = money(fill.signed * fill.price * self.instrument.multiplier)
@@ -119,7 +128,8 @@ class OracleBook:
         trade.entered += abs(fill.signed)
         trade.entry_value += abs(value)
         trade.fees += fill.fee
-        trade.pnl_base -= money(fill.fee * fill.rate)
+        paid = fill.fee + (0 if self.instrument.is_margined else value)
+        trade.pnl_base -= money(paid * fill.rate)
         distance = None if fill.stop is None else (fill.price - fill.stop) * fill.signed
         trade.risks.append(None if distance is None else money(distance * self.instrument.multiplier))
         return value
@@ -133,7 +143,8 @@ class OracleBook:
         trade.exit_value += abs(value)
         trade.fees += fill.fee
         trade.gained += gained
-        trade.pnl_base += money((gained - fill.fee) * fill.rate)
+        got = gained if self.instrument.is_margined else -value
+        trade.pnl_base += money((got - fill.fee) * fill.rate)
         if not self.held:
             self.closed.append(trade.figures(self.instrument.multiplier))
             self.trade = None
@@ -176,13 +187,15 @@ class OracleBook:
             self.trade.gained += amount
             self.trade.pnl_base += amount_base
 
-    def restate(self, price: Fraction) -> None:
+    def restate(self, price: Fraction, rate: Fraction) -> None:
         """Let the position have been opened at a price."""
         before, sign = self.cost, 1 if self.held > 0 else -1
         for lot in self.lots:
             lot[1] = money(lot[0] * price * self.instrument.multiplier)
         assert self.trade is not None
         self.trade.entry_value += sign * (self.cost - before)
+        if not self.instrument.is_margined:
+            self.trade.pnl_base -= money((self.cost - before) * rate)
 
 
 @dataclass
@@ -203,7 +216,7 @@ class Oracle:
         if fill.signed:
             self.books[key].fill(fill)
         else:
-            self.books[key].restate(fill.price)
+            self.books[key].restate(fill.price, fill.rate)
 
     def split(self, symbol: str, ratio: Fraction) -> None:
         for book in self._of(symbol):

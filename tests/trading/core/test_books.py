@@ -23,6 +23,7 @@ from trading.core.events import (
     DividendPaid,
     ExecutionBusted,
     PositionAdjusted,
+    Reference,
     Settled,
     SplitApplied,
     Transferred,
@@ -30,6 +31,7 @@ from trading.core.events import (
 from trading.core.orders import OrderTerms
 from trading.core.positions import ClosedTrade
 from trading.core.terms import Side, Terms
+from trading.core.valuation import risk_of
 
 
 class Amounts(NamedTuple):
@@ -235,6 +237,36 @@ def test_books_equal_the_oracle(steps: list[tuple[Any, ...]]) -> None:
     _check_sums([(key.split()[1], amount) for key, amount in state.balances.items()])
     assert len(state.orders) == 0
     pair.folded.check_replays()
+
+
+@given(fills=st.lists(st.tuples(_keys, _sides, _amounts), min_size=2, max_size=12))
+@settings(max_examples=500 if SOAK else 15)
+def test_the_trades_of_a_flat_account_add_up_to_its_change(
+    fills: list[tuple[tuple[str, str], Side, Amounts]],
+) -> None:
+    """To the last digit, in any currency and at any rates, also through zero."""
+    pair = _Pair()
+    for key, side, amounts in fills:
+        pair.check(pair.fill(key, side, amounts))
+    for key, _, amounts in fills:
+        pair.check(pair.close(key, amounts, Decimal(1)))
+    assert not pair.folded.state.positions
+    trades = [trade for closed in pair.closed.values() for trade in closed]
+    assert sum(trade.pnl_base for trade in trades) == pair.folded.state.cash
+
+
+def test_a_trade_that_gains_less_than_its_currency_loses_is_a_loss() -> None:
+    """100 bought at 100 for 10 each, and sold at 105 for 9: paid 100,000, got 94,500."""
+    pair = _Pair()
+    amounts = [Amounts(*map(Decimal, (100, price, 0, rate))) for price, rate in ((100, 10), (105, 9))]
+    pair.check(pair.fill(("SAP", ""), Side.BUY, amounts[0]))
+    position = pair.folded.state.positions["SAP"]
+    mark = Reference(symbol="SAP", price=Decimal(105), rate=Decimal(9))
+    pnl, pnl_base, _ = risk_of(position, mark)
+    assert these(pnl, pnl_base) == (500, -5_500)
+    pair.check(pair.fill(("SAP", ""), Side.SELL, amounts[1]))
+    (trade,) = pair.closed["SAP", ""]
+    assert these(trade.pnl, trade.pnl_base) == (500, -5_500)
 
 
 def test_fill_through_zero_ends_one_trade_and_begins_another() -> None:

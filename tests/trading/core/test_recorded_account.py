@@ -18,11 +18,18 @@ def test_the_events_of_an_earlier_version_give_its_state() -> None:
     state = AccountState(id="ACC")
     for at_ns, body in events:
         apply(state, decoded(body), at_ns=int(at_ns))
-    assert as_then(state) == expected
-    assert as_then(decoded_state(expected.encode())) == expected
+    then = without_trades_cash(expected)
+    assert as_then(state) == then
+    assert as_then(decoded_state(expected.encode())) == then
 
 
 def as_then(state: AccountState) -> str:
     """A state without what came later, which nothing has here: correlation ids, units of before splits, limits that are off."""
     text = encoded_state(state).decode()
-    return re.sub('"correlation_id":"",|"filled_offset":"0(E-9)?",|,"unlimited":\\[\\]', "", text)
+    text = re.sub('"correlation_id":"",|"filled_offset":"0(E-9)?",|,"unlimited":\\[\\]', "", text)
+    return without_trades_cash(text)
+
+
+def without_trades_cash(text: str) -> str:
+    """A state without the cash of open trades, in the place of which earlier versions had their gains."""
+    return re.sub('("income":"[^"]*",)"(cash|realized_base)":"[^"]*",', r"\1", text)

@@ -1,4 +1,4 @@
-"""Fills in another currency are converted at the rate of their own instant, whether bars or prints fill them."""
+"""Trades in another currency: fills have the rate of their own instant, by bars as by prints, and trades add up to cash."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -145,4 +145,10 @@ def test_a_fill_has_the_rate_of_its_instant(tmp_path: Path, form: str, side: Sid
     back = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}[side]
     assert fills == [(side.value, 100, 0.9), (back.value, 105, 0.8)]
     # Paid 9,000 and got 8,400, or the other way round; a short also pays a fee for borrowing.
-    assert outcome.document.performance.return_pct == pytest.approx(-0.6 * side.sign, abs=1e-3)
+    figures = outcome.document.performance
+    assert figures.return_pct == pytest.approx(-0.6 * side.sign, abs=1e-3)
+    # The long gained 500 USD and lost 600 CHF; the trades of a flat account are its change.
+    (trade,) = outcome.document.trades
+    assert trade.pnl == pytest.approx(500 * side.sign, abs=1)
+    assert (trade.pnl_base, figures.pnl) == pytest.approx([figures.return_pct * 1_000] * 2, abs=1e-6)
+    assert figures.win_rate == (0 if side is Side.BUY else 1)
