@@ -85,11 +85,18 @@ class FiguresDocument(TradingFiguresDocument, kw_only=True):
     return_pct: Annotated[float, about("Per cent: since `begin`, without transfers.", 4.26)] = 0.0
     annual_return_pct: Annotated[float | None, about("Per cent: for 365 days; null for less.")] = None
     volatility_pct: Annotated[
-        float | None, about("Per cent: the deviation of daily returns, for a year.", 9.4)
+        float | None,
+        about(
+            "Per cent: the deviation of daily returns, for a year; null if the equity was below zero.", 9.4
+        ),
     ] = None
     max_dd: Annotated[float, about("Per cent: of the high-water mark; at least 0.", 2.31)] = 0.0
-    sharpe: Annotated[float | None, about("Of daily returns, for a year.", 1.8)] = None
-    sortino: Annotated[float | None, about("Of daily returns, for a year.", 2.7)] = None
+    sharpe: Annotated[float | None, about("Of daily returns, for a year; null as `volatility_pct`.", 1.8)] = (
+        None
+    )
+    sortino: Annotated[
+        float | None, about("Of daily returns, for a year; null as `volatility_pct`.", 2.7)
+    ] = None
     drawdown: DrawdownDocument = msgspec.field(default_factory=DrawdownDocument)
     exposure: MeanExposureDocument
     drawdown_curve: Annotated[list[CurvePointDocument], about("At most 1,000 points.")] = []

@@ -23,6 +23,7 @@ from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, EventRow
 from trading.reading.report import AccountHistory, figures_of
+from trading.reading.return_days import return_days_of
 
 MOST_DAYS = 3_660
 _POINT = ("number", "at_ns", "equity", "high_water", "start_equity", "exposure")
@@ -59,7 +60,9 @@ def period_between(account: Account, since_ns: int | None, until_ns: int | None)
 
 def performance_document(account: Account, period: Period, by: Grouping | None = None) -> PerformanceDocument:
     """Return the figures of a period; with `by`, those of each day, symbol or strategy, too."""
-    figures = figures_of(account_history(account, period), period.since_ns, period.until_ns, by)
+    history = account_history(account, period)
+    return_days = return_days_of(map(market().instrument, _held_symbols(account, period)))
+    figures = figures_of(history, period.since_ns, period.until_ns, by, return_days)
     return PerformanceDocument(
         **msgspec.structs.asdict(figures),
         account=account.name,
@@ -67,6 +70,16 @@ def performance_document(account: Account, period: Period, by: Grouping | None =
         currency=state_of(account).currency,
         fill_rules=_fill_rules(account, period),
     )
+
+
+def _held_symbols(account: Account, period: Period) -> set[str]:
+    """Return the symbols that an account held in a period."""
+    trades = account.trades.filter(opened_ns__lt=period.until_ns, closed_ns__gte=period.since_ns)
+    positions = state_of(account).positions.values()
+    return {
+        *trades.values_list("symbol", flat=True).distinct(),
+        *(each.symbol for each in positions if each.trade is None or each.trade.opened_ns < period.until_ns),
+    }
 
 
 def account_history(account: Account, period: Period) -> AccountHistory:

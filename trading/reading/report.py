@@ -26,10 +26,10 @@ from trading.documents.figures import (
     MeanExposureDocument,
     PerformanceRowDocument,
 )
+from trading.reading.return_days import UTC_DAYS, ReturnDays
 from web.documents import instant_or_null, number, number_or_null
 
 YEAR_NS = 365 * DAY_NS
-_YEAR_ROOT = 252**0.5
 # Daily returns that differ by less are equal but for rounding.
 _EQUAL_RETURNS = 1e-12
 _MOST_POINTS, _PIECES = 1_000, 500
@@ -95,11 +95,15 @@ class AccountHistory:
 
 
 def figures_of(
-    history: AccountHistory, since_ns: int, until_ns: int, by: Grouping | None = None
+    history: AccountHistory,
+    since_ns: int,
+    until_ns: int,
+    by: Grouping | None = None,
+    return_days: ReturnDays = UTC_DAYS,
 ) -> FiguresDocument:
     """Return the figures of `since_ns` <= time < `until_ns`, with `by` also those of each day, symbol or strategy.
 
-    The last steps before the period are what it begins with.
+    The last steps before the period are what it begins with. return_days: whose returns are in the ratios.
     """
     curve = _curve(history, since_ns, until_ns)
     exposure = NO_EXPOSURE if curve is None else curve.exposures()[0]
@@ -113,7 +117,7 @@ def figures_of(
         end=format_timestamp(until_ns),
         annual_turnover=_figure_or_null(None if turnover is None else turnover * YEAR_NS / exposure.ns),
         exposure=exposure.document,
-        **({} if curve is None else curve.figures()),
+        **({} if curve is None else curve.figures(return_days)),
     )
     if by is None:
         return figures
@@ -167,30 +171,35 @@ class EquityCurve:
         # A time with nothing to grow changes nothing.
         self.growth = np.cumprod(np.concatenate([[1.0], np.where(np.isnan(change), 1.0, change)]))
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, return_days: ReturnDays) -> dict[str, Any]:
         """Return the figures of all time: fields of `FiguresDocument`."""
         growth = float(self.growth[-1])
+        ratios = ratios_of(self.daily_returns(return_days), return_days.per_year)
         return {
             "begin": format_timestamp(int(self.at_ns[0])),
             "return_pct": _figure(100 * (growth - 1)),
             "annual_return_pct": _figure_or_null(
                 annual_return_percent(growth, self.until_ns - int(self.at_ns[0]))
             ),
-            **{name: _figure_or_null(ratio) for name, ratio in ratios_of(self.daily_returns()).items()},
+            **{name: _figure_or_null(ratio) for name, ratio in ratios.items()},
             "max_dd": float(self.drawdown.max()),
             "drawdown": self._drawdown_document(),
             "drawdown_curve": self._thinned(),
         }
 
-    def daily_returns(self) -> Floats:
-        """Return the changes of growth from the beginning or a day's end to the next day's end, for days with points."""
-        is_close = self.at_ns % DAY_NS < SECOND_NS
-        is_close[0] = True
-        closes = self.growth[
-            self._closes(np.union1d(self.at_ns // DAY_NS, self.at_ns[is_close] // DAY_NS - 1))
-        ]
-        before, after = closes[:-1], closes[1:]
-        return (after[before > 0] - before[before > 0]) / before[before > 0]
+    def daily_returns(self, return_days: ReturnDays) -> Floats:
+        """Return the changes of growth from the beginning, or a day's end, to the next day's end.
+
+        There are none if the equity was ever below zero: later changes are of a debt. None begins with a growth of 0.
+        """
+        if self.equity.min() < 0:
+            return np.empty(0)
+        ends_ns = return_days.ends_ns(int(self.at_ns[0]), self.until_ns)
+        places = self.at_ns.searchsorted(ends_ns) - 1
+        growth = np.concatenate([[1.0], self.growth[places]])
+        before, after = growth[:-1], growth[1:]
+        returns: Floats = (after[before > 0] - before[before > 0]) / before[before > 0]
+        return returns
 
     def _closes(self, days: Integers) -> Integers:
         """Return the last point of each day; the first point for days before it.
@@ -301,8 +310,8 @@ def _quotient(part: Floats, whole: Floats, is_defined: Any, otherwise: float) ->
     return found
 
 
-def ratios_of(returns: Floats) -> dict[str, float | None]:
-    """Return volatility_pct, sharpe and sortino of daily returns, for a year of 252 days.
+def ratios_of(returns: Floats, per_year: int) -> dict[str, float | None]:
+    """Return volatility_pct, sharpe and sortino of daily returns. per_year: how many days a year has.
 
     They are `empyrical.annual_volatility` in per cent, `sharpe_ratio` without a risk-free rate, and `sortino_ratio`:
     the mean over the sample deviation (W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1), 1994),
@@ -311,11 +320,12 @@ def ratios_of(returns: Floats) -> dict[str, float | None]:
     """
     if len(returns) < 2:
         return dict.fromkeys(("volatility_pct", "sharpe", "sortino"))
-    mean = float(returns.mean()) * _YEAR_ROOT
+    year_root = per_year**0.5
+    mean = float(returns.mean()) * year_root
     deviation = 0.0 if np.ptp(returns) < _EQUAL_RETURNS else float(returns.std(ddof=1))
     loss = float((returns.clip(max=0) ** 2).mean() ** 0.5)
     return {
-        "volatility_pct": 100 * deviation * _YEAR_ROOT,
+        "volatility_pct": 100 * deviation * year_root,
         "sharpe": mean / deviation if deviation else None,
         "sortino": mean / loss if loss else None,
     }

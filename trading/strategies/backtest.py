@@ -116,7 +116,10 @@ class TapeMarket(FollowedMarket):
 
 
 class Backtest:
-    """A backtest, which is run once. had_bars: whether the strategy was shown any in the period."""
+    """A backtest, which is run once.
+
+    had_bars: whether the strategy was shown any in the period. instruments: that it may hold, by symbol.
+    """
 
     def __init__(
         self,
@@ -136,6 +139,7 @@ class Backtest:
         strategy_class = strategy_named(inputs.strategy)
         parameters = parameters_of(strategy_class, inputs.parameters)
         self._market = _market_of(inputs, reader)
+        self.instruments = self._market.tape.instruments
         self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
         self._floor = Floor(self._desk, self._clock, self._market)
         for action in _early_actions(inputs, reader, self._market):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from store.instruments import Instrument
 from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.core.account import AccountState
@@ -25,6 +26,7 @@ from trading.documents.backtests import (
 from trading.documents.ledger import ClosedTradeDocument
 from trading.engine.floor import RecordedEvent
 from trading.reading.report import AccountHistory, figures_of
+from trading.reading.return_days import return_days_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
 from trading.strategies.strategy import Strategy
@@ -52,6 +54,7 @@ class BacktestOutcome:
     """What is learned of a backtest while it runs. Give its `take` every event.
 
     most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any in the period.
+    instruments: by symbol.
     """
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
@@ -59,6 +62,7 @@ class BacktestOutcome:
         self._strategy_class = strategy_named(inputs.strategy)
         self.history = AccountHistory()
         self.had_bars = True
+        self.instruments: Mapping[str, Instrument] = {}
         self._trades: list[ClosedTradeDocument] = []
         self._signals: list[BacktestSignalDocument] = []
         self.accepted, self.filled, self.ended = 0, 0, Counter[str]()
@@ -125,13 +129,14 @@ class BacktestOutcome:
     def document(self) -> BacktestDocument:
         """What the run says, once it has ended."""
         inputs, unfilled = self.inputs, self.unfilled
+        return_days = return_days_of(self.instruments[each.symbol] for each in self.history.fills)
         return BacktestDocument(
             notice=self.notice,
             inputs=_inputs_document(inputs, self._strategy_class),
             strategy_sha256=self._strategy_class.sha256,
             terms=_terms_document(inputs),
             assumptions=[_BARS[inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
-            performance=figures_of(self.history, inputs.start_ns, inputs.end_ns),
+            performance=figures_of(self.history, inputs.start_ns, inputs.end_ns, return_days=return_days),
             signals=BacktestSignalsDocument(
                 accepted=self.accepted,
                 refused=self.refused.total(),
@@ -175,6 +180,7 @@ def outcome_of(
         keep(recorded)
 
     backtest = Backtest(inputs, reader, take, outcome.history.add_value)
+    outcome.instruments = backtest.instruments
     backtest.run(progress)
     outcome.had_bars = backtest.had_bars
     return outcome

@@ -47,7 +47,7 @@ def exposure_of(found: Any) -> Any:
 
 def volatility(*returns: float) -> Any:
     """The volatility of returns, which the Sharpe ratio is of, too."""
-    return pytest.approx(100 * np.std(returns, ddof=1) * 252**0.5)
+    return pytest.approx(100 * np.std(returns, ddof=1) * 365**0.5)
 
 
 def drawdown_of(*percents: float) -> tuple[Any, ...]:
@@ -149,8 +149,7 @@ def test_a_day_has_its_deepest_point_and_its_close():
     found = figures(*steps, until_ns=3 * DAY_NS)
     dates = "1970-01-01", "1970-01-02", "1970-01-03"
     assert days_of(found, "day", "equity", "max_dd") == [*zip(dates, (95, 95, 110), (10, 5, 5), strict=True)]
-    # A day without a point has no return.
-    assert found.volatility_pct == volatility(-0.05, 15 / 95)
+    assert found.volatility_pct == volatility(-0.05, 0, 15 / 95)
 
 
 def test_the_mark_at_midnight_ends_the_day_before():
@@ -197,3 +196,21 @@ def test_a_long_curve_keeps_its_end_and_its_deepest_point(length: int):
     assert kept[-1] == format_timestamp((length - 1) * SECOND_NS)
     assert max(each.drawdown_pct for each in found.drawdown_curve) == found.max_dd
     assert len(kept) == length if length <= 1_000 else len(kept) > 400
+
+
+def test_a_run_whose_equity_was_below_zero_has_no_ratios():
+    equities = (100, 80, -35, 45, 82)
+    steps = [point(day * DAY_NS + HOUR_NS, each) for day, each in enumerate(equities)]
+    found = figures(*steps, until_ns=5 * DAY_NS)
+    assert (found.return_pct, found.volatility_pct, found.sharpe, found.sortino) == (-18, None, None, None)
+    assert figures(*steps[3:], until_ns=5 * DAY_NS).volatility_pct is not None
+
+
+def test_a_day_that_is_not_over_has_no_return():
+    steps = [
+        point(HOUR_NS, 100),
+        point(2 * HOUR_NS, 110),
+        point(DAY_NS + HOUR_NS, 99),
+        point(2 * DAY_NS + HOUR_NS, 50),
+    ]
+    assert figures(*steps, until_ns=2 * DAY_NS + 2 * HOUR_NS).volatility_pct == volatility(0.1, -0.1)

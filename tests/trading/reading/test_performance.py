@@ -1,14 +1,17 @@
 """How an account did, by its closed trades and its equity."""
 
 import math
+import random
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from store.instruments import Instrument
 from tests.api_client import Api, answer
 from tests.trading.desks import at_ns, coin
 from tests.trading.recorded import RecordedAccount, engine_lives
+from trades.stores import market_store
 from trading.core.configuration import FillRule, RiskConfig, Zone
 from trading.core.events import HaltLatched, HaltReleased, RiskConfigured
 
@@ -133,9 +136,41 @@ def test_sharpe_is_that_of_daily_returns(api: Api, account: RecordedAccount):
         account.mark(equity - 3, seconds=day * DAY)
         account.mark(equity, seconds=day * DAY + 3600)
     account.transfer(5000, seconds=25 * DAY + 7200)
-    returns = pd.Series([1000.0, 1000.0, *equities]).pct_change().dropna()
-    expected = returns.mean() / returns.std() * math.sqrt(252)
-    assert performance(api)["sharpe"] == pytest.approx(expected, abs=1e-3)
+    # Nothing is held: the days are the UTC dates until yesterday.
+    returns = pd.Series([1000.0, 1000.0, *equities, *[1041.0] * 14]).pct_change().dropna()
+    expected = returns.mean() / returns.std() * math.sqrt(365)
+    assert performance(api)["sharpe"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["an open position", "closed after the period"])
+@pytest.mark.parametrize("kinds", [["share"], ["share", "coin"]], ids=" and ".join)
+def test_ratios_are_of_the_days_of_what_was_held(
+    api: Api, account: RecordedAccount, kinds: list[str], is_closed: bool
+):
+    """A position that was opened before the period counts."""
+    market_store().set_instrument(
+        Instrument("SHARE", instrument_class="equity", currency="USD", exchange="XNYS")
+    )
+    account.transfer(1000, seconds=1 * DAY)
+    account.trade(0, seconds=2 * DAY)
+    for kind in kinds:
+        account.hold(kind.upper(), "buy", 1, 100, seconds=3 * DAY)
+    chance, equities = random.Random(3), [1000.0]
+    for day in range(4, 40):
+        equities.append(round(equities[-1] * chance.uniform(0.98, 1.03), 2))
+        account.mark(equities[-1], seconds=day * DAY)
+    if is_closed:
+        account.hold("SHARE", "sell", 1, 100, seconds=39 * DAY + 1, reduce_only=True)
+    found = performance(api, **{"from": "2025-06-19", "to": "2025-07-12"})
+    days = pd.date_range("2025-06-08", periods=len(equities))
+    closes = pd.Series(equities, index=days)["2025-06-18":"2025-07-11"]
+    if kinds == ["share"]:
+        closes = closes[
+            (closes.index.weekday < 5) & ~closes.index.isin(pd.to_datetime(["2025-06-19", "2025-07-04"]))
+        ]
+    returns, year = closes.pct_change().dropna(), 252 if kinds == ["share"] else 365
+    assert found["sharpe"] == near(returns.mean() / returns.std() * math.sqrt(year))
+    assert found["volatility_pct"] == near(100 * returns.std() * math.sqrt(year))
 
 
 def test_a_period_may_begin_and_end_at_any_time(api: Api, account: RecordedAccount):

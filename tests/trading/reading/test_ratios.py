@@ -43,9 +43,9 @@ def returns_of(equities: list[Decimal]) -> pd.Series:
 def test_figures_are_those_of_empyrical(equities: list[Decimal]):
     found, returns = figures(equities), returns_of(equities)
     for ours, theirs, scale in (
-        (found.sharpe, empyrical.sharpe_ratio(returns), 1),
-        (found.sortino, empyrical.sortino_ratio(returns), 1),
-        (found.volatility_pct, empyrical.annual_volatility(returns), 100),
+        (found.sharpe, empyrical.sharpe_ratio(returns, annualization=365), 1),
+        (found.sortino, empyrical.sortino_ratio(returns, annualization=365), 1),
+        (found.volatility_pct, empyrical.annual_volatility(returns, annualization=365), 100),
     ):
         if ours is None:
             assert len(returns) < 2 or not math.isfinite(theirs) or float(returns.std()) < 1e-12
@@ -77,8 +77,8 @@ def test_less_than_a_year_is_not_annualised():
 @pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]], ids=["none", "one", "equal"])
 def test_sharpe_and_sortino_need_returns_that_differ(returns: list[float]):
     deviation = 0 if len(returns) == 2 else None
-    assert ratios_of(np.array(returns)) == {"volatility_pct": deviation, "sharpe": None, "sortino": None}
+    assert ratios_of(np.array(returns), 252) == {"volatility_pct": deviation, "sharpe": None, "sortino": None}
 
 
 def test_sortino_needs_a_loss():
-    assert ratios_of(np.array([0.01, 0.02]))["sortino"] is None
+    assert ratios_of(np.array([0.01, 0.02]), 252)["sortino"] is None

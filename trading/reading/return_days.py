@@ -1,0 +1,55 @@
+"""The days whose returns are in the ratios of a report, and how many of them a year has."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from calendars.trading_calendar import TradingCalendar
+from store.arrays import Integers
+from store.instrument_calendars import calendar_if_known
+from store.instruments import FX, Instrument
+from store.timestamps import DAY_NS, SECOND_NS
+
+_SESSIONS_A_YEAR, _UTC_DAYS_A_YEAR = 252, 365
+
+
+class ReturnDays(NamedTuple):
+    """The trading dates of calendars; UTC dates without calendars."""
+
+    calendars: frozenset[TradingCalendar] = frozenset()
+
+    @property
+    def per_year(self) -> int:
+        """By how many days a year returns are annualised."""
+        return _SESSIONS_A_YEAR if self.calendars else _UTC_DAYS_A_YEAR
+
+    def ends_ns(self, begin_ns: int, until_ns: int) -> Integers:
+        """Return the instant up to which each day's last value counts, ascending, nanoseconds UTC.
+
+        The days are those that end in `begin_ns` < end <= `until_ns`: UTC dates at midnight, trading dates at their
+        last close. Values count until a second after midnight: accounts are marked as a day begins, and stored bars of
+        days end at midnight.
+        """
+        first, last = begin_ns // DAY_NS, until_ns // DAY_NS
+        if not self.calendars:
+            return (np.arange(first, last) + 1) * DAY_NS + SECOND_NS
+        schedules = [each.on_dates(first - 1, last + 1) for each in self.calendars]
+        dates = np.concatenate([each.date for each in schedules])
+        days, places = np.unique(dates, return_inverse=True)
+        closes = np.zeros(len(days), np.int64)
+        np.maximum.at(closes, places, np.concatenate([each.close_ns for each in schedules]))
+        ends: Integers = np.maximum(closes, (days + 1) * DAY_NS) + SECOND_NS
+        return ends[(closes > begin_ns) & (closes <= until_ns)]
+
+
+UTC_DAYS = ReturnDays()
+
+
+def return_days_of(instruments: Iterable[Instrument]) -> ReturnDays:
+    """Return the days for an account that held these: the trading dates of any of them.
+
+    They are UTC dates if one of them is of fx or has no calendar, as crypto, and if there are no instruments.
+    """
+    calendars = [None if each.instrument_class == FX else calendar_if_known(each) for each in instruments]
+    return ReturnDays(frozenset(each for each in calendars if each is not None and None not in calendars))
