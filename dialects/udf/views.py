@@ -28,6 +28,7 @@ from store.exceptions import UnknownSymbol
 from store.instrument_calendars import calendar_if_known, daily_hours
 from store.instruments import Instrument
 from store.resolutions import Resolution
+from store.rounding import rounded_sum
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import InstrumentFilter
@@ -203,27 +204,24 @@ def _marks(request: Request) -> Iterator[dict[str, Any]]:
 
 
 def _quote(name: str) -> dict[str, Any]:
-    """Return a symbol's newest price, of any hours, with the change and the range of its newest daily bar."""
+    """Return a symbol's newest price, of any hours, with the change and the range of its newest daily bar.
+
+    All prices but bid and ask are adjusted for splits.
+    """
     try:
         instrument = named_instrument(requested_symbol(name))
     except UnknownSymbol:
         return {"s": "error", "n": name, "v": {}}
     market_class = class_of(instrument.instrument_class).path
     query = ReportQuery(
-        "snapshot", market_class, (instrument.symbol,), several=False, as_of_ns=None, best=BestOptions()
-    )
+        "snapshot", market_class, (instrument.symbol,),
+        several=False, as_of_ns=None, best=BestOptions(), adjustment="split",
+    )  # fmt: skip
     report = orjson.loads(msgspec.json.encode(report_snapshot(query, now_ns=time.time_ns()).document()))
-    trade, best, day, before = (
-        report[each] or {} for each in ("trade", "quote", "daily_bar", "previous_daily_bar")
-    )
-    close, previous = day.get("close"), before.get("close")
-    # A print after hours is the last price, but no part of the session.
-    change = round(close - previous, _MOST_DECIMALS) if close and previous else None
+    best, day, before = (report[each] or {} for each in ("quote", "daily_bar", "previous_daily_bar"))
     values = {
-        "lp": trade.get("price") or close,
-        "ch": change,
-        "chp": change and round(100 * change / previous, _FEWEST_DECIMALS),
-        "prev_close_price": previous,
+        "lp": _last_price(report),
+        **_change(day.get("close"), before.get("close")),
         **{name: best.get(name) for name in ("ask", "bid")},
         **{f"{each}_price": day.get(each) for each in ("open", "high", "low")},
         "volume": day.get("volume"),
@@ -231,3 +229,23 @@ def _quote(name: str) -> dict[str, Any]:
         **{name: each for name, each in _names(instrument).items() if name in {"exchange", "description"}},
     }
     return {"s": "ok", "n": name, "v": {each: value for each, value in values.items() if value is not None}}
+
+
+def _last_price(report: dict[str, Any]) -> float | None:
+    """Return the close of the newest bar of a snapshot; the price of the newest trade if there are no bars."""
+    bars = [bar for name in ("daily_bar", "minute_bar") if (bar := report[name])]
+    if bars:
+        # A bar is adjusted for a split since the newest trade. Of bars that begin together, the minute is last.
+        return float(max(reversed(bars), key=lambda bar: parse_timestamp(bar["timestamp"]))["close"])
+    trade: dict[str, float] | None = report["trade"]
+    return trade["price"] if trade else None
+
+
+def _change(close: float | None, previous: float | None) -> dict[str, Any]:
+    """Return the session's change. A percentage is of the base's magnitude: prices may be negative."""
+    if close is None or previous is None:
+        return {}
+    # A print after hours is the last price, but no part of the session.
+    change = float(rounded_sum(close, -previous))
+    percent = round(100 * change / abs(previous), _FEWEST_DECIMALS) if previous else None
+    return {"ch": change, "chp": percent, "prev_close_price": previous}

@@ -20,12 +20,12 @@ from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.options.datasets import OPTION_GREEKS
 from stats.market_data.plan import commits_of, instrument_in, is_known, is_of_class, log_at
 from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery, MarketDataset
-from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
+from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
 from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
-from stats.parameters import SymbolList, query_values
+from stats.parameters import SymbolList, WordField, query_values
 from stats.rendering.row_schema import row_of
 from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
@@ -91,6 +91,7 @@ class ReportPart:
             last=self.count,
             as_of_ns=query.as_of_ns,
             skips_unknown=query.universe is not None or query.skips_unknown,
+            adjustment=query.adjustment if self.dataset is OHLCV else "raw",
             options=query.best if self.dataset is QUOTE_ROWS else None,
         )
 
@@ -111,12 +112,23 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
     "snapshot": (SnapshotDocument, SnapshotOfSymbolsDocument),
 }
 COVERAGE = "coverage"
+_BY_SPLITS = "split"
+_ADJUSTMENT = QueryParameter(
+    "adjustment",
+    WordField,
+    {
+        "words": ("raw", _BY_SPLITS, "all"),
+        "schema_default": _BY_SPLITS,
+        "help_text": "The prices of the bars. `raw`: as traded; `split`: adjusted for splits; `all`: for dividends, too.",
+    },
+)
 
 
 def _serializer(report: str, several: bool) -> RowQuerySerializer:
     """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
     best = () if report == COVERAGE else (EXCHANGE, MAX_AGE)
-    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
+    adjusted = (_ADJUSTMENT,) if report == "snapshot" else ()
+    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best, *adjusted)
     return query_serializer(names, check=check_best)
 
 
@@ -128,6 +140,7 @@ class ReportQuery:
     symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
     skips_unknown: whether symbols that are unknown or of another class have no rows, instead of an error.
+    adjustment: of the bars' prices, as in `MarketDataQuery`.
     """
 
     report: Annotated[str, Irrelevant("the snapshot's name has it")]
@@ -139,6 +152,7 @@ class ReportQuery:
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
     universe: str | None = None
     skips_unknown: bool = False
+    adjustment: str = "raw"
 
     @property
     def resolved(self) -> "ReportQuery":
@@ -209,6 +223,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
         best=BestOptions.of(values),
         symbol_as_of_ns=values.get("symbol_as_of"),
         universe=symbols.universe,
+        adjustment=values.get("adjustment", _BY_SPLITS) if report == "snapshot" else "raw",
     )
 
 

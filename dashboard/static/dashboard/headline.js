@@ -53,9 +53,11 @@ export class Headline {
     const at = (trade) => Date.parse(trade.timestamp);
     const newest = data.reduce((one, other) => (at(other) >= at(one) ? other : one), this.#snapshot.trade ?? data[0]);
     if (!newest || newest === this.#snapshot.trade) return;
-    // The first trade of a session makes another daily bar.
-    if (this.#snapshot.daily_bar?.final !== false) this.reloadSoon();
-    this.#take({...this.#snapshot, trade: newest});
+    // While the newest trade sets the close of an open session, the next one is taken to set it, too. The reload corrects this after the close.
+    const {live, trade, daily_bar: bar} = this.#snapshot;
+    const isOpen = bar?.final === false && (live ?? trade)?.price === bar.close;
+    this.reloadSoon();
+    this.#take({...this.#snapshot, trade: newest, live: newest, daily_bar: isOpen ? {...bar, close: newest.price} : bar});
   }
 
   #follow() {
@@ -82,6 +84,6 @@ export class Headline {
     byId("day-change").dataset.kind = kind;
     // Orders are of now.
     const quote = (state.as_of ? null : this.#snapshot.quote) ?? {};
-    for (const side of ["bid", "ask"]) byId(side).textContent = quote[side] ? price(quote[side], state.symbol) : "";
+    for (const side of ["bid", "ask"]) byId(side).textContent = typeof quote[side] === "number" ? price(quote[side], state.symbol) : "";
   }
 }

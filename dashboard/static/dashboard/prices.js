@@ -1,7 +1,6 @@
 // Prices as texts, with the decimals of their instrument.
 
 const MOST_DECIMALS = 8;
-const NEW_DATE_MS = 18 * 3_600_000;
 // Decimals by symbol: those of the tick, and the most that a price had.
 const ticks = new Map();
 const seen = new Map();
@@ -37,15 +36,15 @@ export function averagePrice(value, symbol) {
 }
 
 /**
- * The last price of a snapshot (without trades the close of the newest bar), and its change since the close before: of the session before, or of
- * the newest one once the next has begun. On the first day it is the change since the open.
+ * The last price of a snapshot, of any hours, and the change of its newest daily bar since the close before (on the first day since the open).
+ * live: a trade that came after the snapshot was read.
  */
-export function dayOf({trade, minute_bar: minute, daily_bar: bar, previous_daily_bar: before} = {}) {
-  const {timestamp, price: last} = trade ?? {...(minute ?? bar), price: (minute ?? bar)?.close ?? null};
-  if (last === null) return {last, change: null, percent: null};
-  const isOver = bar?.final && Date.parse(timestamp) - Date.parse(bar.timestamp) > NEW_DATE_MS;
-  const base = isOver ? bar.close : before?.close ?? bar?.open ?? null;
-  const change = base === null ? null : last - base;
+export function dayOf({live, trade, minute_bar: minute, daily_bar: bar, previous_daily_bar: before} = {}) {
+  const isMinute = minute && !(bar && Date.parse(bar.timestamp) > Date.parse(minute.timestamp));
+  // A bar is adjusted for a split since the newest trade.
+  const last = live?.price ?? (isMinute ? minute : bar)?.close ?? trade?.price ?? null;
+  const base = before?.close ?? bar?.open ?? null;
+  const change = base === null ? null : bar.close - base;
   return {last, change, percent: base ? change / Math.abs(base) * 100 : null};
 }
 

@@ -271,3 +271,30 @@ def test_the_schema_has_the_columns_of_the_answers_and_no_others(traded: Api):
     for name, row in plain.items():
         if name != "symbol":
             assert set(schema[name]["properties"]) == set(row) | set(best[name]), name
+
+
+@pytest.mark.parametrize(
+    ("params", "previous", "minute"),
+    [
+        ({}, 0.75, 6),
+        ({"adjustment": "split"}, 0.75, 6),
+        ({"adjustment": "all"}, 0.5, 6),
+        ({"adjustment": "raw"}, 3, 6),
+    ],
+)
+def test_the_bars_of_a_snapshot_are_adjusted_as_bars_are(traded, params, previous, minute):
+    ingest(
+        traded, "corporate-actions", "ACME",
+        {"timestamp": "2025-01-06", "kind": "split", "ratio": 4}, {"timestamp": "2025-01-06", "kind": "dividend", "amount": 1},
+    )  # fmt: skip
+    found = get(traded, "equities/ACME/snapshot", **params)
+    assert (found["previous_daily_bar"]["close"], found["minute_bar"]["close"]) == (previous, minute)
+    assert get(traded, "equities/snapshot", symbols="ACME", **params)["snapshot"] == [found]
+    adjustment = params.get("adjustment", "split")
+    days = get(traded, "equities/ACME/ohlcv", last=2, adjustment=adjustment)["bars"]
+    assert [found["previous_daily_bar"], found["daily_bar"]] == days
+
+
+def test_the_newest_rows_alone_are_never_adjusted(traded):
+    problem_of = problem(traded.get(f"{TREE}/equities/ACME/latest", {"adjustment": "raw"}))
+    assert problem_of == (400, "unknown_parameter")
