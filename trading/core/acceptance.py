@@ -9,7 +9,7 @@ import msgspec
 from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import RiskConfig, latency_ns
-from trading.core.events import OrderAccepted, OrderRejected, Reference
+from trading.core.events import Check, OrderAccepted, OrderRejected, Reference
 from trading.core.ids import id_in
 from trading.core.matching import Record
 from trading.core.orders import Contingency, Leg, Order, OrderTerms, OrderType, TimeInForce
@@ -28,7 +28,8 @@ class MarketView(msgspec.Struct, frozen=True):
 
     marks: of the symbols that the account holds. heads: see `OrderAccepted.commits`. expires_ns: when the order ends;
     None for gtc, and if it is matched with bars. bars_from_ns: bars that begin from then on fill it; None if it is
-    matched with prints, which fill it after the latency.
+    matched with prints, which fill it after the latency. halt: says that trading in the symbol is halted; None if it is
+    not.
     """
 
     terms: Terms
@@ -37,6 +38,7 @@ class MarketView(msgspec.Struct, frozen=True):
     heads: Mapping[str, str]
     expires_ns: int | None
     bars_from_ns: int | None = None
+    halt: str | None = None
 
 
 def end_of(
@@ -106,9 +108,16 @@ def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
 def judge(
     state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int, fresh_from_ns: int | None = None
 ) -> RiskVerdict:
-    """Check an order in the account's state. fresh_from_ns: see `verdict`."""
+    """Check an order in the account's state. fresh_from_ns: see `verdict`.
+
+    A halt refuses no order; it is named among the checks.
+    """
     proposal = propose(state, closing_terms(state, order), view.terms, view.reference)
-    return verdict(state, proposal, view.marks, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
+    found = verdict(state, proposal, view.marks, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
+    if view.halt is None:
+        return found
+    check = Check(name="halted", is_passed=True, message=view.halt)
+    return msgspec.structs.replace(found, checks=(*found.checks, check))
 
 
 def accept(

@@ -199,12 +199,14 @@ class Floor:
             )
 
     def _may_fill(self, row: Print | BarPrint) -> bool:
-        """Return whether a row may fill and trigger orders by its time; a print's eligibility says so of itself."""
+        """Return whether a row may fill and trigger orders by its time: not in a halt, and a bar only in sessions."""
+        symbol, at_ns = row.ref.symbol, row.ref.timestamp_ns
+        halts = self._market.halts(symbol)
         if isinstance(row, Print):
-            return True
-        return bar_begins_in_session(
-            self._market.instrument(row.ref.symbol), row.ref.timestamp_ns, row.end_ns
-        )
+            return halts is None or halts.begun_ns(at_ns) is None
+        if halts is not None and halts.stop_bar(at_ns, row.end_ns):
+            return False
+        return bar_begins_in_session(self._market.instrument(symbol), at_ns, row.end_ns)
 
     def _session_end_ns(self, row: Print | BarPrint) -> int | None:
         """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from store.datasets import BARS
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.matching import Rate
-from trading.core.rows import MarketRow, Quote, RowCorrection
+from trading.core.rows import MarketRow, Quote, RowCorrection, StatusChange
+from trading.market.halts import SymbolHalts
 from trading.market.hours import first_price_ns
 from trading.market.market import Market, Split
 from trading.market.newest_rows import RowPrice
@@ -49,6 +50,7 @@ class FollowedMarket(Market):
 
     known_splits: dict[str, Sequence[Split]] = field(default_factory=dict)
     _prices: dict[str, NewestPrices] = field(default_factory=dict)
+    _halts: dict[str, SymbolHalts | None] = field(default_factory=dict)
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
 
     def take(self, row: MarketRow) -> bool:
@@ -57,6 +59,8 @@ class FollowedMarket(Market):
         That depends on the row alone: an engine that begins again does not know which row is the newest.
         """
         prices = self._prices.get(row.ref.symbol)
+        if isinstance(row.before if isinstance(row, RowCorrection) else row, StatusChange):
+            self._halts.pop(row.ref.symbol, None)
         if isinstance(row, RowCorrection):
             if prices is not None and prices.has(row.before.ref):
                 self.forget([row.ref.symbol])
@@ -75,6 +79,11 @@ class FollowedMarket(Market):
 
     def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
         return self.known_splits.get(symbol, ())
+
+    def halts(self, symbol: str) -> SymbolHalts | None:
+        if symbol not in self._halts:
+            self._halts[symbol] = Market.halts(self, symbol)
+        return self._halts[symbol]
 
     def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate | None:
         """Return the rate at the last whole second; see `Market.rate`."""
@@ -102,3 +111,4 @@ class FollowedMarket(Market):
         """Forget the prices of symbols whose rows are passed over from now on."""
         for symbol in symbols:
             self._prices.pop(symbol, None)
+            self._halts.pop(symbol, None)

@@ -30,6 +30,7 @@ from trading.core.positions import Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market.halts import SymbolHalts, symbol_halts
 from trading.market.hours import ex_dates, session_begin_ns
 from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote, price_step
 
@@ -194,6 +195,15 @@ class Market:
             for date, effect_ns, kind, ratio in zip(*ex, kinds, ratios, strict=True)
             if kind == SPLIT and effect_ns <= until_ns
         )
+
+    def halts(self, symbol: str) -> SymbolHalts | None:
+        """Return the stored halts of a symbol; None if there are none."""
+        return symbol_halts(self.store, self.instrument(symbol), self.head(TRADING_STATUS, symbol))
+
+    def halted_from_ns(self, symbol: str, now_ns: int) -> int | None:
+        """Return since when trading in a symbol is halted; None if it is not."""
+        halts = self.halts(symbol)
+        return None if halts is None else halts.begun_ns(now_ns)
 
     def marks(self, state: AccountState, *, now_ns: int, known: Collection[str] = ()) -> dict[str, Reference]:
         """Return the marks of the symbols that an account holds, but for known ones.

@@ -48,6 +48,7 @@ def market_view(
             session_end_ns=lambda: session_end_ns(market.instrument(order.symbol), now_ns),
         ),
         bars_from_ns=bars_from_ns,
+        halt=_halt_of(market, order.symbol, now_ns),
     )
 
 
@@ -66,4 +67,12 @@ def position_closing_view(
         terms = msgspec.structs.replace(terms, tick=now.tick, tick_below_one=now.tick_below_one)
     mark = market.mark(position, account_currency, now_ns=now_ns)
     bars_from_ns = market.bars_from_ns(position.symbol, now_ns if decided_ns is None else decided_ns)
-    return closing_view(position, terms, mark, market.heads(position.symbol, account_currency), bars_from_ns)
+    view = closing_view(position, terms, mark, market.heads(position.symbol, account_currency), bars_from_ns)
+    return msgspec.structs.replace(view, halt=_halt_of(market, position.symbol, now_ns))
+
+
+def _halt_of(market: Market, symbol: str, now_ns: int) -> str | None:
+    begun_ns = market.halted_from_ns(symbol, now_ns)
+    if begun_ns is None:
+        return None
+    return f"trading in {symbol} has been halted since {format_timestamp(begun_ns)}: the order waits until it is resumed"

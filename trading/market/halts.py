@@ -1,0 +1,61 @@
+"""The stored halts of a symbol, in which nothing fills and triggers orders."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calendars.schedule import Hours
+from calendars.trading_calendar import date_of_row
+from stats.market_data.ohlcv.halts import Halts
+from store.arrays import Integers
+from store.datasets import TRADING_STATUS
+from store.instrument_calendars import calendar_if_known
+from store.instruments import Instrument
+from store.log_views.log_view import view_of
+from store.market_store import MarketStore
+from store.protocol import NO_COMMIT, CommitId, Window
+from store.timestamps import DAY_NS
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolHalts:
+    """The halts of an instrument. starts_ns, ends_ns: ascending and disjoint; see `Halts`."""
+
+    instrument: Instrument
+    halts: Halts
+    starts_ns: Integers
+    ends_ns: Integers
+
+    def begun_ns(self, at_ns: int) -> int | None:
+        """Return when the halt began that an instant is in; None if trading goes on."""
+        index = int(self.starts_ns.searchsorted(at_ns, side="right")) - 1
+        is_halted = index >= 0 and at_ns < self.ends_ns[index]
+        return int(self.starts_ns[index]) if is_halted else None
+
+    def stop_bar(self, start_ns: int, end_ns: int) -> bool:
+        """Return whether a stored bar fills nothing: it begins in a halt, or all sessions of a bar of days are halted."""
+        if end_ns - start_ns < DAY_NS:
+            return self.begun_ns(start_ns) is not None
+        calendar = calendar_if_known(self.instrument)
+        if calendar is not None:
+            first = int(date_of_row(np.array([start_ns]), calendar)[0])
+            schedule = calendar.on_dates(first, first + (end_ns - start_ns) // DAY_NS - 1)
+            if len(schedule):
+                start_ns, end_ns = int(schedule.open_ns[0]), int(schedule.close_ns[-1])
+        window = Window(start_ns, end_ns)
+        return bool(
+            self.halts.covers(np.array([start_ns]), np.array([end_ns]), window=window, hours=Hours.REGULAR)[0]
+        )
+
+
+def symbol_halts(store: MarketStore, instrument: Instrument, commit: CommitId) -> SymbolHalts | None:
+    """Return the halts of an instrument at a commit of its `trading_status`; None if there are none.
+
+    Raises `StorageError`s.
+    """
+    if commit == NO_COMMIT:
+        return None
+    changes = view_of(store.log(TRADING_STATUS, instrument.symbol).at(commit.number))
+    halts = Halts(changes, calendar_if_known(instrument))
+    starts_ns, ends_ns = halts.spans()
+    return SymbolHalts(instrument, halts, starts_ns, ends_ns) if len(starts_ns) else None
