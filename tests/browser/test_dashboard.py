@@ -457,3 +457,9 @@ def test_a_store_without_instruments_leads_to_the_import(opened: Opened):
         ]
         values = [0.004, -0.004, -0.01, 1.494, None]
         assert page.evaluate(script.format("prices", "percentGain"), values) == gains
+        open_gain = """(portfolio) => import('/static/dashboard/trading_tables.js').then(({figures}) =>
+            figures(portfolio).map((row) => row.innerText).find((text) => text.startsWith('Open gain')))"""
+        portfolio = {"equity": 100.0, "cash": 1.0, "currency": "USD", "positions": [], "total_pnl": 0, "without_r": 0,
+                     "total_pnl_money": 208.62, "total_unrealized_pnl": 131.15, "exposure": {"gross_pct": 1.0},
+                     "drawdown_pct": 0, "risk_level": 0.3}  # fmt: skip
+        assert page.evaluate(open_gain, portfolio) == "Open gain+131.15 USD"

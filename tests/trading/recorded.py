@@ -85,7 +85,9 @@ class RecordedAccount:
         self.record(accepted, OrderWorking(order_id=accepted.order_id), seconds=seconds)
         return accepted.order_id
 
-    def fill(self, order_id: str, quantity: float, price: float, *, seconds: float = 0) -> None:
+    def fill(
+        self, order_id: str, quantity: float, price: float, *, seconds: float = 0, fee: float = 0
+    ) -> None:
         ref = RowRef(
             dataset="trades",
             symbol=state_of(self.row).orders[order_id].terms.symbol,
@@ -98,7 +100,7 @@ class RecordedAccount:
             order_id=order_id,
             quantity=decimal(quantity),
             price=decimal(price),
-            fee=Decimal(0),
+            fee=decimal(fee),
             slippage=Decimal(0),
             rate=Decimal(1),
             print=Print(

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from store.timestamps import format_timestamp
 from trading.core.configuration import LIMITS, FillRule, RiskConfig, Zone
+from trading.core.positions import OpenTrade
 from trading.core.terms import AccountKind
 from trading.core.valuation import risk_of
 from trading.documents.fields import AccountId, Currency, Direction, Filled, Quantity, Strategy, Symbol
@@ -180,8 +181,30 @@ class PositionDocument(AnswerDocument):
     is_stale: Annotated[bool, about("The mark is missing, or older than `stale_after_seconds`.")]
     value: Annotated[float | None, about("At the mark, in `currency`; below zero for a short.", 19098.0)]
     currency: Annotated[Currency, about("Of the instrument.")]
-    pnl: Annotated[float | None, about("Since it was opened, less fees, in `currency`.", 99.0)]
-    pnl_base: Annotated[float | None, about("In the account's currency.", 99.0)]
+    unrealized_pnl: Annotated[
+        float | None,
+        about(
+            "What closing at the mark would realize, in `currency`; of a future since its last settlement.",
+            100.0,
+        ),
+    ]
+    realized_pnl: Annotated[
+        float, about("What closed parts and settlements realized since it was opened, in `currency`.", 0.0)
+    ]
+    income: Annotated[float, about("Dividends, less those owed and fees for borrowing, in `currency`.", 0.0)]
+    fees: Annotated[float, about("Of its fills, in `currency`.", 1.0)]
+    pnl: Annotated[
+        float | None,
+        about("`unrealized_pnl` and `realized_pnl` with `income` and less `fees`, in `currency`.", 99.0),
+    ]
+    pnl_base: Annotated[
+        float | None,
+        about(
+            "What it changed the equity by since it was opened, in the account's currency: with the gain or loss of the "
+            "currency on the money invested.",
+            99.0,
+        ),
+    ]
     pnl_r: Annotated[float | None, about("In R; null without a protective stop at entry.", 0.5)]
     opened_at: Annotated[Instant | None, like("2025-01-02T14:30:01Z")]
 
@@ -189,6 +212,7 @@ class PositionDocument(AnswerDocument):
     def of(cls, position: Position, mark: Reference | None, *, is_stale: bool) -> Self:
         """Return the document of a position. mark: None if the symbol has no price."""
         pnl, pnl_base, pnl_r = (None, None, None) if mark is None else risk_of(position, mark)
+        trade = position.trade or OpenTrade(id="", opened_ns=0)
         return cls.of_attributes(
             position,
             strategy=position.strategy or None,
@@ -198,6 +222,10 @@ class PositionDocument(AnswerDocument):
             is_stale=is_stale,
             value=None if mark is None else number(position.value(mark.price)),
             currency=position.terms.currency,
+            unrealized_pnl=None if mark is None else number(position.unrealized(mark.price)),
+            realized_pnl=number(trade.realized),
+            income=number(trade.income),
+            fees=number(trade.fees),
             pnl=number_or_null(pnl),
             pnl_base=number_or_null(pnl_base),
             pnl_r=number_or_null(pnl_r),
@@ -263,6 +291,10 @@ class PortfolioDocument(AnswerDocument):
     positions: list[PositionDocument]
     total_pnl: Annotated[float, about("In R: the sum of the positions' `pnl_r`.", 0.5)]
     total_pnl_money: Annotated[float, about("The sum of their `pnl_base`.", 99.0)]
+    total_unrealized_pnl: Annotated[
+        float,
+        about("The sum of their `unrealized_pnl`, in the account's currency at the rates of now.", 100.0),
+    ]
     without_r: Annotated[int, about("Positions that `total_pnl` leaves out.", 0)]
     high_water: Annotated[
         float,

@@ -13,7 +13,7 @@ import msgspec
 from ratelimit.callers import Caller
 from trading.core.acceptance import order_id_of
 from trading.core.account import AccountState, loss_percent
-from trading.core.amounts import NS_PER_SECOND, ZERO, percent
+from trading.core.amounts import NS_PER_SECOND, ZERO, money, percent
 from trading.core.events import Executed, Reference
 from trading.core.orders import Contingency, Order
 from trading.core.positions import Position
@@ -115,12 +115,14 @@ def _marked_positions(valued: ValuedAccount) -> list[tuple[Position, Reference |
 def portfolio_document(account: Account) -> PortfolioDocument:
     """Return positions, what they gain or lose, and the account's drawdown and exposure.
 
-    total_pnl: in R, of the positions whose `pnl_r` is known; without_r: the number of the others. total_pnl_money: in
-    the account's currency.
+    total_pnl: in R, of the positions whose `pnl_r` is known; without_r: the number of the others. total_pnl_money,
+    total_unrealized_pnl: in the account's currency.
     """
     valued = account_valued(account)
     state, exposures = valued.state, valued.exposures()
-    gains = [risk_of(position, mark) for position, mark in _marked_positions(valued) if mark is not None]
+    marked = [(position, mark) for position, mark in _marked_positions(valued) if mark is not None]
+    gains = [risk_of(position, mark) for position, mark in marked]
+    unrealized = (money(position.unrealized(mark.price), mark.rate) for position, mark in marked)
     in_r = [gain for _, _, gain in gains if gain is not None]
     gross = None if exposures is None else sum(exposures.values(), ZERO)
     return PortfolioDocument(
@@ -128,6 +130,7 @@ def portfolio_document(account: Account) -> PortfolioDocument:
         positions=positions_documents(valued),
         total_pnl=number(sum(in_r, ZERO)),
         total_pnl_money=number(sum((gain for _, gain, _ in gains), ZERO)),
+        total_unrealized_pnl=number(sum(unrealized, ZERO)),
         without_r=len(state.positions) - len(in_r),
         high_water=number(state.high_water),
         drawdown_pct=number(valued.drawdown),

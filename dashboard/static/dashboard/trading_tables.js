@@ -20,7 +20,9 @@ const zoned = (head) => () => `${head} (${zoneName()})`;
 const time = (head, name) => column(zoned(head), (row) => shortTime(row[name]));
 const amount = (head, name) => figure(head, (row) => number(row[name]));
 const priced = (head, name, text = price) => figure(head, (row) => text(row[name], row.symbol));
-const result = [figure("gain", ({pnl_base: pnl}) => gain(pnl, money)), wide(figure("in R", ({pnl_r: r}) => inR(r)))];
+const inAll = figure("gain", ({pnl_base: pnl}) => gain(pnl, money));
+const asR = wide(figure("in R", ({pnl_r: r}) => inR(r)));
+const openGain = figure("open gain", ({unrealized_pnl: pnl, currency}) => gain(pnl, (value) => money(value, currency)));
 
 /** Make the tables of positions, orders, executions, trades, signals and limits. may: whether the login may change them. */
 export function tables({onClose, onCancel, may}) {
@@ -32,7 +34,7 @@ export function tables({onClose, onCancel, may}) {
   return {
     positions: new LiveTable(byId("trading-positions"), "Positions", [
       column("position", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
-      wide(priced("entry", "average_price", averagePrice)), wide(figure("mark", mark)), ...result,
+      wide(priced("entry", "average_price", averagePrice)), wide(figure("mark", mark)), openGain, wide(inAll), asR,
       wide(figure("value", ({value, currency}) => money(value, currency))), wide(time("since", "opened_at")), button("Close", ({symbol}) => `Close ${symbol}`, onClose),
     ], {key: named, empty: "No positions."}),
     orders: new LiveTable(byId("trading-orders"), "Working orders", [
@@ -49,7 +51,7 @@ export function tables({onClose, onCancel, may}) {
     ], {key: byRow, empty: "Nothing was executed yet."}),
     trades: new LiveTable(byId("trading-trades"), "Newest closed trades", [
       time("closed", "closed_at"), column("symbol", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
-      wide(priced("entry", "entry_price", averagePrice)), wide(priced("exit", "exit_price", averagePrice)), ...result,
+      wide(priced("entry", "entry_price", averagePrice)), wide(priced("exit", "exit_price", averagePrice)), inAll, asR,
     ], {key: byRow, empty: "No trade was closed yet."}),
     signals: new LiveTable(byId("trading-signals"), "Newest signals", [
       column("signal", named), column("outcome", outcomeOf), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
@@ -80,17 +82,17 @@ function explained(row) {
 
 /** The account's figures, as terms and values. */
 export function figures(portfolio) {
-  const {equity, cash, currency, total_pnl_money: pnl, drawdown_pct: down, risk_level: risk, exposure} = portfolio;
-  const [open, kind] = gain(pnl, (value) => money(value, currency));
+  const {equity, cash, currency, total_unrealized_pnl: pnl, drawdown_pct: down, risk_level: risk, exposure} = portfolio;
+  const [unrealized, kind] = gain(pnl, (value) => money(value, currency));
   const rows = {
     Equity: [equity === null ? "not known: a position has no price" : money(equity, currency)], Cash: [money(cash, currency)],
-    "Open gain": [open, kind], "Open gain in R": openR(portfolio), Drawdown: [percent(down)],
+    "Open gain": [unrealized, kind], "Open trades in R": tradesInR(portfolio), Drawdown: [percent(down)],
     "Risk level": [`${percent(risk)} a trade`], Exposure: [percent(exposure.gross_pct)],
   };
   return Object.entries(rows).map(([name, [value, sign]]) => el("div", {}, el("dt", {}, name), el("dd", {"data-kind": sign || null}, value)));
 }
 
-function openR({total_pnl: r, without_r: without, positions}) {
+function tradesInR({total_pnl: r, without_r: without, positions}) {
   if (without && without === positions.length) return ["not known without a stop"];
   const [text, kind] = inR(r);
   return [without ? `${text}, without ${without} that ${without === 1 ? "has" : "have"} no stop` : text, kind];

@@ -97,12 +97,32 @@ def test_a_position_without_a_stop_is_left_out_of_the_sum_in_r(api: Api, held: R
     assert (found["total_pnl"], found["without_r"], found["total_pnl_money"]) == (0.2, 1, 27.0)
 
 
+def test_a_position_says_what_is_unrealized_and_what_is_realized(api: Api, held: RecordedAccount):
+    """Half of a long was sold at 104, and a quarter of a short of 4 was bought back at 99."""
+    prints(coin("PART"), (0, 50.0, 10.0), (5, 101.0, 10.0))
+    held.hold("PART", "buy", 4, 100)
+    held.fill(held.order("PART", "sell", 2), 2, 104, fee=3)
+    prints(coin("DOWN"), (0, 50.0, 10.0), (5, 98.0, 10.0))
+    held.hold("DOWN", "sell", 4, 100)
+    held.fill(held.order("DOWN", "buy", 1), 1, 99, fee=0.5)
+    found = shown(api, PORTFOLIO)
+    positions = {each["symbol"]: each for each in found["positions"]}
+    names = ("unrealized_pnl", "realized_pnl", "income", "fees", "pnl", "pnl_base")
+    assert [positions["PART"][name] for name in names] == [2, 8, 0, 3, 7, 7]
+    assert [positions["DOWN"][name] for name in names] == [6, 1, 0, 0.5, 6.5, 6.5]
+    # Those of COIN and GOLD are 10 and -3.
+    assert found["total_unrealized_pnl"] == 10 - 3 + 2 + 6
+    assert found["total_pnl_money"] == 10 - 3 + 7 + 6.5
+
+
 def test_what_has_no_price_is_null_and_not_zero(api: Api, held: RecordedAccount):
     coin("DARK")
     held.hold("DARK", "buy", 2, 40)
     found = shown(api, PORTFOLIO)
     dark = next(each for each in found["positions"] if each["symbol"] == "DARK")
-    assert {dark[name] for name in ("mark", "marked_at", "value", "pnl", "pnl_base", "pnl_r")} == {None}
+    unknown = ("mark", "marked_at", "value", "unrealized_pnl", "pnl", "pnl_base", "pnl_r")
+    assert {dark[name] for name in unknown} == {None}
+    assert (dark["realized_pnl"], dark["income"], dark["fees"]) == (0, 0, 0)
     assert dark["is_stale"]
     assert (found["equity"], found["exposure"]) == (None, {"gross": None, "gross_pct": None, "by_symbol": []})
     assert shown(api, "/api/v1/accounts/ACC")["equity"] is None
