@@ -19,6 +19,7 @@ from store.timestamps import format_timestamp
 from trading.core.amounts import plain
 from trading.core.events import (
     CancelRequested,
+    Event,
     Executed,
     OrderAccepted,
     OrderEnded,
@@ -31,8 +32,8 @@ from trading.models import EventRow
 from web.requests.json_document import read_json
 
 UPDATES = "trade_updates"
-# Events after which an order has another status. All other changes are called "restated".
-_STATUS_EVENTS = (OrderAccepted, OrderWorking, OrderRejected, CancelRequested, OrderEnded)
+# Events that give the order that they name another status. All other changes are called "restated".
+_STATUS_EVENTS = (OrderAccepted, OrderWorking, OrderRejected, OrderEnded)
 
 
 class TradeUpdates:
@@ -119,9 +120,19 @@ def _updates(row: EventRow) -> Iterator[dict[str, Any]]:
         name = "fill" if filled.state is OrderState.FILLED else "partial_fill"
         yield {"event": name, "execution_id": event.execution_id, **amounts, **_changed(filled, row)}
     for order in orders.values():
+        if order.is_held and isinstance(event, OrderWorking):
+            # The client sees no change: the leg was held, and is.
+            continue
         update = _changed(order, row)
-        is_moved = order.parent_id == released_by or isinstance(event, _STATUS_EVENTS)
+        is_moved = order.parent_id == released_by or _gives_status(event, order)
         yield {"event": update["order"]["status"] if is_moved else "restated", **update}
+
+
+def _gives_status(event: Event, order: Order) -> bool:
+    """Return whether an event gave this changed order its status. It also changes a replaced order's successor, or legs."""
+    if isinstance(event, _STATUS_EVENTS):
+        return order.id == event.order_id
+    return isinstance(event, CancelRequested)
 
 
 def _changed(order: Order, row: EventRow) -> dict[str, Any]:

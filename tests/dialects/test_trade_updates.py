@@ -102,3 +102,49 @@ def test_a_leg_that_is_no_longer_held_is_new(desk: CallDesk, call: Caller, volum
         assert ("restated", "new") not in found[: found.index(("new", "new")) + 1]
     first = next(each for each in updates(desk) if "position_qty" in each)
     assert first["order"]["id"] == placed["id"]
+
+
+def named(updates: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(each["event"], each["order"]["status"]) for each in updates]
+
+
+@pytest.mark.parametrize(
+    ("price", "fills", "quantity"),
+    [(105.0, [], "10"), (98.0, [("partial_fill", "partially_filled")], "7")],
+    ids=["unfilled", "partially filled"],
+)
+def test_a_replacement_repeats_no_status(
+    desk: CallDesk, call: Caller, price: float, fills: list[tuple[str, str]], quantity: str
+) -> None:
+    old = call("POST", "/orders", ORDER | {"qty": 10})
+    desk.print(1, price, 6)
+    new = call("PATCH", f"/orders/{old['id']}", {"limit_price": "97"})
+    desk.print(5, 105.0)
+    before = [("accepted", "accepted"), ("new", "new"), *fills]
+    assert named(updates(desk, old["id"])) == [
+        *before,
+        ("restated", before[-1][1]),
+        ("pending_replace", "pending_replace"),
+        ("replaced", "replaced"),
+    ]
+    found = updates(desk, new["id"])
+    assert [event for event, _ in named(found) if event != "restated"] == ["accepted", "new"]
+    assert found[-1]["order"]["qty"] == quantity
+
+
+def test_a_bracket_that_is_cancelled_in_part_filled_restates_its_legs(desk: CallDesk, call: Caller) -> None:
+    placed = call("POST", "/orders", BRACKET | {"qty": 100, "type": "market", "limit_price": None})
+    target, stop = placed["legs"]
+    desk.print(1, 100.0, 20)
+    desk.print(2, 111.0, 4)
+    call("DELETE", f"/orders/{placed['id']}", status=204)
+    desk.print(5, 100.0)
+    assert named(updates(desk, target["id"])) == [
+        ("held", "held"),
+        ("new", "new"),
+        ("partial_fill", "partially_filled"),
+        ("restated", "partially_filled"),
+    ]
+    stops = updates(desk, stop["id"])
+    assert {event for event, _ in named(stops)[2:]} == {"restated"}
+    assert stops[-1]["order"]["qty"] == "8"
