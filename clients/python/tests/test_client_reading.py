@@ -49,6 +49,9 @@ def test_rows_are_the_same_by_pages_by_streams_and_one_by_one(client: Client):
     assert [row for page in pages for row in page.rows()] == rows
     assert [row for table in client.stream("trades", "READA") for row in table.rows()] == rows
     assert client.trades("READA", last=3).rows() == rows[-3:]
+    assert client.trades("READA", last=3, sort="desc").rows() == rows[:-4:-1]
+    assert list(client.rows("trades", "READA", last=3, sort="desc")) == rows[:-4:-1]
+    assert len(client.bars("READA", "1m", last=3, sort="desc")) == 3
 
 
 def test_both_clients_read_the_same(url: str, key: str, client: Client):

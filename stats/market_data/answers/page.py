@@ -203,8 +203,8 @@ class PageSnapshot(AnswerSnapshot):
     def neighbours(self, page: PageRows) -> dict[str, Any]:
         """Return `next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
 
-        With `last` the estimate is at most `last` for each symbol. Raises `RangeTooLarge` if the rows of a universe
-        do not fit into one page.
+        With `last` the estimate is at most `last` for each symbol, and `next_cursor` is None after these rows in both
+        orders. Raises `RangeTooLarge` if the rows of a universe do not fit into one page.
         """
         if self.universe is not None and (page.earlier or page.later):
             raise RangeTooLarge(
@@ -217,7 +217,9 @@ class PageSnapshot(AnswerSnapshot):
             self._cursor(page.earlier, earlier=True),
         )
         if query.is_descending:
-            following, preceding = preceding, following
+            # The rows before the newest ones are no part of the answer.
+            is_newest = query.last is not None and not query.several
+            following, preceding = None if is_newest else preceding, following
         total = len(page.rows) if following is preceding is None else self.source.total_estimate()
         if query.last is not None and not query.several:
             total = min(total, query.last)
