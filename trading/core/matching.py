@@ -82,11 +82,22 @@ class _Match:
         if order.terms.time_in_force is TimeInForce.FOK and quantity < order.remaining:
             quantity = ZERO
         if quantity > 0 and price is not None:
+            self._end_entry(order)
             self.record(self._execution(order, price, quantity, market))
             if self.capacity is not None:
                 self.capacity -= quantity
         if order.terms.time_in_force.is_immediate and not order.state.is_final:
             self.record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="immediate"))
+
+    def _end_entry(self, leg: Order) -> None:
+        """End the rest of a bracket's entry, and the order that replaces it: the first exit is about to fill."""
+        if leg.parent_id is None or leg.contingency is Contingency.OCO:
+            return
+        entries = {leg.parent_id}
+        for order in self.state.orders_of(leg.terms.symbol):
+            if order.id in entries or order.replaces in entries:
+                entries.add(order.id)
+                self.record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="bracket"))
 
     def _execution(self, order: Order, price: Decimal, quantity: Decimal, market: Decimal) -> Executed:
         terms = order.instrument

@@ -77,19 +77,53 @@ def test_both_legs_exit_in_parts_and_the_last_one_is_filled() -> None:
     assert paper.held() == 0
 
 
-def test_legs_of_a_parent_that_goes_on_filling_keep_what_it_may_still_fill() -> None:
+@pytest.mark.parametrize(("price", "exits"), [(111, 110), (89, 89)], ids=["the target", "the stop"])
+def test_the_first_fill_of_an_exit_ends_the_rest_of_the_entry(price: int, exits: int) -> None:
     paper = Paper()
-    parent, target, stop = _bracket(paper)
-    closing = paper.order(stop)
-    paper.print(100, 500)
-    assert fills(paper.print(111, 200)) == [(20, 110)]
-    assert [int(paper.order(each).terms.quantity) for each in (target, stop)] == [100, 80]
-    paper.cancel(parent)
+    parent = paper.accept(order_of(100, limit=100, take_profit=110, stop_loss=90), price=101)
+    entry, legs = paper.order(parent), list(map(paper.order, paper.legs(parent)))
+    paper.print(99, 500)
+    assert [int(each.terms.quantity) for each in legs] == [100, 100]
+    if price < 90:
+        paper.print(price, 0)
+    assert fills(paper.print(price, 200)) == [(20, exits)]
+    assert (entry.state, entry.filled, entry.reason) == (OrderState.CANCELLED, Decimal(50), "bracket")
+    assert sorted(int(each.terms.quantity) for each in legs) == [30, 50]
+    assert fills(paper.print(price, 10_000)) == [(30, exits)]
+    assert paper.print(100, 10_000) == []
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+    assert {each.state for each in legs} == {OrderState.FILLED, OrderState.CANCELLED}
+
+
+def test_one_print_that_fills_an_exit_fills_no_more_of_the_entry() -> None:
+    """A short, too; the stop was triggered before."""
+    paper = Paper()
+    paper.accept(order_of(-100, limit=50, take_profit=45, stop_loss=55), price=49)
+    assert fills(paper.print(51, 200)) == [(20, 50)]
+    paper.print(56, 0)
+    assert fills(paper.print(57, 10_000)) == [(20, 57)]
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+
+
+def test_a_bar_that_fills_an_exit_ends_the_rest_of_the_entry() -> None:
+    """40 are bought; the next bar stops them out; the one after it opens below the limit of the entry."""
+    paper = Paper()
+    paper.accept(order_of(100, limit=50, stop_loss=45, take_profit=55), price=51)
+    assert fills(paper.bar(50.5, 51, 49, 50.5, volume=400)) == [(40, 50)]
+    assert fills(paper.bar(50.5, 50.5, 44, 46, volume=400)) == [(40, 45)]
+    assert paper.bar(46, 47, 46, 47) == []
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+
+
+def test_an_exit_ends_the_replacement_of_its_entry() -> None:
+    paper = Paper()
+    old, _, _ = _bracket(paper)
+    paper.print(100, 300)
+    paper.replace(old, order_of(100, limit=95, take_profit=120, stop_loss=80))
     paper.wait()
-    assert [int(paper.order(each).terms.quantity) for each in (target, stop)] == [50, 30]
-    paper.print(90)
-    assert fills(paper.print(89, 10_000)) == [(30, 89)]
-    assert (closing.state, paper.held(), paper.state.covered) == (OrderState.FILLED, 0, {})
+    assert fills(paper.print(111, 10_000)) == [(30, 110)]
+    assert paper.print(90, 10_000) == []
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
 
 
 def test_legs_never_fill_more_than_the_parent() -> None:
@@ -103,16 +137,6 @@ def test_legs_never_fill_more_than_the_parent() -> None:
     paper.buy_and_hold(50)
     assert fills(paper.print(111, 10_000)) == [(30, 110)]
     assert (paper.held(), paper.state.orders) == (50, {})
-
-
-def test_parent_that_goes_on_filling_covers_its_legs_again() -> None:
-    paper = Paper()
-    paper.accept(order_of(100, limit=100, take_profit=101, stop_loss=90), price=101)
-    assert fills(paper.print(99, 300)) == [(30, 100)]
-    assert fills(paper.print(102, 10_000)) == [(30, 101)]
-    assert fills(paper.print(99, 10_000)) == [(70, 100)]
-    assert fills(paper.print(102, 10_000)) == [(70, 101)]
-    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
 
 
 def test_legs_end_with_a_parent_that_never_filled() -> None:
@@ -311,16 +335,14 @@ def test_units_filled_before_a_split_pay_no_other_fee_after_it(
     assert [(int(each.quantity), each.fee) for each in found] == [(rest, dec(fee))]
 
 
-def test_a_leg_that_filled_whole_before_its_parent_ended_is_no_replacement() -> None:
+def test_a_leg_that_fills_all_that_its_parent_filled_is_filled() -> None:
     paper = Paper()
-    parent, target, _ = _bracket(paper)
+    _, target, _ = _bracket(paper)
+    leg = paper.order(target)
     paper.print(100, 500)
     assert fills(paper.print(111, 5_000)) == [(50, 110)]
-    paper.cancel(parent)
-    paper.print(100, 0)
-    assert paper.ends() == [("cancelled", "client"), *[("cancelled", "bracket")] * 2]
+    assert (leg.state, paper.ends()) == (OrderState.FILLED, [("cancelled", "bracket")] * 2)
     assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
-    assert target not in paper.state.orders
 
 
 def test_orders_after_a_reverse_split_end() -> None:
