@@ -187,7 +187,10 @@ class HonestyDocument(AnswerDocument):
 class BacktestDocument(AnswerDocument):
     """What a backtest says. The same inputs and the same stored rows give the same document."""
 
-    notice: Annotated[str | None, about("Which orders were refused, or why nothing was traded.")]
+    notice: Annotated[
+        str | None,
+        about("Which orders were refused, or why nothing was traded; which corporate actions to know of."),
+    ]
     inputs: BacktestInputsDocument
     strategy_sha256: Annotated[str | None, about("Of the strategy's file; null: it is shipped.")]
     terms: Annotated[

@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, format_timestamp
 from trading.core import positions
 from trading.core.account import AccountState, action_key
-from trading.core.amounts import ONE, scaled
+from trading.core.amounts import ONE, ZERO, plain, scaled
 from trading.core.due import SETTLE_NS
 from trading.core.events import ACTION_ALERT, Alert, DividendPaid, RowRef, SplitApplied
-from trading.core.matching import Record
+from trading.core.matching import Rate, Record
 from trading.core.rows import CorporateAction, RowCorrection
 from trading.market.followed import FollowedMarket
 from trading.market.hours import last_end_ns
 from trading.market.market import SPLIT, Split
 
-_DIVIDENDS = ("dividend", "special_dividend")
+_SPIN_OFF = "spin_off"
+# Those that `adjustment=all` takes off the prices before. A spin-off is paid as cash of its value.
+_DIVIDENDS = ("dividend", "special_dividend", _SPIN_OFF)
 
 
 @dataclass(slots=True)
@@ -106,9 +108,9 @@ class KnownActions:
         of_instrument = _currency_in(state, symbol)
         rate, currency, instrument_rate = None, action.currency or of_instrument, None
         if amount is not None:
-            rate = market.rate(currency, state.currency, now_ns=now_ns)
+            rate = _rate_then(action, market, currency, state.currency, now_ns)
             if currency != of_instrument:
-                instrument_rate = market.rate(of_instrument, state.currency, now_ns=now_ns)
+                instrument_rate = _rate_then(action, market, of_instrument, state.currency, now_ns)
         is_paid = amount is not None and rate is not None
         record(
             DividendPaid(
@@ -119,10 +121,11 @@ class KnownActions:
                 action=action.ref,
                 currency=currency,
                 instrument_rate=None if instrument_rate is None else instrument_rate[0],
+                kind=action.kind,
             )
         )
-        if not is_paid:
-            message = f"a {action.kind} of {symbol} took effect: the account's positions are as before"
+        if not is_paid or (action.kind == _SPIN_OFF and _is_held(state, action)):
+            message = _message_of(action, f"{plain(amount or ZERO)} {currency}" if is_paid else None)
             record(Alert(kind=ACTION_ALERT, message=message, symbol=symbol))
 
     def _amount_now(self, state: AccountState, action: CorporateAction) -> Decimal | None:
@@ -149,12 +152,30 @@ def question_applied(row: RowCorrection, state: AccountState, record: Record) ->
 
 def _concerns(state: AccountState, action: CorporateAction) -> bool:
     """Return whether the account held or ordered the symbol before the action."""
-    symbol, effective_ns = action.ref.symbol, action.effective_ns
-    return any(
-        positions.held_before(each, effective_ns)
-        for each in state.positions.values()
-        if each.symbol == symbol
-    ) or any(order.submitted_ns < effective_ns for order in state.orders_of(symbol))
+    orders = state.orders_of(action.ref.symbol)
+    return _is_held(state, action) or any(order.submitted_ns < action.effective_ns for order in orders)
+
+
+def _is_held(state: AccountState, action: CorporateAction) -> bool:
+    held = (each for each in state.positions.values() if each.symbol == action.ref.symbol)
+    return any(positions.held_before(each, action.effective_ns) for each in held)
+
+
+def _rate_then(
+    action: CorporateAction, market: FollowedMarket, currency: str, account_currency: str, now_ns: int
+) -> Rate | None:
+    """Return the rate when an action took effect, which may be long before stored bars let it be paid."""
+    then = market.past_rate(currency, account_currency, at_ns=action.effective_ns)
+    return then or market.rate(currency, account_currency, now_ns=now_ns)
+
+
+def _message_of(action: CorporateAction, value: str | None) -> str:
+    """Return the message of an alert. value: that was paid a unit; None if nothing was."""
+    kind, date = action.kind.replace("_", "-"), format_timestamp(action.date * DAY_NS)[:10]
+    what = f"a {kind} of {action.ref.symbol} took effect on {date}"
+    if value is None:
+        return f"{what}: the account's positions are as before"
+    return f"{what}: its value of {value} a unit was paid as cash, in the place of the other company's shares"
 
 
 def _currency_in(state: AccountState, symbol: str) -> str:

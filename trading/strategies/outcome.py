@@ -13,7 +13,15 @@ from store.timestamps import format_timestamp
 from trading.core.account import AccountState
 from trading.core.amounts import plain
 from trading.core.configuration import Zone
-from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
+from trading.core.events import (
+    ACTION_ALERT,
+    Alert,
+    Executed,
+    OrderAccepted,
+    OrderEnded,
+    OrderRejected,
+    encoded,
+)
 from trading.documents.accounts import backtest_limits_document
 from trading.documents.backtests import (
     BacktestDocument,
@@ -48,6 +56,8 @@ _ASSUMPTIONS = (
 )
 # Of longer lists the first ones are shown, and how many there are.
 MOST_ROWS = 10_000
+# So many corporate actions are named in the notice.
+_MOST_ACTIONS = 5
 
 
 class BacktestOutcome:
@@ -72,6 +82,8 @@ class BacktestOutcome:
         self._unfilled: set[str] = set()
         self._ticks: dict[str, set[Decimal]] = {}
         self._state: AccountState | None = None
+        # The messages of alerts about corporate actions.
+        self._actions: list[str] = []
 
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
@@ -80,23 +92,29 @@ class BacktestOutcome:
         if len(self._trades) < self._most_rows:
             self._trades += map(ClosedTradeDocument.of, recorded.effects.closed)
         if isinstance(event, OrderAccepted | OrderRejected):
-            tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
-            self._ticks.setdefault(event.order.symbol, set()).add(tick)
-        if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
-            if isinstance(event, OrderAccepted):
-                self.accepted += 1
-                self._unfilled.add(event.order_id)
-            else:
-                found = BacktestRefusalDocument.of(event, recorded.state)
-                self._refusals.setdefault((found.check, found.dd_zone), found).count += 1
-            if len(self._signals) < self._most_rows:
-                self._signals.append(BacktestSignalDocument.of(event))
+            self._take_order(event, recorded.state)
         elif isinstance(event, Executed) and event.order_id in self._unfilled:
             self.filled += 1
             self._unfilled.remove(event.order_id)
         elif isinstance(event, OrderEnded) and event.order_id in self._unfilled:
             self.ended[event.reason] += 1
             self._unfilled.remove(event.order_id)
+        elif isinstance(event, Alert) and event.kind == ACTION_ALERT:
+            self._actions.append(event.message)
+
+    def _take_order(self, event: OrderAccepted | OrderRejected, state: AccountState) -> None:
+        tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
+        self._ticks.setdefault(event.order.symbol, set()).add(tick)
+        if event.order.reduce_only:
+            return
+        if isinstance(event, OrderAccepted):
+            self.accepted += 1
+            self._unfilled.add(event.order_id)
+        else:
+            found = BacktestRefusalDocument.of(event, state)
+            self._refusals.setdefault((found.check, found.dd_zone), found).count += 1
+        if len(self._signals) < self._most_rows:
+            self._signals.append(BacktestSignalDocument.of(event))
 
     @property
     def refused(self) -> Counter[str]:
@@ -113,7 +131,18 @@ class BacktestOutcome:
 
     @property
     def notice(self) -> str | None:
-        """Which signals were refused, or why nothing was traded. None if none was refused and something was filled."""
+        """Which signals were refused, or why nothing was traded; and which corporate actions a person should know.
+
+        None if there is nothing to say.
+        """
+        shown, more = self._actions[:_MOST_ACTIONS], len(self._actions) - _MOST_ACTIONS
+        said = [self._notice_of_signals or "", *(f"{each[0].upper()}{each[1:]}." for each in shown)]
+        if more > 0:
+            said.append(f"{more:,} more corporate actions raised alerts.")
+        return " ".join(filter(None, said)) or None
+
+    @property
+    def _notice_of_signals(self) -> str | None:
         signals = self.accepted + self.refused.total()
         if not signals and not self.had_bars:
             return "There were no bars: nothing that is stored for the period makes bars of the strategy's interval."
