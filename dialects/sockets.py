@@ -12,7 +12,7 @@ _EQUITIES, _CRYPTO = partial(MarketStream, "equities"), partial(MarketStream, "c
 _ALPACA: Mapping[str, MakeWire] = {
     **dict.fromkeys(("/v2/stream", "/stream"), TradeUpdates),
     **dict.fromkeys(("/v2/stream/iex", "/v2/iex", "/v2/stream/sip", "/v2/sip"), _EQUITIES),
-    **dict.fromkeys(("/v1beta3/crypto/us", "/v1beta2/crypto"), _CRYPTO),
+    **dict.fromkeys(("/v1beta3/crypto/us", "/v1beta2/crypto", "/v1beta1/crypto"), _CRYPTO),
 }
 WIRES: Mapping[str, MakeWire] = {
     f"{prefix}{path}": make for prefix in ("/api", "") for path, make in _ALPACA.items()

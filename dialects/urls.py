@@ -93,10 +93,12 @@ def _path(route: str, view: Any, name: str) -> URLPattern:
     return pattern
 
 
-_hours = AlpacaHoursViewSet.as_view
+_hours, _actions = AlpacaHoursViewSet.as_view, AlpacaActionsViewSet.as_view
 below_api = [
     *_market_data(),
-    _path("v1/corporate-actions", AlpacaActionsViewSet.as_view({"get": "retrieve"}), "corporate-actions"),
+    _path("v1/corporate-actions", _actions({"get": "retrieve"}), "corporate-actions"),
+    # As old clients call it.
+    _path("v1beta1/corporate-actions", _actions({"get": "retrieve"}), "corporate-actions-old"),
     *_trading(),
     _path("v2/clock", _hours({"get": "clock"}), "clock"),
     _path("v2/stocks/meta/exchanges", _hours({"get": "exchanges"}), "equities-exchanges"),

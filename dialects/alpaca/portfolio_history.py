@@ -36,6 +36,7 @@ _HISTORY = (
     parameter("timeframe", "The step. Default: by the period's length.", enum=[*_STEPS]),
     parameter("start", "The period's begin."),
     parameter("end", "The period's end. Default: now, or `period` after `start`."),
+    parameter("date_start", "The period's first date, in place of `start`, as old clients send it."),
     parameter("date_end", "The period's last date, in place of `end`."),
     parameter("intraday_reporting", "The hours of steps.", enum=[*_HOURS], default=_HOURS[0]),
     parameter("pnl_reset", "per_day only with 1D.", enum=["no_reset", "per_day"], default="no_reset"),
@@ -81,11 +82,16 @@ class AlpacaPortfolioHistoryViewSet(AlpacaAccountView):
 
     def _period(self, first_ns: int, now_ns: int) -> tuple[int, int]:
         """Return the begin and the end that a call asks for. first_ns: the account's begin. Raises InvalidParameter."""
-        given = {"start", "end", "date_end", "period"}.intersection(self.query)
-        if len(given) > 2 or given >= {"end", "date_end"}:
-            message = "send at most two of start, end and period; date_end is in place of end"
+        given = {"start", "date_start", "end", "date_end", "period"}.intersection(self.query)
+        if len(given) > 2 or given >= {"start", "date_start"} or given >= {"end", "date_end"}:
+            message = (
+                "send at most two of start, end and period; date_start is in place of start, date_end of end"
+            )
             raise InvalidParameter("conflicting_parameters", message)
-        start, end, date_end = (self.instant(name) for name in ("start", "end", "date_end"))
+        start, date_start, end, date_end = (
+            self.instant(name) for name in ("start", "date_start", "end", "date_end")
+        )
+        start = start if date_start is None else date_start
         end = end if date_end is None else date_end + DAY_NS
         text = self.query.get("period", "1M")
         match = re.fullmatch(r"([1-9][0-9]{0,2})([DWMA])", text)

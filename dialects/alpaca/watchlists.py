@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, UnsetType
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,7 +14,6 @@ from dialects.alpaca.accounts import AlpacaAccountView
 from dialects.alpaca.assets import AlpacaAsset, asset_of
 from dialects.alpaca.orders import ASSET_CLASSES, ExampleId, id_of
 from dialects.alpaca.symbols import asset_symbol, pair_of
-from store.exceptions import UnknownSymbol
 from store.timestamps import format_timestamp
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
@@ -124,7 +124,7 @@ class AlpacaWatchlistsViewSet(AlpacaAccountView):
 
         def remove(found: Watchlist) -> None:
             if name not in found.symbols:
-                raise UnknownSymbol(name)
+                raise NotFound(f"the watchlist has no {symbol}")
             found.symbols.remove(name)
 
         return self._change(watchlist, remove)

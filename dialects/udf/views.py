@@ -52,7 +52,7 @@ _CONFIG = {
     "supported_resolutions": RESOLUTIONS,
     "symbols_types": [{"name": each or "All types", "value": each} for each in ("", *_CLASSES)],
 }
-_FEWEST_DECIMALS, _MOST_DECIMALS = 2, 8
+_FEWEST_DECIMALS, _MOST_DECIMALS, _VOLUME_DECIMALS = 2, 12, 8
 _COLORS = {"split": "blue", "dividend": "green"}
 UDF_ACTIONS = ("config", "time", "symbols", "search", "marks", "timescale_marks", "quotes")
 
@@ -157,7 +157,7 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
         "pricescale": scale,
         **dict.fromkeys(("has_intraday", "has_daily", "has_weekly_and_monthly"), True),
         "supported_resolutions": RESOLUTIONS,
-        "volume_precision": 0 if instrument.has_integer_volume else _MOST_DECIMALS,
+        "volume_precision": 0 if instrument.has_integer_volume else _VOLUME_DECIMALS,
         "data_status": "streaming",
         "format": "price",
         "currency_code": instrument.currency or "",
@@ -167,7 +167,7 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
 
 
 def _step(instrument: Instrument, now_ns: int) -> Decimal:
-    """Return the step of the newest daily bar's decimals, of which there are at least two and at most eight."""
+    """Return the step of the newest daily bar's decimals, of which there are at least 2 and at most 12."""
     query = MarketDataQuery.of(
         OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
     )

@@ -48,6 +48,12 @@ def actions(api: Api, **params: Any) -> dict[str, list[dict[str, Any]]]:
         token = {"page_token": page["next_page_token"]}
 
 
+def test_old_clients_call_another_path(api: Api):
+    query = {"symbols": "AAA,BBB", "start": "2025-01-01"}
+    old = answer(api.get("/api/v1beta1/corporate-actions", query))
+    assert old == answer(api.get(PATH, query))
+
+
 @pytest.mark.parametrize("limit", [1, 2, 1000])
 def test_actions_stand_under_their_type(api: Api, limit: int):
     found = actions(api, limit=limit)

@@ -192,6 +192,7 @@ def test_rows_of_json_have_texts_as_times(default_store: MarketStore):
         "/v2/iex",
         "/v2/sip",
         "/v2/stream/iex",
+        "/v1beta1/crypto",
         "/v1beta2/crypto",
         "/v1beta3/crypto/us",
         "/stream",

@@ -427,7 +427,10 @@ class TestAccount:
         # The money that was paid in is no profit.
         assert history["profit_loss"][-1] == pytest.approx(history["equity"][-1] - 100_000)
 
-    @pytest.mark.parametrize("query", ["period=999A", "start=1900-01-01", "start=2025-06-05&end=2199-12-31"])
+    @pytest.mark.parametrize(
+        "query",
+        ["period=999A", "start=1900-01-01", "date_start=1900-01-01", "start=2025-06-05&end=2199-12-31"],
+    )
     def test_a_history_begins_with_the_account(self, desk, call, query):
         history = call("GET", f"/account/portfolio/history?{query}&timeframe=1D")
         assert history["equity"][-1] == history["base_value"] == 100_000
@@ -464,6 +467,7 @@ class TestAccount:
             "start=2025-06-06&end=2025-06-05",
             "start=2025-06-05&end=2025-06-06&period=1D",
             "end=2025-06-05&date_end=2025-06-05",
+            "start=2025-06-05&date_start=2025-06-05",
             "timeframe=2D",
             "timeframe=1H&pnl_reset=per_day",
             "timeframe=1H&extended_hours=True",
@@ -522,7 +526,8 @@ class TestWatchlists:
             {name: value for name, value in made.items() if name != "assets"}
         ]
         assert [each["symbol"] for each in call("DELETE", f"{path}/OTHER")["assets"]] == [COIN]
-        assert call("DELETE", f"{path}/OTHER", status=404)["reason"] == "unknown_symbol"
+        refused = call("DELETE", f"{path}/OTHER", status=404)
+        assert (refused["reason"], refused["message"]) == ("not_found", "the watchlist has no OTHER")
         added = call("POST", path, {"symbol": "OTHER"})
         assert [each["symbol"] for each in added["assets"]] == [COIN, "OTHER"]
         renamed = call("PUT", path, {"name": "two"})

@@ -184,9 +184,12 @@ def test_sessions_of_other_markets(api: Api, terms: Any, session: str, timezone:
     assert (found["minmov"], found["pricescale"]) == (1, 100)
 
 
-def test_the_price_scale_is_that_of_the_newest_bar(api: Api):
-    api.ingest(trade(symbol="XRP-USD", price=0.5123))
-    assert udf("symbols", symbol="XRP-USD")["pricescale"] == 10_000
+@pytest.mark.parametrize(
+    ("price", "scale"), [(0.5123, 10**4), (8.7e-9, 10**10), (1e-13, 10**12), (134.0, 100)]
+)
+def test_the_price_scale_is_that_of_the_newest_bar(api: Api, price: float, scale: int):
+    api.ingest(trade(symbol="XRP-USD", price=price))
+    assert udf("symbols", symbol="XRP-USD")["pricescale"] == scale
 
 
 def test_a_search_takes_empty_parameters(api: Api):
