@@ -32,6 +32,15 @@ def equity_of(state: AccountState, marks: Marks) -> Decimal:
     return equity
 
 
+def exposure_of(state: AccountState, marks: Marks) -> Decimal:
+    """Return the value of longs plus shorts in the account's currency. Raises UnknownMark."""
+    exposure = ZERO
+    for position in state.positions.values():
+        mark = mark_in(marks, position.symbol)
+        exposure += abs(money(position.value(mark.price), mark.rate))
+    return exposure
+
+
 def mark_in(marks: Marks, symbol: str) -> Reference:
     """Return the mark of a symbol. Raises UnknownMark."""
     try:

@@ -1,12 +1,11 @@
 """The floor: what rows of the market and passing time do to accounts. It knows no database, and reads no clock."""
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
-from store.timestamps import DAY_NS, format_timestamp
+from store.timestamps import DAY_NS
 from trading.core import due
 from trading.core.account import STOPPING, AccountState, Effects
 from trading.core.acts import Act
@@ -17,8 +16,14 @@ from trading.engine import actions, settling
 from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
+from trading.engine.days import begin_day, date_at, day_at
 from trading.market.followed import FollowedMarket
-from trading.market.hours import bar_begins_in_session, bar_start_ns, last_end_ns, session_end_ns
+from trading.market.hours import (
+    bar_begins_in_session,
+    bar_start_ns,
+    last_end_ns,
+    session_end_ns,
+)
 from trading.market.market import bar_per_unit_now
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
@@ -126,11 +131,14 @@ class Floor:
             self._actions.take(row)
             self.look_again()
 
-    def pass_time(self, now_ns: int) -> None:
-        """Let followers do what they want to do before an instant, and do what is due up to it, for each account."""
+    def pass_time(self, now_ns: int, *, has_rows: bool = False) -> None:
+        """Let followers do what they want to do before an instant, and do what is due up to it, for each account.
+
+        has_rows: whether all rows that are known at this instant were taken.
+        """
         if self._followers:
             self.followers_act(now_ns)
-        self._pass_time(now_ns)
+        self._pass_time(now_ns, has_rows=has_rows)
 
     def followers_look(self) -> None:
         """Ask the followers again when they want to act: accounts were changed by others."""
@@ -139,13 +147,13 @@ class Floor:
     def followers_act(self, before_ns: int) -> None:
         """Let followers do what they want to do before an instant."""
         while (next_ns := self._wanted_ns) is not None and next_ns < before_ns:
-            self._pass_time(next_ns)
+            self._pass_time(next_ns, has_rows=True)
             for follower in self._followers:
                 wanted_ns = follower.next_ns()
                 if wanted_ns is not None and wanted_ns <= next_ns:
                     self._desk.act(follower.due(next_ns), at_ns=self._clock.now_ns)
             self._wanted_ns = self._next_ns()
-            self._pass_time(next_ns)
+            self._pass_time(next_ns, has_rows=True)
 
     def _next_ns(self) -> int | None:
         instants = [follower.next_ns() for follower in self._followers]
@@ -162,13 +170,17 @@ class Floor:
         if isinstance(row, CorporateAction):
             self.know(row)
             return []
-        names = self._desk.of_symbol(row.ref.symbol)
-        acts: list[AccountAct] = []
+        if not self._market.take(row):
+            return []
+        return [(name, partial(self._apply, row)) for name in self._desk.of_symbol(row.ref.symbol)]
+
+    def _apply(self, row: MarketRow, state: AccountState, record: Record) -> None:
+        """Match a row with an account's orders, and value the account at it: what it fills is marked by it, too."""
         if isinstance(row, Print | BarPrint):
-            acts += [(name, partial(self._match, row)) for name in names]
-        if self._market.take(row):
-            acts += [(name, partial(self._revalue, self._clock.now_ns)) for name in names]
-        return acts
+            self._match(row, state, record)
+        now_ns = self._clock.now_ns
+        marks, day = self._market.marks(state, now_ns=now_ns), day_at(self._market, state, now_ns)
+        due.revalue(state, marks, now_ns, day, record)
 
     def _match(self, row: Print | BarPrint, state: AccountState, record: Record) -> None:
         orders = state.orders_of(row.ref.symbol)
@@ -216,11 +228,7 @@ class Floor:
             return end_ns
         return last_end_ns(begin_ns, row.end_ns - begin_ns, end_ns)
 
-    def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
-        marks = self._market.marks(state, now_ns=now_ns)
-        due.revalue(state, marks, now_ns, _date_of(now_ns // DAY_NS), record)
-
-    def _pass_time(self, now_ns: int) -> None:
+    def _pass_time(self, now_ns: int, *, has_rows: bool = False) -> None:
         now_ns = self._clock.advance(now_ns)
         if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
@@ -229,7 +237,7 @@ class Floor:
             changed |= self._due_until(now_ns)
         names = sorted(changed)
         for _ in range(_MOST_TURNS):
-            acts = [(name, act) for name in names for act in self._due(states[name], now_ns)]
+            acts = [(name, act) for name in names for act in self._due(states[name], now_ns, has_rows)]
             if not acts or not self._desk.act(acts, at_ns=now_ns):
                 break
         changed.clear()
@@ -237,6 +245,8 @@ class Floor:
         next_for_all_ns = _earlier(midnight_ns, self._actions.next_ns(now_ns))
         for name in names:
             due_ns = self._due_ns(states[name], now_ns, next_for_all_ns)
+            if day_at(self._market, states[name], now_ns, has_rows=has_rows) != date_at(now_ns):
+                due_ns = now_ns
             if self._dues.get(name) != due_ns:
                 self._dues[name] = due_ns
                 heappush(self._queue, (due_ns, name))
@@ -271,51 +281,22 @@ class Floor:
         """Forget the corporate actions of a symbol whose log is no longer followed."""
         self._actions.forget(symbol)
 
-    def _due(self, state: AccountState, now_ns: int) -> list[Act]:
-        """Return what time may do to an account in a state."""
+    def _due(self, state: AccountState, now_ns: int, has_rows: bool) -> list[Act]:
+        """Return what time may do to an account in a state. has_rows: see `pass_time`."""
         acts: list[Act] = []
         if state.orders or state.override is not None:
-            acts.append(partial(_time_passed, now_ns))
+            acts.append(lambda state, record: due.time_passed(state, now_ns, record))
         if self._actions.are_known:
             acts.append(partial(self._actions.take_effect, self._market, now_ns))
         if settling.has_futures(state):
             acts.append(partial(settling.settle, self._market, now_ns))
-        if now_ns > 0 and state.day != _date_of(now_ns // DAY_NS):
-            acts.append(partial(self._new_day, now_ns))
+        day = day_at(self._market, state, now_ns, has_rows=has_rows)
+        if now_ns > 0 and state.day != day:
+            acts.append(partial(begin_day, self._market, now_ns, day))
         if state.status == STOPPING:
             acts.append(partial(close_positions, self._market, now_ns))
         return acts
 
-    def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
-        """Begin a UTC date: charge for shorts, and mark the account."""
-        day = _date_of(now_ns // DAY_NS)
-        if day == state.day:
-            return
-        marks = self._market.marks(state, now_ns=now_ns)
-        if not due.can_be_valued(state, marks):
-            return
-        for passed in _days_from(state.day, day):
-            due.charge_borrowing(state, marks, passed, record)
-        due.revalue(state, marks, now_ns, day, record)
-
 
 def _earlier(instant_ns: int, other_ns: int | None) -> int:
     return instant_ns if other_ns is None or instant_ns <= other_ns else other_ns
-
-
-@lru_cache(maxsize=16)
-def _date_of(day: int) -> str:
-    """Return the date of a day since 1970. Each row asks for it."""
-    return format_timestamp(day * DAY_NS)[:10]
-
-
-def _days_from(first: str, end: str) -> Iterator[str]:
-    """Yield the UTC dates from one until another; none if the first is not known."""
-    if first:
-        begin = dt.date.fromisoformat(first)
-        for number in range((dt.date.fromisoformat(end) - begin).days):
-            yield (begin + dt.timedelta(number)).isoformat()
-
-
-def _time_passed(now_ns: int, state: AccountState, record: Record) -> None:
-    due.time_passed(state, now_ns, record)

@@ -16,7 +16,7 @@ from trading.core.configuration import FillRule
 from trading.core.events import RiskConfigured, decoded
 from trading.core.positions import ClosedTrade
 from trading.core.report import FillResult, Grouping
-from trading.core.valuation import UnknownMark, equity_of
+from trading.core.valuation import UnknownMark, equity_of, exposure_of
 from trading.documents.figures import PerformanceDocument
 from trading.journal import state_of
 from trading.lease import engine_status
@@ -111,8 +111,9 @@ def _add_point_of_now(history: AccountHistory, account: Account, marked: int, no
     state = state_of(account)
     if state.positions or state.traded > marked:
         with suppress(UnknownMark):
-            equity = equity_of(state, market().marks(state, now_ns=now_ns))
-            history.add_point(now_ns, equity, state.high_water, state.start_equity, state.exposure)
+            marks = market().marks(state, now_ns=now_ns)
+            amounts = equity_of(state, marks), state.high_water, state.start_equity, exposure_of(state, marks)
+            history.add_point(now_ns, *amounts)
 
 
 def _in_order(rows: QuerySet[Any, tuple[Any, ...]], period: Period) -> Iterator[tuple[Any, ...]]:

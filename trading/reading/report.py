@@ -64,18 +64,18 @@ class AccountHistory:
         if isinstance(event, Executed):
             self.add_fill(fill_of(state, event, effects, at_ns))
         elif is_of_curve(event):
-            self._add_equity(at_ns, state, state.equity)
+            self._add_equity(at_ns, state, state.equity, state.exposure)
         for trade in effects.closed:
             self.add_trade(trade)
 
-    def add_value(self, at_ns: int, state: AccountState, equity: Decimal) -> None:
-        """Add the equity at an instant between events, of an account from which nothing is paid out."""
+    def add_value(self, at_ns: int, state: AccountState, equity: Decimal, exposure: Decimal) -> None:
+        """Add equity and exposure at an instant between events, of an account from which nothing is paid out."""
         self._highest = max(self._highest, equity)
-        self._add_equity(at_ns, state, equity)
+        self._add_equity(at_ns, state, equity, exposure)
 
-    def _add_equity(self, at_ns: int, state: AccountState, equity: Decimal) -> None:
+    def _add_equity(self, at_ns: int, state: AccountState, equity: Decimal, exposure: Decimal) -> None:
         high_water = max(state.high_water, self._highest)
-        self.add_point(at_ns, equity, high_water, state.start_equity, state.exposure)
+        self.add_point(at_ns, equity, high_water, state.start_equity, exposure)
 
     def add_point(self, at_ns: int, *amounts: SupportsFloat | str) -> None:
         """Add a point of the equity. amounts: the four of `steps`."""

@@ -23,7 +23,7 @@ from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingSt
 from trading.core.matching import Record
 from trading.core.rows import CorporateAction, Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
-from trading.core.valuation import equity_of
+from trading.core.valuation import equity_of, exposure_of
 from trading.engine.clock import DataClock
 from trading.engine.floor import AccountAct, Floor, RecordedEvent
 from trading.engine.memory_desk import MemoryDesk
@@ -126,9 +126,9 @@ class Backtest:
         inputs: BacktestInputs,
         reader: Reader,
         keep: Callable[[RecordedEvent], object],
-        keep_equity: Callable[[int, AccountState, Decimal], object] | None = None,
+        keep_equity: Callable[[int, AccountState, Decimal, Decimal], object] | None = None,
     ) -> None:
-        """Create it. keep: is given each event. keep_equity: is given the equity at instants between events.
+        """Create it. keep: is given each event. keep_equity: is given equity and exposure at instants between events.
 
         Raises StrategyError, StrategyFailed, and the errors of the store.
         """
@@ -225,7 +225,7 @@ class Backtest:
         state = self._desk.states[ACCOUNT]
         marks = self._market.marks(state, now_ns=now_ns)
         if can_be_valued(state, marks):
-            self._keep_equity(now_ns, state, equity_of(state, marks))
+            self._keep_equity(now_ns, state, equity_of(state, marks), exposure_of(state, marks))
         self._equity_ns = now_ns + (self.inputs.end_ns - self.inputs.start_ns) // _VALUES
 
     def _value_at_end(self, state: AccountState, record: Record) -> None:
@@ -246,10 +246,10 @@ class Backtest:
 
     def _act(self, acts: Sequence[AccountAct], now_ns: int) -> None:
         """Do what the strategy wants, and look what is due then."""
-        self._floor.pass_time(now_ns)
+        self._floor.pass_time(now_ns, has_rows=True)
         if acts:
             self._desk.act(acts, at_ns=now_ns)
-            self._floor.pass_time(now_ns)
+            self._floor.pass_time(now_ns, has_rows=True)
         self._event_ns = now_ns
 
     def _advance(self, until_ns: int) -> None:
@@ -260,7 +260,9 @@ class Backtest:
                 self._tell(self._clock.now_ns)
             own_ns = host.next_ns()
             wakes_ns = until_ns + 1 if own_ns is None else own_ns
-            row = tape.next(self._quiet(), min(floor.due_ns, wakes_ns + 1, until_ns + 1))
+            # What is still due at this instant waits for the bars that end now.
+            waits = floor.due_ns == self._clock.now_ns
+            row = tape.next(self._quiet(), min(floor.due_ns + waits, wakes_ns + 1, until_ns + 1))
             if row is not None:
                 floor.pass_time(row.known_ns)
                 floor.take(row)
@@ -270,7 +272,7 @@ class Backtest:
                 # The marks have moved, also if nothing was recorded.
                 self._bands = None
             elif floor.due_ns <= min(until_ns, wakes_ns):
-                floor.pass_time(floor.due_ns)
+                floor.pass_time(floor.due_ns, has_rows=waits)
             elif wakes_ns <= until_ns:
                 self._act(host.due(wakes_ns), wakes_ns)
             else:

@@ -136,9 +136,9 @@ class TestAccountsAreLeftAlone:
         looked: list[str] = []
         due = Floor._due
 
-        def spied(floor: Floor, state: AccountState, now_ns: int) -> list[Act]:
+        def spied(floor: Floor, state: AccountState, now_ns: int, has_rows: bool) -> list[Act]:
             looked.append(state.id)
-            return due(floor, state, now_ns)
+            return due(floor, state, now_ns, has_rows)
 
         monkeypatch.setattr(Floor, "_due", spied)
         trade(desk, 2, Side.BUY)
