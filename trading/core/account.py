@@ -25,7 +25,7 @@ from trading.core.ledger import (
     paid,
 )
 from trading.core.orders import Contingency, Leg, Order, OrderState
-from trading.core.positions import ClosedTrade, Execution, Position
+from trading.core.positions import ClosedTrade, ExDividend, Execution, Position
 from trading.core.terms import AccountKind, Side, Terms, shared
 
 STOPPED, RUNNING, STOPPING = "stopped", "running", "stopping"
@@ -596,6 +596,10 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
             positions.earn(
                 position, _in_instruments(amount, event, position.terms), money(amount, event.rate)
             )
+            # States that were stored by an earlier version have none of its dividends.
+            if event.date:
+                of_unit = _in_instruments(event.amount, event, position.terms)
+                positions.go_ex(position, ExDividend(event.effective_ns, event.date, of_unit))
             effects.entries += paid(
                 DIVIDENDS,
                 -amount,

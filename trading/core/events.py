@@ -335,8 +335,9 @@ class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
 class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     """A dividend per unit, or the value of a spin-off, for what was opened before `effective_ns`; shorts owe it.
 
-    kind: of the action; of another action than these the amount is 0. currency: of the amount; empty for the instrument's. rate: from it to the account's. instrument_rate: likewise from
-    the instrument's currency, if the amount's is another; None if it is not known.
+    kind: of the action; of another action than these the amount is 0. currency: of the amount; empty for the instrument's.
+    rate: from it to the account's. instrument_rate: likewise from the instrument's currency, if the amount's is another;
+    None if it is not known. date: the ex-date, days since 1970; 0 in events of an earlier version.
     """
 
     symbol: str
@@ -347,6 +348,7 @@ class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     currency: str = ""
     instrument_rate: Decimal | None = None
     kind: str = "dividend"
+    date: int = 0
 
 
 class Settled(_TradingEvent, frozen=True, tag="settled"):

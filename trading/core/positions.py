@@ -5,8 +5,23 @@ from typing import NamedTuple
 
 import msgspec
 
-from trading.core.amounts import ONE, ZERO, average, exact, money, part_of, quantity, ratio, unit_price
+from trading.core.amounts import (
+    NS_PER_SECOND,
+    ONE,
+    ZERO,
+    average,
+    exact,
+    money,
+    part_of,
+    quantity,
+    ratio,
+    scaled,
+    unit_price,
+)
 from trading.core.terms import Terms
+
+# Of the dividends of so long before the last one the prices are known.
+_OLDEST_PRICE_NS = 30 * 86_400 * NS_PER_SECOND
 
 
 class Lot(msgspec.Struct, kw_only=True):
@@ -16,6 +31,17 @@ class Lot(msgspec.Struct, kw_only=True):
     opened_ns: int
     quantity: Decimal
     cost: Decimal
+
+
+class ExDividend(msgspec.Struct, frozen=True):
+    """A dividend that was booked: the prices from before it still contain it.
+
+    date: the ex-date, days since 1970. amount: per unit, in the instrument's currency.
+    """
+
+    effective_ns: int
+    date: int
+    amount: Decimal
 
 
 class OpenTrade(msgspec.Struct, kw_only=True):
@@ -98,7 +124,8 @@ class Position(msgspec.Struct, kw_only=True):
     """The position of an account in a symbol, for one strategy.
 
     quantity: below zero for a short. cost: the sum of its lots'. settled_ns: when a future was settled last; 0 for
-    never. unit_value: of a unit at the last fill or mark, in the account's currency, at least 0.
+    never. unit_value: of a unit at the last fill or mark, in the account's currency, at least 0. ex_dividends: that may
+    be younger than the last price.
     """
 
     symbol: str
@@ -110,6 +137,7 @@ class Position(msgspec.Struct, kw_only=True):
     trade: OpenTrade | None = None
     settled_ns: int = 0
     unit_value: Decimal = ZERO
+    ex_dividends: tuple[ExDividend, ...] = ()
 
     @property
     def exposure(self) -> Decimal:
@@ -260,6 +288,9 @@ def split(position: Position, by: Decimal, before_ns: int) -> None:
         lot.quantity = after
     position.quantity = sum((lot.quantity for lot in position.lots), ZERO)
     position.unit_value = average(before, position.quantity)
+    position.ex_dividends = tuple(
+        msgspec.structs.replace(each, amount=scaled(each.amount, ONE, by)) for each in position.ex_dividends
+    )
     trade = position.trade
     if trade is not None and trade.opened_ns < before_ns:
         trade.entry_quantity = quantity(trade.entry_quantity, by)
@@ -288,6 +319,13 @@ def earn(position: Position, amount: Decimal, amount_base: Decimal) -> None:
     if position.trade is not None:
         position.trade.income += amount
         position.trade.cash += amount_base
+
+
+def go_ex(position: Position, dividend: ExDividend) -> None:
+    """Note a dividend that was booked, until a price is known from after it."""
+    since_ns = dividend.effective_ns - _OLDEST_PRICE_NS
+    known = (each for each in position.ex_dividends if each.effective_ns > since_ns)
+    position.ex_dividends = (*known, dividend)
 
 
 def restate(position: Position, price: Decimal, rate: Decimal) -> Decimal:

@@ -122,6 +122,7 @@ class KnownActions:
                 currency=currency,
                 instrument_rate=None if instrument_rate is None else instrument_rate[0],
                 kind=action.kind,
+                date=action.date,
             )
         )
         if not is_paid or (action.kind == _SPIN_OFF and _is_held(state, action)):

@@ -26,7 +26,7 @@ from trading.core.account import AccountState
 from trading.core.amounts import ONE, average, exact, price_of, quantity, scaled
 from trading.core.events import BarPrint, Reference, RowRef
 from trading.core.matching import Rate
-from trading.core.positions import Position
+from trading.core.positions import ExDividend, Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
@@ -172,8 +172,13 @@ class Market:
             raise NoRate(currency, account_currency)
         return self._reference(symbol, side=side, rate=rate, now_ns=now_ns)
 
-    def _reference(self, symbol: str, *, side: Side, rate: Rate, now_ns: int) -> Reference:
+    def _reference(
+        self, symbol: str, *, side: Side, rate: Rate, now_ns: int, dividends: Sequence[ExDividend] = ()
+    ) -> Reference:
+        """Return what the market looks like. dividends: are taken off prices from before them."""
         prices = per_unit_now(*self.newest(symbol, now_ns), self.splits(symbol, now_ns), now_ns=now_ns)
+        for dividend in dividends:
+            prices = _without_dividend(*prices, dividend)
         return reference_from(symbol, *prices, side=side, rate=rate)
 
     def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
@@ -219,13 +224,18 @@ class Market:
         return marks
 
     def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
-        """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
+        """Return what closing a position would get, for an account in a currency; None without a price or a rate.
+
+        A dividend that the account was paid is taken off a price from before it.
+        """
         rate = self.rate(position.terms.currency, account_currency, now_ns=now_ns)
         if rate is None:
             return None
         side = Side.SELL if position.quantity > 0 else Side.BUY
         try:
-            return self._reference(position.symbol, side=side, rate=rate, now_ns=now_ns)
+            return self._reference(
+                position.symbol, side=side, rate=rate, now_ns=now_ns, dividends=position.ex_dividends
+            )
         except NoReferencePrice:
             return None
 
@@ -365,7 +375,7 @@ def per_unit_now(
                 for name, side in (("bid", quote.bid), ("ask", quote.ask))
             }
             quote = msgspec.structs.replace(quote, **sides)
-        if last is not None and _is_before(last, split):
+        if last is not None and _is_before(last, split.effect_ns, split.date):
             last = last._replace(price=scaled(last.price, ONE, split.ratio))
     return quote, last
 
@@ -384,15 +394,31 @@ def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
     return msgspec.structs.replace(bar, **prices, volume=volume, split=ratio)
 
 
-def _is_before(last: RowPrice, split: Split) -> bool:
-    """Return whether a price is per unit of before a split.
+def _without_dividend(
+    quote: Quote | None, last: RowPrice | None, dividend: ExDividend
+) -> tuple[Quote | None, RowPrice | None]:
+    """Return a quote and a price without a dividend: the market has not taken it off those from before it."""
+    amount = dividend.amount
+    if quote is not None and quote.ref.timestamp_ns < dividend.effective_ns:
+        sides = {
+            name: None if side is None else side - amount
+            for name, side in (("bid", quote.bid), ("ask", quote.ask))
+        }
+        quote = msgspec.structs.replace(quote, **sides)
+    if last is not None and _is_before(last, dividend.effective_ns, dividend.date):
+        last = last._replace(price=last.price - amount)
+    return quote, last
+
+
+def _is_before(last: RowPrice, effect_ns: int, date: int) -> bool:
+    """Return whether a price is from before a corporate action. date: its trading date, days since 1970.
 
     A bar of days has midnights UTC for its trading dates, wherever its exchange is.
     """
     length_ns = last.at_ns - last.ref.timestamp_ns
     if length_ns >= DAY_NS:
-        return (last.at_ns - 1) // DAY_NS < split.date
-    return last.at_ns - (length_ns > 0) < split.effect_ns
+        return (last.at_ns - 1) // DAY_NS < date
+    return last.at_ns - (length_ns > 0) < effect_ns
 
 
 def reference_from(

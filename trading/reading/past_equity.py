@@ -1,6 +1,5 @@
 """The equity of an account at instants of the past, by the positions and the stored prices of then."""
 
-import msgspec
 import numpy as np
 from django.db.models import Q
 
@@ -11,7 +10,7 @@ from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import view_of
 from store.protocol import Window
 from trading.core.account import AccountState, apply
-from trading.core.events import SplitApplied, decoded
+from trading.core.events import DividendPaid, SplitApplied, decoded
 from trading.core.positions import Position
 from trading.journal import replayed
 from trading.market.symbols import market
@@ -87,11 +86,17 @@ def _later_prices(
     ends_ns = np.append(instants[0], bars.time_ns + interval_ns)
     places = np.searchsorted(ends_ns, instants, side="right") - 1
     prices: Floats = np.append(first, bars.close)[places]
-    splits = account.events.filter(name="split_applied", number__gt=int(numbers[0]))
-    for number, body in splits.values_list("number", "body"):
-        split = msgspec.json.decode(body, type=SplitApplied)
-        if split.symbol == symbol:
-            prices[(numbers >= number) & (ends_ns[places] <= split.effective_ns)] /= float(split.ratio)
+    booked = account.events.filter(name__in=["split_applied", "dividend_paid"], number__gt=int(numbers[0]))
+    for number, body in booked.order_by("number").values_list("number", "body"):
+        action = decoded(body)
+        assert isinstance(action, SplitApplied | DividendPaid)  # noqa: S101 it has one of these names
+        is_old = (numbers >= number) & (ends_ns[places] <= action.effective_ns)
+        if action.symbol != symbol:
+            continue
+        if isinstance(action, SplitApplied):
+            prices[is_old] /= float(action.ratio)
+        elif action.currency in {"", market().currency(symbol)}:
+            prices[is_old] -= float(action.amount)
     return prices
 
 

@@ -12,6 +12,7 @@ from tests.trading.desks import BEGIN_NS, TradingDesk, coin, prints, stored
 from trades.stores import market_store
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
+from trading.market.symbols import market
 from trading.models import EventRow, ExecutionRow
 
 pytestmark = pytest.mark.django_db
@@ -135,22 +136,40 @@ class TestOneDate:
 
 
 class TestBetweenTheExDateAndItsFirstPrint:
-    def test_the_last_price_is_of_old_shares(self):
-        """A coin that is held trades through the night: the share's last price is divided by the split's ratio."""
+    """A coin that is held trades through the night, and values the share at its price of the day before."""
+
+    def night(self, action: dict[str, Any]) -> TradingDesk:
+        """900 shares at 100 and a coin, until the night after the ex-date, on which the share was not printed."""
         share("XNYS")
         coin()
         prints("COIN", (seconds("2025-11-05T15:00:00Z"), 10.0, 100_000))
         desk = held("2025-11-05T15:00:00Z", 100.0)
         desk.order("COIN", Side.BUY, 10, time_in_force=TimeInForce.GTC)
         show(desk, "2025-11-05T16:00:00Z", 10.0, "COIN")
-        act("2025-11-07T00:00:00Z", SPLIT)
+        act("2025-11-07T00:00:00Z", action)
         show(desk, "2025-11-06T20:00:00Z", 100.0)
         for text in ("2025-11-07T06:00:00Z", "2025-11-07T12:00:00Z", "2025-11-08T01:00:00Z"):
             show(desk, text, 10.0, "COIN")
+        return desk
+
+    def test_the_last_price_is_of_old_shares(self):
+        """It is divided by the split's ratio."""
+        desk = self.night(SPLIT)
         assert quantity(desk) == 1_800
         assert desk.state.high_water <= 100_000
         show(desk, "2025-11-10T15:00:00Z", 50.0)
         assert (desk.state.high_water <= 100_000, events("halt_latched")) == (True, 0)
+
+    def test_the_last_price_has_the_dividend_that_was_paid(self):
+        """It is taken off."""
+        desk = self.night(DIVIDEND | {"amount": 12.0})
+        assert dividends(desk) == 900 * 12
+        assert abs(desk.state.equity - 100_000) < 50
+        marks = market().marks(desk.state, now_ns=parse_timestamp("2025-11-08T02:00:00Z"))
+        assert marks["SHARE"].price == 88
+        show(desk, "2025-11-10T15:00:00Z", 88.0)
+        assert (desk.state.high_water <= 100_000, events("halt_latched")) == (True, 0)
+        desk.check()
 
 
 def test_the_bar_of_the_day_before_a_split_fills():

@@ -1,0 +1,74 @@
+"""A dividend moves no equity: until the first price after it, the mark is the last price less the dividend."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chance import SOAK
+from tests.trading.strategies.resolutions import RESOLUTIONS, ZONES, Session, act, dates, run, write
+
+EXCHANGES = ("XNYS", "XLON", "XTKS", "XASX", None)
+CASES = [(exchange, resolution) for exchange in EXCHANGES for resolution in RESOLUTIONS]
+# Without SOAK each exchange and each resolution, and all days.
+SOME = CASES if SOAK else [case for number, case in enumerate(CASES) if case[1] == "1d" or number % 3 == 0]
+TERMS = {"SHARE": {"borrow_rate": Decimal(0)}}
+
+
+def held(side: str, quantity: int) -> dict[int, Any]:
+    """Return a plan that holds shares from the second session on."""
+    return {0: [{"side": side, "quantity": Decimal(quantity), "time_in_force": "gtc"}]}
+
+
+def paid(date_ns: int, amount: float, **action: Any) -> dict[str, Any]:
+    return {"timestamp": date_ns, "kind": "dividend", "amount": amount, "currency": "USD", **action}
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["long", "short"])
+@pytest.mark.parametrize(("exchange", "resolution"), SOME)
+def test_a_dividend_makes_no_drawdown_and_no_high_water(
+    tmp_path: Path, exchange: str | None, resolution: str, sign: int
+):
+    """Over a weekend, too: the sixth session is a Monday's, and the price falls by the dividend."""
+    sessions = [*[Session(100, 100)] * 5, *[Session(88, 88)] * 3]
+    store = write(tmp_path, resolution, sessions, exchange=exchange)
+    act(store, paid(dates(6)[5], 12.0))
+    found = run(tmp_path, held("buy" if sign > 0 else "sell", 900), len(sessions), terms=TERMS)
+    assert found.fills == [(900 * sign, 100)]
+    assert found.halted_ns == []
+    assert {equity for equity, _ in found.decided} == {100_000}
+    assert (found.figures.max_dd, found.figures.return_pct) == (0, 0)
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_a_price_that_falls_by_less_is_a_gain_from_its_first_price_on(tmp_path: Path, resolution: str):
+    sessions = [*[Session(100, 100)] * 3, *[Session(95, 95)] * 2]
+    act(write(tmp_path, resolution, sessions, exchange="XNYS"), paid(dates(4)[3], 12.0))
+    found = run(tmp_path, held("buy", 900), len(sessions))
+    assert [equity for equity, _ in found.decided] == [100_000] * 3 + [106_300] * 2
+    assert found.figures.max_dd == 0
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+@pytest.mark.parametrize("exchange", ["XNYS", "XTKS"])
+def test_a_dividend_and_a_split_of_one_date_move_no_equity(tmp_path: Path, resolution: str, exchange: str):
+    """The dividend is per old share."""
+    sessions = [*[Session(100, 100)] * 3, *[Session(44, 44)] * 2]
+    ex_ns = dates(4)[3]
+    split = {"timestamp": ex_ns, "kind": "split", "ratio": 2.0}
+    act(write(tmp_path, resolution, sessions, exchange=exchange), paid(ex_ns, 12.0), split)
+    found = run(tmp_path, held("buy", 900), len(sessions))
+    assert {equity for equity, _ in found.decided} == {100_000}
+    assert (found.figures.max_dd, found.halted_ns) == (0, [])
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_who_sells_at_the_ex_dates_open_has_the_dividend(tmp_path: Path, resolution: str):
+    sessions = [*[Session(100, 100)] * 3, *[Session(88, 90)] * 2]
+    act(write(tmp_path, resolution, sessions, exchange="XNYS"), paid(dates(4)[3], 12.0))
+    plan = held("buy", 900) | {2: [{"side": "sell", "quantity": Decimal(900), "time_in_force": "gtc"}]}
+    found = run(tmp_path, plan, len(sessions), config=ZONES)
+    assert found.fills == [(900, 100), (-900, 88)]
+    assert {equity for equity, _ in found.decided} == {100_000}
+    assert (found.figures.max_dd, found.figures.pnl) == (0, 0)
