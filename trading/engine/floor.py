@@ -21,6 +21,7 @@ from trading.market.followed import FollowedMarket
 from trading.market.hours import (
     bar_begins_in_session,
     bar_start_ns,
+    first_price_ns,
     last_end_ns,
     session_end_ns,
 )
@@ -194,10 +195,12 @@ class Floor:
         splits = self._market.splits(symbol, now_ns)
         session_end_ns = partial(self._session_end_ns, row)
         if isinstance(row, BarPrint):
-            began_ns = bar_start_ns(self._market.instrument(symbol), row.ref.timestamp_ns, row.end_ns)
-            bar = bar_per_unit_now(row, began_ns, splits, now_ns=now_ns)
+            place = self._market.instrument(symbol), row.ref.timestamp_ns, row.end_ns
+            bar = bar_per_unit_now(row, bar_start_ns(*place), splits, now_ns=now_ns)
             rate = partial(self._market.bar_rate, row, currency, state.currency, otherwise=rate_now)
-            match_bar(state, bar, rate, record, began_ns=began_ns, session_end_ns=session_end_ns)
+            # Not before the bar that decided an order ended.
+            opened_ns = max(first_price_ns(*place), row.ref.timestamp_ns)
+            match_bar(state, bar, rate, record, began_ns=opened_ns, session_end_ns=session_end_ns)
         elif not any(row.ref.timestamp_ns < each.effect_ns <= now_ns for each in splits):
             # A late print from before a split is per old unit: it fills nothing.
             is_first = partial(self._market.is_first_of_session, row.ref)
