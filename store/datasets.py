@@ -78,25 +78,41 @@ TRADES = Dataset(
 
 _QUOTE_COLUMNS = (
     _TIMESTAMP,
-    Column("bid", NUMBER, help="Best bid, zero or more; null where there is none.", lower_bound=QUOTED),
+    Column(
+        "bid",
+        NUMBER,
+        help="Best bid, zero or more; null where there is none. 0 with size 0 is null.",
+        lower_bound=QUOTED,
+    ),
     Column("bid_size", NUMBER, help="Units bid for.", lower_bound=SIZE),
-    Column("ask", NUMBER, help="Best offer, zero or more; null where there is none.", lower_bound=QUOTED),
+    Column(
+        "ask",
+        NUMBER,
+        help="Best offer, zero or more; null where there is none. 0 with size 0 is null.",
+        lower_bound=QUOTED,
+    ),
     Column("ask_size", NUMBER, help="Units offered.", lower_bound=SIZE),
     _SEQUENCE,
     Column("exchange", TEXT, help="Where it was quoted."),
     Column("conditions", TEXT, help="Quote conditions, as words.", form=ColumnForm.WORDS),
     _RECEIVED_AT,
 )
-_ONE_SIDE = RowRule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), has_neither_side)
+_ONE_SIDE = RowRule(
+    "missing_side",
+    "needs a bid, an ask, or both; a side with price 0 and size 0 is none",
+    ("bid", "ask"),
+    has_neither_side,
+)
 
 # Locked (bid = ask) and crossed (bid > ask) quotes are stored as they are.
-QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
+QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,), has_sides=True)
 OPTION_QUOTES = Dataset(
     name="option_quotes",
     row_name="option_quote",
     columns=_QUOTE_COLUMNS,
     rules=(_ONE_SIDE,),
     instrument_class="option",
+    has_sides=True,
 )
 
 BARS = Dataset(

@@ -99,7 +99,8 @@ class Dataset:
     stored with other values: code, message, and the column at fault or "". query_column: a column whose value
     may be given once in the query, for all rows. instrument_class: the only class of instruments that may have
     such rows; None means any. named_by: the columns by which a correction names a row, beside its event time.
-    corrected: the columns that clients may correct; none if rows are not corrected.
+    corrected: the columns that clients may correct; none if rows are not corrected. has_sides: whether rows are quotes,
+    of which a side with price 0 and size 0 is stored with a null price.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Dataset:
     instrument_class: str | None = None
     named_by: tuple[str, ...] = ()
     corrected: tuple[str, ...] = ()
+    has_sides: bool = False
 
     @cached_property
     def schema(self) -> pa.Schema:

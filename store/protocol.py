@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
+from store.quote_sides import prices_of_sides
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS
 
 
@@ -143,7 +144,7 @@ class Append:
     """A batch of rows for one log.
 
     rows: a record batch in the dataset's schema, in order of arrival, with at least one row unless there is a
-    `complete_until_ns` or a `fill`. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
+    `complete_until_ns` or a `fill`. The price of a quote's empty side is null in it. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
     None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
     times before this instant (nanoseconds UTC); None declares nothing. A declaration that is later than all
     before makes a commit, also without new rows. fill: the rows are those that a secondary source has in the
@@ -176,6 +177,12 @@ class Append:
             self._check_fill(self.fill)
         elif not self.rows.num_rows and self.complete_until_ns is None:
             raise ValueError("a batch needs a row, complete_until_ns or a fill")
+        if self.dataset.has_sides:
+            rows = self.rows
+            for name, prices in prices_of_sides(rows.column).items():
+                index = rows.schema.get_field_index(name)
+                rows = rows.set_column(index, rows.schema.field(index), prices)
+            object.__setattr__(self, "rows", rows)
 
     def _check_fill(self, fill: Fill) -> None:
         if self.complete_until_ns is not None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
+from store.quote_sides import prices_of_sides
 from trades.batches.text_rules import (
     ChoiceRule,
     CurrencyRule,
@@ -142,6 +143,8 @@ def validate_columns(
             continue
         values[name] = rule.normalized(column.values)
         broken += _broken(rule, values[name], column.faults, allows_nonpositive)
+    if dataset.has_sides:
+        values |= prices_of_sides(values.__getitem__)
     if dataset.rules:
         wrong = np.zeros(len(values[dataset.columns[0].name]), dtype=bool)
         wrong[list(skipped)] = True

@@ -166,8 +166,11 @@ def value_of(column: Any) -> Any:
 def fitted(dataset: Dataset, row: Row) -> Row:
     """The row, with what its dataset's rules ask for."""
     match dataset.name:
-        case "quotes" | "option_quotes" if "bid" not in row and "ask" not in row:
-            return row | {"bid": 1.5}
+        case "quotes" | "option_quotes":
+            # A side with price 0 and size 0 is none.
+            empty = [side for side in ("bid", "ask") if row.get(side) == row.get(f"{side}_size") == 0]
+            with_sides = row | {f"{side}_size": 7 for side in empty}
+            return with_sides if "bid" in row or "ask" in row else with_sides | {"bid": 1.5}
         case "bars":
             low, first, last, high = sorted(row[name] for name in ("open", "high", "low", "close"))
             prices = {"low": low, "open": first, "close": last, "high": high}

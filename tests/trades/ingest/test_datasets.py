@@ -131,7 +131,8 @@ SIDES: list[Any] = [
     {"ask": 1.5},
     {"bid": 2, "ask": 2},
     {"bid": 3, "ask": 2},
-    {"bid": 0, "ask": None, "bid_size": 0},
+    {"bid": 0, "ask": None, "bid_size": 5},
+    {"bid": 0, "ask": 0},
 ]
 
 
@@ -144,6 +145,7 @@ def test_one_sided_locked_and_crossed_quotes_are_stored(api):
 
 WRONG_SIDES: list[Any] = [
         ({}, "missing_side", "quotes[0]"), ({"bid": None, "bid_size": 5}, "missing_side", "quotes[0]"),
+        ({"bid": 0, "ask": None, "bid_size": 0}, "missing_side", "quotes[0]"),
         ({"bid": -1}, "negative_price", "quotes[0].bid"), ({"bid": 1, "bid_size": -1}, "negative_size", "quotes[0].bid_size"),
     ]  # fmt: skip
 
