@@ -116,7 +116,9 @@ class NoRate(TradingError, code="no_rate"):
 
     def __init__(self, currency: str, account_currency: str) -> None:
         pairs = f"{currency}-{account_currency} or {account_currency}-{currency}"
-        super().__init__(f"there is no rate from {currency} to {account_currency}: store quotes of {pairs}")
+        super().__init__(
+            f"there is no rate from {currency} to {account_currency}: store quotes, trades or bars of {pairs}"
+        )
 
 
 class RiskVersionChanged(TradingError, code="risk_version_changed"):

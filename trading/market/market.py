@@ -138,11 +138,20 @@ class Market:
 
     def stored_newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         """Return the newest quote and the last price in the store that are dated up to an instant."""
+        return self._stored(symbol, now_ns)
+
+    def rate_prices(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        """Return the newest quote of a pair of currencies, which may be locked, and its last price."""
+        return self._stored(symbol, now_ns, is_rate=True)
+
+    def _stored(
+        self, symbol: str, now_ns: int, *, is_rate: bool = False
+    ) -> tuple[Quote | None, RowPrice | None]:
         instrument = self.instrument(symbol)
-        quotes, trades = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES))
+        quotes, trades, bars = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES, BARS))
         return (
-            newest_quote(self.store, instrument, now_ns, quotes),
-            last_price(self.store, instrument, now_ns, trades),
+            newest_quote(self.store, instrument, now_ns, quotes, is_rate=is_rate),
+            last_price(self.store, instrument, now_ns, trades, bars),
         )
 
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
@@ -242,14 +251,14 @@ class Market:
     def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate | None:
         """Return the rate from a currency to the account's: the middle of the pair's newest quote, or its last price.
 
-        If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it.
-        None without a price.
+        A quote is left out if it is much older than the last price. If only the opposite pair has a price, the rate is
+        inverted. For the same currency it is 1, and no row says it. None without a price.
         """
-        return self._rate(currency, account_currency, partial(self.stored_newest, now_ns=now_ns))
+        return self._rate(currency, account_currency, partial(self.rate_prices, now_ns=now_ns))
 
     def past_rate(self, currency: str, account_currency: str, *, at_ns: int) -> Rate | None:
         """Return the rate at an instant of the past, by the stored rows that are dated up to it; see `rate`."""
-        return self._rate(currency, account_currency, partial(Market.stored_newest, self, now_ns=at_ns))
+        return self._rate(currency, account_currency, partial(Market.rate_prices, self, now_ns=at_ns))
 
     def _rate(
         self,
@@ -262,11 +271,18 @@ class Market:
             return ONE, None
         for symbol, is_inverted in self._pairs(currency, account_currency):
             quote, last = newest(symbol)
-            if quote is not None and quote.middle is not None:
+            if quote is not None and quote.middle is not None and not _is_outdated(quote, last):
                 last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
             if last is not None:
                 return _RATE.divide(ONE, last.price) if is_inverted else last.price, last.ref
         return None
+
+    def rate_symbols(self, symbol: str, account_currency: str) -> list[str]:
+        """Return the pairs of currencies that may convert a symbol's prices. Raises `NotTradable`."""
+        currency = self.currency(symbol)
+        if currency == account_currency:
+            return []
+        return [pair for pair, _ in self._pairs(currency, account_currency)]
 
     def _pairs(self, currency: str, account_currency: str) -> list[tuple[str, bool]]:
         """Return the symbols of a pair of currencies, and whether each has the opposite rate."""
@@ -309,21 +325,19 @@ class Market:
     def logs_of_orders(self, symbol: str, account_currency: str) -> list[LogKey]:
         """Return the logs that the engine follows for orders and positions in a symbol.
 
-        They are the symbol's own (bars only if it has no trades), and those of the pair that converts its currency.
+        They are the symbol's own, and those of the pair that converts its currency; bars only if there are no trades.
         """
-        datasets = [TRADES, QUOTES, CORPORATE_ACTIONS, TRADING_STATUS]
-        if self.head(TRADES, symbol) == NO_COMMIT:
-            datasets.append(BARS)
+        datasets = [TRADES, QUOTES, CORPORATE_ACTIONS, TRADING_STATUS, *self._bars_if_followed(symbol)]
         logs = [(dataset, symbol) for dataset in datasets]
-        currency = self.currency(symbol)
-        if currency != account_currency:
-            pairs = [
-                (dataset, pair)
-                for pair, _ in self._pairs(currency, account_currency)
-                for dataset in (QUOTES, TRADES)
-            ]
-            logs += [log for log in pairs if self.head(*log) != NO_COMMIT]
-        return logs
+        pairs = [
+            (dataset, pair)
+            for pair in self.rate_symbols(symbol, account_currency)
+            for dataset in (QUOTES, TRADES, *self._bars_if_followed(pair))
+        ]
+        return logs + [log for log in pairs if self.head(*log) != NO_COMMIT]
+
+    def _bars_if_followed(self, symbol: str) -> list[Dataset]:
+        return [BARS] if self.head(TRADES, symbol) == NO_COMMIT else []
 
     def head(self, dataset: Dataset, symbol: str) -> CommitId:
         """Return the newest commit of a log; `NO_COMMIT` for a log that has none, or does not exist."""
@@ -421,11 +435,16 @@ def _is_before(last: RowPrice, effect_ns: int, date: int) -> bool:
     return last.at_ns - (length_ns > 0) < effect_ns
 
 
+def _is_outdated(quote: Quote, last: RowPrice | None) -> bool:
+    """Return whether a quote is much older than the last price."""
+    return last is not None and last.at_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS
+
+
 def reference_from(
     symbol: str, quote: Quote | None, last: RowPrice | None, *, side: Side, rate: Rate
 ) -> Reference:
     """Return what the market looks like by its newest rows; see `Market.reference`. Raises `NoReferencePrice`."""
-    if quote is not None and last is not None and last.at_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS:
+    if quote is not None and _is_outdated(quote, last):
         quote = None
     bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
     asked = ask if side is Side.BUY else bid

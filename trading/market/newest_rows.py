@@ -26,7 +26,7 @@ from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
 from trading.market.hours import bars_of_sessions
-from trading.market.rows import VALUE_COLUMNS, firm_quotes, ordinary_prints, values_of
+from trading.market.rows import VALUE_COLUMNS, firm_quotes, ordinary_prints, rate_quotes, values_of
 
 # So many rows are searched at a time, the last ones first. Few are read at first, because right after many small
 # commits that takes a fraction of the time.
@@ -57,13 +57,19 @@ class RowPrice(NamedTuple):
 
 
 def newest_quote(
-    store: MarketStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
+    store: MarketStore,
+    instrument: Instrument,
+    now_ns: int,
+    place: LogPosition | None = None,
+    *,
+    is_rate: bool = False,
 ) -> Quote | None:
     """Return the last firm quote that is dated up to an instant; None if there is none. Raises `StorageError`s.
 
-    place: rows after it are not read, nor is what is corrected after it; None for all.
+    place: rows after it are not read, nor is what is corrected after it; None for all. is_rate: see `rate_quotes`.
     """
-    found = _newest_row(store, QUOTES, instrument, now_ns, is_wanted=firm_quotes, place=place)
+    is_wanted, what = (rate_quotes, "rate") if is_rate else (firm_quotes, "row")
+    found = _newest_row(store, QUOTES, instrument, now_ns, is_wanted=is_wanted, place=place, what=what)
     if found is None:
         return None
     row, ref = found
@@ -85,26 +91,33 @@ def bars_until_ns(store: MarketStore, symbol: str, trades: CommitId) -> int:
 
 
 def last_price(
-    store: MarketStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
+    store: MarketStore,
+    instrument: Instrument,
+    now_ns: int,
+    place: LogPosition | None = None,
+    bars: LogPosition | None = None,
 ) -> RowPrice | None:
     """Return the price of the last ordinary print that is dated up to an instant.
 
     Without one it is the close of the last stored bar of sessions that has ended, see `bars_until_ns` and
     `bars_of_sessions`; before the first of these the close of the last bar; None without bars. place: in the log of
-    trades, see `newest_quote`. Raises `StorageError`s.
+    trades, see `newest_quote`; bars: in that of bars. Raises `StorageError`s.
     """
     is_wanted = partial(ordinary_prints, instrument=instrument)
     found = _newest_row(store, TRADES, instrument, now_ns, is_wanted=is_wanted, place=place)
     if found is not None:
         return RowPrice(found[1], price_of(found[0]["price"]), found[1].timestamp_ns)
-    return _last_close(store, instrument, now_ns)
+    trades = head_of(store, TRADES, instrument.symbol) if place is None else place.commit
+    return _last_close(store, instrument, now_ns, trades, bars)
 
 
-def _last_close(store: MarketStore, instrument: Instrument, now_ns: int) -> RowPrice | None:
+def _last_close(
+    store: MarketStore, instrument: Instrument, now_ns: int, trades: CommitId, place: LogPosition | None
+) -> RowPrice | None:
     symbol = instrument.symbol
-    if head_of(store, BARS, symbol) == NO_COMMIT:
+    if NO_COMMIT in (head_of(store, BARS, symbol), place and place.commit):
         return None
-    until_ns = min(now_ns, bars_until_ns(store, symbol, head_of(store, TRADES, symbol)))
+    until_ns = min(now_ns, bars_until_ns(store, symbol, trades))
 
     def is_over(rows: pa.Table) -> Mask:
         of_past: Mask = event_ends_ns(BARS, rows) <= until_ns
@@ -114,9 +127,9 @@ def _last_close(store: MarketStore, instrument: Instrument, now_ns: int) -> RowP
         ends_ns = event_ends_ns(BARS, rows)
         return is_over(rows) & bars_of_sessions(instrument, rows.column("timestamp").to_numpy(), ends_ns)
 
-    found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_of_session)
+    found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_of_session, place=place)
     if found is None:
-        found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_over)
+        found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_over, place=place)
     if found is None:
         return None
     row, ref = found
@@ -132,12 +145,16 @@ def _newest_row(
     *,
     is_wanted: Callable[[pa.Table], Mask],
     place: LogPosition | None,
+    what: str = "row",
 ) -> _Found:
-    """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none."""
+    """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none.
+
+    what: the name under which it is kept.
+    """
     search = partial(
         _searched_row, store, dataset, instrument.symbol, now_ns, is_wanted=is_wanted, place=place
     )
-    return _kept("row", store, dataset, instrument, now_ns=now_ns, search=search, place=place)
+    return _kept(what, store, dataset, instrument, now_ns=now_ns, search=search, place=place)
 
 
 def _kept(

@@ -78,6 +78,13 @@ def firm_quotes(rows: pa.Table) -> Mask:
     return is_firm
 
 
+def rate_quotes(rows: pa.Table) -> Mask:
+    """Return which quotes of a pair of currencies are a rate: firm, and not crossed. A fixing is a locked quote."""
+    bid, ask = (rows.column(name).to_numpy() for name in ("bid", "ask"))
+    is_rate: Mask = ~(bid > ask) & ~has_condition(rows, *INELIGIBLE)
+    return is_rate
+
+
 def market_values(batch: FollowedRows) -> Iterator[StoredRow]:
     """Yield each row as a value of the core. The dataset must be one of those that trading follows."""
     columns = [batch.rows.column(name).to_pylist() for name in VALUE_COLUMNS[batch.dataset.name]]

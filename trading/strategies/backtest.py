@@ -78,17 +78,27 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class TapeMarket(FollowedMarket):
-    """The market of a backtest: prices are those of the rows that were passed, taken or not, and no log grows."""
+    """The market of a backtest: prices are those of the rows that were passed, taken or not, and no log grows.
+
+    begin_ns: from when on the tape has rows. A rate may be older.
+    """
 
     tape: Tape = field(kw_only=True)
+    begin_ns: int = field(kw_only=True)
+    _rates_before: dict[str, tuple[Quote | None, RowPrice | None]] = field(default_factory=dict)
     _terms: dict[str, tuple[Terms, bool]] = field(default_factory=dict)
     _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         return self.tape.newest(symbol, now_ns)
 
-    def stored_newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
-        return self.tape.newest(symbol, now_ns)
+    def rate_prices(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        found = self.tape.newest_rate(symbol, now_ns)
+        if found != (None, None):
+            return found
+        if symbol not in self._rates_before:
+            self._rates_before[symbol] = Market.rate_prices(self, symbol, self.begin_ns)
+        return self._rates_before[symbol]
 
     def _price_before(self, ref: RowRef) -> RowPrice | None:
         return self.tape.price_before_last(ref.symbol)
@@ -328,16 +338,19 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     symbols = sorted({symbol for _, symbol in logs})
     begin_ns = _begin_ns(inputs)
     bars_until_ns = {symbol: market.bars_until_ns(symbol) for symbol in symbols}
-    logs |= {(BARS.name, symbol) for symbol in inputs.symbols if bars_until_ns[symbol] > begin_ns}
+    logs |= {(BARS.name, symbol) for symbol in symbols if bars_until_ns[symbol] > begin_ns}
     datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
     replay = reader.replay(symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
     instruments = {symbol: market.instrument(symbol) for symbol in symbols}
-    tape = Tape(replay, instruments, logs, bars_until_ns)
+    rates = {pair for each in inputs.symbols for pair in market.rate_symbols(each, inputs.currency)}
+    tape = Tape(replay, instruments, logs, bars_until_ns, rates)
 
     def place_of(dataset: str, symbol: str) -> LogPosition:
         return LogPosition(market.head(DATASETS[dataset], symbol))
 
-    return TapeMarket(reader.store, terms_of, place_of, as_of_ns=inputs.as_of_ns, tape=tape)
+    return TapeMarket(
+        reader.store, terms_of, place_of, as_of_ns=inputs.as_of_ns, tape=tape, begin_ns=begin_ns
+    )
 
 
 def _begin_ns(inputs: BacktestInputs) -> int:

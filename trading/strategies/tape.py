@@ -22,8 +22,10 @@ from trading.core.amounts import finest_step, price_of
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import MarketRow, Quote, RowCorrection, StoredRow
 from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
-from trading.market.rows import VALUE_COLUMNS, eligible_bars, eligible_rows, values_of
+from trading.market.rows import VALUE_COLUMNS, eligible_bars, eligible_rows, rate_quotes, values_of
 
+# The quotes of a pair of currencies as rates, in the place of the dataset's name.
+_RATES = "rates"
 # So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
 _FIRST_ROWS = 256
 # So many rows ahead are looked through for the next that may matter.
@@ -56,8 +58,14 @@ class LogPart:
         instrument: Instrument,
         before: "LogPart | None",
         bars_until_ns: int,
+        *,
+        is_rate: bool = False,
     ) -> None:
-        """before: the log's rows in the last part that had any. bars_until_ns: see `eligible_bars`."""
+        """before: the log's rows in the last part that had any. bars_until_ns: see `eligible_bars`.
+
+        is_rate: whether the eligible quotes are those that are a rate, see `rate_quotes`.
+        """
+        self.is_rate = is_rate
         self._is_whole = len(part.present) == 1
         self.at: Integers = np.arange(len(part)) if self._is_whole else np.flatnonzero(part.log == log)
         self.dataset, self.symbol = part.logs[log]
@@ -182,6 +190,8 @@ class LogPart:
             in_table[self._row] = np.maximum.accumulate(ends_ns)[:-1]
             return eligible_bars(self._instrument, rows, in_table, self._bars_until_ns)[self._row]
         in_table[self._row] = self._known_ns
+        if self.is_rate:
+            return rate_quotes(rows)[self._row]
         return eligible_rows(DATASETS[self.dataset], self._instrument, rows, in_table)[self._row]
 
     @property
@@ -273,6 +283,7 @@ class Tape:
     """The rows of a replay, from the first to the last.
 
     instruments: by symbol. logs: those that count, as (dataset, symbol). bars_until_ns: by symbol, see `eligible_bars`.
+    rates: the symbols that `newest_rate` may be asked for.
     Rows that are known before `_matters_ns` and were not returned change nothing.
     """
 
@@ -280,6 +291,7 @@ class Tape:
     instruments: Mapping[str, Instrument]
     logs: Collection[tuple[str, str]]
     bars_until_ns: Mapping[str, int]
+    rates: Collection[str] = ()
     _parts: Iterator[ReplayPart] = field(init=False)
     _part: ReplayPart | None = None
     _place: int = 0
@@ -331,8 +343,18 @@ class Tape:
         self._pass(min(now_ns + 1, self._matters_ns))
         found = self._newest.get(symbol)
         if found is None or found[0] != self._place:
-            found = self._newest[symbol] = self._place, self._newest_of(symbol)
+            found = self._newest[symbol] = self._place, self._newest_of(symbol, self._place)
         return found[1]
+
+    def newest_rate(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        """Return the newest quote of a pair of currencies, which may be locked, and its last price.
+
+        All rows count that are known at the instant: bars of a symbol and of a pair become known at once, in the order
+        of their names.
+        """
+        self._pass(min(now_ns + 1, self._matters_ns))
+        place = self._place if self._part is None else self._place_of(self._part.known_ns, now_ns + 1)
+        return self._newest_of(symbol, place, _RATES)
 
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
         """See `Market.price_step`."""
@@ -377,9 +399,10 @@ class Tape:
                 return min(place, len(known_ns))
         return int(known_ns.searchsorted(before_ns))
 
-    def _newest_of(self, symbol: str) -> tuple[Quote | None, RowPrice | None]:
-        place = self._place
-        quote = self._newest_in(QUOTES.name, symbol, place)
+    def _newest_of(
+        self, symbol: str, place: int, quotes: str = QUOTES.name
+    ) -> tuple[Quote | None, RowPrice | None]:
+        quote = self._newest_in(quotes, symbol, place)
         value = None if quote is None else quote[0].value(quote[1])
         return value if isinstance(value, Quote) else None, self._last_price(symbol, place)
 
@@ -409,7 +432,7 @@ class Tape:
         for log in self._logs.values():
             # What is announced may take effect on a position that is opened later.
             band = NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
-            if band is None or (band is NO_PRICE and not log.has_special):
+            if band is None or log.is_rate or (band is NO_PRICE and not log.has_special):
                 continue
             index = log.first(log.index_of(place), log.index_of(end), band)
             if index is not None:
@@ -427,11 +450,18 @@ class Tape:
         self._newest, self._searched = {}, (None, 0)
         part = self._part = next(self._parts, None)
         self._place = 0
-        logs = [] if part is None else [(each, part.logs[each]) for each in part.present]
-        self._logs = {
-            log: LogPart(
-                part, each, self.instruments[log[1]], self._before.get(log), self.bars_until_ns[log[1]]
-            )
-            for each, log in logs
-            if part is not None and log in self.logs
-        }
+        self._logs = {}
+        if part is None:
+            return
+        for log in part.present:
+            dataset, symbol = part.logs[log]
+            if (dataset, symbol) in self.logs:
+                self._begin_log(part, log, (dataset, symbol))
+            if dataset == QUOTES.name and symbol in self.rates:
+                self._begin_log(part, log, (_RATES, symbol))
+
+    def _begin_log(self, part: ReplayPart, log: int, key: tuple[str, str]) -> None:
+        symbol, before = key[1], self._before.get(key)
+        self._logs[key] = LogPart(
+            part, log, self.instruments[symbol], before, self.bars_until_ns[symbol], is_rate=key[0] == _RATES
+        )

@@ -63,8 +63,8 @@ def test_an_engine_that_begins_again_has_the_same_marks(store):
     clock, start = DataClock(), ReadPosition(BEGINNING, 0)
     logs = {each.name: FollowedLog(store, clock, each, SYMBOL, start) for each in (TRADES, QUOTES)}
 
-    def place_of(dataset: str, _: str) -> LogPosition:
-        return logs[dataset].place.position
+    def place_of(dataset: str, _: str) -> LogPosition | None:
+        return logs[dataset].place.position if dataset in logs else None
 
     book = followed_market(place_of)
     asked, count = random.Random(chosen_seed()), 0

@@ -15,7 +15,7 @@ from trades.stores import market_store
 from trading.core.events import Executed, decoded
 from trading.core.orders import TimeInForce
 from trading.core.terms import Side
-from trading.models import EventRow
+from trading.models import EventRow, LogProgress
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -51,4 +51,24 @@ def test_a_fill_by_a_stored_bar_has_the_rate_of_the_bars_start(symbol: str):
     assert isinstance(event, Executed)
     assert event.rate_ref is not None
     assert (event.rate, event.rate_ref.timestamp_ns) == (Decimal("1.2"), BEGIN_NS + 60 * SECOND_NS)
+    desk.check()
+
+
+def test_a_pair_of_stored_bars_converts_fills_and_is_followed(symbol: str):
+    desk = TradingDesk()
+    minutes = [
+        bar(each) | dict.fromkeys(("open", "high", "low", "close"), 1.0 + each / 10) for each in (-2, 1, 2)
+    ]
+    stored(BARS, "EUR-USD", minutes[:1])
+    stored(BARS, symbol, [bar(-1)])
+    desk.order(symbol, Side.BUY, 1, time_in_force=TimeInForce.GTC)
+    stored(BARS, "EUR-USD", minutes[1:])
+    stored(BARS, symbol, [bar(2)])
+    desk.run()
+    (row,) = EventRow.objects.filter(name="executed")
+    event = decoded(row.body)
+    assert isinstance(event, Executed)
+    # The bar of the pair that ended when the fill's bar began.
+    assert event.rate == Decimal("1.1")
+    assert LogProgress.objects.filter(dataset="bars", symbol="EUR-USD").exists()
     desk.check()

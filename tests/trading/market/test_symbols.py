@@ -17,6 +17,7 @@ from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.symbols import market
 from trading.models import InstrumentTerms
 
+HOUR_NS = 3_600 * SECOND_NS
 LATER = NOON + 3_600 * SECOND_NS
 
 
@@ -203,13 +204,44 @@ class TestRates:
         assert market().rate("EUR", "USD", now_ns=LATER) == (Decimal("1.2"), found)
         assert market().rate("USD", "EUR", now_ns=LATER) == (Decimal("0.833333333333333"), found)
 
+    def test_a_locked_quote_is_a_rate_and_no_mark(self, store):
+        rows = [quote(1, 1.2, 1.2), quote(2, 1.3, 1.1)]
+        pair = append(store, QUOTES, *rows, symbol="EUR-USD")
+        found = Decimal("1.2"), ref(pair, 0, rows[0], QUOTES, "EUR-USD")
+        assert market().rate("EUR", "USD", now_ns=LATER) == found
+        # Also if the newest quote that may be a mark is asked for between.
+        assert market().newest("EUR-USD", LATER) == (None, None)
+        assert market().rate("EUR", "USD", now_ns=LATER) == found
+
+    def test_without_quotes_and_trades_it_is_the_close_of_the_last_bar(self, store):
+        prices = {"open": 1.0, "high": 4.0, "low": 1.0, "volume": None, "resolution": "1h"}
+        hours = [{"timestamp": NOON + n * HOUR_NS, "close": 2.0 + n, **prices} for n in range(4)]
+        pair = append(store, BARS, *hours, symbol="EUR-USD")
+        assert market().rate("EUR", "USD", now_ns=NOON) is None
+        second = Decimal("3.0"), ref(pair, 1, hours[1], BARS, "EUR-USD")
+        assert market().rate("EUR", "USD", now_ns=NOON + 2 * HOUR_NS) == second
+        # A quote counts until the last bar is more than an hour younger.
+        at_ns = NOON + 2 * HOUR_NS + HOUR_NS // 2
+        append(store, QUOTES, {"timestamp": at_ns, "bid": 7.0, "ask": 9.0}, symbol="EUR-USD")
+        for after_ns, rate in (
+            (at_ns - 1, "3.0"),
+            (at_ns, "8.0"),
+            (NOON + 3 * HOUR_NS, "8.0"),
+            (NOON + 4 * HOUR_NS, "5.0"),
+        ):
+            rate_then = market().rate("EUR", "USD", now_ns=after_ns)
+            assert rate_then is not None
+            assert rate_then[0] == Decimal(rate)
+
     def test_the_same_currency_needs_no_pair(self, store):
         append(store, TRADES, trade())
         assert (bought(currency="EUR").rate, len(bought(currency="EUR").refs)) == (Decimal(1), 1)
 
     def test_without_a_pair_there_is_no_rate(self, store):
         append(store, TRADES, trade())
-        with pytest.raises(NoRate, match="no rate from EUR to USD: store quotes of EUR-USD or USD-EUR"):
+        with pytest.raises(
+            NoRate, match="no rate from EUR to USD: store quotes, trades or bars of EUR-USD or USD-EUR"
+        ):
             bought()
 
 

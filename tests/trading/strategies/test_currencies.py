@@ -113,7 +113,9 @@ def store_rates(store: CsvStore, *, pair: str = "USD-CHF") -> None:
     append(store, QUOTES, pair, rows)
 
 
-def run(path: Path, form: str, **parameters: Any) -> tuple[list[Fill], BacktestOutcome]:
+def run(
+    path: Path, form: str, end: str = "2025-03-12", **parameters: Any
+) -> tuple[list[Fill], BacktestOutcome]:
     fills = []
 
     def keep(recorded: RecordedEvent) -> None:
@@ -124,7 +126,7 @@ def run(path: Path, form: str, **parameters: Any) -> tuple[list[Fill], BacktestO
 
     inputs = BacktestInputs(
         strategy=ThereAndBack.name, symbols=(SYMBOL,), start_ns=parse_timestamp("2025-03-03"),
-        end_ns=parse_timestamp("2025-03-12"), currency="CHF", config=_WIDE,
+        end_ns=parse_timestamp(end), currency="CHF", config=_WIDE,
         fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
         parameters={"interval": "1min" if form == "prints" else _INTERVALS[form]} | parameters,
     )  # fmt: skip
@@ -152,3 +154,57 @@ def test_a_fill_has_the_rate_of_its_instant(tmp_path: Path, form: str, side: Sid
     assert trade.pnl == pytest.approx(500 * side.sign, abs=1)
     assert (trade.pnl_base, figures.pnl) == pytest.approx([figures.return_pct * 1_000] * 2, abs=1e-6)
     assert figures.win_rate == (0 if side is Side.BUY else 1)
+
+
+@pytest.mark.parametrize("pair", ["USD-CHF", "USDCHF", "CHF-USD"])
+@pytest.mark.parametrize("form", ["1d", "1m", "prints"])
+def test_stored_bars_are_rates(tmp_path: Path, form: str, pair: str):
+    """Days of a pair: the one that ended last before the fill."""
+    store = store_at(tmp_path / "data")
+    store_prices(store, form)
+    closes = {
+        "2025-03-02": 0.91,
+        "2025-03-03": 0.9,
+        "2025-03-04": 0.85,
+        "2025-03-05": 0.82,
+        "2025-03-06": 0.8,
+    }
+    rows = []
+    for date, rate in (closes | dict.fromkeys(["2025-03-07", "2025-03-08", "2025-03-09"], 0.7)).items():
+        close = round(1 / rate, 12) if pair == "CHF-USD" else rate
+        prices = {"open": close, "high": close, "low": close, "close": close}
+        rows.append({"timestamp": parse_timestamp(date), "resolution": "1d", "volume": None} | prices)
+    append(store, BARS, pair, rows)
+    fills, outcome = run(tmp_path / "data", form)
+    assert fills == [("buy", 100, 0.9), ("sell", 105, 0.8)]
+    assert outcome.document.performance.return_pct == pytest.approx(-0.6, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["1d", "prints"])
+def test_the_equity_has_the_rate_of_the_bars_that_end_with_the_mark(tmp_path: Path, form: str):
+    """At midnight the day of the pair has ended, too, whose name comes after the share's."""
+    store = store_at(tmp_path / "data")
+    store_prices(store, form)
+    for date, rate in {"2025-03-02": 0.9, "2025-03-03": 0.9, "2025-03-04": 0.5}.items():
+        prices = dict.fromkeys(("open", "high", "low", "close"), rate)
+        row = {"timestamp": parse_timestamp(date), "resolution": "1d", "volume": 1.0} | prices
+        append(store, BARS, "USD-CHF", [row])
+    _, outcome = run(tmp_path / "data", form, end="2025-03-05T00:00:01Z")
+    # 100 shares were bought for 9,000, and are worth 102 * 100 * 0.5.
+    assert outcome.document.performance.return_pct == pytest.approx(-3.9, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["1d", "prints"])
+def test_a_locked_quote_is_a_rate_and_a_crossed_one_is_none(tmp_path: Path, form: str):
+    """The rate is older than the prices that a backtest reads before its period."""
+    store = store_at(tmp_path / "data")
+    store_prices(store, form)
+    quotes = {
+        "2025-02-03T12:00:00Z": (0.9, 0.9),
+        "2025-03-06T12:00:00Z": (0.8, 0.8),
+        "2025-03-06T13:00:00Z": (0.7, 0.6),
+    }
+    rows = [{"timestamp": parse_timestamp(at), "bid": bid, "ask": ask} for at, (bid, ask) in quotes.items()]
+    append(store, QUOTES, "USD-CHF", rows)
+    fills, _ = run(tmp_path / "data", form)
+    assert fills == [("buy", 100, 0.9), ("sell", 105, 0.8)]

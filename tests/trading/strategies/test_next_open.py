@@ -426,7 +426,7 @@ def test_a_run_whose_orders_were_refused_says_why(tmp_path: Path):
     _, outcome = run(open_store(tmp_path / "data"), rows, "crossover", interval="1d", fast=5, slow=15)
     assert outcome.notice is not None
     assert outcome.notice.endswith(
-        " refused by price since 2024-05-04T00:00:02Z (there is no rate from AUD to USD: store quotes of AUD-USD or USD-AUD)."
+        " refused by price since 2024-05-04T00:00:02Z (there is no rate from AUD to USD: store quotes, trades or bars of AUD-USD or USD-AUD)."
     )
 
 
