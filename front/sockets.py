@@ -18,8 +18,9 @@ from websockets.server import ServerProtocol
 from stats.live.loop_time import LoopTime
 from stats.live.sockets import SOCKET
 
-# A connection that is being closed is aborted after so many seconds.
-CLOSE_SECONDS = 2.0
+# A connection that is being closed is aborted after so many seconds in which its client took nothing; at the latest
+# after the second number.
+CLOSE_SECONDS, MOST_CLOSE_SECONDS = 2.0, 20.0
 MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 256
 # Above the first number of unsent bytes `drained` waits, until they are fewer than the second.
@@ -99,7 +100,10 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         await self.writable.wait()
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame. The client has CLOSE_SECONDS to answer it. reason: at most 123 bytes of UTF-8."""
+        """Send a close frame behind what is unsent. reason: at most 123 bytes of UTF-8.
+
+        The connection is aborted once the client takes nothing for CLOSE_SECONDS, and after MOST_CLOSE_SECONDS.
+        """
         if self.close_sent or self.transport.is_closing():
             return
         self.conn.send_close(code, reason)
@@ -207,7 +211,8 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         # As long as uvicorn's timer runs, it does not close the connection when the application ends.
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self.close_timer = self.loop.call_later(MOST_CLOSE_SECONDS, self.transport.abort)
+        self._abort_if_closing()
         if self.read_paused:
             self.read_paused = False
             self._go_on()
@@ -252,4 +257,14 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         """Begin to count the seconds of a connection that is closing, if that was not done before."""
         is_closing = self.close_sent or self.transport.is_closing()
         if is_closing and self._abort is None and not self.disconnected:
-            self._abort = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+            self._abort_later(self.loop.time() + MOST_CLOSE_SECONDS)
+
+    def _abort_later(self, until: float) -> None:
+        self._abort = self.loop.call_later(CLOSE_SECONDS, self._abort_if_stalled, self.unsent_bytes, until)
+
+    def _abort_if_stalled(self, unsent: int, until: float) -> None:
+        """Abort the connection, unless the client has taken some of its unsent bytes. until: by the loop's clock."""
+        if self.unsent_bytes < unsent and self.loop.time() < until:
+            self._abort_later(until)
+        else:
+            self.transport.abort()

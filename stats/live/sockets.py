@@ -38,11 +38,11 @@ class Socket(Protocol):
         ...
 
     async def drained(self) -> None:
-        """Wait until little is unsent, or the connection has ended. It ends two seconds after `close` at the latest."""
+        """Wait until little is unsent, or the connection has ended. It ends 20 seconds after `close` at the latest."""
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame. The connection is aborted after two seconds if the client has not closed it by then."""
+        """Send a close frame. The connection is aborted once the client takes nothing for two seconds."""
         ...
 
 

@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic, thread_time
+from time import monotonic, sleep, thread_time
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -163,6 +163,21 @@ def test_the_connection_of_a_client_that_does_not_read_is_aborted():
         assert eventually(lambda: slots.taken() == {})
         waiting.result(PATIENCE_SECONDS)
         assert feed.ends == [4413]
+
+
+def test_a_slow_client_gets_all_that_is_unsent_and_then_why_it_was_cut_off(feed: EchoFeed, monkeypatch):
+    monkeypatch.setattr(sockets, "CLOSE_SECONDS", 1.0)
+    with open_socket(feed) as connection:
+        filled(feed)
+        received, began = bytearray(), monotonic()
+        feed.run(lambda: feed.sockets[0].close(4413, "slow_consumer"))
+        while piece := connection.recv(1 << 20):
+            received += piece
+            # It takes more than a second in all, and some of it in each second.
+            if monotonic() - began < 2.5:
+                sleep(0.25)
+    assert monotonic() - began > 2
+    assert close_code(bytes(received[-15:])) == 4413
 
 
 def test_drained_waits_until_the_client_has_read(feed: EchoFeed):
