@@ -151,8 +151,8 @@ class _WithStoredBars:
             bars = own[~is_among(own.time_ns, of_trades.time_ns)]
             ranks = np.full(len(bars), own_resolution.rank)
         merged_labels: dict[Resolution, Integers] = {}
-        for resolution, stored in reversed(by_resolution.items()):
-            labels = stored.time_ns
+        for resolution, of_parts in reversed(self._labels_by_part(by_resolution).items()):
+            labels = of_parts
             for longer, longer_labels in merged_labels.items():
                 # Bars that were merged from a longer resolution already contain the bars of this one.
                 labels = np.setdiff1d(labels, longer_labels) if longer.is_made_of(resolution) else labels
@@ -165,6 +165,19 @@ class _WithStoredBars:
                 if self._nests(resolution, window):
                     merged_labels[resolution] = labels
         return bars, ranks
+
+    def _labels_by_part(self, by_resolution: dict[Resolution, Bars]) -> dict[Resolution, Integers]:
+        """Return the labels of bars that have stored parts, by the resolution of the parts, shortest first.
+
+        Weeks and months of regular sessions are merged from days, also where minutes are stored: a day of trades has
+        its auctions, which no minute has.
+        """
+        is_of_days = self.grid.is_of_regular_sessions and self.grid.resolution != Resolution.DAY
+        found: dict[Resolution, Integers] = {}
+        for resolution, bars in by_resolution.items():
+            part = Resolution.DAY if is_of_days and not resolution.is_period else resolution
+            found[part] = np.union1d(found[part], bars.time_ns) if part in found else bars.time_ns
+        return found
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
         """Return the window's stored bars by resolution, shortest first, each merged to the grid's intervals.

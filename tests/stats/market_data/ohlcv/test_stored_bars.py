@@ -90,6 +90,25 @@ def test_an_imported_bar_never_hides_one_made_from_trades(listed, resolution):
     assert (bar["close"], bar["volume"], bar["trade_count"], bar["vwap"]) == (7, 3, 1, 7)
 
 
+@pytest.mark.parametrize("resolution", ["1w", "1M"])
+@pytest.mark.parametrize("imported", ["1m", "1h"])
+def test_a_week_has_the_auctions_of_its_days_beside_imported_minutes(
+    api: Api, imported: str, resolution: str
+):
+    market_store().set_instrument(Instrument("AAPL", exchange="XNYS", bar_policy="us_equities"))
+    put(api, stored(imported, "2024-11-25T15:00:00", 1, 2))
+    auction = trade(
+        symbol="AAPL", timestamp="2024-11-26T21:00:05Z", price=9, volume=100, conditions=["closing_print"]
+    )
+    assert api.ingest(auction).status_code == 200
+    trades(api, ("2024-11-26T15:00:10", 7, 3))
+    range_ = {"start": "2024-11-25", "end": "2024-11-27"}
+    days = brief(get(api, **range_, resolution="1d"))
+    assert [day[4:] for day in days] == [(2, 10, None), (9, 103, 2)]
+    (bar,) = get(api, **range_, resolution=resolution)
+    assert (bar["open"], bar["high"], bar["close"], bar["volume"]) == (1, 9, 9, 113)
+
+
 @pytest.mark.parametrize("adjustment", ["raw", "all"])
 def test_an_imported_bar_changes_no_vwap_of_trades(api: Api, adjustment: str):
     """The number of 15 digits beside this quotient gives the same notional."""
