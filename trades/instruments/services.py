@@ -122,11 +122,13 @@ def instruments_all() -> list[Instrument]:
 def instrument_get(*, symbol: str, as_of_ns: int | None = None) -> Instrument:
     """Return the instrument of a symbol or alias, now or as of an instant.
 
-    Raises `UnknownSymbol` if it had neither data nor a declaration then; other `StorageError`s.
+    Raises `UnknownSymbol` if it has neither data nor a declaration, `NotKnownThen` if it had neither then; other
+    `StorageError`s.
     """
     symbol = market_store().canonical(symbol)
-    if not is_known(symbol, as_of_ns):
+    if not is_known(symbol):
         raise UnknownSymbol(symbol)
+    require_known_then(symbol, as_of_ns)
     return market_store().instrument(symbol, as_of_ns=as_of_ns)
 
 

@@ -153,7 +153,7 @@ def test_an_instrument_is_read_by_the_name_of_a_date(api: Api):
     assert found(symbol_as_of="2020-01-01") == orjson.loads(orjson.dumps(instrument_document(old)))
     assert problem(api.get(f"{PATH}/FB", {"symbol_as_of": "soon"})) == (400, "invalid_timestamp")
     before = {"symbol_as_of": "2020-01-01", "as_of": "2020-01-01"}
-    assert problem(api.get(f"{PATH}/FB", before)) == (404, "unknown_symbol")  # it was not declared by then
+    assert problem(api.get(f"{PATH}/FB", before)) == (404, "not_known_then")
 
 
 def test_names_at_one_time_are_refused_and_one_after_another_are_not(api: Api):

@@ -274,7 +274,8 @@ def test_as_of_an_instant_it_is_what_was_declared_by_then(api: Api):
     seen = [api.get(f"{PATH}/IBM", {"as_of": f"2026-01-05T{hour:02}:30:00Z"}) for hour in (10, 11, 12, 13)]
     assert [answer(response)["exchange"] for response in seen] == [None, "XNYS", "XNYS", "XNAS"]
     assert seen[0]["X-As-Of"] == "2026-01-05T10:30:00Z"
-    assert problem(api.get(f"{PATH}/IBM", {"as_of": "2026-01-05T09:00:00Z"})) == (404, "unknown_symbol")
+    assert problem(api.get(f"{PATH}/IBM", {"as_of": "2026-01-05T09:00:00Z"})) == (404, "not_known_then")
+    assert problem(api.get(f"{PATH}/NONE", {"as_of": "2026-01-05T09:00:00Z"})) == (404, "unknown_symbol")
     assert answer(api.get(f"{PATH}/IBM", {"as_of": "1767613800"}))["exchange"] == "XNYS"
 
 
