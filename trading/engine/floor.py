@@ -197,9 +197,11 @@ class Floor:
         if isinstance(row, BarPrint):
             place = self._market.instrument(symbol), row.ref.timestamp_ns, row.end_ns
             bar = bar_per_unit_now(row, bar_start_ns(*place), splits, now_ns=now_ns)
-            rate = partial(self._market.bar_rate, row, currency, state.currency, otherwise=rate_now)
             # Not before the bar that decided an order ended.
             opened_ns = max(first_price_ns(*place), row.ref.timestamp_ns)
+            rate = partial(
+                self._market.rate_then, currency, state.currency, at_ns=opened_ns, otherwise=rate_now
+            )
             match_bar(state, bar, rate, record, began_ns=opened_ns, session_end_ns=session_end_ns)
         elif not any(row.ref.timestamp_ns < each.effect_ns <= now_ns for each in splits):
             # A late print from before a split is per old unit: it fills nothing.

@@ -8,7 +8,6 @@ from trading.core.events import BarPrint, Print, RowRef
 from trading.core.matching import Rate
 from trading.core.rows import MarketRow, Quote, RowCorrection, StatusChange
 from trading.market.halts import SymbolHalts
-from trading.market.hours import first_price_ns
 from trading.market.market import Market, Split
 from trading.market.newest_rows import RowPrice
 
@@ -94,12 +93,8 @@ class FollowedMarket(Market):
             self._rates[currency, account_currency] = second_ns, rate
         return rate
 
-    def bar_rate(self, bar: BarPrint, currency: str, account_currency: str, *, otherwise: Rate) -> Rate:
-        """Return the rate at a stored bar's first price, from which on its fills count: the bar is known at its end.
-
-        otherwise: the rate if there was none then.
-        """
-        at_ns = first_price_ns(self.instrument(bar.ref.symbol), bar.ref.timestamp_ns, bar.end_ns)
+    def rate_then(self, currency: str, account_currency: str, *, at_ns: int, otherwise: Rate) -> Rate:
+        """Return the rate at an instant of the past; another one if there was none then."""
         return self.past_rate(currency, account_currency, at_ns=at_ns) or otherwise
 
     def last_bar(self, symbol: str, now_ns: int) -> RowPrice | None:

@@ -68,11 +68,11 @@ def strategy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHIPPED, ThereAndBack.name, ThereAndBack)
 
 
-def store_at(path: Path) -> CsvStore:
+def store_at(path: Path, exchange: str = "XNYS") -> CsvStore:
     path.mkdir()
     store = CsvStore(path)
     store.set_instrument(
-        Instrument(SYMBOL, instrument_class=EQUITY, exchange="XNYS", currency="USD", tick_size=0.01)
+        Instrument(SYMBOL, instrument_class=EQUITY, exchange=exchange, currency="USD", tick_size=0.01)
     )
     return store
 
@@ -154,6 +154,23 @@ def test_a_fill_has_the_rate_of_its_instant(tmp_path: Path, form: str, side: Sid
     assert trade.pnl == pytest.approx(500 * side.sign, abs=1)
     assert (trade.pnl_base, figures.pnl) == pytest.approx([figures.return_pct * 1_000] * 2, abs=1e-6)
     assert figures.win_rate == (0 if side is Side.BUY else 1)
+
+
+def test_a_fill_by_a_day_that_opens_before_its_date_has_the_rate_of_the_fills_time(tmp_path: Path):
+    """Sydney opens at 23:00Z of the day before, when the bar that decides has not ended."""
+    store = store_at(tmp_path / "data", "XASX")
+    store_prices(store, "1d")
+    rates = {
+        "2025-03-01": 0.95,
+        "2025-03-03T23:30:00Z": 0.9,
+        "2025-03-04T00:30:00Z": 0.85,
+        "2025-03-06T23:30:00Z": 0.8,
+    }
+    rows = [{"timestamp": parse_timestamp(at), "bid": rate, "ask": rate} for at, rate in rates.items()]
+    append(store, QUOTES, "USD-CHF", rows)
+    fills, outcome = run(tmp_path / "data", "1d")
+    assert fills == [("buy", 100, 0.9), ("sell", 105, 0.8)]
+    assert outcome.document.trades[0].opened_at == "2025-03-04T00:00:00Z"
 
 
 @pytest.mark.parametrize("pair", ["USD-CHF", "USDCHF", "CHF-USD"])

@@ -99,6 +99,7 @@ def test_the_value_of_a_spin_off_is_paid_and_named(tmp_path: Path, form: str, si
     assert [(each.kind, float(each.amount)) for each in paid] == [("spin_off", 12)]
     document = outcome.document
     assert document.performance.return_pct == pytest.approx(0, abs=1e-9)
+    assert document.performance.max_dd == 0
     assert document.notice == (
         "A spin-off of AAPL took effect on 2025-06-06: its value of 12 USD a unit was paid as cash, in the place of the "
         "other company's shares."
