@@ -45,6 +45,19 @@ def test_the_change_is_of_the_newest_session(opened: Opened):
         assert found == {name: expected for name, (_, expected) in CASES.items()}
 
 
+@pytest.mark.parametrize(
+    ("before", "since"), [("2026-11-29", None), ("2026-11-27", "2026-11-27"), ("2026-10-30", "2026-10-30")]
+)
+def test_a_change_of_several_days_names_the_date_of_its_base(opened: Opened, before: str, since: str | None):
+    with opened(login=True) as watched:
+        watched.goto("/")
+        days = {
+            "daily_bar": DAY | {"date": "2026-11-30"},
+            "previous_daily_bar": DAY_BEFORE | {"date": before},
+        }
+        assert watched.page.evaluate(DAY_OF, days)["since"] == since
+
+
 @pytest.fixture
 def split_today(site: Installation) -> Iterator[httpx.Client]:
     """A client that has stored a symbol with a split of today: it traded at 100 yesterday, today at 25.5."""

@@ -44,7 +44,9 @@ def test_the_page_is_one_screen_high_and_shows_the_prices_of_the_api(
             expect(legend).to_contain_text(f"{name[0].upper()} {bar[name]:,.2f}")
         expect(legend).to_contain_text(f"V {bar['volume']:,}")
         expect(page.locator("#last-price")).to_have_text(f"{last:,.2f}")
-        expect(page.locator("#day-change")).to_have_text(re.compile(r"^.\d+\.\d\d \(.\d+\.\d\d %\)$"))
+        expect(page.locator("#day-change")).to_have_text(
+            re.compile(r"^.\d+\.\d\d \(.\d+\.\d\d %\)( since [\d-]{10})?$")
+        )
         watched_item = page.locator("#symbols button", has_text="DEMOA")
         expect(watched_item.locator(".last")).to_have_text(f"{last:,.2f}")
         expect(page.locator("#sides")).to_be_in_viewport()

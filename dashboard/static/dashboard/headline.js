@@ -77,10 +77,10 @@ export class Headline {
   }
 
   #draw() {
-    const {last, change, percent} = dayOf(this.#snapshot);
+    const {last, change, percent, since} = dayOf(this.#snapshot);
     const [text, kind] = changeWords(change, percent, state.symbol);
     byId("last-price").textContent = last === null ? "" : price(last, state.symbol);
-    byId("day-change").textContent = text;
+    byId("day-change").textContent = since ? `${text} since ${since}` : text;
     byId("day-change").dataset.kind = kind;
     // Orders are of now.
     const quote = (state.as_of ? null : this.#snapshot.quote) ?? {};

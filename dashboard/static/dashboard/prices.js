@@ -1,6 +1,7 @@
 // Prices as texts, with the decimals of their instrument.
 
 const MOST_DECIMALS = 8;
+const DAY_MS = 86_400_000;
 // Decimals by symbol: those of the tick, and the most that a price had.
 const ticks = new Map();
 const seen = new Map();
@@ -37,7 +38,7 @@ export function averagePrice(value, symbol) {
 
 /**
  * The last price of a snapshot, of any hours, and the change of its newest daily bar since the close before (on the first day since the open).
- * live: a trade that came after the snapshot was read.
+ * live: a trade that came after the snapshot was read. since: the date of that close, unless it is the day before.
  */
 export function dayOf({live, trade, minute_bar: minute, daily_bar: bar, previous_daily_bar: before} = {}) {
   const isMinute = minute && !(bar && Date.parse(bar.timestamp) > Date.parse(minute.timestamp));
@@ -45,7 +46,8 @@ export function dayOf({live, trade, minute_bar: minute, daily_bar: bar, previous
   const last = live?.price ?? (isMinute ? minute : bar)?.close ?? trade?.price ?? null;
   const base = before?.close ?? bar?.open ?? null;
   const change = base === null ? null : bar.close - base;
-  return {last, change, percent: base ? change / Math.abs(base) * 100 : null};
+  const since = before && Date.parse(bar.date) - Date.parse(before.date) > DAY_MS ? before.date : null;
+  return {last, change, percent: base ? change / Math.abs(base) * 100 : null, since};
 }
 
 /** A gain or loss as the content of a cell: the text with its sign, and `gain` or `loss`. What reads as zero is neither. */

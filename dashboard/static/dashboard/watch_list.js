@@ -94,11 +94,12 @@ export class WatchList {
   show({symbol, ...snapshot}) {
     const item = this.#items.get(symbol);
     if (!item) return;
-    const {last, percent} = dayOf(snapshot);
+    const {last, percent, since} = dayOf(snapshot);
     learnPrices(symbol, [last]);
     item.last.textContent = last === null ? "" : price(last, symbol);
     item.last.title = snapshot.trade || last === null ? "" : "The close of the newest bar: there are no trades.";
     [item.change.textContent, item.change.dataset.kind] = percent === null ? ["", ""] : percentGain(percent);
+    item.change.title = since ? `Since the close of ${since}.` : "";
   }
 
   #add(instrument) {
