@@ -1,18 +1,21 @@
 """A dividend moves no equity: until the first price after it, the mark is the last price less the dividend."""
 
+import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.chance import SOAK
+from tests.chance import SOAK, chosen_seed, examples
 from tests.trading.strategies.resolutions import RESOLUTIONS, ZONES, Session, act, dates, run, write
 
 EXCHANGES = ("XNYS", "XLON", "XTKS", "XASX", None)
 CASES = [(exchange, resolution) for exchange in EXCHANGES for resolution in RESOLUTIONS]
 # Without SOAK each exchange and each resolution, and all days.
 SOME = CASES if SOAK else [case for number, case in enumerate(CASES) if case[1] == "1d" or number % 3 == 0]
+_NO_LIMITS = msgspec.structs.replace(ZONES.without_limits(), participation=Decimal(100))
 TERMS = {"SHARE": {"borrow_rate": Decimal(0)}}
 
 
@@ -72,3 +75,41 @@ def test_who_sells_at_the_ex_dates_open_has_the_dividend(tmp_path: Path, resolut
     assert found.fills == [(900, 100), (-900, 88)]
     assert {equity for equity, _ in found.decided} == {100_000}
     assert (found.figures.max_dd, found.figures.pnl) == (0, 0)
+
+
+@pytest.mark.parametrize("number", range(examples(60)))
+def test_random_plans_have_the_same_fills_and_equity_at_every_resolution(tmp_path: Path, number: int):
+    """Market orders of longs and shorts over gaps, with dividends on some dates.
+
+    Shorts pay nothing: by days a dividend in Tokyo is booked after midnight UTC, and the night costs a little more.
+    """
+    chance = random.Random(chosen_seed() + number)
+    exchange = chance.choice(EXCHANGES)
+    sessions, actions, price = [], [], 100.0
+    for date_ns in dates(9):
+        if chance.random() < 0.3 or date_ns == dates(9)[4]:
+            amount = chance.choice([0.5, 2.0, 12.0])
+            actions.append(paid(date_ns, amount))
+            price -= amount
+        open_ = round(price * chance.uniform(0.97, 1.03), 2)
+        price = round(open_ * chance.uniform(0.95, 1.05), 2)
+        sessions.append(Session(open_, price))
+    plan = {
+        day: [
+            {
+                "side": chance.choice(["buy", "sell"]),
+                "quantity": Decimal(chance.randrange(1, 300)),
+                "time_in_force": "gtc",
+            }
+        ]
+        for day in chance.sample(range(8), 4)
+    }
+    found = []
+    for resolution in RESOLUTIONS:
+        act(write(tmp_path / resolution, resolution, sessions, exchange=exchange), *actions)
+        found.append(run(tmp_path / resolution, plan, len(sessions), config=_NO_LIMITS, terms=TERMS))
+    prints, *bars = found
+    assert len(prints.fills) == 4
+    for each in bars:
+        assert each.result == prints.result
+        assert each.figures.return_pct == prints.figures.return_pct
