@@ -147,13 +147,17 @@ class OpenPositionDocument(AnswerDocument):
     quantity: Quantity
     average_price: Annotated[Price | None, like(189.98)]
     opened_at: Filled | None
+    is_stale: Annotated[bool, about("The prices of the symbol ended before the run did.", False)]
 
     @classmethod
-    def of(cls, position: Position) -> Self:
+    def of(cls, position: Position, *, is_stale: bool) -> Self:
         """Return the document of a position."""
         opened_ns = None if position.trade is None else position.trade.opened_ns
         return cls.of_attributes(
-            position, quantity=number(abs(position.quantity)), opened_at=instant_or_null(opened_ns)
+            position,
+            quantity=number(abs(position.quantity)),
+            opened_at=instant_or_null(opened_ns),
+            is_stale=is_stale,
         )
 
 

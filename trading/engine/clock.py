@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from store.arrays import Integers
+from store.rows.knowledge import LIVE_NS
+from store.timestamps import DAY_NS
 from trading.core.events import DATA, WALL
 
 
@@ -15,11 +17,12 @@ class EngineClock(ABC):
     """The engine's time, which never goes back. now_ns: nanoseconds UTC.
 
     turn_ns: after a part of long work for one account the others have their turn for so long; 0 in replays, where
-    nobody waits.
+    nobody waits. bars_late_ns: a day order waits for its bar for as long as the bar is, and at most so long.
     """
 
     name: ClassVar[str]
     turn_ns: ClassVar[int] = 0
+    bars_late_ns: ClassVar[int]
 
     def __init__(self, now_ns: int = 0) -> None:
         self.now_ns = now_ns
@@ -47,6 +50,7 @@ class WallClock(EngineClock):
 
     name = WALL
     turn_ns = 20_000_000
+    bars_late_ns = DAY_NS
 
     def __init__(self, now_ns: int = 0, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(now_ns)
@@ -66,6 +70,8 @@ class DataClock(EngineClock):
     """Replays: a row was known at the largest event time of its log so far; without rows the time stands still."""
 
     name = DATA
+    # A row that was stored later counts as known at its time.
+    bars_late_ns = LIVE_NS
 
     def known_ns(self, committed_ns: int, newest_ns: Integers) -> Integers:
         return newest_ns

@@ -12,7 +12,7 @@ from trading.core.acts import Act
 from trading.core.events import BarPrint, Event, Print, RowRef
 from trading.core.matching import Record, match_bar, match_print
 from trading.core.rows import CorporateAction, MarketRow, RowCorrection
-from trading.engine import actions, settling
+from trading.engine import actions, session_ends, settling
 from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
@@ -187,6 +187,8 @@ class Floor:
         orders = state.orders_of(row.ref.symbol)
         if not orders or not self._may_fill(row):
             return
+        if isinstance(row, BarPrint):
+            session_ends.end_before(self._market, row, self._clock.now_ns, state, record)
         currency = orders[0].instrument.currency
         symbol, now_ns = row.ref.symbol, self._clock.now_ns
         rate_now = self._market.rate(currency, state.currency, now_ns=now_ns)
@@ -275,6 +277,8 @@ class Floor:
 
     def _due_ns(self, state: AccountState, now_ns: int, latest_ns: int) -> int:
         due_ns = _earlier(latest_ns, due.next_due_ns(state))
+        late_ns = self._clock.bars_late_ns
+        due_ns = _earlier(due_ns, session_ends.next_end_ns(self._market, state, now_ns, late_ns))
         return _earlier(due_ns, settling.next_settlement_ns(self._market, state, now_ns))
 
     def look_again(self) -> None:
@@ -291,6 +295,10 @@ class Floor:
         acts: list[Act] = []
         if state.orders or state.override is not None:
             acts.append(lambda state, record: due.time_passed(state, now_ns, record))
+        late_ns = self._clock.bars_late_ns
+        end_ns = session_ends.next_end_ns(self._market, state, now_ns, late_ns)
+        if end_ns is not None and end_ns <= now_ns:
+            acts.append(partial(session_ends.end_due, self._market, now_ns, late_ns))
         if self._actions.are_known:
             acts.append(partial(self._actions.take_effect, self._market, now_ns))
         if settling.has_futures(state):

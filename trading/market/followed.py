@@ -102,6 +102,10 @@ class FollowedMarket(Market):
         last = self.newest(symbol, now_ns)[1]
         return last if last is not None and last.ref.dataset == BARS.name else None
 
+    def ended_ns(self, symbol: str) -> int | None:
+        """Return when the prices of a symbol ended for good; None if there may be more."""
+        return None
+
     def forget(self, symbols: Iterable[str]) -> None:
         """Forget the prices of symbols whose rows are passed over from now on."""
         for symbol in symbols:

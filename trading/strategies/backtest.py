@@ -1,6 +1,6 @@
 """A backtest: a strategy over the past, with the engine's own rules, as fast as it goes and without a server."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -32,6 +32,7 @@ from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.market.newest_rows import RowPrice
 from trading.strategies.catalogue import parameters_of, strategy_named
+from trading.strategies.ended_prices import prices_ended
 from trading.strategies.host import StrategyHost
 from trading.strategies.own_files import own_failure
 from trading.strategies.past_bars import PastBars
@@ -80,11 +81,12 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 class TapeMarket(FollowedMarket):
     """The market of a backtest: prices are those of the rows that were passed, taken or not, and no log grows.
 
-    begin_ns: from when on the tape has rows. A rate may be older.
+    begin_ns: from when on the tape has rows. A rate may be older. ended: see `prices_ended`.
     """
 
     tape: Tape = field(kw_only=True)
     begin_ns: int = field(kw_only=True)
+    ended: Mapping[str, int] = field(kw_only=True)
     _rates_before: dict[str, tuple[Quote | None, RowPrice | None]] = field(default_factory=dict)
     _terms: dict[str, tuple[Terms, bool]] = field(default_factory=dict)
     _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
@@ -115,6 +117,9 @@ class TapeMarket(FollowedMarket):
             self._terms[symbol] = Market.own_terms(self, symbol)
         return self._terms[symbol]
 
+    def ended_ns(self, symbol: str) -> int | None:
+        return self.ended.get(symbol)
+
     def bars_until_ns(self, symbol: str) -> int:
         return self.tape.bars_until_ns[symbol]
 
@@ -128,7 +133,8 @@ class TapeMarket(FollowedMarket):
 class Backtest:
     """A backtest, which is run once.
 
-    had_bars: whether the strategy was shown any in the period. instruments: that it may hold, by symbol.
+    had_bars: whether the strategy was shown any in the period. instruments: that it may hold, by symbol. ended: see
+    `prices_ended`.
     """
 
     def __init__(
@@ -150,6 +156,7 @@ class Backtest:
         parameters = parameters_of(strategy_class, inputs.parameters)
         self._market = _market_of(inputs, reader)
         self.instruments = self._market.tape.instruments
+        self.ended = self._market.ended
         self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
         self._floor = Floor(self._desk, self._clock, self._market)
         for action in _early_actions(inputs, reader, self._market):
@@ -349,7 +356,13 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
         return LogPosition(market.head(DATASETS[dataset], symbol))
 
     return TapeMarket(
-        reader.store, terms_of, place_of, as_of_ns=inputs.as_of_ns, tape=tape, begin_ns=begin_ns
+        reader.store,
+        terms_of,
+        place_of,
+        as_of_ns=inputs.as_of_ns,
+        tape=tape,
+        begin_ns=begin_ns,
+        ended=prices_ended(market, inputs.symbols, inputs.end_ns),
     )
 
 

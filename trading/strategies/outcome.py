@@ -37,6 +37,7 @@ from trading.reading.report import AccountHistory, figures_of
 from trading.reading.return_days import return_days_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
+from trading.strategies.ended_prices import ended_sentence
 from trading.strategies.strategy import Strategy
 from web.documents import AnswerDocument, instant_or_null, number
 
@@ -64,7 +65,7 @@ class BacktestOutcome:
     """What is learned of a backtest while it runs. Give its `take` every event.
 
     most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any in the period.
-    instruments: by symbol.
+    instruments: by symbol. prices_ended: see the function.
     """
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
@@ -73,6 +74,7 @@ class BacktestOutcome:
         self.history = AccountHistory()
         self.had_bars = True
         self.instruments: Mapping[str, Instrument] = {}
+        self.prices_ended: Mapping[str, int] = {}
         self._trades: list[ClosedTradeDocument] = []
         self._signals: list[BacktestSignalDocument] = []
         self.accepted, self.filled, self.ended = 0, 0, Counter[str]()
@@ -131,12 +133,13 @@ class BacktestOutcome:
 
     @property
     def notice(self) -> str | None:
-        """Which signals were refused, or why nothing was traded; and which corporate actions a person should know.
+        """Which signals were refused, or why nothing was traded; which prices ended early; and which corporate actions count.
 
         None if there is nothing to say.
         """
         shown, more = self._actions[:_MOST_ACTIONS], len(self._actions) - _MOST_ACTIONS
-        said = [self._notice_of_signals or "", *(f"{each[0].upper()}{each[1:]}." for each in shown)]
+        ended = ended_sentence(self.prices_ended) if self.prices_ended else ""
+        said = [self._notice_of_signals or "", ended, *(f"{each[0].upper()}{each[1:]}." for each in shown)]
         if more > 0:
             said.append(f"{more:,} more corporate actions raised alerts.")
         return " ".join(filter(None, said)) or None
@@ -178,7 +181,10 @@ class BacktestOutcome:
             trades=self._trades,
             positions=[]
             if self._state is None
-            else [OpenPositionDocument.of(each) for each in self._state.positions.values()],
+            else [
+                OpenPositionDocument.of(each, is_stale=each.symbol in self.prices_ended)
+                for each in self._state.positions.values()
+            ],
         )
 
     @property
@@ -209,7 +215,7 @@ def outcome_of(
         keep(recorded)
 
     backtest = Backtest(inputs, reader, take, outcome.history.add_value)
-    outcome.instruments = backtest.instruments
+    outcome.instruments, outcome.prices_ended = backtest.instruments, backtest.ended
     backtest.run(progress)
     outcome.had_bars = backtest.had_bars
     return outcome

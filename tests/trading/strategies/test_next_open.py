@@ -58,12 +58,13 @@ class Row(NamedTuple):
     close: float
 
 
-def walk(resolution: str, *, chance: random.Random, count: int = 400) -> list[Row]:
+def walk(resolution: str, *, chance: random.Random, count: int = 400, has_missing: bool = True) -> list[Row]:
     """Return a random walk of bars from Monday, 1 January 2001, with gaps between closes and opens, and missing bars."""
+    steps = (1, 1, 1, 1, 1, 7 if has_missing else 1)
     close, rows = 100.0, list[Row]()
     time_ns = parse_timestamp("2001-01-01")
     while len(rows) < count:
-        time_ns += _STEPS_NS[resolution] * chance.choice((1, 1, 1, 1, 1, 7))
+        time_ns += _STEPS_NS[resolution] * chance.choice(steps)
         open_ = round(close * (1 + chance.gauss(0, 0.002)), 2)
         close = round(open_ * (1 + chance.gauss(0, 0.01)), 2)
         high, low = (
@@ -82,8 +83,8 @@ def trading_days(rows: list[Row]) -> list[Row]:
 
 
 def in_sessions(rows: list[Row], resolution: str) -> list[Row]:
-    """Return intraday rows with their distances, moved into the hours from 15:00 to 20:00 UTC of Monday to Friday."""
-    step_ns, first_ns = _STEPS_NS[resolution], parse_timestamp("2001-01-01T15:00")
+    """Return intraday rows with their distances, moved into the hours from 15:00 UTC to New York's close of Monday to Friday."""
+    step_ns, first_ns = _STEPS_NS[resolution], parse_timestamp("2001-07-09T15:00")
     a_day = 5 * _STEPS_NS["1h"] // step_ns
 
     def moved(time_ns: int) -> int:
@@ -163,7 +164,8 @@ _KINDS: dict[str, dict[str, Any]] = {
 )
 def test_a_crossover_fills_at_the_next_open(tmp_path: Path, resolution: str, kind: str):
     instrument = _KINDS[kind]
-    rows = walk(resolution, chance=random.Random(resolution))
+    # With sessions a day order ends if its session has no bar.
+    rows = walk(resolution, chance=random.Random(resolution), has_missing="exchange" not in instrument)
     if "exchange" in instrument and _STEPS_NS[resolution] < DAY_NS:
         rows = in_sessions(rows, resolution)
     reader = reader_of(tmp_path / "data", resolution, rows, **instrument)

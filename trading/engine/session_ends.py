@@ -1,0 +1,81 @@
+"""Orders that end with a session by the calendar alone.
+
+They are day orders that no stored bar has dated yet, and all orders of a symbol that has no rows any more. An order's
+session is that of the first bar that could fill it, as long as the newest one.
+"""
+
+from functools import lru_cache
+
+from store.instrument_calendars import calendar_if_known
+from store.instruments import Instrument
+from store.timestamps import DAY_NS
+from trading.core.account import AccountState
+from trading.core.due import SETTLE_NS
+from trading.core.events import BarPrint, OrderEnded
+from trading.core.matching import Record
+from trading.core.orders import Order, OrderState
+from trading.market.followed import FollowedMarket
+from trading.market.hours import last_end_ns, session_end_ns
+
+
+def next_end_ns(market: FollowedMarket, state: AccountState, now_ns: int, late_ns: int) -> int | None:
+    """Return when the next of an account's orders ends; None if none does. late_ns: see `EngineClock.bars_late_ns`."""
+    ends = (_due_ns(market, order, now_ns, late_ns) for order in state.orders.values())
+    return min((each for each in ends if each is not None), default=None)
+
+
+def end_due(market: FollowedMarket, now_ns: int, late_ns: int, state: AccountState, record: Record) -> None:
+    """End the orders that are due."""
+    for order in list(state.orders.values()):
+        due_ns = _due_ns(market, order, now_ns, late_ns)
+        if due_ns is not None and due_ns <= now_ns:
+            _end(order, state, record)
+
+
+def end_before(
+    market: FollowedMarket, bar: BarPrint, now_ns: int, state: AccountState, record: Record
+) -> None:
+    """End the orders of a bar's symbol whose session was over when it began: their own bar did not come."""
+    for order in state.orders_of(bar.ref.symbol):
+        found = _end_of(market, order, now_ns)
+        if found is not None and found[0] <= bar.ref.timestamp_ns:
+            _end(order, state, record)
+
+
+def _end(order: Order, state: AccountState, record: Record) -> None:
+    if order.id in state.orders:
+        record(OrderEnded(order_id=order.id, state=OrderState.EXPIRED, reason="session"))
+
+
+def _due_ns(market: FollowedMarket, order: Order, now_ns: int, late_ns: int) -> int | None:
+    found = _end_of(market, order, now_ns)
+    if found is None:
+        return None
+    end_ns, length_ns = found
+    return end_ns + min(length_ns, late_ns) + SETTLE_NS
+
+
+def _end_of(market: FollowedMarket, order: Order, now_ns: int) -> tuple[int, int] | None:
+    """Return when the last bar of an order's session ends, and the length of bars, 0 for prints; None for other orders."""
+    symbol = order.terms.symbol
+    ended_ns = market.ended_ns(symbol)
+    instrument = market.instrument(symbol)
+    # Without a calendar nobody knows whether a bar is missing: stocks without an exchange have none on weekends.
+    if ended_ns is None and not (order.is_undated and calendar_if_known(instrument) is not None):
+        return None
+    begin_ns, length_ns, bar = max(order.matches_after_ns, ended_ns or 0), 0, market.last_bar(symbol, now_ns)
+    if bar is not None:
+        length_ns = bar.at_ns - bar.ref.timestamp_ns
+        if length_ns >= DAY_NS:
+            begin_ns = last_end_ns(bar.ref.timestamp_ns, length_ns, begin_ns)
+    elif ended_ns is None:
+        return None
+    end_ns = _session_end_ns(instrument, begin_ns)
+    if end_ns is None:
+        return None
+    return end_ns if bar is None else last_end_ns(bar.ref.timestamp_ns, length_ns, end_ns), length_ns
+
+
+@lru_cache(maxsize=1_000)
+def _session_end_ns(instrument: Instrument, at_ns: int) -> int | None:
+    return session_end_ns(instrument, at_ns)
