@@ -36,6 +36,7 @@ _NOT_COPIED = (".lock", ".sqlite3-wal", ".sqlite3-shm", ".sqlite3-journal")
 # The settings of development write it before a command begins.
 _OF_SETTINGS = "secret_key"
 _COLLECTOR_SECONDS, _POLL_SECONDS = 30.0, 0.05
+_MANIFEST_BYTES = 2**16
 
 
 class BackupError(Exception):
@@ -133,18 +134,15 @@ def backup_make(places: Places, target: Path) -> BackupManifest:
 
 def backup_restore(origin: Path, places: Places) -> BackupManifest:
     """Copy a backup into the places of an installation, which are empty. Raises BackupError."""
-    try:
-        manifest = msgspec.json.decode((origin / MANIFEST).read_bytes(), type=BackupManifest)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BackupRefused(
-            f"{origin} has no {MANIFEST} that can be read: it is not a complete backup."
-        ) from error
+    manifest = _manifest_of(origin)
+    _refuse_links(origin)
     sizes = _sizes(origin)
     if (len(sizes), sum(sizes.values())) != (manifest.files, manifest.bytes):
         raise BackupRefused(
             f"{origin} has {len(sizes):,} files of {sum(sizes.values()):,} bytes, but the backup had {manifest.files:,} of"
             f" {manifest.bytes:,}: copy it again from where it was made."
         )
+    _check_database(origin)
     for folder in (places.data, *places.folders.values()):
         if _has_entries(folder, but=_OF_SETTINGS if folder == places.data else ""):
             raise BackupRefused(f"{folder} is not empty: restore into an empty folder.")
@@ -155,6 +153,44 @@ def backup_restore(origin: Path, places: Places) -> BackupManifest:
             _copy(origin / name, places.path(name))
         os.sync()
     return manifest
+
+
+def _manifest_of(origin: Path) -> BackupManifest:
+    """Return a backup's manifest. Raises BackupRefused."""
+    try:
+        if not (origin / MANIFEST).is_file():  # a named pipe would be read for ever
+            raise FileNotFoundError
+        with (origin / MANIFEST).open("rb") as file:
+            return msgspec.json.decode(file.read(_MANIFEST_BYTES), type=BackupManifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BackupRefused(
+            f"{origin} has no {MANIFEST} that can be read: it is not a complete backup."
+        ) from error
+
+
+def _refuse_links(origin: Path) -> None:
+    """Raise BackupRefused for a symbolic link in a backup: it could lead to any file of this machine."""
+    for folder, folders, files in os.walk(origin):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.is_symlink():
+                raise BackupRefused(f"{path} is a symbolic link, and a backup has none: remove it.")
+
+
+def _check_database(origin: Path) -> None:
+    """Raise BackupRefused unless a backup has a whole SQLite database of an installation."""
+    path = origin / DATABASE
+    if not path.is_file():
+        raise BackupRefused(f"{origin} has no {DATABASE}: it is not a complete backup.")
+    try:
+        # Immutable: nothing is written beside it.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)) as database:
+            [fault] = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise BackupRefused(
+            f"{path} cannot be read: {error}. Copy it again from where it was made."
+        ) from error
+    if fault != "ok":
+        raise BackupRefused(f"{path} is damaged: {fault}. Copy it again from where it was made.")
 
 
 def _log_files(data_dir: Path) -> list[str]:
@@ -172,13 +208,18 @@ def _copy_new(places: Places, target: Path, top: str = "") -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file with its mode. A file that its process has removed is left out."""
+    """Copy a file with its times and permissions. A file that its process has removed is left out."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        shutil.copy2(source, target)
+        shutil.copyfile(source, target)
+        status = source.stat()
     except FileNotFoundError:
         if source.exists():
             raise
+        return
+    # Not `copy2`: in a forged backup a file may have the bits with which it runs as its owner.
+    target.chmod(status.st_mode & 0o777)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _copy_database(source: Path, target: Path) -> None:

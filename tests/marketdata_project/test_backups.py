@@ -1,15 +1,18 @@
 """Backups of an installation's files while it writes, and their restore; `tests/system/test_backup.py` has the commands."""
 
+import os
 import shutil
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from audit.spooling.collector import exclusive
@@ -17,6 +20,7 @@ from marketdata_project import backups
 from marketdata_project.backups import (
     DATABASE,
     MANIFEST,
+    BackupManifest,
     BackupRefused,
     BackupStopped,
     Places,
@@ -222,7 +226,7 @@ def test_a_backup_that_fails_leaves_no_manifest(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "from", None, "to")
 
-    monkeypatch.setattr(shutil, "copy2", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(BackupStopped, match=r"^to: No space left on device\. .*/backup is not complete"):
         backup_make(places, tmp_path / "backup")
     assert not (tmp_path / "backup" / MANIFEST).exists()
@@ -240,3 +244,78 @@ def test_a_restore_overwrites_nothing_but_a_secret_key_made_just_now(places: Pla
     elsewhere = places_in(tmp_path / "third", strategies=tmp_path / "own")
     with pytest.raises(BackupRefused, match="own is not empty"):
         backup_restore(tmp_path / "backup", elsewhere)
+
+
+def link_to_a_file(backup: Path) -> None:
+    (backup / "secret_key").unlink()
+    (backup / "secret_key").symlink_to("/etc/passwd")
+
+
+def link_to_a_folder(backup: Path) -> None:
+    (backup / "exports" / "etc").symlink_to("/etc")
+
+
+def link_out_of_the_backup(backup: Path) -> None:
+    (backup / "trades" / "MSFT").rename(backup.parent / "outside")
+    (backup / "trades" / "MSFT").symlink_to("../../outside")
+
+
+def text_as_database(backup: Path) -> None:
+    (backup / DATABASE).write_text("-- PostgreSQL database dump\n" * 200)
+
+
+def cut_database(backup: Path) -> None:
+    with (backup / DATABASE).open("r+b") as file:
+        file.truncate(5_000)
+
+
+def no_database(backup: Path) -> None:
+    (backup / DATABASE).unlink()
+
+
+def pipe_as_manifest(backup: Path) -> None:
+    os.mkfifo(backup / MANIFEST)
+
+
+def list_as_manifest(backup: Path) -> None:
+    (backup / MANIFEST).write_text("[1]")
+
+
+FORGED = {
+    link_to_a_file: "secret_key is a symbolic link",
+    link_to_a_folder: "exports/etc is a symbolic link",
+    link_out_of_the_backup: "trades/MSFT is a symbolic link",
+    text_as_database: "cannot be read: file is not a database",
+    cut_database: "malformed|is damaged",
+    no_database: f"has no {DATABASE}",
+    pipe_as_manifest: "is not a complete backup",
+    list_as_manifest: "is not a complete backup",
+}
+
+
+@pytest.mark.parametrize(("forge", "message"), FORGED.items(), ids=lambda each: getattr(each, "__name__", ""))
+def test_a_forged_backup_is_not_restored(
+    places: Places, tmp_path: Path, forge: Callable[[Path], None], message: str
+):
+    """Its manifest counts the files as they are now."""
+    backup, restored = tmp_path / "backup", places_in(tmp_path / "restored")
+    backup_make(places, backup)
+    (backup / MANIFEST).unlink()
+    forge(backup)
+    if not (backup / MANIFEST).exists():
+        sizes = backups._sizes(backup)
+        manifest = BackupManifest(datetime.now(UTC), len(sizes), sum(sizes.values()))
+        (backup / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    with pytest.raises(BackupRefused, match=message):
+        backup_restore(backup, restored)
+    assert not restored.data.exists()
+
+
+def test_no_restored_file_runs_as_its_owner(places: Places, tmp_path: Path):
+    backup, restored = tmp_path / "backup", places_in(tmp_path / "restored")
+    backup_make(places, backup)
+    program = backup / "strategies" / "run" / "trend.py"
+    program.chmod(0o6755)
+    backup_restore(backup, restored)
+    copy = (restored.data / "strategies" / "run" / "trend.py").stat()
+    assert (stat.S_IMODE(copy.st_mode), copy.st_mtime_ns) == (0o755, program.stat().st_mtime_ns)
