@@ -1,15 +1,12 @@
-"""Reads files of text, such as CSV, also compressed by gzip or Zstandard, 4 MiB of text at a time."""
+"""Reads files of text, such as CSV, also compressed by gzip or Zstandard, at most 4 MiB of text at a time."""
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -22,18 +19,17 @@ from trades.exceptions import BadRow, ImportRefused
 from trades.formats.csv_cells import header_cells, row_lines, split_cells
 from trades.imports import blocks
 from trades.imports.blocks import FilePiece, check_names, no_check
+from trades.imports.compressed import damage_refused, uncompressed
 
 LINE_BYTES = 64 * 2**10
 _TAIL_BYTES = 4 * LINE_BYTES
 # Lines of titles may come before the first line of at least three cells.
 _LINES_BEFORE, _FEWEST_CELLS, _FEWEST_DATA = 100, 3, 2
 _IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
-_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _LINE_END = ord("\n")
-# Uncompressed text: so many times the bytes of the file that were read, and so much more. Rows of ticks are below 50 times.
-_TEXT_FACTOR, _TEXT_BYTES = 250, 16 * 2**20
-_READ_AT_ONCE = 2**17
+# Cells of a piece, with so many at least counted for each line: one that is wrong costs more.
+_CELLS_AT_ONCE, _LEAST_CELLS = 2**20, 16
 # Blank lines: so many for each row, and so many more.
 _BLANK_PER_ROW, _BLANK_LINES = 4, 1_000_000
 # A line of words, such as a program's note at the end, is told from a row that was cut off by two words with a space between.
@@ -84,6 +80,7 @@ class CsvFile:
         self.guessed: list[Guess] = []
         self.notes: tuple[str, ...] = ()
         self._words: tuple[str, ...] = ()  # of the piece that was read last
+        self._first_end = 0  # where the first part of the rows ends, once it was read
         self._encoding = ""
         try:
             with damage_refused():
@@ -182,19 +179,14 @@ class CsvFile:
 
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """See `SourceFile`."""
-        offset, line = self._start
+        line = self._start[1]
         notes: tuple[BadRow, ...] = ()
         words: tuple[str, ...] = ()
         rows = blank = 0
-        with damage_refused(f"{self.path}: "), self._opened() as (text, raw):
-            text.read(offset)
-            while content := text.read(blocks.BLOCK_BYTES):
-                rest = text.readline(LINE_BYTES)
-                if len(rest) == LINE_BYTES:
-                    raise ImportRefused(f"{self.path}: a line is longer than {LINE_BYTES:,} bytes")
-                content += rest
-                lines = range(line, line + _line_count(content))
-                piece = self._piece(content, lines, (names, nulls), raw.tell())
+        with damage_refused(f"{self.path}: "):
+            for content, count, bytes_read in self._texts():
+                lines = range(line, line + count)
+                piece = self._piece(content, lines, (names, nulls), bytes_read)
                 if notes and len(piece.lines):
                     piece, notes = replace(piece, bad=(*notes, *piece.bad)), ()
                 notes += piece.notes
@@ -209,16 +201,29 @@ class CsvFile:
                         f"{self.path}: has {blank:,} blank lines up to line {line - 1:,}; delete them"
                     )
 
-    def last_piece(self, names: Sequence[str], nulls: Sequence[str] = ()) -> FilePiece | None:
-        """Return the named columns of the last lines after the first piece, without reading those between; None if there are none.
-
-        None also for text that is compressed or decoded. The numbers of the lines are too large; their order is right.
-        """
+    def _texts(self) -> Iterator[tuple[bytes, int, int]]:
+        """Yield the text after the names in parts of whole lines, with their number and the bytes of the file read so far."""
+        most = max(_CELLS_AT_ONCE // max(len(self.names), _LEAST_CELLS), 1)
         offset, _ = self._start
+        with self._opened() as (text, raw):
+            text.read(offset)
+            while content := text.read(blocks.BLOCK_BYTES):
+                rest = text.readline(LINE_BYTES)
+                if len(rest) == LINE_BYTES:
+                    raise ImportRefused(f"{self.path}: a line is longer than {LINE_BYTES:,} bytes")
+                for part, count in _parts(content + rest, most):
+                    self._first_end = self._first_end or offset + len(part)
+                    yield part, count, raw.tell()
+
+    def last_piece(self, names: Sequence[str], nulls: Sequence[str] = ()) -> FilePiece | None:
+        """Return the named columns of the last lines after the first of `pieces`, which was read; None if there are none.
+
+        The lines between are not read. None also for text that is compressed or decoded. The numbers of the lines are too large; their order is right.
+        """
         with self.path.open("rb") as raw:
             if self._encoding or uncompressed(raw) is not raw:
                 return None
-            raw.seek(max(offset + blocks.BLOCK_BYTES, self.size - _TAIL_BYTES))
+            raw.seek(max(self._first_end, self.size - _TAIL_BYTES))
             raw.readline()
             first_line, content = raw.tell(), raw.read()
         if not content:
@@ -303,51 +308,6 @@ class _Decoded(io.RawIOBase):
         return len(piece)
 
 
-class _Uncompressed(io.RawIOBase):
-    """The text of a compressed file, as long as it is not much larger than the file."""
-
-    def __init__(self, text: Any, raw: BufferedReader) -> None:
-        self._text, self._raw, self._count = text, raw, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count = int(self._text.readinto(buffer))
-        self._count += count
-        most = _TEXT_FACTOR * self._raw.tell() + _TEXT_BYTES
-        if self._count > most:
-            raise ImportRefused(
-                f"{self._raw.name}: the text is more than {_TEXT_FACTOR} times as large as the compressed file: send it"
-                " uncompressed"
-            )
-        return count
-
-
-@contextmanager
-def damage_refused(place: str = "") -> Iterator[None]:
-    """Raise `ImportRefused` for what readers raise of files that are damaged or written otherwise. place: before it."""
-    try:
-        yield
-    except (EOFError, zlib.error, pa.ArrowException, ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
-            raise
-        raise ImportRefused(f"{place}the file is damaged or cut off: {error!s:.200}") from error
-
-
-def uncompressed(raw: BufferedReader) -> IO[bytes]:
-    """Return the content of a file at its beginning, whose first bytes tell whether it is compressed.
-
-    Reading raises `ImportRefused` for a text that is much larger than the file.
-    """
-    head = raw.peek(4)[:4]
-    if head.startswith(_GZIP):
-        return io.BufferedReader(_Uncompressed(gzip.GzipFile(fileobj=raw), raw), _READ_AT_ONCE)
-    if head == _ZSTANDARD:
-        return io.BufferedReader(_Uncompressed(pa.CompressedInputStream(raw, "zstd"), raw), _READ_AT_ONCE)
-    return raw
-
-
 def found_delimiter(line: bytes) -> str:
     """Return the delimiter by which a line has most cells; the comma for one cell. A comma may be a decimal mark."""
     counts = {each: len(_cells(line, each)) for each in ";\t|,"}
@@ -370,6 +330,18 @@ def _line_count(text: bytes) -> int:
     """Return the number of lines. For short lines this is five times as fast as `bytes.count`."""
     ends = int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _LINE_END))
     return ends + (bool(text) and not text.endswith(b"\n"))
+
+
+def _parts(text: bytes, most: int) -> Iterator[tuple[bytes, int]]:
+    """Yield whole lines in parts of at most `most`, with their number: short lines take many times their bytes."""
+    if (count := _line_count(text)) <= most:
+        yield text, count
+        return
+    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == _LINE_END)[most - 1 :: most] + 1
+    starts = [0, *ends.tolist()]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        if part := text[start:end]:
+            yield part, _line_count(part)
 
 
 def _row_numbers(

@@ -7,7 +7,8 @@ from typing import IO, Any
 
 import databento_dbn
 
-from trades.imports.csv_file import CsvFile, uncompressed
+from trades.imports.compressed import uncompressed
+from trades.imports.csv_file import CsvFile
 
 # Its stubs call the members of its enumerations texts.
 _dbn: Any = databento_dbn

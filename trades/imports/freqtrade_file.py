@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from trades.exceptions import ImportRefused
-from trades.imports.csv_file import damage_refused, uncompressed
+from trades.imports.compressed import damage_refused, uncompressed
 from trades.imports.record_files import (
     JSON_BYTES_LIMIT,
     ROWS_AT_ONCE,

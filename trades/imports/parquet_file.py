@@ -10,7 +10,7 @@ from trades.children import MEMORY_BYTES, MEMORY_FACTOR
 from trades.exceptions import ImportRefused
 from trades.imports.apart import tables_apart
 from trades.imports.blocks import check_names
-from trades.imports.csv_file import damage_refused
+from trades.imports.compressed import damage_refused
 from trades.imports.record_files import (
     ROWS_AT_ONCE,
     RecordFile,

@@ -22,7 +22,7 @@ from trades.formats.arrow_values import is_text, is_word, view_lengths
 from trades.imports.apart import Read, tables_apart
 from trades.imports.blocks import BLOCK_BYTES, FilePiece, check_names, no_check
 from trades.imports.columns import with_nulls
-from trades.imports.csv_file import damage_refused, uncompressed
+from trades.imports.compressed import damage_refused, uncompressed
 
 ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20

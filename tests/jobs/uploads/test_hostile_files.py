@@ -6,6 +6,8 @@ import resource
 import shutil
 import struct
 import time
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.trades.imports.command import stored
 from tests.trades.imports.parquet_files import forged_parquet
 from trades.imports import symbol_runs
+from trades.imports.csv_file import CsvFile
 from trades.imports.services import file_preview
 
 pytestmark = pytest.mark.django_db
@@ -195,6 +198,44 @@ def test_small_files_of_large_texts_are_refused(api: Api, content: bytes, name: 
     began = time.monotonic()
     assert message in refusal(api, content, name=name, format=None, dataset="trades")
     assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize(
+    "member", [gzip.compress(b""), pa.compress(b"", "zstd", asbytes=True)], ids=["gzip", "zstd"]
+)
+def test_empty_members_take_as_long_as_other_bytes(api: Api, member: bytes) -> None:
+    """Python's reader of gzip takes 80 µs for one of 20 bytes."""
+    pack = gzip.compress if member[:1] == b"\x1f" else partial(pa.compress, codec="zstd", asbytes=True)
+    content = pack(HEAD) + member * 100_000 + pack(csv_of(ROWS[:1]).partition(b"\n")[2])
+    began = time.process_time()
+    assert (
+        imported(api, content, name="x.csv.gz", format=None, dataset="trades")["result"]["rows"]
+        == len(ROWS) + 1
+    )
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("line", [b",\n", b",,,\n", b'",\n'], ids=str)
+def test_short_lines_are_read_in_parts(tmp_path: Path, line: bytes) -> None:
+    """A wrong line has a message of its own, which takes a kilobyte: two million at once took gigabytes."""
+    path = tmp_path / "x.csv.gz"
+    path.write_bytes(gzip.compress(HEAD + line * 1_000_000))
+    [(file, _)] = importing.opened_upload(path, {"name": path.name, "dataset": "trades", "options": {}})
+    for piece in islice(file.pieces(file.names), 2):
+        assert 50_000 < len(piece.cells) + len(piece.bad) <= 65_536
+
+
+def test_the_end_of_a_file_of_short_lines_is_after_its_first_part(tmp_path: Path) -> None:
+    """The first part is smaller than 4 MiB; no row is shown twice, and the last rows are shown."""
+    path = tmp_path / "x.csv"
+    rows = b"".join(b"1735828200%03d,A,1,1\n" % (number % 1000) for number in range(80_000))
+    path.write_bytes(b"timestamp,symbol,price,volume\n" + rows)
+    file = CsvFile(path)
+    first = next(file.pieces(file.names))
+    last = file.last_piece(file.names)
+    assert last is not None
+    assert first.lines[-1] < last.lines[0]
+    assert last.cells["timestamp"][-1].as_py() == "1735828200999"
 
 
 def test_a_preview_of_bad_rows_ends_when_its_job_is_cancelled(
