@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trades.children import MEMORY_BYTES, MEMORY_FACTOR
+from trades.children import MEMORY_BYTES
 from trades.exceptions import ImportRefused
 from trades.imports.apart import tables_apart
 from trades.imports.blocks import check_names
@@ -19,8 +19,12 @@ from trades.imports.record_files import (
 
 # A page of each column is in memory, with its dictionary, and has a MiB each if its writer has no other wishes.
 COLUMN_BYTES = 2 * 2**20
+# A large page is seldom so many times as large as it is compressed.
+MEMORY_FACTOR = 20
 # What reading a file takes at most, however large it is, and however many columns are read.
 MEMORY_LIMIT = 2**30
+# A thread of Arrow has a stack. It is counted by the limit, but hardly a page of it is used.
+_STACK_BYTES = 8 * 2**20
 # Bytes of a column that are read at a time, and cells of all columns.
 _BUFFER_BYTES, _CELLS_AT_ONCE = 2**18, 2**20
 # More rows have no bytes of their own.
@@ -55,8 +59,12 @@ class ParquetFile(RecordFile):
             yield table, self.size * row // self._rows
 
     def _memory(self, columns: int) -> int:
-        """Return how much memory reading so many columns takes at most."""
-        return min(MEMORY_FACTOR * self.size + COLUMN_BYTES * columns, MEMORY_LIMIT) + MEMORY_BYTES
+        """Return how much memory reading so many columns takes at most, by the limit's count."""
+        return (
+            min(MEMORY_FACTOR * self.size + COLUMN_BYTES * columns, MEMORY_LIMIT)
+            + MEMORY_BYTES
+            + _STACK_BYTES
+        )
 
 
 def _head(path: Path) -> Iterator[pa.Table]:
