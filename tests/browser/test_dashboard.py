@@ -448,6 +448,14 @@ def test_a_store_without_instruments_leads_to_the_import(opened: Opened):
         percent, money = (script.format("trading_words", name) for name in ("percent", "money"))
         assert page.evaluate(percent, [0, 0.00335, 1.494]) == ["0 %", "less than 0.01 %", "1.49 %"]
         assert page.evaluate(money, [0, 0.5, 0.01234, 1]) == ["0.00", "0.50", "0.0123", "1.00"]
+        below_zero = {
+            ("trading_words", "money"): "\N{MINUS SIGN}5,280.5",
+            ("trading_words", "percent"): "\N{MINUS SIGN}5280.5 %",
+            ("dom", "number"): "\N{MINUS SIGN}5,280.5",
+            ("prices", "price"): "\N{MINUS SIGN}5,280.5",
+        }
+        for names, text in below_zero.items():
+            assert page.evaluate(script.format(*names), [-5280.5])[0].replace(".50", ".5") == text
         gains = [
             ["0.00 %", ""],
             ["0.00 %", ""],

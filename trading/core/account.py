@@ -438,8 +438,8 @@ def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int)
 def _remove(state: AccountState, order: Order) -> list[Order]:
     """Take an order that has ended out of the state, and return the orders that this changes.
 
-    The legs of a bracket are then of what the parent filled, and the other one of an oco is over. The quantity of a
-    replacement includes what the replaced order filled, as in FIX, and so does that of its own replacement.
+    The legs of a bracket are then of what the parent filled, and the other one of an oco is over. What an order
+    filled is taken off the quantity of its replacement, and of that one's own replacement.
     """
     del state.orders[order.id]
     changed = []

@@ -46,16 +46,21 @@ def combinations_of(values: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def results_of(
-    runs: Sequence[BacktestInputs], place: str | None, where: Path | str, progress: Callable[[float], object]
+    runs: Sequence[BacktestInputs],
+    place: str | None,
+    where: Path | str,
+    progress: Callable[[float], object],
+    *,
+    has_curves: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Run backtests in as many processes as there are cores, and yield their results as JSON has them, in their order.
 
-    Trades, signals and curves are left out. place: of a strategy that is not known by its name. Raises StrategyError, and
+    Trades and signals are left out, curves unless `has_curves`. place: of a strategy that is not known by its name. Raises StrategyError, and
     what a backtest raises.
     """
     workers = min(len(runs), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
-        futures = [pool.submit(_result, each, place, where) for each in runs]
+        futures = [pool.submit(_result, each, place, where, has_curves) for each in runs]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -80,11 +85,12 @@ def _reader(where: Path | str) -> Reader:
     return open_store(where)
 
 
-def _result(inputs: BacktestInputs, place: str | None, where: Path | str) -> bytes:
+def _result(inputs: BacktestInputs, place: str | None, where: Path | str, has_curves: bool) -> bytes:
     if place is not None:
         strategy_given(place)
     document = outcome_of(inputs, _reader(where), most_rows=0).document
-    document.performance.drawdown_curve = []
+    if not has_curves:
+        document.performance.drawdown_curve = []
     return document_bytes(document)
 
 

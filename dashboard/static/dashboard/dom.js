@@ -30,8 +30,11 @@ export function instant(text) {
   return text ? String(text).replace("T", " ").replace(/Z$/, "").replace(/(\.\d{3})\d+$/, "$1") : "–";
 }
 
+/** A number as a text with the minus sign instead of a hyphen. */
+export const withMinus = (text) => text.replace(/^-/, "−");
+
 export function number(value) {
-  return value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US", {maximumFractionDigits: 8});
+  return value === null || value === undefined ? "–" : withMinus(Number(value).toLocaleString("en-US", {maximumFractionDigits: 8}));
 }
 
 /** Bytes in words: `612KB`, `3.4GB`. */

@@ -1,5 +1,7 @@
 // Prices as texts, with the decimals of their instrument.
 
+import {withMinus} from "./dom.js";
+
 const MOST_DECIMALS = 8;
 const DAY_MS = 86_400_000;
 // Decimals by symbol: those of the tick, and the most that a price had.
@@ -27,7 +29,7 @@ export function learnPrices(symbol, prices) {
 export function price(value, symbol, most = MOST_DECIMALS) {
   if (value === null || value === undefined) return "–";
   const fewest = ticks.get(symbol) ?? seen.get(symbol) ?? 2;
-  return value.toLocaleString("en-US", {minimumFractionDigits: fewest, maximumFractionDigits: Math.max(fewest, most)});
+  return withMinus(value.toLocaleString("en-US", {minimumFractionDigits: fewest, maximumFractionDigits: Math.max(fewest, most)}));
 }
 
 /** An average of prices: with no more decimals than they have, but for one below 1 whose decimals are not known. */

@@ -1,6 +1,6 @@
 // Trading in words: amounts, states, zones, refusals. Nothing here asks or draws.
 
-import {duration, number} from "./dom.js";
+import {duration, number, withMinus} from "./dom.js";
 import {averagePrice, gain, price} from "./prices.js";
 import {namedTime} from "./zone.js";
 
@@ -8,13 +8,13 @@ import {namedTime} from "./zone.js";
 export function money(value, currency = "") {
   if (value === null || value === undefined) return "not known";
   const [shown, most] = Math.abs(value) < 1 ? [Number(value.toPrecision(3)), 8] : [value, 2];
-  return `${shown.toLocaleString("en-US", {minimumFractionDigits: 2, maximumFractionDigits: most})} ${currency}`.trim();
+  return withMinus(`${shown.toLocaleString("en-US", {minimumFractionDigits: 2, maximumFractionDigits: most})} ${currency}`.trim());
 }
 
 export const inR = (value) => gain(value, (each) => `${each.toFixed(2)} R`);
 export function percent(value) {
   if (value === null || value === undefined) return "not known";
-  return value > 0 && value < 0.01 ? "less than 0.01 %" : `${Number(value.toFixed(2))} %`;
+  return value > 0 && value < 0.01 ? "less than 0.01 %" : withMinus(`${Number(value.toFixed(2))} %`);
 }
 export const words = (text) => String(text ?? "").replaceAll("_", " ");
 export const titled = (text) => words(text).replace(/^./, (first) => first.toUpperCase());

@@ -78,7 +78,9 @@ class Command(BaseCommand):
             help="a date or time, UTC unless it has an offset (default: the first date with rows)",
         )
         parser.add_argument(
-            "--to", dest="end", help="likewise, exclusive (default: until the bar of the newest row is shown)"
+            "--to",
+            dest="end",
+            help="likewise, exclusive (default: until the bar of the newest row is shown)",
         )
         parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
         parser.add_argument("--currency", default="USD")
@@ -235,7 +237,7 @@ def _grid_rows(
     if not runs:
         raise CommandError(str(inputs[0]))
     place = None if STRATEGY_NAME.fullmatch(strategy) else strategy
-    results = results_of(runs, place, store_place(), progress)
+    results = results_of(runs, place, store_place(), progress, has_curves=options["json"])
     return [
         GridRow(own, None, each) if isinstance(each, str) else GridRow(own, next(results))
         for own, each in zip(combinations, inputs, strict=True)
