@@ -13,6 +13,10 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
+# The prints of an auction come at most so long before the open or after the close, or in the extended hours.
+_AUCTION_NS = 3_600 * 10**9
+
+
 class Hours(StrEnum):
     """The hours whose rows are used.
 
@@ -115,6 +119,16 @@ class Schedule:
     def closes_ns(self, hours: Hours) -> Integers:
         """Return the end of each date's trading. `Hours.ALL` is treated as `Hours.EXTENDED`."""
         return self.close_ns if hours is Hours.REGULAR else self.post_ns
+
+    @property
+    def auctions_start_ns(self) -> Integers:
+        """Return the time from which prints of each date's auctions come: of pre-market, or an hour before the open."""
+        return np.maximum(np.minimum(self.pre_ns, self.open_ns - _AUCTION_NS), self.start_ns)
+
+    @property
+    def auctions_end_ns(self) -> Integers:
+        """Return the time until which prints of each date's auctions come: of post-market, or an hour after the close."""
+        return np.minimum(np.maximum(self.post_ns, self.close_ns + _AUCTION_NS), self.end_ns)
 
     def segments(self, hours: Hours) -> OpenSegments:
         """Return the periods of trading: two for a date with a break, one for other dates."""

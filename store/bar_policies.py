@@ -69,13 +69,14 @@ class BarPolicy:
     """The effects of condition words, and the table of the regular session's daily bar.
 
     daily: None if daily bars are made like all other bars. is_session: whether only the regular session's prints count, by
-    the daily table; such a policy has bars of days only.
+    the daily table; such a policy has bars of days only. is_auction: whether only prints with `AUCTION_WORDS` count.
     """
 
     name: str
     effects: Mapping[str, ConditionEffect] = field(default_factory=dict)
     daily: DailyTable | None = None
     is_session: bool = False
+    is_auction: bool = False
 
     def role(self, words: Iterable[str]) -> PrintRole:
         """Return the role of a print with these condition words."""
@@ -89,7 +90,7 @@ class BarPolicy:
     @property
     def counts_every_print(self) -> bool:
         """Whether all prints count, so that conditions need not be read."""
-        return not self.effects
+        return not (self.effects or self.is_auction)
 
     @cached_property
     def session(self) -> "BarPolicy":
@@ -97,9 +98,15 @@ class BarPolicy:
         return self if self.daily is None else replace(self, is_session=True)
 
     @cached_property
+    def auctions(self) -> "BarPolicy":
+        """The policy of the prints of auctions, which belong to the regular session also outside of its hours."""
+        return replace(self, is_auction=True)
+
+    @cached_property
     def key(self) -> str:
         """The name and the fingerprint, such as `all-6230060e3bce`."""
-        return f"{self.name}-{self.fingerprint}{'-session' if self.is_session else ''}"
+        kind = "-session" if self.is_session else "-auctions" if self.is_auction else ""
+        return f"{self.name}-{self.fingerprint}{kind}"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -109,6 +116,9 @@ class BarPolicy:
         text = json.dumps([effects, daily], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+
+# The words of prints that belong to the regular session of their date whenever they came, under every policy.
+AUCTION_WORDS = ("opening_print", "closing_print")
 
 _EVERYTHING = ConditionEffect()
 _VOLUME_ONLY = ConditionEffect(Effect.NO, Effect.NO, Effect.YES)
@@ -163,8 +173,8 @@ US_EQUITIES = BarPolicy(
         "suspicious": ConditionEffect(Effect.NEVER, Effect.NEVER, Effect.NEVER),
     },
     DailyTable(
-        opening="opening_print",
-        closing="closing_print",
+        opening=AUCTION_WORDS[0],
+        closing=AUCTION_WORDS[1],
         official_close="official_close",
         outside="extended_hours",
         distrusted="suspicious",

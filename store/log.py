@@ -274,9 +274,12 @@ class Snapshot(ABC):
         If a span's label has no price, its volume goes to the nearest bar before it of the same trading date.
         Without such a bar, or if `dates_of` is None, it is dropped. Trades outside the spans are ignored.
         """
+        return span_bars_of(self.span_aggregates(spans, policy=policy), spans, dates_of)
+
+    def span_aggregates(self, spans: Spans, *, policy: BarPolicy) -> list[Aggregates]:
+        """Return aggregates of all trades in some spans. None crosses a span's edge, and no trade is in two."""
         layers = layers_of(WindowList(spans.start_ns, spans.end_ns))
-        parts = [self.aggregates(windows, level_ns, policy) for level_ns, windows in layers.items()]
-        return span_bars_of(parts, spans, dates_of)
+        return [self.aggregates(windows, level_ns, policy) for level_ns, windows in layers.items()]
 
     def dependency_window(
         self, window: Window, interval_ns: int, *, policy: BarPolicy, dates_of: DatesOf = utc_dates

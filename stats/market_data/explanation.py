@@ -33,7 +33,7 @@ from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
 from store.log_views.stored_bars import parts_of_bar
-from store.log_views.trade_bars import credited_until_ns
+from store.log_views.trade_bars import credited_until_ns, labels_of_rows
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
@@ -183,7 +183,7 @@ class ExplainedBar(Report):
             until_ns = credited_until_ns(grid, policy, interval)
             rows = self.log.rows(Window(interval.start_ns, max(until_ns, interval.end_ns)))
             time_ns = rows.column("timestamp").to_numpy()
-            own = (time_ns < interval.end_ns) & (grid.labels_of(time_ns, interval) != OUTSIDE)
+            own = (time_ns < interval.end_ns) & (labels_of_rows(grid, rows, interval) != OUTSIDE)
         reach = grid.aligned(
             interval.start_ns, max(credited_until_ns(grid, policy, interval), interval.end_ns)
         )
@@ -192,7 +192,7 @@ class ExplainedBar(Report):
             policy,
             own,
             by_daily_table=by_daily_table,
-            interval_of=lambda time_ns: grid.labels_of(time_ns, reach),
+            labels=labels_of_rows(grid, rows, reach),
         )
 
 

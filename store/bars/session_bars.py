@@ -12,7 +12,7 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
-from store.bar_policies import BarPolicy, DailyTable
+from store.bar_policies import AUCTION_WORDS, BarPolicy, DailyTable
 from store.bars.aggregates import Aggregates
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
@@ -36,6 +36,8 @@ def aggregate_rows(
     """
     if policy.is_session:
         return _session_aggregates(rows, policy, commit)
+    if policy.is_auction:
+        rows = rows.filter(pa.array(has_condition(rows, *AUCTION_WORDS)))
     return aggregate_prints(prints_of(rows, policy, commit=commit), interval_ns)
 
 

@@ -38,6 +38,17 @@ class Spans:
     def __getitem__(self, part: slice) -> "Spans":
         return Spans(self.start_ns[part], self.end_ns[part], self.label_ns[part])
 
+    def joined(self, other: "Spans") -> "Spans":
+        """Return the spans of both, which must not overlap."""
+        if not len(other):
+            return self
+        columns = (
+            (getattr(each, name) for each in (self, other)) for name in ("start_ns", "end_ns", "label_ns")
+        )
+        start_ns, end_ns, label_ns = map(np.concatenate, map(list, columns))
+        order = np.argsort(start_ns)
+        return Spans(start_ns[order], end_ns[order], label_ns[order])
+
     @property
     def interval_ns(self) -> int | None:
         """The spans' length, if all have the same, start at its multiples and are labelled by their start."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.bar_policies import BarPolicy
-from store.bars.aggregates import Aggregates, merge
+from store.bar_policies import AUCTION_WORDS, BarPolicy
+from store.bars.aggregates import NO_AGGREGATES, Aggregates, merge
 from store.bars.session_bars import aggregate_rows
 from store.clickhouse.catalogue import StoredLog
 from store.clickhouse.cluster_walk import ClusterWalk
@@ -168,6 +168,8 @@ class ClusterSnapshot(Snapshot):
         return self.log.store.catalogue.touched_dates(self._state().id, window, self.commit.number)
 
     def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
+        if policy.is_auction:
+            return self._auctions(windows, interval_ns, policy)
         state, bounds = self._state(), windows.bounds
         level_ns = level_of(interval_ns)
         is_plain = policy.counts_every_print or not (policy.is_session or state.has_conditions)
@@ -197,6 +199,24 @@ class ClusterSnapshot(Snapshot):
             parts.append(aggregate_rows(rows, level_ns, policy))
         merged = merge(parts, interval_ns)
         return merged[windows.indices(merged.time)]
+
+    def _auctions(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
+        """Return the aggregates of the prints of auctions. Only rows with their words are read, and corrected ones."""
+        state = self._state()
+        if not (state.has_conditions or state.has_corrections) or not len(windows):
+            return NO_AGGREGATES
+        stored, where, tables = (
+            state.rows_until(self.log.dataset, self.commit.number),
+            _within(windows),
+            self.log.store.tables,
+        )
+        wanted = " OR ".join(f"position(conditions, '{word}') > 0" for word in AUCTION_WORDS)
+        if state.has_corrections:
+            corrected = np.unique(tables.numbers(stored, where, "timestamp", kind="corrections")[0])
+            wanted = f"ifNull({wanted}, 0) OR {among('timestamp', corrected)}" if len(corrected) else wanted
+        rows = stored_in_order(tables.stored(stored, where, also=f"({wanted})"))
+        made = aggregate_rows(rows, interval_ns, policy)
+        return made[windows.indices(made.time)]
 
     def first_commit_from(self, instant_ns: int) -> int | None:
         return self.log.store.catalogue.first_from(self._state().id, instant_ns, self.commit.number)

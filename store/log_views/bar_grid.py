@@ -15,6 +15,7 @@ from store.log_views.session_spans import (
     OUTSIDE,
     SessionGrid,
     aligned_window,
+    auction_windows,
     intraday_spans,
     period_spans,
     session_grid,
@@ -22,6 +23,7 @@ from store.log_views.session_spans import (
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS
+from store.window_list import WindowList
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,38 @@ class BarGrid:
         if self.resolution.is_period:
             return self.periods(window).spans
         return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)
+
+    def auction_windows(self, window: Window) -> WindowList:
+        """Return the times of a window outside of the hours, in which only the prints of auctions count."""
+        if self.calendar is None or self.hours is Hours.ALL:
+            return WindowList(*np.empty((2, 0), np.int64))
+        return WindowList(*auction_windows(window, calendar=self.calendar, hours=self.hours))
+
+    def auction_spans(self, time_ns: Integers, length_ns: int, window: Window) -> Spans:
+        """Return a span for each time outside of the hours at which auctions had prints, with its bar's label.
+
+        time_ns: starts of intervals of `length_ns`, ascending.
+        """
+        labels = self.auction_labels(time_ns, window)
+        time_ns, labels = time_ns[labels != OUTSIDE], labels[labels != OUTSIDE]
+        return Spans(time_ns, time_ns + length_ns, labels)
+
+    def auction_labels(self, time_ns: Integers, window: Window) -> Integers:
+        """Return the labels of the bars that have prints of auctions outside of the hours; `OUTSIDE` for none.
+
+        A day, week or month has those of its trading dates; a shorter interval those of its own time.
+        """
+        if self.resolution.is_tick or not len(time_ns):
+            return time_ns
+        if not self.resolution.is_period:
+            intervals = self.intervals(window)
+            return intervals.start_ns(intervals.number_of(time_ns))
+        periods = self.periods(window)
+        if not len(periods.dates):
+            return np.full_like(time_ns, OUTSIDE)
+        dates = time_ns // DAY_NS if self.period_calendar is None else self.trading_dates(time_ns)
+        index = np.searchsorted(periods.dates, dates, side="right") - 1
+        return np.where(index >= 0, periods.labels[np.maximum(index, 0)], OUTSIDE)
 
     def intervals(self, window: Window) -> Resolution | SessionGrid:
         """Return the intervals, shorter than a day, around a window, whatever the hours."""

@@ -21,7 +21,7 @@ from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
 from store.log_views.stored_bars import with_stored_bars
-from store.log_views.trade_bars import BarMaker, TradeBars, is_of_auctions, merged_days
+from store.log_views.trade_bars import BarMaker, TradeBars, is_of_auctions, labels_of_rows, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.rows.knowledge import KnowledgeTimes, by_resolution
@@ -106,7 +106,7 @@ class KnownLog:
         """Return all versions of the window's rows."""
         rows = self.view.versions(window)
         event_ns, last_ns = self._events(rows)
-        return KnownVersions(rows, self.view.known_times(rows, event_ns), self._instants(last_ns))
+        return KnownVersions(rows, self.view.known_times(rows, event_ns), self._instants(rows, last_ns))
 
     def _events(self, rows: pa.Table) -> tuple[Integers, Integers]:
         """Return when each row's event was over, and the last instant of the event."""
@@ -129,7 +129,7 @@ class KnownLog:
         ends: Integers = periods.ends_ns[np.maximum(index, 0)]
         return ends
 
-    def _instants(self, last_ns: Integers) -> Integers:
+    def _instants(self, rows: pa.Table, last_ns: Integers) -> Integers:
         """Return the instants as of which the bars of rows with these last instants are known."""
         if not len(last_ns):
             return last_ns
@@ -139,7 +139,11 @@ class KnownLog:
             index = np.searchsorted(periods.dates, last_ns // DAY_NS, side="right") - 1
             ends_ns, inside = periods.ends_ns[np.maximum(index, 0)], index >= 0
         else:
-            labels = self.grid.labels_of(last_ns, window)
+            labels = (
+                self.grid.labels_of(last_ns, window)
+                if self.view.dataset is BARS
+                else labels_of_rows(self.grid, rows, window)
+            )
             inside = labels != OUTSIDE
             if inside.all():
                 return self.instants_of(self.grid.ends_and_dates(labels, window)[0])
@@ -184,7 +188,13 @@ class _ThenBars:
         if grid.is_plain:
             return bars_of(aggregate_rows(rows, grid.resolution.length_ns, policy), dates_of)
         ticks = aggregate_rows(rows, 1, policy)
-        return span_bars_of([ticks], grid.spans_of(ticks.time, window), dates_of)
+        spans = grid.spans_of(ticks.time, window)
+        auctions = aggregate_rows(rows, 1, policy.auctions)
+        auctions = auctions[grid.auction_windows(window).contains(auctions.time)]
+        if len(auctions):
+            ticks = ticks[spans.indices(ticks.time) >= 0]
+            spans = spans.joined(grid.auction_spans(auctions.time, 1, window))
+        return span_bars_of([ticks, auctions], spans, dates_of)
 
     def _credited_bars(self, window: Window, dates_of: DatesOf) -> Bars:
         """Return the log's own bars: from a history of all bars over these bars' instants, each bar at its own."""
@@ -192,7 +202,7 @@ class _ThenBars:
         reach = Window(window.start_ns, min(log.credit_until_ns(window.end_ns), ALL_TIME.end_ns))
         rows = log.view.versions(reach)
         time_ns, times = rows.column("timestamp").to_numpy(), log.view.known_times(rows)
-        labels = grid.labels_of(time_ns, grid.aligned(reach.start_ns, reach.end_ns))
+        labels = labels_of_rows(grid, rows, grid.aligned(reach.start_ns, reach.end_ns))
         begins = np.append(True, labels[1:] != labels[:-1])[: len(labels)]
         own = np.setdiff1d(labels[begins & (time_ns < window.end_ns)], [OUTSIDE])
         instants_ns = log.instants_of(grid.ends_and_dates(own, window)[0])

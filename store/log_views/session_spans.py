@@ -147,6 +147,21 @@ def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> 
     return starts[starts < ends], ends[starts < ends]
 
 
+def auction_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
+    """Return the starts and ends of the times in a window, outside of the hours, at which auctions may have prints.
+
+    They are ascending and disjoint.
+    """
+    if window.end_ns <= window.start_ns:
+        return _integers(), _integers()
+    schedule = calendar.around(window.start_ns, window.end_ns - 1)
+    segments = schedule.segments(hours)
+    starts = np.sort(np.append(schedule.auctions_start_ns, segments.end_ns))
+    ends = np.sort(np.append(schedule.auctions_end_ns, segments.start_ns))
+    starts, ends = np.maximum(starts, window.start_ns), np.minimum(ends, window.end_ns)
+    return starts[starts < ends], ends[starts < ends]
+
+
 def _utc_periods(
     resolution: Resolution, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> PeriodSpans:

@@ -239,7 +239,12 @@ class _WithStoredBars:
         spans = self.grid.spans(stored_bars_window(window, self.grid))
         first = spans.end_ns.searchsorted(time_ns, side="right")
         last = spans.start_ns.searchsorted(time_ns + resolution.length_ns) - 1
-        return np.where(spans.label_ns[first] == spans.label_ns[last], spans.label_ns[first], OUTSIDE)
+        first_labels, last_labels = (
+            spans.label_ns[np.clip(each, 0, len(spans) - 1)] for each in (first, last)
+        )
+        labels = np.where(first_labels == last_labels, first_labels, OUTSIDE)
+        # A bar between two spans has prints of auctions.
+        return np.where(last < first, self.grid.auction_labels(time_ns, window), labels)
 
     def _nests(self, resolution: Resolution, window: Window) -> bool:
         """Return whether no bar of a resolution can have prints of two of the grid's intervals."""

@@ -1,20 +1,26 @@
 """Bars made from trades, on any grid."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from calendars.schedule import Hours
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.bar_policies import BarPolicy
+from store.bar_policies import AUCTION_WORDS, BarPolicy
+from store.bars.aggregates import NO_AGGREGATES, Aggregates
 from store.bars.bars import Bars
 from store.bars.credit import credit_dates, credit_end_ns
-from store.bars.prints import masks_of
+from store.bars.prints import has_condition, masks_of
 from store.bars.spans import span_bars_of
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, rows_backwards
+from store.log_views.session_spans import OUTSIDE
 from store.protocol import ALL_TIME, Window
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, SECOND_NS
 from store.window_list import WindowList
 
 # The trade count of a bar with a stored part whose number of trades is unknown.
@@ -30,6 +36,23 @@ class BarMaker(Protocol):
 def is_of_auctions(grid: BarGrid, policy: BarPolicy) -> bool:
     """Whether the policy's daily table decides which prints belong to the grid's bars, not the time."""
     return grid.is_of_regular_sessions and policy.daily is not None
+
+
+def labels_of_rows(grid: BarGrid, rows: pa.Table, window: Window) -> Integers:
+    """Return the label of each row's bar; `OUTSIDE` if it is outside the window or the hours. rows: in order.
+
+    The prints of auctions belong to the session of their date also outside of the hours.
+    """
+    time_ns = rows.column("timestamp").to_numpy()
+    labels = grid.labels_of(time_ns, window)
+    if grid.calendar is None or grid.hours is Hours.ALL:
+        return labels
+    is_auction = (labels == OUTSIDE) & has_condition(rows, *AUCTION_WORDS)
+    is_auction &= grid.auction_windows(window).contains(time_ns)
+    if is_auction.any():
+        labels = labels.copy()
+        labels[is_auction] = grid.auction_labels(time_ns[is_auction], window)
+    return labels
 
 
 def credited_until_ns(grid: BarGrid, policy: BarPolicy, window: Window) -> int:
@@ -90,11 +113,29 @@ class TradeBars:
             return snapshot.bars(window, length, policy=self.policy, dates_of=grid.trading_dates)
         needed, dates_of = self.needed(window), credit_dates(self.policy, length, grid.trading_dates)
         if grid.resolution.is_tick:
-            ticks = snapshot.aggregates(WindowList.of(needed), length, self.policy)
-            bars = span_bars_of([ticks], grid.spans_of(ticks.time, needed), dates_of)
+            parts = [snapshot.aggregates(WindowList.of(needed), length, self.policy)]
+            spans = grid.spans_of(parts[0].time, needed)
         else:
-            bars = snapshot.span_bars(grid.spans(needed), policy=self.policy, dates_of=dates_of)
+            spans = grid.spans(needed)
+            parts = snapshot.span_aggregates(spans, policy=self.policy)
+        auctions = self._auctions(needed)
+        if len(auctions):
+            parts = [*(part[spans.indices(part.time) >= 0] for part in parts), auctions]
+            spans = spans.joined(grid.auction_spans(auctions.time, self._auction_ns, needed))
+        bars = span_bars_of(parts, spans, dates_of)
         return bars if grid.resolution.is_period else bars.between(window.start_ns, window.end_ns)
+
+    @property
+    def _auction_ns(self) -> int:
+        """The length of the intervals into which the prints of auctions are put: hours begin and end on whole ones."""
+        return min(self.grid.resolution.length_ns, SECOND_NS)
+
+    def _auctions(self, window: Window) -> Aggregates:
+        """Return the prints of auctions in a window outside of the hours: they belong to the session of their date."""
+        windows = self.grid.auction_windows(window)
+        if not len(windows):
+            return NO_AGGREGATES
+        return self.view.snapshot.aggregates(windows, self._auction_ns, self.policy.auctions)
 
 
 def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:

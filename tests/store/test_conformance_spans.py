@@ -11,11 +11,24 @@ from store.bars.credit import utc_dates
 from store.bars.spans import Spans
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
-from store.protocol import ALL_TIME
+from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from store.rows.stored_rows import ArrivalRun, stored_rows
+from store.window_list import WindowList
 from tests.chance import SOAK
 from tests.store.bars.slow_spans import columns, random_spans, slow_span_bars
-from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, amendment, batch, cancel, correct, trade
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SECOND,
+    SYMBOL,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    trade,
+    trades_of,
+)
 from tests.store.printed_days import DATES
 
 pytestmark = pytest.mark.system
@@ -117,3 +130,32 @@ BAD = {
 def test_invalid_spans_raise(given_columns: tuple[list[int], ...]):
     with pytest.raises(ValueError, match="spans"):
         Spans(*(np.array(column, np.int64) for column in given_columns))
+
+
+def test_of_auctions_only_their_prints_count(store):
+    """Also those that a correction marks, unmarks or cancels, and as of earlier commits."""
+    rows = [
+        trade(0, 100.0, conditions="opening_print"),
+        trade(MINUTE, 101.0),
+        trade(2 * MINUTE, 102.0, conditions="regular;closing_print"),
+        trade(3 * MINUTE, 103.0, conditions="odd_lot"),
+    ]
+    store.append(batch(*rows))
+    changes = (
+        Correction(Action.CANCEL, NOON, {"price": 100.0, "volume": 1.0}),
+        Correction(
+            Action.CORRECT,
+            NOON + MINUTE,
+            {"price": 101.0, "volume": 1.0},
+            new={"conditions": "closing_print"},
+        ),
+        Correction(
+            Action.CORRECT, NOON + 2 * MINUTE, {"price": 102.0, "volume": 1.0}, new={"conditions": "regular"}
+        ),
+    )
+    store.correct(Amendment(TRADES, SYMBOL, changes, "key:1"))
+    windows = WindowList.of(Window(NOON, NOON + 60 * MINUTE))
+    for policy in (EVERY_PRINT, US_EQUITIES):
+        for commit, closes in ((1, [100.0, 102.0]), (2, [101.0])):
+            made = trades_of(store).at(commit).aggregates(windows, SECOND, policy.auctions)
+            assert made.close[made.price_count > 0].tolist() == closes

@@ -15,11 +15,16 @@ from stats.market_data.query import MarketDataQuery
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.instrument_calendars import calendar_if_known
-from store.log_views.bar_grid import BarGrid
+from store.log_views.bar_grid import BarGrid, utc_grid
 from store.log_views.log_view import LogView
-from store.log_views.trade_bars import last_price_ns
+from store.log_views.trade_bars import is_of_auctions, last_price_ns
 from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
+from store.window_list import WindowList
+
+# Of so many days a print of an auction shows that the feed has such prints.
+_AUCTION_DAYS_NS = 7 * DAY_NS
 
 # If the exchange's feed has not come as far as the end of a session, it is asked for again after this time.
 _ASKED_AGAIN_NS = SECOND_NS
@@ -49,14 +54,21 @@ class FinalBars:
 
 @dataclass(frozen=True, slots=True)
 class _Sessions:
-    """The trading hours of a calendar in a class of hours."""
+    """The trading hours of a calendar in a class of hours.
+
+    has_auctions: whether prints of auctions may come outside of the hours, which count as prints of the session.
+    """
 
     calendar: TradingCalendar
     hours: Hours
+    has_auctions: bool = False
 
     def closed_until(self, instant_ns: int) -> int:
-        """Return the next opening if the exchange is closed at an instant, otherwise the instant."""
-        segments = self.calendar.around(instant_ns, instant_ns).segments(self.hours)
+        """Return the next opening if nothing counts from an instant until then, otherwise the instant."""
+        schedule = self.calendar.around(instant_ns, instant_ns)
+        if self.has_auctions and instant_ns < self._ends_ns(schedule)[_date_index(schedule, instant_ns)]:
+            return instant_ns
+        segments = schedule.segments(self.hours)
         index = int(segments.start_ns.searchsorted(instant_ns, side="right"))
         is_open = index > 0 and instant_ns < segments.end_ns[index - 1]
         return instant_ns if is_open or index == len(segments.start_ns) else int(segments.start_ns[index])
@@ -64,11 +76,13 @@ class _Sessions:
     def closes(self, after_ns: int, end_ns: int) -> Integers:
         """Return the ends of sessions after an instant, ascending, to the first one at or after `end_ns`.
 
-        With extended hours they include the ends of the regular sessions, with all hours also those of trading dates.
+        With extended hours they include the ends of the regular sessions, with all hours also those of trading dates,
+        and with auctions the time at which these are over.
         """
         schedule = self.calendar.around(after_ns, max(after_ns, end_ns))
-        ends = [schedule.close_ns, schedule.closes_ns(self.hours)]
-        closes = np.unique(np.concatenate([*ends, schedule.end_ns] if self.hours is Hours.ALL else ends))
+        closes = np.unique(
+            np.concatenate([schedule.close_ns, schedule.closes_ns(self.hours), self._ends_ns(schedule)])
+        )
         first, last = closes.searchsorted(after_ns, side="right"), closes.searchsorted(end_ns)
         found: Integers = closes[first : last + 1]
         return found
@@ -76,8 +90,20 @@ class _Sessions:
     def date_end(self, instant_ns: int) -> int:
         """Return the first end of a date's hours at or after an instant; with all hours, of the date itself."""
         schedule = self.calendar.around(instant_ns, instant_ns)
-        ends = schedule.end_ns if self.hours is Hours.ALL else schedule.closes_ns(self.hours)
+        ends = self._ends_ns(schedule)
         return int(ends[min(int(ends.searchsorted(instant_ns)), len(ends) - 1)])
+
+    def before_open_date(self, instant_ns: int) -> int:
+        """Return the instant, or the start of its trading date if that date's prints, also of auctions, may still come."""
+        schedule = self.calendar.around(instant_ns, instant_ns)
+        index = _date_index(schedule, instant_ns)
+        return instant_ns if instant_ns >= self._ends_ns(schedule)[index] else int(schedule.start_ns[index])
+
+    def _ends_ns(self, schedule: Schedule) -> Integers:
+        """Return when each date's prints are over."""
+        if self.hours is Hours.ALL:
+            return schedule.end_ns
+        return schedule.auctions_end_ns if self.has_auctions else schedule.closes_ns(self.hours)
 
 
 def finality_of(
@@ -101,17 +127,19 @@ def finality_of(
     own_ns = min(log.complete_until(symbol_query.settle), now_ns)
     if log.is_empty:
         return FinalBars(min(own_ns, latest_ns))
-    found, of_auctions = FinalBars(own_ns), grid.is_of_regular_sessions and policy.daily is not None
-    sessions = (
-        None if calendar is None else _Sessions(calendar, Hours.EXTENDED if of_auctions else grid.hours)
-    )
+    found, sessions = FinalBars(own_ns), None
+    if calendar is not None:
+        sessions = _Sessions(calendar, grid.hours, _has_auctions(grid, log, policy, now_ns))
+    of_auctions = sessions is not None and sessions.has_auctions and grid.resolution.is_period
     if sessions is not None:
-        needed_ns = _needed_until(grid, sessions, policy, min(query_range.end_ns, now_ns))
+        needed_ns = _needed_until(
+            grid, sessions, policy, min(query_range.end_ns, now_ns), of_auctions=of_auctions
+        )
         if own_ns < min(needed_ns, now_ns):
             found = _by_exchange(symbol_query, sessions, Window(query_range.start_ns, needed_ns), own_ns)
     if sessions is not None and of_auctions:
         # Auction prints belong to the session by their condition and come after its close.
-        until_ns = _before_open_date(sessions.calendar, found.until_ns)
+        until_ns = sessions.before_open_date(found.until_ns)
         if own_ns == now_ns and until_ns < now_ns:
             # The log is complete beyond now: its date is final when its hours are over.
             found = FinalBars(found.until_ns, sessions.date_end(now_ns))
@@ -146,14 +174,26 @@ def final_bars_of(
     return replace(by_trades, stored_from_ns=stored_from_ns, over_until_ns=over_until_ns)
 
 
-def _needed_until(grid: BarGrid, sessions: _Sessions, policy: BarPolicy, end_ns: int) -> int:
+def _has_auctions(grid: BarGrid, log: LogView, policy: BarPolicy, now_ns: int) -> bool:
+    """Return whether the bars of a grid may get prints of auctions from outside of their hours.
+
+    With a daily table they always may, otherwise if the log had such prints in the last days.
+    """
+    if grid.hours is Hours.ALL or is_of_auctions(grid, policy):
+        return grid.hours is not Hours.ALL
+    days = utc_grid(Resolution.DAY).aligned(max(now_ns - _AUCTION_DAYS_NS, ALL_TIME.start_ns), now_ns)
+    return len(log.snapshot.aggregates(WindowList.of(days), SECOND_NS, policy.auctions)) > 0
+
+
+def _needed_until(
+    grid: BarGrid, sessions: _Sessions, policy: BarPolicy, end_ns: int, *, of_auctions: bool
+) -> int:
     """Return the instant up to which a log must be complete so that no bar before `end_ns` gets more prints.
 
     Credited volume and auction prints may come until the date's hours are over. With all hours, an interval in which a
     new date begins belongs to the date before, which then ends with it.
     """
-    of_auctions = grid.is_of_regular_sessions and policy.daily is not None
-    if policy.counts_every_print or (grid.resolution.is_period and not of_auctions):
+    if not of_auctions and (policy.counts_every_print or grid.resolution.is_period):
         return end_ns
     date_end_ns = sessions.date_end(end_ns)
     if sessions.hours is not Hours.ALL:
@@ -177,7 +217,7 @@ def _prints_until(
     or before the end of that date. With regular or extended hours it is the end of its hours.
     """
     if sessions is not None and grid.hours is not Hours.ALL:
-        # Prints outside the hours do not count, so nothing is missing before the next opening.
+        # Prints outside the hours do not count, but for those of auctions, so nothing is missing before the next opening.
         opening_ns = sessions.closed_until(complete_ns)
         if opening_ns != complete_ns:
             return opening_ns
@@ -230,13 +270,6 @@ def _by_exchange(
     if len(passed) < len(settled):
         expires_ns = now_ns + _ASKED_AGAIN_NS
     return FinalBars(max(own_ns, int(passed[-1])) if len(passed) else own_ns, expires_ns)
-
-
-def _before_open_date(calendar: TradingCalendar, instant_ns: int) -> int:
-    """Return the instant, or the start of its trading date if that date's hours, after the session too, are not over."""
-    schedule = calendar.around(instant_ns, instant_ns)
-    index = _date_index(schedule, instant_ns)
-    return instant_ns if instant_ns >= schedule.post_ns[index] else int(schedule.start_ns[index])
 
 
 def date_start_ns(calendar: TradingCalendar | None, instant_ns: int) -> int:

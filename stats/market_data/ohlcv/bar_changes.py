@@ -179,7 +179,8 @@ def _owner_start(state: BarsSnapshot, window: Window) -> int:
         price_ns = last_price_ns(log, policy, span.end_ns, start_ns=span.start_ns)
         if price_ns is not None:
             return grid.interval(price_ns).start_ns
-    return window.start_ns
+    # Auctions may have prices outside of the hours.
+    return window.start_ns if grid.hours is Hours.ALL else grid.interval(before.start_ns).start_ns
 
 
 def _open_backwards(grid: BarGrid, window: Window) -> Iterator[Window]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +44,12 @@ def explained_prints(
     own: Mask,
     *,
     by_daily_table: bool,
-    interval_of: Callable[[Integers], Integers],
+    labels: Integers,
 ) -> ExplainedPrints:
     """Explain the bar whose interval has the rows `own`.
 
     rows: as in `ExplainedPrints`; those after the interval are of its trading date. by_daily_table: whether the
-    policy's daily table makes the bar. interval_of: returns the label of each instant's interval.
+    policy's daily table makes the bar. labels: of each row's interval.
     """
     stored = stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)])
     prints = prints_of(stored, policy)
@@ -61,17 +60,17 @@ def explained_prints(
     sets = _setters(prints, own, session)
     credited = np.zeros(len(prints), np.bool_)
     if sets and not by_daily_table:
-        credited = _credited(prints, own, interval_of)
+        credited = _credited(prints, own, labels)
     return ExplainedPrints(rows, prints, own, credited, sets)
 
 
-def _credited(prints: Prints, own: Mask, interval_of: Callable[[Integers], Integers]) -> Mask:
+def _credited(prints: Prints, own: Mask, labels: Integers) -> Mask:
     """Return which prints after the interval have volume that is credited to it: those before the next price."""
     after = np.flatnonzero(~own & (prints.time > prints.time[own].max(initial=prints.time.min(initial=0))))
     credited = np.zeros(len(prints), np.bool_)
     if not len(after):
         return credited
-    labels = interval_of(prints.time[after])
+    labels = labels[after]
     is_inside = labels != OUTSIDE
     priced = labels[is_inside & prints.sets_open_close[after]]
     is_before = is_inside & (labels < (priced[0] if len(priced) else LATEST_NS + 1))

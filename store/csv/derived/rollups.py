@@ -44,9 +44,11 @@ class Rollups:
 
 
 def rollups_of(rows: pa.Table, policy: BarPolicy) -> Rollups:
-    """Return the rollups of stored rows, which are in order. Those of sessions are of days alone."""
+    """Return the rollups of stored rows, which are in order. Those of sessions are of days alone, of auctions of seconds."""
     if policy.is_session:
         return Rollups({DAY_NS: aggregate_rows(rows, DAY_NS, policy)}, None)
+    if policy.is_auction:
+        return Rollups({SECOND_NS: aggregate_rows(rows, SECOND_NS, policy)}, None)
     versions = versions_of(rows, policy, VERSIONS_NS)
     is_worth = len(versions) * _VERSIONS_WORTH <= len(rows)
     return Rollups(levels_of(prints_of(rows, policy)), versions if is_worth else None)

@@ -32,7 +32,8 @@ class SegmentWriter:
         self._folder = folder
         self._dataset = dataset
         of_sessions = [policy.session for policy in policies if policy.daily is not None]
-        self._policies = (*policies, *of_sessions) if dataset is TRADES else ()
+        of_auctions = [policy.auctions for policy in policies]
+        self._policies = (*policies, *of_sessions, *of_auctions) if dataset is TRADES else ()
         self._rows_limit = rows_limit
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:

@@ -15,8 +15,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, frozen
-from store.bars.aggregation import aggregate_prints
-from store.bars.prints import prints_of
+from store.bars.session_bars import aggregate_rows
 from store.csv.files.commit_records import StoredPart
 from store.csv.log.history import CommitHistory
 from store.protocol import NO_COMMIT, CommitId, Window
@@ -68,7 +67,7 @@ class TailBlock:
         if found is None:
             if len(self._aggregates) >= _LEVELS_LIMIT:
                 self._aggregates = {}
-            found = frozen(aggregate_prints(prints_of(self.rows, policy), level_ns))
+            found = frozen(aggregate_rows(self.rows, level_ns, policy))
             self._aggregates[policy.key, level_ns] = found
         start, end = found.time.searchsorted((window.start_ns, window.end_ns)).tolist()
         return found if end - start == len(found) else found[start:end]

@@ -35,6 +35,7 @@ READS: dict[str, Callable[[Snapshot], object]] = {
     "bars": lambda log: log.bars(NOW, MINUTE),
     "session_bars": lambda log: log.session_bars(Window(NOON, NOON + DAY), policy=US_EQUITIES),
     "span_bars": lambda log: log.span_bars(SPANS, dates_of=None),
+    "span_aggregates": lambda log: log.span_aggregates(SPANS, policy=EVERY_PRINT),
     "dependency_window": lambda log: log.dependency_window(NOW, MINUTE, policy=US_EQUITIES),
     "revisions": lambda log: log.revisions(NOW, MINUTE, policy=US_EQUITIES, after=0),
     "change_bound": lambda log: log.change_bound(NOW, MINUTE, after=0),

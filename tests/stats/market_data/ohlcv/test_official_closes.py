@@ -80,7 +80,7 @@ def paid(
             (BEFORE + LATE_NS, 80.0, ["extended_hours"]),
         )
         dividend(market)
-        yield market, 1 - 1 / (10.0 if request.param == "us_equities" else 20.0)
+        yield market, 1 - 1 / 10.0
 
 
 @pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: "-".join(asked.values()))

@@ -166,7 +166,9 @@ def test_another_policy_gets_its_rollups(kept: Kept) -> None:
     kept.store.set_instrument(Instrument(SYMBOL, US_EQUITIES.name))
     assert [kept.round(after=REST), kept.round(after=REST)] == [["ALL", SYMBOL], []]
     (segment,) = read_manifest(kept.derived()).segments  # type: ignore[union-attr]
-    assert [*segment.rollups] == [US_EQUITIES.key, US_EQUITIES.session.key]
+    assert [*segment.rollups] == [
+        policy.key for policy in (US_EQUITIES, US_EQUITIES.session, US_EQUITIES.auctions)
+    ]
 
 
 def test_an_unreadable_instrument_does_not_delay_other_logs(kept: Kept) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from store.bar_policies import EVERY_PRINT
 from store.csv.derived.manifest import FORMAT, read_manifest, replace_manifest
 from store.csv.files import arrow_file
 from store.csv.files.arrow_file import ArrowFile, ColumnsDamaged, Seal, write_arrow
@@ -166,7 +167,8 @@ def test_a_read_of_a_window_needs_only_its_blocks(
     monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 1024)
     log = DerivedLog(tmp_path, segment_rows=20_000)
     log.add_and_derive(*(trade(n * SECOND // 8, 1.0 + n) for n in range(20_000)))
-    (path,) = log.files.glob(f"*.{file}.arrow")
+    kind = file if file == "rows" else f"{EVERY_PRINT.key}.{file}"
+    (path,) = log.files.glob(f"*.{kind}.arrow")
     content = path.read_bytes()
     place = content.index(np.float64(15_000.0).tobytes())
     path.write_bytes(content[:place] + b"x" + content[place + 1 :])
