@@ -86,7 +86,7 @@ class BacktestInput(SubmissionSerializer):
     end = Instant(
         convert=_checked,
         required=False,
-        help_text="Likewise, exclusive. Default: until the bar of the newest row is shown, but not after the newest commit.",
+        help_text="Likewise, exclusive: a date means all sessions before it. Default: until the bar of the newest row is shown, but not after the newest commit.",
     )
     parameters = Object(required=False, help_text="Of the strategy. A missing one has its default.")
     cash = Amount(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from heapq import merge
 from operator import itemgetter
@@ -23,7 +23,7 @@ from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, EventRow
 from trading.reading.report import AccountHistory, figures_of
-from trading.reading.return_days import return_days_of
+from trading.reading.return_days import return_days_of, value_end_ns
 
 MOST_DAYS = 3_660
 _POINT = ("number", "at_ns", "equity", "high_water", "start_equity", "exposure")
@@ -88,7 +88,10 @@ def account_history(account: Account, period: Period) -> AccountHistory:
     A period that lasts until now ends with the equity of now: the engine records it only when it has moved.
     """
     history, marked = AccountHistory(), 0
-    points = _in_order(account.equities.values_list(*_POINT), period)
+    # One more second: see `value_end_ns`.
+    points = _in_order(
+        account.equities.values_list(*_POINT), replace(period, until_ns=value_end_ns(period.until_ns))
+    )
     fills = _in_order(account.executions.values_list(*_FILL), period)
     for number, at_ns, *amounts in merge(points, fills, key=itemgetter(0)):
         if len(amounts) == len(_POINT) - 2:

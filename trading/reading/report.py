@@ -26,7 +26,7 @@ from trading.documents.figures import (
     MeanExposureDocument,
     PerformanceRowDocument,
 )
-from trading.reading.return_days import UTC_DAYS, ReturnDays
+from trading.reading.return_days import UTC_DAYS, ReturnDays, value_end_ns
 from web.documents import instant_or_null, number, number_or_null
 
 YEAR_NS = 365 * DAY_NS
@@ -290,19 +290,24 @@ class EquityCurve:
 def _curve(history: AccountHistory, since_ns: int, until_ns: int) -> EquityCurve | None:
     """Return the curve of a period; None without a point. Its first point is the last step before the period.
 
-    An instant that is earlier than the one before it, or than the period, counts at that one's.
+    An instant that is earlier than the one before it, or than the period, counts at that one's. A period that begins or
+    ends at midnight does so after the mark of midnight; see `value_end_ns`.
     """
     at_ns = np.maximum.accumulate(np.array(history.at_ns, np.int64))
-    at_ns = at_ns[: at_ns.searchsorted(until_ns)]
-    steps = np.array(history.steps).reshape(-1, 4)[: len(at_ns)]
+    steps = np.array(history.steps).reshape(-1, 4)
+    is_point = ~np.isnan(steps[:, 0])
+    is_before = (at_ns < until_ns) | (is_point & (at_ns < value_end_ns(until_ns)))
+    at_ns, steps = at_ns[is_before], steps[is_before]
     points = np.flatnonzero(~np.isnan(steps[:, 0]))
     if not len(points):
         return None
-    first = max(points[0], int(at_ns.searchsorted(since_ns)) - 1)
+    first = max(points[0], int(at_ns.searchsorted(value_end_ns(since_ns))) - 1)
     last_points = points[points.searchsorted(np.arange(first, len(steps)), side="right") - 1]
     steps = np.column_stack([steps[last_points, :3], steps[first:, 3]])
     points = np.union1d([first], points[points > first]) - first
-    return EquityCurve(until_ns, at_ns[first:].clip(min=since_ns), steps, points)
+    at_ns = at_ns[first:].clip(since_ns, until_ns - 1)
+    at_ns[at_ns < value_end_ns(since_ns)] = since_ns
+    return EquityCurve(until_ns, at_ns, steps, points)
 
 
 def _quotient(part: Floats, whole: Floats, is_defined: Any, otherwise: float) -> Floats:

@@ -14,6 +14,14 @@ from store.timestamps import DAY_NS, SECOND_NS
 _SESSIONS_A_YEAR, _UTC_DAYS_A_YEAR = 252, 365
 
 
+def value_end_ns(until_ns: int) -> int:
+    """Return the instant before which values are of the time until `until_ns`.
+
+    It is a second later for midnight: accounts are marked as a day begins, and stored bars of days end at midnight.
+    """
+    return until_ns + SECOND_NS if until_ns % DAY_NS == 0 else until_ns
+
+
 class ReturnDays(NamedTuple):
     """The trading dates of calendars; UTC dates without calendars."""
 
@@ -28,8 +36,7 @@ class ReturnDays(NamedTuple):
         """Return the instant up to which each day's last value counts, ascending, nanoseconds UTC.
 
         The days are those that end in `begin_ns` < end <= `until_ns`: UTC dates at midnight, trading dates at their
-        last close. Values count until a second after midnight: accounts are marked as a day begins, and stored bars of
-        days end at midnight.
+        last close. The values are those of the midnight after; see `value_end_ns`.
         """
         first, last = begin_ns // DAY_NS, until_ns // DAY_NS
         if not self.calendars:

@@ -19,7 +19,7 @@ from store.walk import LogPosition
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.due import can_be_valued, value_at_end
-from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingStarted, Transferred
+from trading.core.events import AccountOpened, BarPrint, RiskConfigured, RowRef, TradingStarted, Transferred
 from trading.core.matching import Record
 from trading.core.rows import CorporateAction, Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
@@ -54,8 +54,8 @@ _TURNS = 2_000
 class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides a backtest. The same inputs and the same stored rows give the same bytes.
 
-    parameters: of the strategy. start_ns, end_ns: nanoseconds UTC; orders are placed in [start, end). cash: what the
-    account begins with, in `currency`. config: how orders fill, and the account's limits; the default has none.
+    parameters: of the strategy. start_ns, end_ns: nanoseconds UTC. Orders are placed in [start, end), by the bars that
+    begin and end in the period. cash: what the account begins with, in `currency`. config: how orders fill, and the account's limits; the default has none.
     fee_basis_points, slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
     that are declared for symbols, by the names of `Terms`. knowledge: `then`, or `now` for bars that know what came
     later. as_of_ns: the commits that are read.
@@ -197,12 +197,13 @@ class Backtest:
         self._open_account()
         host.is_history = True
         step_ns = (inputs.end_ns - inputs.start_ns) // 100
-        tell_ns = inputs.start_ns
+        tell_ns, last_bars = inputs.start_ns, list[Bar | BarRevision]()
         show: Callable[[int, Any], object] = host.show_either if host.watches_revisions else host.show
         for shown_ns, bar in self._bars:
             if shown_ns >= self._event_ns:
                 if shown_ns >= inputs.end_ns:
-                    break
+                    last_bars.append(bar)
+                    continue
                 self.had_bars = True
                 host.is_history = False
                 self._advance(shown_ns)
@@ -218,6 +219,7 @@ class Backtest:
                 self._event_ns = min(self._event_ns, own_ns)
         host.is_history = False
         self._advance(inputs.end_ns - 1)
+        self._take_last_bars(last_bars)
         self._desk.act([(ACCOUNT, self._value_at_end)], at_ns=inputs.end_ns - 1)
         progress(1)
         return self._desk.states[ACCOUNT]
@@ -297,6 +299,23 @@ class Backtest:
         instants = (floor.due_ns, tape.next_ns(self._quiet()), self._host.next_ns(), self.inputs.end_ns)
         self._event_ns = min(each for each in instants if each is not None)
 
+    def _take_last_bars(self, bars: Iterable[Bar | BarRevision]) -> None:
+        """Take the stored bars that end with the period, and show those of `bars`, at its last instant.
+
+        They tell what happened in it. Nothing fills the orders that the strategy then places.
+        """
+        end_ns, host = self.inputs.end_ns, self._host
+        while (row := self._market.tape.next(self._quiet(), end_ns + 1)) is not None:
+            if isinstance(row, BarPrint):
+                self._floor.take(row)
+                self._bands = None
+        for bar in bars:
+            if isinstance(bar, Bar) and bar.end_ns <= end_ns:
+                self.had_bars = True
+                host.show(end_ns - 1, bar)
+                if host.wanted:
+                    self._act(host.take_wanted(), end_ns - 1)
+
     def _quiet(self) -> dict[str, Band]:
         """Return the prices between which a row changes nothing, in the states of now."""
         if self._bands is None or self._version != self._desk.version:
@@ -347,7 +366,9 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     bars_until_ns = {symbol: market.bars_until_ns(symbol) for symbol in symbols}
     logs |= {(BARS.name, symbol) for symbol in symbols if bars_until_ns[symbol] > begin_ns}
     datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
-    replay = reader.replay(symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
+    replay = reader.replay(
+        symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns, known_before=inputs.end_ns + 1
+    )
     instruments = {symbol: market.instrument(symbol) for symbol in symbols}
     rates = {pair for each in inputs.symbols for pair in market.rate_symbols(each, inputs.currency)}
     tape = Tape(replay, instruments, logs, bars_until_ns, rates)

@@ -214,3 +214,20 @@ def test_a_day_that_is_not_over_has_no_return():
         point(2 * DAY_NS + HOUR_NS, 50),
     ]
     assert figures(*steps, until_ns=2 * DAY_NS + 2 * HOUR_NS).volatility_pct == volatility(0.1, -0.1)
+
+
+def test_periods_that_meet_at_midnight_share_its_mark():
+    steps = [
+        point(HOUR_NS, 100),
+        point(DAY_NS + 20_000_000, 104),
+        fill(DAY_NS + 30_000_000, 50),
+        point(DAY_NS + HOUR_NS, 130),
+    ]
+    first, second = figures(*steps, until_ns=DAY_NS), figures(*steps, since_ns=DAY_NS, until_ns=2 * DAY_NS)
+    assert [each.return_pct for each in (first, second)] == [4, 25]
+    assert [days_of(each, "day", "equity") for each in (first, second)] == [
+        [("1970-01-01", 104)],
+        [("1970-01-02", 130)],
+    ]
+    assert (first.executions, first.exposure.largest_pct) == (0, 0)
+    assert (second.executions, second.begin) == (1, "1970-01-02T00:00:00Z")

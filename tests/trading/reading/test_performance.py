@@ -190,6 +190,18 @@ def test_a_period_may_begin_and_end_at_any_time(api: Api, account: RecordedAccou
     assert performance(api, to="2025-07-15T14:00:00Z")["period_days"] == 0
 
 
+def test_a_date_as_end_has_the_mark_of_its_midnight(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=1 * DAY)
+    midnight = 10 * 3_600 + 0.02
+    for day, equity in ((9, 1010), (10, 1030), (11, 1020)):
+        account.mark(equity, seconds=day * DAY + midnight)
+    parts = [
+        performance(api, **{"from": first, "to": end})["return_pct"]
+        for first, end in (("2025-06-10", "2025-06-16"), ("2025-06-16", "2025-06-17"))
+    ]
+    assert parts == [near(3), near(100 * (1020 / 1030 - 1))]
+
+
 def test_a_period_in_the_future_has_nothing(api: Api, account: RecordedAccount):
     account.trade(5, seconds=5 * DAY)
     found = performance(api, **{"from": "2030-01-01", "to": "2031-01-01"})

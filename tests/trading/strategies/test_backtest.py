@@ -141,8 +141,7 @@ def test_who_inherits_from_a_shipped_strategy_is_shown_every_bar(
     inputs = inputs_of("watched", "A-USD", parameters={"fast": 3, "slow": 8}, minutes=200)
     events_of(inputs, reader)
     bars = reader.bars("A-USD", inputs.start_ns, inputs.end_ns)
-    # The last one is due after the end.
-    assert Watched.shown == len(bars) - 1
+    assert Watched.shown == len(bars)
 
 
 class Late(Strategy):
@@ -203,8 +202,8 @@ def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monk
         inputs_of("late", "C-USD", minutes=minutes), config=msgspec.structs.replace(GENEROUS, latency_ms=0)
     )
     Backtest(inputs, open_store(tmp_path), keep).run()
-    # What is known at the end is not taken any more.
-    assert filled == [START_NS + day * DAY_NS - MINUTE_NS for day in (1, 2)]
+    # The last one by the bar that ends with the period.
+    assert filled == [START_NS + day * DAY_NS - MINUTE_NS for day in (1, 2, 3)]
 
 
 class Holding(Strategy):
@@ -222,6 +221,5 @@ def test_an_open_position_is_valued_at_the_end(tmp_path: Path, monkeypatch: pyte
     reader = random_market(tmp_path / "data", random.Random(5))
     state = Backtest(inputs_of("holding", "C-USD"), reader, lambda _: None).run()
     [position] = state.positions.values()
-    # The last minute's bar is known at the end, which is not of the period.
-    last = reader.bars("C-USD", START_NS, START_NS + 599 * MINUTE_NS, "1min").close[-1]
+    last = reader.bars("C-USD", START_NS, START_NS + 600 * MINUTE_NS, "1min").close[-1]
     assert state.equity == state.cash + position.quantity * Decimal(str(last))

@@ -80,7 +80,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--to",
             dest="end",
-            help="likewise, exclusive (default: until the bar of the newest row is shown)",
+            help="likewise, exclusive: a date means all sessions before it (default: until the bar of the newest row is shown)",
         )
         parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
         parser.add_argument("--currency", default="USD")
