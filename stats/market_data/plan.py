@@ -321,6 +321,11 @@ def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, 
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class} and is_known(symbol):
         require_known_then(symbol, as_of_ns)
+        # Rows may be older than their first declaration: before it, a symbol is of that one's class, too.
+        if as_of_ns is not None and not market_store().declarations(symbol, as_of_ns=as_of_ns):
+            instrument = next((first for _, first in market_store().declarations(symbol)), instrument)
+            if market_class.instrument_class == instrument.instrument_class:
+                return instrument
         own_class = class_of(instrument.instrument_class)
         path = f"/api/v1/market-data/{own_class.path}/{symbol}"
         raise WrongClass(

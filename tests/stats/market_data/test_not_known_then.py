@@ -45,6 +45,20 @@ def test_nothing_was_known_then(api: Api, first_ns: int, path: str):
     assert 0 < first_ns - parse_timestamp(first) < 60 * 10**9
 
 
+@pytest.mark.parametrize("read", ["ohlcv?last=5&resolution=1m", "trades?last=5", "latest", "coverage"])
+def test_rows_that_are_older_than_their_declaration_are_of_its_class_and_of_the_one_before(
+    api: Api, read: str
+):
+    assert api.ingest(trade(symbol="NEW-USD", timestamp="2019-06-03T15:00:00Z")).status_code == 200
+    between = format_timestamp(time.time_ns())
+    terms = orjson.dumps({"class": "crypto", "currency": "USD"})
+    assert api.call("PUT", "/api/v1/instruments/NEW-USD", terms).status_code == 200
+    query = f"{read}{'&' if '?' in read else '?'}as_of={between}"
+    assert api.get(f"{TREE}/crypto/NEW-USD/{query}").status_code == 200
+    assert api.get(f"{TREE}/equities/NEW-USD/{query}").status_code == 200
+    assert problem(api.get(f"{TREE}/futures/NEW-USD/{query}")) == (404, "wrong_class")
+
+
 def test_from_the_first_instant_on_the_class_counts(api: Api, first_ns: int):
     now = format_timestamp(first_ns)
     assert api.get(f"{TREE}/crypto/NEW-USD/ohlcv?last=5&as_of={now}").status_code == 200
