@@ -16,7 +16,7 @@ from store.bars.prints import STANDS, prints_of
 from store.bars.session_bars import aggregate_rows, session_bars_of
 from store.bars.spans import span_bars_of
 from store.bars.versions import all_standing, print_versions
-from store.datasets import BARS
+from store.datasets import BARS, TRADES
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
@@ -140,9 +140,9 @@ class KnownLog:
             ends_ns, inside = periods.ends_ns[np.maximum(index, 0)], index >= 0
         else:
             labels = (
-                self.grid.labels_of(last_ns, window)
-                if self.view.dataset is BARS
-                else labels_of_rows(self.grid, rows, window)
+                labels_of_rows(self.grid, rows, window)
+                if self.view.dataset is TRADES
+                else self.grid.labels_of(last_ns, window)
             )
             inside = labels != OUTSIDE
             if inside.all():

@@ -14,6 +14,7 @@ from stats.market_data.plan import SymbolQuery
 from stats.market_data.query import MarketDataQuery
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.datasets import TRADES
 from store.instrument_calendars import calendar_if_known
 from store.log_views.bar_grid import BarGrid, utc_grid
 from store.log_views.log_view import LogView
@@ -179,8 +180,10 @@ def _has_auctions(grid: BarGrid, log: LogView, policy: BarPolicy, now_ns: int) -
 
     With a daily table they always may, otherwise if the log had such prints in the last days.
     """
-    if grid.hours is Hours.ALL or is_of_auctions(grid, policy):
-        return grid.hours is not Hours.ALL
+    if log.dataset is not TRADES or grid.hours is Hours.ALL:
+        return False
+    if is_of_auctions(grid, policy):
+        return True
     days = utc_grid(Resolution.DAY).aligned(max(now_ns - _AUCTION_DAYS_NS, ALL_TIME.start_ns), now_ns)
     return len(log.snapshot.aggregates(WindowList.of(days), SECOND_NS, policy.auctions)) > 0
 

@@ -158,6 +158,19 @@ def test_a_day_of_stored_bars_has_the_auction_of_its_prints(api: Api):
     assert (day["low"], day["close"], day["volume"]) == (98, 105, 512)
 
 
+def test_days_of_quotes_have_no_auctions(api: Api):
+    date = auction_day(api, "london")
+    sides = {"bid": 1.0, "ask": 2.0, "conditions": ["closing_print"]}
+    for time in ("15:00:00", "15:35:10"):
+        ingest(api, "quotes", SYMBOL, [{"time_ns": parse_timestamp(f"{date}T{time}Z"), **sides}])
+    path = f"/api/v1/market-data/equities/{SYMBOL}/quotes"
+    for asked in ({}, {"knowledge": "then"}):
+        (bar,) = answer(api.get(path, {"start": date, "end": "2025-06-03", "resolution": "1d", **asked}))[
+            "quotes"
+        ]
+        assert (bar["bid_close"], bar["quote_count"]) == (1, 1)
+
+
 def test_the_explanation_names_the_auction(api: Api):
     date = auction_day(api, "london")
     path = f"/api/v1/market-data/equities/{SYMBOL}/ohlcv/explain"
