@@ -157,10 +157,14 @@ class EquityCurve:
     """The equity at points in order, and the exposure, which fills change, too. Between steps both are constant.
 
     steps: as `AccountHistory`; a fill has the equity of the point before it. drawdown: by point, in per cent, with six
-    decimals. growth: by point, the worth over that at the first point, without transfers.
+    decimals. growth: by point, the worth over that at the first point, without transfers. has_value_before: whether the
+    first point is the value from before the period.
     """
 
-    def __init__(self, until_ns: int, steps_ns: Integers, steps: Floats, points: Integers) -> None:
+    def __init__(
+        self, until_ns: int, steps_ns: Integers, steps: Floats, points: Integers, *, has_value_before: bool
+    ) -> None:
+        self.has_value_before = has_value_before
         self.until_ns, self.steps_ns, self.steps = max(until_ns, int(steps_ns[-1])), steps_ns, steps
         self.at_ns = steps_ns[points]
         self.equity, self.high_water, start, _ = steps[points].T
@@ -188,15 +192,16 @@ class EquityCurve:
         }
 
     def daily_returns(self, return_days: ReturnDays) -> Floats:
-        """Return the changes of growth from the beginning, or a day's end, to the next day's end.
+        """Return the changes of growth from a day's end to the next day's end.
 
+        The first day has one only if the account had a value before the period: `returns.pct_change()` of closes.
         There are none if the equity was ever below zero: later changes are of a debt. None begins with a growth of 0.
         """
         if self.equity.min() < 0:
             return np.empty(0)
         ends_ns = return_days.ends_ns(int(self.at_ns[0]), self.until_ns)
         places = self.at_ns.searchsorted(ends_ns) - 1
-        growth = np.concatenate([[1.0], self.growth[places]])
+        growth = np.concatenate([np.ones(int(self.has_value_before)), self.growth[places]])
         before, after = growth[:-1], growth[1:]
         returns: Floats = (after[before > 0] - before[before > 0]) / before[before > 0]
         return returns
@@ -301,13 +306,14 @@ def _curve(history: AccountHistory, since_ns: int, until_ns: int) -> EquityCurve
     points = np.flatnonzero(~np.isnan(steps[:, 0]))
     if not len(points):
         return None
+    has_value_before = bool(at_ns[points[0]] < since_ns)
     first = max(points[0], int(at_ns.searchsorted(value_end_ns(since_ns))) - 1)
     last_points = points[points.searchsorted(np.arange(first, len(steps)), side="right") - 1]
     steps = np.column_stack([steps[last_points, :3], steps[first:, 3]])
     points = np.union1d([first], points[points > first]) - first
     at_ns = at_ns[first:].clip(since_ns, until_ns - 1)
     at_ns[at_ns < value_end_ns(since_ns)] = since_ns
-    return EquityCurve(until_ns, at_ns, steps, points)
+    return EquityCurve(until_ns, at_ns, steps, points, has_value_before=has_value_before)
 
 
 def _quotient(part: Floats, whole: Floats, is_defined: Any, otherwise: float) -> Floats:

@@ -149,7 +149,7 @@ def test_a_day_has_its_deepest_point_and_its_close():
     found = figures(*steps, until_ns=3 * DAY_NS)
     dates = "1970-01-01", "1970-01-02", "1970-01-03"
     assert days_of(found, "day", "equity", "max_dd") == [*zip(dates, (95, 95, 110), (10, 5, 5), strict=True)]
-    assert found.volatility_pct == volatility(-0.05, 0, 15 / 95)
+    assert found.volatility_pct == volatility(0, 15 / 95)
 
 
 def test_the_mark_at_midnight_ends_the_day_before():
@@ -159,9 +159,10 @@ def test_the_mark_at_midnight_ends_the_day_before():
         point(DAY_NS + 20_000_000, 104),
         point(DAY_NS + HOUR_NS, 130),
     ]
-    found = figures(*steps, until_ns=2 * DAY_NS)
-    assert days_of(found, "equity", "return_pct") == [(104, 4), (130, 25)]
-    assert found.volatility_pct == volatility(0.04, 0.25)
+    found = figures(*steps, point(2 * DAY_NS + 10_000_000, 117), until_ns=3 * DAY_NS)
+    assert days_of(found, "equity", "return_pct")[0] == (104, 4)
+    assert days_of(found, "equity")[1:] == [(117,), (117,)]
+    assert found.volatility_pct == volatility(13 / 104, 0)
 
 
 def test_an_account_that_was_empty_goes_on_with_its_growth():
@@ -169,7 +170,7 @@ def test_an_account_that_was_empty_goes_on_with_its_growth():
     steps = [point(day * DAY_NS + HOUR_NS, each, start=start) for day, (each, start) in enumerate(amounts)]
     found = figures(*steps, until_ns=5 * DAY_NS)
     assert found.return_pct == pytest.approx(32)
-    assert found.volatility_pct == volatility(0, 0.2, 0, 0, 0.1)
+    assert found.volatility_pct == volatility(0.2, 0, 0, 0.1)
 
 
 def test_after_a_loss_of_all_nothing_grows():
@@ -203,7 +204,8 @@ def test_a_run_whose_equity_was_below_zero_has_no_ratios():
     steps = [point(day * DAY_NS + HOUR_NS, each) for day, each in enumerate(equities)]
     found = figures(*steps, until_ns=5 * DAY_NS)
     assert (found.return_pct, found.volatility_pct, found.sharpe, found.sortino) == (-18, None, None, None)
-    assert figures(*steps[3:], until_ns=5 * DAY_NS).volatility_pct is not None
+    later = [*steps[3:], point(5 * DAY_NS + HOUR_NS, 80)]
+    assert figures(*later, until_ns=6 * DAY_NS).volatility_pct is not None
 
 
 def test_a_day_that_is_not_over_has_no_return():
@@ -213,7 +215,10 @@ def test_a_day_that_is_not_over_has_no_return():
         point(DAY_NS + HOUR_NS, 99),
         point(2 * DAY_NS + HOUR_NS, 50),
     ]
-    assert figures(*steps, until_ns=2 * DAY_NS + 2 * HOUR_NS).volatility_pct == volatility(0.1, -0.1)
+    since_ns, until_ns = 90 * 60 * SECOND_NS, 2 * DAY_NS + 2 * HOUR_NS
+    assert figures(*steps, since_ns=since_ns, until_ns=until_ns).volatility_pct == volatility(0.1, -0.1)
+    # Without a value before the period there is only one return.
+    assert figures(*steps, until_ns=until_ns).volatility_pct is None
 
 
 def test_periods_that_meet_at_midnight_share_its_mark():

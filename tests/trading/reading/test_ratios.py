@@ -18,7 +18,7 @@ from trading.reading.report import AccountHistory, annual_return_percent, figure
 
 BEGIN_DAY = 20_000
 # Equities in whole cents, one a day.
-EQUITIES = st.lists(st.integers(1_000, 10_000_000), min_size=1, max_size=60).map(
+EQUITIES = st.lists(st.integers(1_000, 10_000_000), min_size=2, max_size=60).map(
     lambda cents: [Decimal(each) / 100 for each in cents]
 )
 
@@ -33,9 +33,9 @@ def figures(equities: list[Decimal]) -> FiguresDocument:
 
 
 def returns_of(equities: list[Decimal]) -> pd.Series:
-    """The returns of the days, of which the first begins and ends with the first equity."""
-    days = pd.to_datetime(np.arange(len(equities) + 1) + BEGIN_DAY - 1, unit="D")
-    values = [float(each) for each in (equities[0], *equities)]
+    """The returns of the days but for the first, before which there is no equity."""
+    days = pd.to_datetime(np.arange(len(equities)) + BEGIN_DAY, unit="D")
+    values = [float(each) for each in equities]
     return pd.Series(values, index=days).pct_change().dropna()
 
 

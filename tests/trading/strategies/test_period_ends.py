@@ -94,7 +94,7 @@ def result(start: str, end: str, *, interval: str = "1d") -> dict[str, Any]:
 
 
 def gain(document: dict[str, Any]) -> float:
-    return 10_000 * document["performance"]["return_pct"]
+    return 10_000 * float(document["performance"]["return_pct"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,11 +140,12 @@ def test_a_date_over_http_means_the_same(api: Api, data: Path):
     Job.objects.filter(pk=job.pk).update(not_before=timezone.now())
     run_job(job.uuid)
     job.refresh_from_db()
-    [position] = job.result["positions"]
+    found: Any = job.result
+    [position] = found["positions"]
     last = days.loc[:"2013-12-31", "close"].iloc[-1]
-    assert gain(job.result) == pytest.approx(100 * (last - position["average_price"]))
+    assert gain(found) == pytest.approx(100 * (last - position["average_price"]))
     command = result("2013-01-01", "2014-01-01")
-    assert command["performance"] == job.result["performance"]
+    assert command["performance"] == found["performance"]
 
 
 def test_an_order_fills_by_the_last_bar(data: Path):
