@@ -170,7 +170,7 @@ def test_ratios_are_those_of_the_equity_at_closes(
     hold: None, tmp_path: Path, names: str, per_year: int, has_bars: bool
 ):
     chance = np.random.default_rng(5)
-    others = {"coin": COIN, "pair": PAIR, "XCME": INDEX}
+    others: dict[str, dict[str, Any]] = {"coin": COIN, "pair": PAIR, "XCME": INDEX}
     calendars = {"coin": None, "pair": "XNYS"}
     kinds = names.split()
     instruments: dict[str, dict[str, Any]] = {
