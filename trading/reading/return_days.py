@@ -58,5 +58,5 @@ def return_days_of(instruments: Iterable[Instrument]) -> ReturnDays:
 
     They are UTC dates if one of them is of fx or has no calendar, as crypto, and if there are no instruments.
     """
-    calendars = [None if each.instrument_class == FX else calendar_if_known(each) for each in instruments]
-    return ReturnDays(frozenset(each for each in calendars if each is not None and None not in calendars))
+    calendars = {None if each.instrument_class == FX else calendar_if_known(each) for each in instruments}
+    return UTC_DAYS if None in calendars else ReturnDays(frozenset(filter(None, calendars)))

@@ -64,8 +64,8 @@ _MOST_ACTIONS = 5
 class BacktestOutcome:
     """What is learned of a backtest while it runs. Give its `take` every event.
 
-    most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any in the period.
-    instruments: by symbol. prices_ended: see the function.
+    most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any in the
+    period. instruments: by symbol. prices_ended: by symbol, see `ended_prices.prices_ended`.
     """
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
@@ -133,7 +133,7 @@ class BacktestOutcome:
 
     @property
     def notice(self) -> str | None:
-        """Which signals were refused, or why nothing was traded; which prices ended early; and which corporate actions count.
+        """Which signals were refused, or why nothing was traded; early ends of prices; corporate actions to know of.
 
         None if there is nothing to say.
         """
@@ -161,7 +161,9 @@ class BacktestOutcome:
     def document(self) -> BacktestDocument:
         """What the run says, once it has ended."""
         inputs, unfilled = self.inputs, self.unfilled
-        return_days = return_days_of(self.instruments[each.symbol] for each in self.history.fills)
+        return_days = return_days_of(
+            self.instruments[each] for each in {fill.symbol for fill in self.history.fills}
+        )
         return BacktestDocument(
             notice=self.notice,
             inputs=_inputs_document(inputs, self._strategy_class),
