@@ -223,7 +223,7 @@ class Floor:
         halts = self._market.halts(symbol)
         if isinstance(row, Print):
             return halts is None or halts.begun_ns(at_ns) is None
-        if halts is not None and halts.stop_bar(at_ns, row.end_ns):
+        if halts is not None and halts.stops_bar(at_ns, row.end_ns):
             return False
         return bar_begins_in_session(self._market.instrument(symbol), at_ns, row.end_ns)
 

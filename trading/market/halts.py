@@ -7,7 +7,6 @@ import numpy as np
 from calendars.schedule import Hours
 from calendars.trading_calendar import date_of_row
 from stats.market_data.ohlcv.halts import Halts
-from store.arrays import Integers
 from store.datasets import TRADING_STATUS
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
@@ -19,24 +18,25 @@ from store.timestamps import DAY_NS
 
 @dataclass(frozen=True, slots=True)
 class SymbolHalts:
-    """The halts of an instrument. starts_ns, ends_ns: ascending and disjoint; see `Halts`."""
+    """The halts of an instrument."""
 
-    instrument: Instrument
     halts: Halts
-    starts_ns: Integers
-    ends_ns: Integers
 
     def begun_ns(self, at_ns: int) -> int | None:
         """Return when the halt began that an instant is in; None if trading goes on."""
-        index = int(self.starts_ns.searchsorted(at_ns, side="right")) - 1
-        is_halted = index >= 0 and at_ns < self.ends_ns[index]
-        return int(self.starts_ns[index]) if is_halted else None
+        starts_ns, ends_ns = self.halts.spans
+        index = int(starts_ns.searchsorted(at_ns, side="right")) - 1
+        is_halted = index >= 0 and at_ns < ends_ns[index]
+        return int(starts_ns[index]) if is_halted else None
 
-    def stop_bar(self, start_ns: int, end_ns: int) -> bool:
-        """Return whether a stored bar fills nothing: it begins in a halt, or all sessions of a bar of days are halted."""
+    def stops_bar(self, start_ns: int, end_ns: int) -> bool:
+        """Return whether a stored bar fills nothing.
+
+        A bar does not if it begins in a halt; a bar of a day or longer if all its sessions are halted.
+        """
         if end_ns - start_ns < DAY_NS:
             return self.begun_ns(start_ns) is not None
-        calendar = calendar_if_known(self.instrument)
+        calendar = self.halts.calendar
         if calendar is not None:
             first = int(date_of_row(np.array([start_ns]), calendar)[0])
             schedule = calendar.on_dates(first, first + (end_ns - start_ns) // DAY_NS - 1)
@@ -57,5 +57,4 @@ def symbol_halts(store: MarketStore, instrument: Instrument, commit: CommitId) -
         return None
     changes = view_of(store.log(TRADING_STATUS, instrument.symbol).at(commit.number))
     halts = Halts(changes, calendar_if_known(instrument))
-    starts_ns, ends_ns = halts.spans()
-    return SymbolHalts(instrument, halts, starts_ns, ends_ns) if len(starts_ns) else None
+    return SymbolHalts(halts) if len(halts.spans[0]) else None

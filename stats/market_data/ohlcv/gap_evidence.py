@@ -132,7 +132,7 @@ class GapEvidence:
     def activity(self, window: Window) -> Activity:
         """Return what was traded on the trading dates of a window, and on those by which they are judged."""
         sessions = sessions_around(window, self.calendar, _REACH * _JUDGEMENTS)
-        length_ns, halts = self.bar_grid.resolution.length_ns, self.halts.spans()
+        length_ns, halts = self.bar_grid.resolution.length_ns, self.halts.spans
         return Activity(sessions, self._bars(sessions), length_ns, halts, self.until_ns)
 
     def _open_to_doubt(self, activity: Activity) -> Runs:

@@ -7,13 +7,14 @@ import numpy as np
 from calendars.schedule import Hours
 from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
+from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import open_windows
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Halts:
     """When an instrument was halted.
 
@@ -30,7 +31,7 @@ class Halts:
 
         starts, ends: of intervals within the window, ascending, nanoseconds UTC.
         """
-        halt_starts, halt_ends = self.spans()
+        halt_starts, halt_ends = self.spans
         is_covered = np.zeros(len(starts), dtype=bool)
         if not len(halt_starts) or window.end_ns <= window.start_ns:
             return is_covered
@@ -44,8 +45,9 @@ class Halts:
             starts, ends, edges, is_open & ~is_halted
         )
 
+    @cached_property
     def spans(self) -> tuple[Integers, Integers]:
-        """Return the starts and ends of the halts, ascending and disjoint."""
+        """The starts and ends of the halts, ascending and disjoint. The changes are read once."""
         rows = self.changes.rows(ALL_TIME)
         time_ns = rows.column("timestamp").to_numpy()
         is_halt = np.array(rows.column("status").to_pylist(), dtype=object) == "halted"
