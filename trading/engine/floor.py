@@ -201,10 +201,14 @@ class Floor:
             bar = bar_per_unit_now(row, bar_start_ns(*place), splits, now_ns=now_ns)
             # Not before the bar that decided an order ended.
             opened_ns = max(first_price_ns(*place), row.ref.timestamp_ns)
-            rate = partial(
-                self._market.rate_then, currency, state.currency, at_ns=opened_ns, otherwise=rate_now
+            match_bar(
+                state,
+                bar,
+                lambda: self._market.past_rate(currency, state.currency, at_ns=opened_ns) or rate_now,
+                record,
+                began_ns=opened_ns,
+                session_end_ns=session_end_ns,
             )
-            match_bar(state, bar, rate, record, began_ns=opened_ns, session_end_ns=session_end_ns)
         elif not any(row.ref.timestamp_ns < each.effect_ns <= now_ns for each in splits):
             # A late print from before a split is per old unit: it fills nothing.
             is_first = partial(self._market.is_first_of_session, row.ref)

@@ -93,10 +93,6 @@ class FollowedMarket(Market):
             self._rates[currency, account_currency] = second_ns, rate
         return rate
 
-    def rate_then(self, currency: str, account_currency: str, *, at_ns: int, otherwise: Rate) -> Rate:
-        """Return the rate at an instant of the past; another one if there was none then."""
-        return self.past_rate(currency, account_currency, at_ns=at_ns) or otherwise
-
     def last_bar(self, symbol: str, now_ns: int) -> RowPrice | None:
         """Return the last price of a symbol if it is the close of a stored bar."""
         last = self.newest(symbol, now_ns)[1]

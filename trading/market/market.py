@@ -136,17 +136,17 @@ class Market:
         """Return the newest quote and the last price of a symbol."""
         return self.stored_newest(symbol, now_ns)
 
-    def stored_newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
-        """Return the newest quote and the last price in the store that are dated up to an instant."""
-        return self._stored(symbol, now_ns)
-
     def rate_prices(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         """Return the newest quote of a pair of currencies, which may be locked, and its last price."""
-        return self._stored(symbol, now_ns, is_rate=True)
+        return self.stored_newest(symbol, now_ns, is_rate=True)
 
-    def _stored(
+    def stored_newest(
         self, symbol: str, now_ns: int, *, is_rate: bool = False
     ) -> tuple[Quote | None, RowPrice | None]:
+        """Return the newest quote and the last price in the store that are dated up to an instant.
+
+        is_rate: whether a quote may be locked; see `rate_quotes`.
+        """
         instrument = self.instrument(symbol)
         quotes, trades, bars = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES, BARS))
         return (
