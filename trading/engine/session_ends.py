@@ -5,6 +5,7 @@ session is that of the first bar that could fill it, as long as the newest one.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
@@ -16,6 +17,13 @@ from trading.core.matching import Record
 from trading.core.orders import Order, OrderState
 from trading.market.followed import FollowedMarket
 from trading.market.hours import last_end_ns, session_end_ns
+
+
+class _SessionEnd(NamedTuple):
+    """The end of the last bar that an order may fill by. bar_ns: the length of its bars; 0 for prints."""
+
+    at_ns: int
+    bar_ns: int
 
 
 def next_end_ns(market: FollowedMarket, state: AccountState, now_ns: int, late_ns: int) -> int | None:
@@ -37,8 +45,8 @@ def end_before(
 ) -> None:
     """End the orders of a bar's symbol whose session was over when it began: their own bar did not come."""
     for order in state.orders_of(bar.ref.symbol):
-        found = _end_of(market, order, now_ns)
-        if found is not None and found[0] <= bar.ref.timestamp_ns:
+        end = _end_of(market, order, now_ns)
+        if end is not None and end.at_ns <= bar.ref.timestamp_ns:
             _end(order, state, record)
 
 
@@ -48,32 +56,30 @@ def _end(order: Order, state: AccountState, record: Record) -> None:
 
 
 def _due_ns(market: FollowedMarket, order: Order, now_ns: int, late_ns: int) -> int | None:
-    found = _end_of(market, order, now_ns)
-    if found is None:
-        return None
-    end_ns, length_ns = found
-    return end_ns + min(length_ns, late_ns) + SETTLE_NS
+    end = _end_of(market, order, now_ns)
+    return None if end is None else end.at_ns + min(end.bar_ns, late_ns) + SETTLE_NS
 
 
-def _end_of(market: FollowedMarket, order: Order, now_ns: int) -> tuple[int, int] | None:
-    """Return when the last bar of an order's session ends, and the length of bars, 0 for prints; None for other orders."""
+def _end_of(market: FollowedMarket, order: Order, now_ns: int) -> _SessionEnd | None:
+    """Return the end of an order's session; None for an order that does not end by the calendar alone."""
     symbol = order.terms.symbol
     ended_ns = market.ended_ns(symbol)
-    instrument = market.instrument(symbol)
+    # Each row asks for this for each order: most are neither.
+    if ended_ns is None and not order.is_undated:
+        return None
+    instrument, bar = market.instrument(symbol), market.last_bar(symbol, now_ns)
     # Without a calendar nobody knows whether a bar is missing: stocks without an exchange have none on weekends.
-    if ended_ns is None and not (order.is_undated and calendar_if_known(instrument) is not None):
+    if ended_ns is None and (bar is None or calendar_if_known(instrument) is None):
         return None
-    begin_ns, length_ns, bar = max(order.matches_after_ns, ended_ns or 0), 0, market.last_bar(symbol, now_ns)
-    if bar is not None:
-        length_ns = bar.at_ns - bar.ref.timestamp_ns
-        if length_ns >= DAY_NS:
-            begin_ns = last_end_ns(bar.ref.timestamp_ns, length_ns, begin_ns)
-    elif ended_ns is None:
-        return None
+    begin_ns = max(order.matches_after_ns, ended_ns or 0)
+    if bar is None:
+        end_ns = _session_end_ns(instrument, begin_ns)
+        return None if end_ns is None else _SessionEnd(end_ns, 0)
+    bar_ns = bar.at_ns - bar.ref.timestamp_ns
+    if bar_ns >= DAY_NS:
+        begin_ns = last_end_ns(bar.ref.timestamp_ns, bar_ns, begin_ns)
     end_ns = _session_end_ns(instrument, begin_ns)
-    if end_ns is None:
-        return None
-    return end_ns if bar is None else last_end_ns(bar.ref.timestamp_ns, length_ns, end_ns), length_ns
+    return None if end_ns is None else _SessionEnd(last_end_ns(bar.ref.timestamp_ns, bar_ns, end_ns), bar_ns)
 
 
 @lru_cache(maxsize=1_000)
