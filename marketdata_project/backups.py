@@ -211,8 +211,9 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a file with its times and permissions. A file that its process has removed is left out."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        shutil.copyfile(source, target)
+        # First, so that no copy of a file is left that has no status any more.
         status = source.stat()
+        shutil.copyfile(source, target)
     except FileNotFoundError:
         if source.exists():
             raise

@@ -233,10 +233,10 @@ def _quote(name: str) -> dict[str, Any]:
 
 def _last_price(report: dict[str, Any]) -> float | None:
     """Return the close of the newest bar of a snapshot; the price of the newest trade if there are no bars."""
-    bars = [bar for name in ("daily_bar", "minute_bar") if (bar := report[name])]
+    # A bar is adjusted for a split since the newest trade. Of bars that begin together the first, the minute, is newer.
+    bars = [bar for name in ("minute_bar", "daily_bar") if (bar := report[name])]
     if bars:
-        # A bar is adjusted for a split since the newest trade. Of bars that begin together, the minute is last.
-        return float(max(reversed(bars), key=lambda bar: parse_timestamp(bar["timestamp"]))["close"])
+        return float(max(bars, key=lambda bar: parse_timestamp(bar["timestamp"]))["close"])
     trade: dict[str, float] | None = report["trade"]
     return trade["price"] if trade else None
 

@@ -90,9 +90,9 @@ def _later_prices(
     for number, body in booked.order_by("number").values_list("number", "body"):
         action = decoded(body)
         assert isinstance(action, SplitApplied | DividendPaid)  # noqa: S101 it has one of these names
-        is_old = (numbers >= number) & (ends_ns[places] <= action.effective_ns)
         if action.symbol != symbol:
             continue
+        is_old = (numbers >= number) & (ends_ns[places] <= action.effective_ns)
         if isinstance(action, SplitApplied):
             prices[is_old] /= float(action.ratio)
         elif action.currency in {"", market().currency(symbol)}:
