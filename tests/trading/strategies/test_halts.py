@@ -68,7 +68,7 @@ def fills(
     statuses = [{"timestamp": parse_timestamp(since), "status": status} for since, status in changes]
     if statuses:
         store.append(Append(TRADING_STATUS, SYMBOL, batch_of(TRADING_STATUS, statuses), "test"))
-    interval = {"1d": "1d"}.get(resolution, "1min")
+    interval = "1d" if resolution == "1d" else "1min"
     instants = [parse_timestamp(start) for start in prices]
     inputs = BacktestInputs(
         strategy=Dated.name, symbols=(SYMBOL,), start_ns=instants[0], end_ns=instants[-1] + 2 * DAY_NS,
