@@ -144,8 +144,8 @@ class Append:
     """A batch of rows for one log.
 
     rows: a record batch in the dataset's schema, in order of arrival, with at least one row unless there is a
-    `complete_until_ns` or a `fill`. The price of a quote's empty side is null in it. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
-    None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
+    `complete_until_ns` or a `fill`; a side of a quote with price 0 and size 0 gets a null price. caller: the sender,
+    stored in the commit. request_key: the sender's idempotency key, or None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
     times before this instant (nanoseconds UTC); None declares nothing. A declaration that is later than all
     before makes a commit, also without new rows. fill: the rows are those that a secondary source has in the
     fill's window; None for the feed's own rows. A fill always makes a commit: without new rows it is the

@@ -180,8 +180,8 @@ class LiveFeed:
     def _admitted(self, environ: Environ) -> Identity | None:
         """Return who opens a connection; None for a client that will authenticate itself by a message.
 
-        That costs nothing yet: clients of one address must not use up each other's tokens, and to refuse a handshake takes as
-        long as to accept it. A wrong query or credential costs a token of the address.
+        A connection without a credential costs no token: clients of one address must not use up each other's, and to
+        refuse a handshake takes as long as to accept it. A wrong query or credential costs a token of the address.
         """
         self._check_handshake(environ)
         call = call_in(environ)

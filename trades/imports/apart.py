@@ -62,9 +62,8 @@ def _send(parent: Connection, read: Read, arguments: tuple[Path, *tuple[Any, ...
     except MemoryError:
         parent.send(
             ImportRefused(
-                f"{arguments[0]}: reading some rows takes more than {memory >> 20:,} MiB of memory, much more than their bytes"
-                " in the file;"
-                " write fewer rows, or shorter texts, in each file of JSON, or page and row group of Parquet"
+                f"{arguments[0]}: reading some rows takes more than {memory >> 20:,} MiB of memory, much more than their"
+                " bytes in the file; write fewer rows, or shorter texts, in each file of JSON, or page and row group of Parquet"
             )
         )
     except Exception as error:  # noqa: BLE001 raised in the other process

@@ -218,7 +218,8 @@ class CsvFile:
     def last_piece(self, names: Sequence[str], nulls: Sequence[str] = ()) -> FilePiece | None:
         """Return the named columns of the last lines after the first of `pieces`, which was read; None if there are none.
 
-        The lines between are not read. None also for text that is compressed or decoded. The numbers of the lines are too large; their order is right.
+        The lines between are not read. None also for text that is compressed or decoded. The numbers of the lines are too
+        large; their order is right.
         """
         with self.path.open("rb") as raw:
             if self._encoding or uncompressed(raw) is not raw:

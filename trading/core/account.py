@@ -438,8 +438,8 @@ def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int)
 def _remove(state: AccountState, order: Order) -> list[Order]:
     """Take an order that has ended out of the state, and return the orders that this changes.
 
-    The legs of a bracket are then of what the parent filled, and the other one of an oco is over. What an order
-    filled is taken off the quantity of its replacement, and of that one's own replacement.
+    The legs of a bracket are then of what the parent filled, and the other one of an oco is over. Its replacement, and
+    the replacement of that one, lose the quantity that it filled.
     """
     del state.orders[order.id]
     changed = []
@@ -596,7 +596,7 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
             positions.earn(
                 position, _in_instruments(amount, event, position.terms), money(amount, event.rate)
             )
-            # States that were stored by an earlier version have none of its dividends.
+            # Events of an earlier version have no ex-date.
             if event.date:
                 of_unit = _in_instruments(event.amount, event, position.terms)
                 positions.go_ex(position, ExDividend(event.effective_ns, event.date, of_unit))

@@ -57,8 +57,8 @@ class Print(msgspec.Struct, frozen=True, omit_defaults=True, tag="print"):
 class BarPrint(msgspec.Struct, frozen=True, omit_defaults=True, tag="bar"):
     """A stored bar, for symbols without trades.
 
-    volume: None if unknown. end_ns: the end of its interval. is_eligible: whether it may be a price. split: the ratio of the splits since the bar began, by which
-    its prices were divided.
+    volume: None if unknown. end_ns: the end of its interval. is_eligible: whether it may be a price. split: the ratio of
+    the splits since the bar began, by which its prices were divided.
     """
 
     ref: RowRef
@@ -335,9 +335,9 @@ class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
 class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     """A dividend per unit, or the value of a spin-off, for what was opened before `effective_ns`; shorts owe it.
 
-    kind: of the action; of another action than these the amount is 0. currency: of the amount; empty for the instrument's.
-    rate: from it to the account's. instrument_rate: likewise from the instrument's currency, if the amount's is another;
-    None if it is not known. date: the ex-date, days since 1970; 0 in events of an earlier version.
+    kind: of the action. amount: 0 for all other kinds of actions, and if there is no rate. currency: of the amount; empty
+    for the instrument's. rate: from it to the account's. instrument_rate: likewise from the instrument's currency, if
+    the amount's is another; None if it is not known. date: the ex-date, days since 1970; 0 in events of an earlier version.
     """
 
     symbol: str

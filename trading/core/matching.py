@@ -139,7 +139,8 @@ def match_print(
 ) -> None:
     """Match a print with the account's orders of its symbol.
 
-    rate, session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its session.
+    rate, session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its
+    session.
     """
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
     if not print_.is_eligible or not orders:
@@ -263,9 +264,8 @@ def match_bar(
 
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. The legs
     of a bracket fill by the bar of their entry, too. A stop-limit order that it triggers fills by a later bar.
-    rate: returns the rate of the fills; it is asked only if an order fills. began_ns: when the bar began by its
-    exchange; its fills count from then on. session_end_ns: returns when day orders
-    end whose first bar this is.
+    rate: returns the rate of the fills; called only if an order fills. began_ns: when the bar began by its exchange; its
+    fills count from then on. session_end_ns: returns when day orders end whose first bar this is.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
     if not bar.is_eligible or not orders:

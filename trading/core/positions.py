@@ -20,7 +20,7 @@ from trading.core.amounts import (
 )
 from trading.core.terms import Terms
 
-# Of the dividends of so long before the last one the prices are known.
+# A dividend is forgotten when another one comes so much later: a price from after it is known by then.
 _OLDEST_PRICE_NS = 30 * 86_400 * NS_PER_SECOND
 
 
@@ -48,9 +48,9 @@ class OpenTrade(msgspec.Struct, kw_only=True):
     """A trade in progress: from the first execution after flat to the last one before it.
 
     id: of its first execution. Values are price * quantity * multiplier, below zero at negative prices. realized, fees:
-    in the instrument's currency. income: dividends less those owed and fees for borrowing, likewise. cash: what the
-    trade changed the cash by so far, in the account's currency; below zero as long as a long is paid for. risk: the money between the entries and the protective
-    stops that were known at entry; None if one was not known.
+    in the instrument's currency. income: dividends less those owed and fees for borrowing, likewise. cash: how
+    the trade has changed the account's cash so far, in the account's currency; below zero for an open long, which was paid
+    for. risk: the money between the entries and the protective stops that were known at entry; None if one was not known.
     """
 
     id: str
@@ -124,8 +124,8 @@ class Position(msgspec.Struct, kw_only=True):
     """The position of an account in a symbol, for one strategy.
 
     quantity: below zero for a short. cost: the sum of its lots'. settled_ns: when a future was settled last; 0 for
-    never. unit_value: of a unit at the last fill or mark, in the account's currency, at least 0. ex_dividends: that may
-    be younger than the last price.
+    never. unit_value: of a unit at the last fill or mark, in the account's currency, at least 0. ex_dividends: those
+    from after which no price may be known yet.
     """
 
     symbol: str
@@ -322,7 +322,7 @@ def earn(position: Position, amount: Decimal, amount_base: Decimal) -> None:
 
 
 def go_ex(position: Position, dividend: ExDividend) -> None:
-    """Note a dividend that was booked, until a price is known from after it."""
+    """Note a dividend that was booked: `Market.mark` takes it off prices from before it."""
     since_ns = dividend.effective_ns - _OLDEST_PRICE_NS
     known = (each for each in position.ex_dividends if each.effective_ns > since_ns)
     position.ex_dividends = (*known, dividend)

@@ -24,15 +24,16 @@ def _date_of(day: int) -> str:
 def day_at(market: FollowedMarket, state: AccountState, now_ns: int, *, has_rows: bool = False) -> str:
     """Return the UTC date that an instant is of for an account.
 
-    At midnight it is still the date before if the account holds or orders a symbol whose price is of stored bars: those
-    that end then may come. has_rows: whether all rows that are known at this instant were taken.
+    At midnight it is still the date before if the account holds or orders a symbol whose price is of stored bars,
+    because bars that end at midnight may still come. has_rows: whether all rows that are known at this instant were
+    taken.
     """
     may_have_bars = (
         now_ns % DAY_NS == 0
         and not has_rows
         and any(market.last_bar(symbol, now_ns) is not None for symbol in state.symbols())
     )
-    return max(date_at(now_ns - may_have_bars), state.day)
+    return max(date_at(now_ns - 1 if may_have_bars else now_ns), state.day)
 
 
 def begin_day(market: FollowedMarket, now_ns: int, day: str, state: AccountState, record: Record) -> None:

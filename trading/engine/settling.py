@@ -1,6 +1,7 @@
 """The daily settlement of futures: at each session's end, their gains and losses since the last one become cash.
 
-On stored bars it waits for the last bar that begins in the session, because a bar is known at its end. After a contract's last session its orders end, and its positions are closed at the last mark.
+On stored bars it waits for the last bar that begins in the session, because a bar is known at its end. After a
+contract's last session its orders end, and its positions are closed at the last mark.
 """
 
 from decimal import Decimal

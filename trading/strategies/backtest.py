@@ -55,9 +55,9 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides a backtest. The same inputs and the same stored rows give the same bytes.
 
     parameters: of the strategy. start_ns, end_ns: nanoseconds UTC. Orders are placed in [start, end), by the bars that
-    begin and end in the period. cash: what the account begins with, in `currency`. config: how orders fill, and the account's limits; the default has none.
-    fee_basis_points, slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
-    that are declared for symbols, by the names of `Terms`. knowledge: `then`, or `now` for bars that know what came
+    begin and end in the period. cash: what the account begins with, in `currency`. config: how orders fill, and the
+    account's limits; the default has none. fee_basis_points, slippage_basis_points: in the place of the fees and the
+    slippage of the instruments' class; None for these. terms: that are declared for symbols, by the names of `Terms`. knowledge: `then`, or `now` for bars that know what came
     later. as_of_ns: the commits that are read.
     """
 
@@ -81,7 +81,7 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 class TapeMarket(FollowedMarket):
     """The market of a backtest: prices are those of the rows that were passed, taken or not, and no log grows.
 
-    begin_ns: from when on the tape has rows. A rate may be older. ended: see `prices_ended`.
+    begin_ns: from when on the tape has rows; an older rate is read in the store. ended: see `prices_ended`.
     """
 
     tape: Tape = field(kw_only=True)
@@ -281,7 +281,8 @@ class Backtest:
             wakes_ns = until_ns + 1 if own_ns is None else own_ns
             # What is still due at this instant waits for the bars that end now.
             waits = floor.due_ns == self._clock.now_ns
-            row = tape.next(self._quiet(), min(floor.due_ns + waits, wakes_ns + 1, until_ns + 1))
+            due_ns = floor.due_ns + 1 if waits else floor.due_ns
+            row = tape.next(self._quiet(), min(due_ns, wakes_ns + 1, until_ns + 1))
             if row is not None:
                 floor.pass_time(row.known_ns)
                 floor.take(row)
@@ -300,9 +301,9 @@ class Backtest:
         self._event_ns = min(each for each in instants if each is not None)
 
     def _take_last_bars(self, bars: Iterable[Bar | BarRevision]) -> None:
-        """Take the stored bars that end with the period, and show those of `bars`, at its last instant.
+        """Take the stored bars that end with the period, and show those of `bars`, at the period's last instant.
 
-        They tell what happened in it. Nothing fills the orders that the strategy then places.
+        Nothing fills the orders that the strategy then places.
         """
         end_ns, host = self.inputs.end_ns, self._host
         while (row := self._market.tape.next(self._quiet(), end_ns + 1)) is not None:

@@ -55,8 +55,8 @@ def results_of(
 ) -> Iterator[dict[str, Any]]:
     """Run backtests in as many processes as there are cores, and yield their results as JSON has them, in their order.
 
-    Trades and signals are left out, curves unless `has_curves`. place: of a strategy that is not known by its name. Raises StrategyError, and
-    what a backtest raises.
+    Trades and signals are left out, and without `has_curves` the curves, too. place: of a strategy that is not known by
+    its name. Raises StrategyError, and what a backtest raises.
     """
     workers = min(len(runs), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:

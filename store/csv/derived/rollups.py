@@ -44,7 +44,10 @@ class Rollups:
 
 
 def rollups_of(rows: pa.Table, policy: BarPolicy) -> Rollups:
-    """Return the rollups of stored rows, which are in order. Those of sessions are of days alone, of auctions of seconds."""
+    """Return the rollups of stored rows, which are in order.
+
+    A policy of sessions has days alone, a policy of auctions seconds alone.
+    """
     if policy.is_session:
         return Rollups({DAY_NS: aggregate_rows(rows, DAY_NS, policy)}, None)
     if policy.is_auction:
