@@ -51,6 +51,8 @@ class FollowedMarket(Market):
     _prices: dict[str, NewestPrices] = field(default_factory=dict)
     _halts: dict[str, SymbolHalts | None] = field(default_factory=dict)
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
+    # Of all accounts that a row fills, or that a dividend is paid to, the rate is of one instant.
+    _past_rates: dict[tuple[str, str, int], Rate | None] = field(default_factory=dict)
 
     def take(self, row: MarketRow) -> bool:
         """Take a row, and return whether accounts are to be valued. If it corrects a price, the prices are read again.
@@ -58,6 +60,7 @@ class FollowedMarket(Market):
         That depends on the row alone: an engine that begins again does not know which row is the newest.
         """
         prices = self._prices.get(row.ref.symbol)
+        self._past_rates.clear()
         if isinstance(row.before if isinstance(row, RowCorrection) else row, StatusChange):
             self._halts.pop(row.ref.symbol, None)
         if isinstance(row, RowCorrection):
@@ -93,6 +96,13 @@ class FollowedMarket(Market):
             self._rates[currency, account_currency] = second_ns, rate
         return rate
 
+    def past_rate(self, currency: str, account_currency: str, *, at_ns: int) -> Rate | None:
+        """See `Market.past_rate`. It is kept until the next row, which may be an earlier one of the pair."""
+        key = currency, account_currency, at_ns
+        if key not in self._past_rates:
+            self._past_rates[key] = Market.past_rate(self, currency, account_currency, at_ns=at_ns)
+        return self._past_rates[key]
+
     def last_bar(self, symbol: str, now_ns: int) -> RowPrice | None:
         """Return the last price of a symbol if it is the close of a stored bar."""
         last = self.newest(symbol, now_ns)[1]
@@ -104,6 +114,7 @@ class FollowedMarket(Market):
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Forget the prices of symbols whose rows are passed over from now on."""
+        self._past_rates.clear()
         for symbol in symbols:
             self._prices.pop(symbol, None)
             self._halts.pop(symbol, None)

@@ -154,6 +154,10 @@ class Market:
             last_price(self.store, instrument, now_ns, trades, bars),
         )
 
+    def past_rate_prices(self, symbol: str, at_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        """Return what `rate_prices` does, by the stored rows that are dated up to an instant of the past."""
+        return Market.rate_prices(self, symbol, at_ns)
+
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
         """Return the power of ten of which the newest prices are multiples; None without prices.
 
@@ -258,7 +262,7 @@ class Market:
 
     def past_rate(self, currency: str, account_currency: str, *, at_ns: int) -> Rate | None:
         """Return the rate at an instant of the past, by the stored rows that are dated up to it; see `rate`."""
-        return self._rate(currency, account_currency, partial(Market.rate_prices, self, now_ns=at_ns))
+        return self._rate(currency, account_currency, partial(self.past_rate_prices, at_ns=at_ns))
 
     def _rate(
         self,

@@ -102,6 +102,10 @@ class TapeMarket(FollowedMarket):
             self._rates_before[symbol] = Market.rate_prices(self, symbol, self.begin_ns)
         return self._rates_before[symbol]
 
+    def past_rate_prices(self, symbol: str, at_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        found = self.tape.past_rate(symbol, at_ns) if at_ns >= self.begin_ns else None
+        return Market.rate_prices(self, symbol, at_ns) if found is None else found
+
     def _price_before(self, ref: RowRef) -> RowPrice | None:
         return self.tape.price_before_last(ref.symbol)
 

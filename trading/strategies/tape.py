@@ -107,6 +107,16 @@ class LogPart:
         place = before if len(newest) == len(self.at) else int(newest.searchsorted(before))
         return newest.item(place - 1) if place else None
 
+    def dated(self, until_ns: int) -> int | None:
+        """Return the last eligible row that is dated up to an instant, of bars the last that ended by then."""
+        rows, event_ns = self._by_event
+        place = int(event_ns.searchsorted(until_ns, side="right"))
+        return rows.item(place - 1) if place else None
+
+    def event_ns(self, index: int) -> int:
+        """Return the event time of a row, of a bar its end."""
+        return self._event_ns.item(index)
+
     def last_bar(self, place: int | None) -> int | None:
         """Return the last bar before a place of the part, or of the whole part, if it ended before the first trade."""
         index = (len(self.at) if place is None else self.index_of(place)) - 1
@@ -264,6 +274,13 @@ class LogPart:
         return self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
 
     @cached_property
+    def _by_event(self) -> tuple[Integers, Integers]:
+        """The indices of the eligible rows by their event times, and these times."""
+        rows = np.flatnonzero(self.is_eligible & ~self._is_special)
+        rows = rows[self._event_ns[rows].argsort(kind="stable")]
+        return rows, self._event_ns[rows]
+
+    @cached_property
     def _newest_so_far(self) -> Integers:
         """The indices of the eligible rows that are newer than all eligible rows before them, also of earlier parts."""
         time_ns, before_ns = self._event_ns, self._newest_before_ns
@@ -355,6 +372,38 @@ class Tape:
         self._pass(min(now_ns + 1, self._matters_ns))
         place = self._place if self._part is None else self._place_of(self._part.known_ns, now_ns + 1)
         return self._newest_of(symbol, place, _RATES)
+
+    def past_rate(self, symbol: str, at_ns: int) -> tuple[Quote | None, RowPrice | None] | None:
+        """Return what `newest_rate` does, by the rows that are dated up to an instant of the past.
+
+        None if these are of a part that is no longer kept.
+        """
+        is_before_trades = at_ns < self.bars_until_ns.get(symbol, at_ns)
+        prices = BARS.name if is_before_trades else TRADES.name
+        found = {}
+        for dataset, key in ((QUOTES.name, _RATES), (prices, prices)):
+            if (dataset, symbol) in self.logs:
+                found[key] = self._dated(key, symbol, at_ns)
+        if None in found.values():
+            return None
+        quote, last = found.get(_RATES), found.get(prices)
+        value = None if quote is None else quote[0].value(quote[1])
+        return (
+            value if isinstance(value, Quote) else None,
+            None if last is None else last[0].price(last[1]),
+        )
+
+    def _dated(self, dataset: str, symbol: str, until_ns: int) -> tuple[LogPart, int] | None:
+        """Return the last eligible row that is dated up to an instant, of this part and the last one before it."""
+        found = None
+        for logs in (self._with_newest, self._logs):
+            log = logs.get((dataset, symbol))
+            index = None if log is None else log.dated(until_ns)
+            if log is None or index is None:
+                continue
+            if found is None or log.event_ns(index) >= found[0].event_ns(found[1]):
+                found = log, index
+        return found
 
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
         """See `Market.price_step`."""

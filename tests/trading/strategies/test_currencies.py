@@ -8,11 +8,12 @@ import pytest
 
 from store import open_store
 from store.csv import CsvStore
+from store.csv.csv_log import CsvSnapshot
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import EQUITY, Instrument
-from store.protocol import Append
-from store.timestamps import parse_timestamp
+from store.protocol import Append, Window
+from store.timestamps import MINUTE_NS, parse_timestamp
 from tests.trading.strategies.past import batch_of
 from trading.core.configuration import RiskConfig
 from trading.core.events import Executed
@@ -55,6 +56,23 @@ class ThereAndBack(Strategy):
                 side = self.parameters.side
                 order_side = side if number == 0 else {Side.BUY: Side.SELL, Side.SELL: Side.BUY}[side]
                 self.broker.order(bar.symbol, order_side, Decimal(100))
+
+
+class EachBar(Strategy):
+    """Buys and sells in turn, one order a bar."""
+
+    name = "each-bar"
+
+    class Parameters(StrategyParameters, frozen=True):
+        most: int = 0
+
+    parameters: Parameters
+    placed = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        if self.placed < self.parameters.most:
+            self.broker.order(bar.symbol, (Side.BUY, Side.SELL)[self.placed % 2], Decimal(1))
+            self.placed += 1
 
 
 class Fill(NamedTuple):
@@ -114,7 +132,7 @@ def store_rates(store: CsvStore, *, pair: str = "USD-CHF") -> None:
 
 
 def run(
-    path: Path, form: str, end: str = "2025-03-12", **parameters: Any
+    path: Path, form: str, end: str = "2025-03-12", strategy: str = ThereAndBack.name, **parameters: Any
 ) -> tuple[list[Fill], BacktestOutcome]:
     fills = []
 
@@ -125,7 +143,7 @@ def run(
             fills.append(Fill(order.terms.side.value, float(event.price), round(float(event.rate), 6)))
 
     inputs = BacktestInputs(
-        strategy=ThereAndBack.name, symbols=(SYMBOL,), start_ns=parse_timestamp("2025-03-03"),
+        strategy=strategy, symbols=(SYMBOL,), start_ns=parse_timestamp("2025-03-03"),
         end_ns=parse_timestamp(end), currency="CHF", config=_WIDE,
         fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
         parameters={"interval": "1min" if form == "prints" else _INTERVALS[form]} | parameters,
@@ -195,6 +213,42 @@ def test_stored_bars_are_rates(tmp_path: Path, form: str, pair: str):
     fills, outcome = run(tmp_path / "data", form)
     assert fills == [("buy", 100, 0.9), ("sell", 105, 0.8)]
     assert outcome.document.performance.return_pct == pytest.approx(-0.6, abs=1e-4)
+
+
+@pytest.mark.parametrize("dataset", [QUOTES, BARS], ids=["quotes", "bars"])
+def test_fills_by_bars_read_the_store_no_more_often_than_a_run_without_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
+):
+    """And each has the rate of its bar's open."""
+    store, begin_ns = store_at(tmp_path / "data"), parse_timestamp("2025-03-03T14:30:00Z")
+    minutes = [begin_ns + number * MINUTE_NS for number in range(120)]
+    own = {"resolution": "1m", "open": 100, "high": 110, "low": 90, "close": 100, "volume": 1e6}
+    append(store, BARS, SYMBOL, [{"timestamp": at_ns} | own for at_ns in minutes])
+    rows: list[dict[str, Any]] = []
+    for number, at_ns in enumerate(minutes):
+        rate = 0.5 + number / 1_000
+        if dataset is QUOTES:
+            rows += [{"timestamp": at_ns - 1, "bid": rate, "ask": rate}]
+            rows += [{"timestamp": at_ns + 1, "bid": 9.0, "ask": 9.0}]
+        else:
+            prices = dict.fromkeys(("open", "high", "low", "close"), rate)
+            rows.append({"timestamp": at_ns - MINUTE_NS, "resolution": "1m", "volume": 1.0} | prices)
+    append(store, dataset, "USD-CHF", rows)
+    reads, take_window = list[str](), CsvSnapshot.take_window
+
+    def counted(snapshot: CsvSnapshot, *arguments: Any, **named: Any) -> Window:
+        reads.append(snapshot.log.symbol)
+        return take_window(snapshot, *arguments, **named)
+
+    monkeypatch.setattr(CsvSnapshot, "take_window", counted)
+    monkeypatch.setitem(SHIPPED, EachBar.name, EachBar)
+    found = {}
+    for most in (0, 100):
+        reads.clear()
+        fills, _ = run(tmp_path / "data", "1m", strategy=EachBar.name, most=most)
+        found[most] = len(reads), [fill.rate for fill in fills]
+    assert found[100][1] == [round(0.5 + number / 1_000, 6) for number in range(1, 101)]
+    assert found[100][0] <= found[0][0] + 10
 
 
 @pytest.mark.parametrize("form", ["1d", "prints"])
