@@ -111,30 +111,60 @@ def last_price(
     return _last_close(store, instrument, now_ns, trades, bars)
 
 
+class _Close(NamedTuple):
+    """The close of the last bar that had ended by an instant in `[from_ns, until_ns)`."""
+
+    price: RowPrice | None
+    from_ns: int
+    until_ns: int
+
+
 def _last_close(
     store: MarketStore, instrument: Instrument, now_ns: int, trades: CommitId, place: LogPosition | None
 ) -> RowPrice | None:
     symbol = instrument.symbol
     if NO_COMMIT in (head_of(store, BARS, symbol), place and place.commit):
         return None
-    until_ns = min(now_ns, bars_until_ns(store, symbol, trades))
+    over_ns = min(now_ns, bars_until_ns(store, symbol, trades))
+    close = _kept(
+        "close",
+        store,
+        BARS,
+        instrument,
+        now_ns=over_ns,
+        search=partial(_searched_close, store, instrument, over_ns, place),
+        place=place,
+        is_of_now=lambda kept: kept.from_ns <= over_ns < kept.until_ns,
+    )
+    return None if close is None else close.price
+
+
+def _searched_close(
+    store: MarketStore, instrument: Instrument, over_ns: int, place: LogPosition | None
+) -> _Close:
+    """Return the close of the last bar that had ended by an instant; see `last_price`."""
+    from_ns, until_ns = ALL_TIME.start_ns, ALL_TIME.end_ns
 
     def is_over(rows: pa.Table) -> Mask:
-        of_past: Mask = event_ends_ns(BARS, rows) <= until_ns
+        nonlocal from_ns, until_ns
+        ends_ns = event_ends_ns(BARS, rows)
+        of_past: Mask = ends_ns <= over_ns
+        from_ns = int(ends_ns[of_past].max(initial=from_ns))
+        until_ns = int(ends_ns[~of_past].min(initial=until_ns))
         return of_past
 
     def is_of_session(rows: pa.Table) -> Mask:
-        ends_ns = event_ends_ns(BARS, rows)
-        return is_over(rows) & bars_of_sessions(instrument, rows.column("timestamp").to_numpy(), ends_ns)
+        starts_ns, ends_ns = rows.column("timestamp").to_numpy(), event_ends_ns(BARS, rows)
+        return is_over(rows) & bars_of_sessions(instrument, starts_ns, ends_ns)
 
-    found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_of_session, place=place)
+    found = _searched_row(
+        store, BARS, instrument.symbol, over_ns, is_wanted=is_of_session, place=place, otherwise=is_over
+    )
     if found is None:
-        found = _searched_row(store, BARS, symbol, until_ns, is_wanted=is_over, place=place)
-    if found is None:
-        return None
+        return _Close(None, from_ns, until_ns)
     row, ref = found
     end_ns = ref.timestamp_ns + Resolution.parse(row["resolution"]).length_ns
-    return RowPrice(ref, price_of(row["close"]), end_ns)
+    return _Close(RowPrice(ref, price_of(row["close"]), end_ns), from_ns, until_ns)
 
 
 def _newest_row(
@@ -166,10 +196,12 @@ def _kept(
     now_ns: int,
     search: Callable[[], _T],
     place: LogPosition | None,
+    is_of_now: Callable[[_T], bool] = lambda _: True,
 ) -> _T | None:
     """Return what a search of a log finds; None without a log.
 
-    It is kept until the next commit, unless the log has rows that are dated after `now_ns`.
+    It is kept until the next commit, unless the log has rows that are dated after `now_ns`. is_of_now: returns whether
+    what was found at another instant is also found at this one.
     """
     symbol = instrument.symbol
     head = head_of(store, dataset, symbol)
@@ -180,7 +212,7 @@ def _kept(
     key = (what, store, dataset.name, symbol)
     with _lock:
         kept = _newest.get(key)
-    if kept is not None and kept[:2] == (head, instrument):
+    if kept is not None and kept[:2] == (head, instrument) and is_of_now(kept[2]):
         found: _T = kept[2]
         return found
     found = search()
@@ -231,21 +263,31 @@ def _searched_row(
     *,
     is_wanted: Callable[[pa.Table], Mask],
     place: LogPosition | None = None,
+    otherwise: Callable[[pa.Table], Mask] | None = None,
 ) -> _Found:
+    """Return the last wanted row that is dated up to an instant; without one the last row of `otherwise`."""
     window = Window(ALL_TIME.start_ns, now_ns + 1)
     commit = None if place is None else place.commit.number
+    found: _Found = None
     for count in _ROWS_SEARCHED:
         part = store.log(dataset, symbol).at(commit).take_window(window, count, from_end=True)
         rows = store.log(dataset, symbol).at(commit).versions(part)
         is_read = standing(rows, None) & _is_before(store, place, dataset, symbol, rows)
-        found = np.flatnonzero(is_read & is_wanted(rows))
-        if len(found):
-            (row,) = rows.slice(int(found[-1]), 1).to_pylist()
-            return row, _ref_of(store, dataset, symbol, row)
+        wanted = np.flatnonzero(is_read & is_wanted(rows))
+        if len(wanted):
+            return _found_row(store, dataset, symbol, rows, int(wanted[-1]))
+        if found is None and otherwise is not None:
+            others = np.flatnonzero(is_read & otherwise(rows))
+            found = _found_row(store, dataset, symbol, rows, int(others[-1])) if len(others) else None
         if part.start_ns <= window.start_ns:
             break
         window = Window(window.start_ns, part.start_ns)
-    return None
+    return found
+
+
+def _found_row(store: MarketStore, dataset: Dataset, symbol: str, rows: pa.Table, index: int) -> _Found:
+    (row,) = rows.slice(index, 1).to_pylist()
+    return row, _ref_of(store, dataset, symbol, row)
 
 
 def _is_before(
