@@ -224,7 +224,7 @@ class Floor:
     def _may_fill(self, row: Print | BarPrint) -> bool:
         """Return whether a row may fill and trigger orders by its time: not in a halt, and a bar only in sessions."""
         symbol, at_ns = row.ref.symbol, row.ref.timestamp_ns
-        halts = self._market.halts(symbol)
+        halts = self._market.halts(symbol, at_ns)
         if isinstance(row, Print):
             return halts is None or halts.begun_ns(at_ns) is None
         if halts is not None and halts.stops_bar(at_ns, row.end_ns):

@@ -49,7 +49,8 @@ class FollowedMarket(Market):
 
     known_splits: dict[str, Sequence[Split]] = field(default_factory=dict)
     _prices: dict[str, NewestPrices] = field(default_factory=dict)
-    _halts: dict[str, SymbolHalts | None] = field(default_factory=dict)
+    # By symbol: from when on they were read, and the halts.
+    _halts: dict[str, tuple[int, SymbolHalts | None]] = field(default_factory=dict)
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
     # Of all accounts that a row fills, or that a dividend is paid to, the rate is of one instant.
     _past_rates: dict[tuple[str, str, int], Rate | None] = field(default_factory=dict)
@@ -82,10 +83,11 @@ class FollowedMarket(Market):
     def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
         return self.known_splits.get(symbol, ())
 
-    def halts(self, symbol: str) -> SymbolHalts | None:
-        if symbol not in self._halts:
-            self._halts[symbol] = Market.halts(self, symbol)
-        return self._halts[symbol]
+    def halts(self, symbol: str, from_ns: int) -> SymbolHalts | None:
+        kept = self._halts.get(symbol)
+        if kept is None or from_ns < kept[0]:
+            kept = self._halts[symbol] = from_ns, Market.halts(self, symbol, from_ns)
+        return kept[1]
 
     def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate | None:
         """Return the rate at the last whole second; see `Market.rate`."""

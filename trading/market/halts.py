@@ -10,7 +10,7 @@ from stats.market_data.ohlcv.halts import Halts
 from store.datasets import TRADING_STATUS
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
-from store.log_views.log_view import view_of
+from store.log_views.log_view import last_row, view_of
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, CommitId, Window
 from store.timestamps import DAY_NS
@@ -18,7 +18,7 @@ from store.timestamps import DAY_NS
 
 @dataclass(frozen=True, slots=True)
 class SymbolHalts:
-    """The halts of an instrument."""
+    """The halts of an instrument, from an instant on."""
 
     halts: Halts
 
@@ -48,13 +48,19 @@ class SymbolHalts:
         )
 
 
-def symbol_halts(store: MarketStore, instrument: Instrument, commit: CommitId) -> SymbolHalts | None:
+def symbol_halts(
+    store: MarketStore, instrument: Instrument, commit: CommitId, from_ns: int
+) -> SymbolHalts | None:
     """Return the halts of an instrument at a commit of its `trading_status`; None if there are none.
 
-    Raises `StorageError`s.
+    from_ns: from when on instants, and starts of bars, are asked for. Raises `StorageError`s.
     """
     if commit == NO_COMMIT:
         return None
     changes = view_of(store.log(TRADING_STATUS, instrument.symbol).at(commit.number))
-    halts = Halts(changes, calendar_if_known(instrument))
+    # The session of a day's bar may begin on the date before, as in Sydney. The change before may be a halt that goes on.
+    begin_ns = from_ns - DAY_NS
+    before = last_row(changes, begin_ns)
+    begin_ns = begin_ns if before is None else before.column("timestamp")[0].as_py()
+    halts = Halts(changes, calendar_if_known(instrument), begin_ns)
     return SymbolHalts(halts) if len(halts.spans[0]) else None

@@ -214,13 +214,13 @@ class Market:
             if kind == SPLIT and effect_ns <= until_ns
         )
 
-    def halts(self, symbol: str) -> SymbolHalts | None:
-        """Return the stored halts of a symbol; None if there are none."""
-        return symbol_halts(self.store, self.instrument(symbol), self.head(TRADING_STATUS, symbol))
+    def halts(self, symbol: str, from_ns: int) -> SymbolHalts | None:
+        """Return the stored halts of a symbol that may matter from an instant on; None if there are none."""
+        return symbol_halts(self.store, self.instrument(symbol), self.head(TRADING_STATUS, symbol), from_ns)
 
     def halted_from_ns(self, symbol: str, now_ns: int) -> int | None:
         """Return since when trading in a symbol is halted; None if it is not."""
-        halts = self.halts(symbol)
+        halts = self.halts(symbol, now_ns)
         return None if halts is None else halts.begun_ns(now_ns)
 
     def marks(self, state: AccountState, *, now_ns: int, known: Collection[str] = ()) -> dict[str, Reference]:

@@ -20,11 +20,12 @@ class Halts:
 
     A halt lasts until the next change. If that is not `resumed`, or there is none, it lasts at most to the end of its
     trading date: a lost resumption must not hide missing data for ever. calendar: of the trading dates; None for UTC
-    dates.
+    dates. from_ns: earlier changes are not read.
     """
 
     changes: LogView
     calendar: TradingCalendar | None
+    from_ns: int = ALL_TIME.start_ns
 
     def covers(self, starts: Integers, ends: Integers, *, window: Window, hours: Hours) -> Mask:
         """Return which intervals have trading hours, all of them within halts.
@@ -48,7 +49,7 @@ class Halts:
     @cached_property
     def spans(self) -> tuple[Integers, Integers]:
         """The starts and ends of the halts, ascending and disjoint. The changes are read once."""
-        rows = self.changes.rows(ALL_TIME)
+        rows = self.changes.rows(Window(self.from_ns, ALL_TIME.end_ns))
         time_ns = rows.column("timestamp").to_numpy()
         is_halt = np.array(rows.column("status").to_pylist(), dtype=object) == "halted"
         starts = time_ns[is_halt]
