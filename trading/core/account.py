@@ -594,11 +594,11 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
         if position.symbol == event.symbol:
             amount = money(positions.held_before(position, event.effective_ns), event.amount)
             positions.earn(
-                position, _in_instruments(amount, event, position.terms), money(amount, event.rate)
+                position, in_instruments(amount, event, position.terms.currency), money(amount, event.rate)
             )
             # Events of an earlier version have no ex-date.
             if event.date:
-                of_unit = _in_instruments(event.amount, event, position.terms)
+                of_unit = in_instruments(event.amount, event, position.terms.currency)
                 positions.go_ex(position, ExDividend(event.effective_ns, event.date, of_unit))
             effects.entries += paid(
                 DIVIDENDS,
@@ -611,9 +611,9 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
     return effects
 
 
-def _in_instruments(amount: Decimal, event: events.DividendPaid, terms: Terms) -> Decimal:
+def in_instruments(amount: Decimal, event: events.DividendPaid, currency: str) -> Decimal:
     """Return a dividend in the instrument's currency; zero if the rate is not known."""
-    if event.currency in {"", terms.currency}:
+    if event.currency in {"", currency}:
         return amount
     return part_of(amount, event.rate, event.instrument_rate) if event.instrument_rate else ZERO
 

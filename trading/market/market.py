@@ -23,7 +23,7 @@ from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.timestamps import DAY_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
-from trading.core.amounts import ONE, average, exact, price_of, quantity, scaled
+from trading.core.amounts import ONE, ZERO, average, exact, price_of, quantity, scaled
 from trading.core.events import BarPrint, Reference, RowRef
 from trading.core.matching import Rate
 from trading.core.positions import ExDividend, Position
@@ -191,7 +191,8 @@ class Market:
         """Return what the market looks like. dividends: are taken off prices from before them."""
         prices = per_unit_now(*self.newest(symbol, now_ns), self.splits(symbol, now_ns), now_ns=now_ns)
         for dividend in dividends:
-            prices = _without_dividend(*prices, dividend)
+            may_be_negative = self.instrument(symbol).allow_nonpositive_price
+            prices = _without_dividend(*prices, dividend, may_be_negative=may_be_negative)
         return reference_from(symbol, *prices, side=side, rate=rate)
 
     def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
@@ -413,18 +414,25 @@ def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
 
 
 def _without_dividend(
-    quote: Quote | None, last: RowPrice | None, dividend: ExDividend
+    quote: Quote | None, last: RowPrice | None, dividend: ExDividend, *, may_be_negative: bool
 ) -> tuple[Quote | None, RowPrice | None]:
-    """Return a quote and a price without a dividend: the market has not taken it off those from before it."""
-    amount = dividend.amount
+    """Return a quote and a price without a dividend: the market has not taken it off those from before it.
+
+    A liquidation may pay more than the last price. may_be_negative: whether the rest may be below zero.
+    """
+
+    def without(price: Decimal) -> Decimal:
+        rest = price - dividend.amount
+        return rest if may_be_negative else max(rest, ZERO)
+
     if quote is not None and quote.ref.timestamp_ns < dividend.effective_ns:
         sides = {
-            name: None if side is None else side - amount
+            name: None if side is None else without(side)
             for name, side in (("bid", quote.bid), ("ask", quote.ask))
         }
         quote = msgspec.structs.replace(quote, **sides)
     if last is not None and _is_before(last, dividend.effective_ns, dividend.date):
-        last = last._replace(price=last.price - amount)
+        last = last._replace(price=without(last.price))
     return quote, last
 
 

@@ -1,5 +1,8 @@
 """The equity of an account at instants of the past, by the positions and the stored prices of then."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 import numpy as np
 from django.db.models import Q
 
@@ -9,7 +12,7 @@ from store.log_views.bar_grid import plain_grid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import view_of
 from store.protocol import Window
-from trading.core.account import AccountState, apply
+from trading.core.account import AccountState, apply, in_instruments
 from trading.core.events import DividendPaid, SplitApplied, decoded
 from trading.core.positions import Position
 from trading.journal import replayed
@@ -33,6 +36,7 @@ def equities_at(account: Account, instants: Integers, interval_ns: int) -> Float
         return found
     numbers = _events_at(account, instants)
     prices: dict[str, Floats] = {}
+    booked = _booked_actions(account, int(numbers[0]))
     state = AccountState(id=account.name)
     for number, first in zip(*np.unique(numbers, return_index=True), strict=True):
         if state.number == 0 or number - state.number > _NEAR_EVENTS:
@@ -48,7 +52,12 @@ def equities_at(account: Account, instants: Integers, interval_ns: int) -> Float
                 mark = market().mark(position, state.currency, now_ns=now_ns)
                 mark_price = np.nan if mark is None else float(mark.price)
                 later = _later_prices(
-                    account, symbol, mark_price, instants[first:], numbers[first:], interval_ns=interval_ns
+                    booked[symbol],
+                    symbol,
+                    mark_price,
+                    instants[first:],
+                    numbers[first:],
+                    interval_ns=interval_ns,
                 )
                 prices[symbol] = np.append(np.full(first, np.nan), later)
             equity += _worth(position, state.currency, prices[symbol][same], now_ns)
@@ -70,10 +79,30 @@ def _events_at(account: Account, instants: Integers) -> Integers:
     return found
 
 
+def _booked_actions(account: Account, after: int) -> dict[str, list[tuple[int, SplitApplied | DividendPaid]]]:
+    """Return the splits and dividends that were booked after an event, in order, by symbol. Each has its event's number."""
+    booked = defaultdict(list)
+    events = account.events.filter(name__in=["split_applied", "dividend_paid"], number__gt=after)
+    for number, body in events.order_by("number").values_list("number", "body"):
+        action = decoded(body)
+        assert isinstance(action, SplitApplied | DividendPaid)  # noqa: S101 it has one of these names
+        booked[action.symbol].append((number, action))
+    return booked
+
+
 def _later_prices(
-    account: Account, symbol: str, first: float, instants: Integers, numbers: Integers, *, interval_ns: int
+    booked: Iterable[tuple[int, SplitApplied | DividendPaid]],
+    symbol: str,
+    first: float,
+    instants: Integers,
+    numbers: Integers,
+    *,
+    interval_ns: int,
 ) -> Floats:
-    """Return the price of a symbol at each instant, per unit as the account counts units then. first: the first one."""
+    """Return the price of a symbol at each instant, per unit as the account counts units then.
+
+    booked: see `_booked_actions`. first: the first price.
+    """
     instrument = market().instrument(symbol)
     trades, stored = (
         view_of(market().store.log(each, symbol).at(market().head(each, symbol))) for each in (TRADES, BARS)
@@ -86,17 +115,16 @@ def _later_prices(
     ends_ns = np.append(instants[0], bars.time_ns + interval_ns)
     places = np.searchsorted(ends_ns, instants, side="right") - 1
     prices: Floats = np.append(first, bars.close)[places]
-    booked = account.events.filter(name__in=["split_applied", "dividend_paid"], number__gt=int(numbers[0]))
-    for number, body in booked.order_by("number").values_list("number", "body"):
-        action = decoded(body)
-        assert isinstance(action, SplitApplied | DividendPaid)  # noqa: S101 it has one of these names
-        if action.symbol != symbol:
+    for number, action in booked:
+        if number <= numbers[0]:
             continue
         is_old = (numbers >= number) & (ends_ns[places] <= action.effective_ns)
         if isinstance(action, SplitApplied):
             prices[is_old] /= float(action.ratio)
-        elif action.currency in {"", market().currency(symbol)}:
-            prices[is_old] -= float(action.amount)
+            continue
+        prices[is_old] -= float(in_instruments(action.amount, action, market().currency(symbol)))
+        if not instrument.allow_nonpositive_price:
+            prices[is_old] = np.maximum(prices[is_old], 0)
     return prices
 
 
