@@ -12,9 +12,13 @@ from store.timestamps import MINUTE_NS, SECOND_NS
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import BEGIN_NS, TradingDesk, at_ns, stored
 from trades.stores import market_store
-from trading.core.events import Executed, decoded
+from trading.core.events import Executed, RowRef, decoded
+from trading.core.matching import Rate
 from trading.core.orders import TimeInForce
+from trading.core.rows import Quote
 from trading.core.terms import Side
+from trading.market import market as market_module
+from trading.market.symbols import followed_market
 from trading.models import EventRow, LogProgress
 
 pytestmark = [
@@ -72,3 +76,26 @@ def test_a_pair_of_stored_bars_converts_fills_and_is_followed(symbol: str):
     assert event.rate == Decimal("1.1")
     assert LogProgress.objects.filter(dataset="bars", symbol="EUR-USD").exists()
     desk.check()
+
+
+def test_the_accounts_of_one_fill_share_a_rate_until_the_next_row(
+    symbol: str, monkeypatch: pytest.MonkeyPatch
+):
+    reads, newest = list[str](), market_module.newest_quote
+
+    def counted(store: Any, instrument: Instrument, *arguments: Any, **named: Any) -> Quote | None:
+        reads.append(instrument.symbol)
+        return newest(store, instrument, *arguments, **named)
+
+    monkeypatch.setattr(market_module, "newest_quote", counted)
+    market, rates = followed_market(lambda _dataset, _symbol: None), list[Rate | None]()
+    for seconds, middle in ((0, 1.1), (10, 1.2)):
+        row = {"timestamp": at_ns(seconds), "bid": middle - 0.01, "ask": middle + 0.01}
+        stored(QUOTES, "EUR-USD", [row])
+        ref = RowRef(
+            dataset="quotes", symbol="EUR-USD", commit="1-000000", ordinal=0, timestamp_ns=at_ns(seconds)
+        )
+        market.take(Quote(ref, Decimal(1), Decimal(2), at_ns(seconds)))
+        rates += [market.past_rate("EUR", "USD", at_ns=at_ns(20)) for _ in range(3)]
+    assert [each and each[0] for each in rates] == [Decimal("1.1")] * 3 + [Decimal("1.2")] * 3
+    assert reads == ["EUR-USD"] * 2
