@@ -17,7 +17,7 @@ from trading.core.matching import Rate
 from trading.core.orders import TimeInForce
 from trading.core.rows import Quote
 from trading.core.terms import Side
-from trading.market import market as market_module
+from trading.market.newest_rows import newest_quote
 from trading.market.symbols import followed_market
 from trading.models import EventRow, LogProgress
 
@@ -81,13 +81,13 @@ def test_a_pair_of_stored_bars_converts_fills_and_is_followed(symbol: str):
 def test_the_accounts_of_one_fill_share_a_rate_until_the_next_row(
     symbol: str, monkeypatch: pytest.MonkeyPatch
 ):
-    reads, newest = list[str](), market_module.newest_quote
+    reads = list[str]()
 
     def counted(store: Any, instrument: Instrument, *arguments: Any, **named: Any) -> Quote | None:
         reads.append(instrument.symbol)
-        return newest(store, instrument, *arguments, **named)
+        return newest_quote(store, instrument, *arguments, **named)
 
-    monkeypatch.setattr(market_module, "newest_quote", counted)
+    monkeypatch.setattr("trading.market.market.newest_quote", counted)
     market, rates = followed_market(lambda _dataset, _symbol: None), list[Rate | None]()
     for seconds, middle in ((0, 1.1), (10, 1.2)):
         row = {"timestamp": at_ns(seconds), "bid": middle - 0.01, "ask": middle + 0.01}
