@@ -9,23 +9,18 @@ from calendars.schedule import Hours, Schedule
 from calendars.trading_calendar import TradingCalendar
 from stats.caching.keys import Irrelevant
 from stats.market_data.exchange_reach import exchange_reach
+from stats.market_data.intervals.auctions import has_auctions
 from stats.market_data.intervals.windows import over_until_ns_of
 from stats.market_data.plan import SymbolQuery
 from stats.market_data.query import MarketDataQuery
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.datasets import TRADES
 from store.instrument_calendars import calendar_if_known
-from store.log_views.bar_grid import BarGrid, utc_grid
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
-from store.log_views.trade_bars import is_of_auctions, last_price_ns
+from store.log_views.trade_bars import last_price_ns
 from store.protocol import ALL_TIME, Window
-from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
-from store.window_list import WindowList
-
-# Of so many days a print of an auction shows that the feed has such prints.
-_AUCTION_DAYS_NS = 7 * DAY_NS
 
 # If the exchange's feed has not come as far as the end of a session, it is asked for again after this time.
 _ASKED_AGAIN_NS = SECOND_NS
@@ -130,7 +125,7 @@ def finality_of(
         return FinalBars(min(own_ns, latest_ns))
     found, sessions = FinalBars(own_ns), None
     if calendar is not None:
-        sessions = _Sessions(calendar, grid.hours, _has_auctions(grid, log, policy, now_ns))
+        sessions = _Sessions(calendar, grid.hours, has_auctions(grid, log, policy, now_ns))
     of_auctions = sessions is not None and sessions.has_auctions and grid.resolution.is_period
     if sessions is not None:
         needed_ns = _needed_until(
@@ -173,19 +168,6 @@ def final_bars_of(
     stored_from_ns = min(trades.last_event_ns() + 1, query_range.end_ns)
     over_until_ns = over_until_ns_of(symbol_query, grid, query_range)
     return replace(by_trades, stored_from_ns=stored_from_ns, over_until_ns=over_until_ns)
-
-
-def _has_auctions(grid: BarGrid, log: LogView, policy: BarPolicy, now_ns: int) -> bool:
-    """Return whether the bars of a grid may get prints of auctions from outside of their hours.
-
-    With a daily table they always may, otherwise if the log had such prints in the last days.
-    """
-    if log.dataset is not TRADES or grid.hours is Hours.ALL:
-        return False
-    if is_of_auctions(grid, policy):
-        return True
-    days = utc_grid(Resolution.DAY).aligned(max(now_ns - _AUCTION_DAYS_NS, ALL_TIME.start_ns), now_ns)
-    return len(log.snapshot.aggregates(WindowList.of(days), SECOND_NS, policy.auctions)) > 0
 
 
 def _needed_until(

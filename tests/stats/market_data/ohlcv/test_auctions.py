@@ -7,8 +7,12 @@ import time_machine
 
 from stats.live.bar_feed import BarFeed, BarPosition
 from stats.market_data.answers.bars_snapshot import bar_query
+from store.bar_policies import BarPolicy
+from store.csv.csv_log import CsvSnapshot
+from store.protocol import Window
 from store.reading import Reader
 from store.timestamps import parse_timestamp
+from store.window_list import WindowList
 from tests.api_client import Api, answer, trade
 from tests.stats.live.channels import Client, bars_of
 from tests.stats.market_data.builders import ingest, tell
@@ -202,6 +206,36 @@ class TestFinal:
         arrive(api, ("2025-06-02T07:00:00", 100.0, None))
         api.ingest(b"", query="symbol=OTHER&complete_until=2025-06-02T15:30:00Z")
         assert self.finals(api, "2025-06-02", "15:30:02") == [True]
+
+    def test_the_days_before_are_searched_for_auctions_once_a_date(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ):
+        self.listed(api)
+        searched: list[Window] = []
+        aggregates = CsvSnapshot.aggregates
+
+        def watched(snapshot: CsvSnapshot, windows: WindowList, length_ns: int, policy: BarPolicy) -> Any:
+            if policy.is_auction and len(windows) == 1:
+                searched.append(windows.bounds)
+            return aggregates(snapshot, windows, length_ns, policy)
+
+        monkeypatch.setattr(CsvSnapshot, "aggregates", watched)
+        before = Window(parse_timestamp("2025-05-26"), parse_timestamp("2025-06-02"))
+        today = Window(before.end_ns, parse_timestamp("2025-06-03"))
+        asked = {"resolution": "1m", "hours": "extended"}
+        arrive(api, ("2025-05-30T07:00:00", 100.0, None))
+        for minute in (10, 11, 12):
+            arrive(api, (f"2025-06-02T07:{minute}:00", 101.0, None))
+            self.finals(api, "2025-06-02", f"07:{minute}:30", **asked)
+            self.finals(api, "2025-05-30", "23:00:00", **asked)
+            with time_machine.travel(f"2025-06-02T07:{minute}:40Z", tick=False):
+                bars(api, "2025-05-30", **asked)
+        assert (searched.count(before), searched.count(today)) == (1, 3)
+        # A late print of an auction is seen, and then today is not searched.
+        arrive(api, ("2025-05-30T15:35:10", 105.0, "closing_print"), ("2025-06-02T07:13:00", 101.0, None))
+        for second in (30, 40):
+            self.finals(api, "2025-06-02", f"07:13:{second}", **asked)
+        assert (searched.count(before), searched.count(today)) == (2, 3)
 
     def test_the_bar_of_an_auction_waits_for_later_rows(self, api: Api):
         self.listed(api)
