@@ -92,7 +92,7 @@ class Client:
     is_resumed: bool = False
 
     def take(self, step: BarStep | None) -> None:
-        """Apply a step. It repeats no bar; but what became final without a commit is told again on resume."""
+        """Apply a step. It repeats no bar; but what became final without a commit is told again on resume or resync."""
         if step is None:
             return
         self.steps.append(step)
@@ -113,6 +113,7 @@ class Client:
         if any(step.is_resync for step in self.steps[count:]):
             query, as_of_ns = self.feed._query, self.feed.committed_at
             self.bars = rest_bars(query, now_ns=self.feed._bars.now_ns, as_of_ns=as_of_ns)
+            self.is_resumed = True
 
 
 def symbol_of(feed: BarFeed) -> str:
