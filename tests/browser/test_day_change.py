@@ -92,3 +92,28 @@ def test_on_the_day_of_a_split_the_change_is_of_the_same_shares(opened: Opened, 
         expect(change).to_have_text(re.compile(r".0\.50 \(.2\.00 %\)"))
         expect(change).to_have_attribute("data-kind", "loss")
         assert watched.faults == []
+
+
+def test_a_snapshot_from_before_the_newest_trade_does_not_set_the_price_back(
+    opened: Opened, split_today: httpx.Client
+):
+    with opened(login=True) as watched:
+        page, price = watched.page, watched.page.locator("#last-price")
+        with page.expect_response("**/SPLITS/snapshot**") as answered:
+            watched.goto("/?symbol=SPLITS")
+        old = answered.value.json()
+        expect(price).not_to_be_empty()
+        before = price.inner_text()
+        expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+        page.route("**/SPLITS/snapshot**", lambda route: route.fulfill(json=old))
+        newest = print_of(datetime.now(UTC), 23.25)
+        with page.expect_response("**/SPLITS/snapshot**"):
+            split_today.post("/trades/ingest", json={"trades": [newest]}).raise_for_status()
+            expect(price).to_have_text("23.25")
+        page.wait_for_timeout(500)
+        expect(price).to_have_text("23.25")
+        cancel = {name: newest[name] for name in ("timestamp", "price", "volume")} | {"action": "cancel"}
+        cancelled = {"symbol": "SPLITS", "corrections": [cancel]}
+        split_today.post("/trades/corrections", json=cancelled).raise_for_status()
+        expect(price).to_have_text(before)
+        assert watched.faults == []

@@ -8,6 +8,16 @@ import {state, symbolPath} from "./state.js";
 const TOPIC = "Last price";
 const RELOAD_MS = 5000;
 
+const timeOf = (trade) => Date.parse(trade.timestamp);
+
+/** A snapshot with a trade that came after it was read. */
+function withLive(snapshot, newest) {
+  // While the newest trade sets the close of an open session, the next one is taken to set it, too. The reload corrects this after the close.
+  const {live, trade, daily_bar: bar} = snapshot;
+  const isOpen = bar?.final === false && (live ?? trade)?.price === bar.close;
+  return {...snapshot, trade: newest, live: newest, daily_bar: isOpen ? {...bar, close: newest.price} : bar};
+}
+
 export class Headline {
   #snapshot = {};
   #channel = null;
@@ -38,7 +48,8 @@ export class Headline {
     this.#aborter = new AbortController();
     try {
       const {data} = await this.api.get(symbolPath("/snapshot"), {as_of: state.as_of}, {signal: this.#aborter.signal});
-      this.#take(data);
+      const live = state.as_of ? null : this.#snapshot.live;
+      this.#take(live && (!data.trade || timeOf(live) > timeOf(data.trade)) ? withLive(data, live) : data);
       if (state.as_of) this.#leave();
       else this.#follow();
       settled(TOPIC);
@@ -49,15 +60,15 @@ export class Headline {
 
   /** A frame of the symbol's trades. */
   frame({kind, data}) {
-    if (kind === "corrections") return this.reloadSoon();
-    const at = (trade) => Date.parse(trade.timestamp);
-    const newest = data.reduce((one, other) => (at(other) >= at(one) ? other : one), this.#snapshot.trade ?? data[0]);
+    if (kind === "corrections") {
+      // The newest trade may be cancelled.
+      this.#snapshot = {...this.#snapshot, live: null};
+      return this.reloadSoon();
+    }
+    const newest = data.reduce((one, other) => (timeOf(other) >= timeOf(one) ? other : one), this.#snapshot.trade ?? data[0]);
     if (!newest || newest === this.#snapshot.trade) return;
-    // While the newest trade sets the close of an open session, the next one is taken to set it, too. The reload corrects this after the close.
-    const {live, trade, daily_bar: bar} = this.#snapshot;
-    const isOpen = bar?.final === false && (live ?? trade)?.price === bar.close;
     this.reloadSoon();
-    this.#take({...this.#snapshot, trade: newest, live: newest, daily_bar: isOpen ? {...bar, close: newest.price} : bar});
+    this.#take(withLive(this.#snapshot, newest));
   }
 
   #follow() {
