@@ -61,7 +61,8 @@ def auction_day(api: Api, close: str, policy: str = "all", *, late: str | None =
     exchange, date, first, last, auction, after = CLOSES[close]
     tell(api, SYMBOL, **{"class": "equity", "exchange": exchange, "currency": "USD", "bar_policy": policy})
     day = [(first, 100.0, 1.0, None), (last, 101.0, 1.0, None), (auction, 105.0, 500.0, "closing_print")]
-    prints(api, *((f"{date}T{time}", *rest) for time, *rest in [*day, (after, 150.0, 7.0, late)]))
+    rows = [*day, (after, 150.0, 7.0, late)]
+    prints(api, *((f"{date}T{time}", price, volume, word) for time, price, volume, word in rows))
     return date
 
 
