@@ -69,9 +69,11 @@ def _end_of(market: FollowedMarket, order: Order, now_ns: int) -> _SessionEnd | 
         return None
     instrument, bar = market.instrument(symbol), market.last_bar(symbol, now_ns)
     # Without a calendar nobody knows whether a bar is missing: stocks without an exchange have none on weekends.
-    if ended_ns is None and (bar is None or calendar_if_known(instrument) is None):
+    has_session = order.is_undated and bar is not None and calendar_if_known(instrument) is not None
+    if ended_ns is None and not has_session:
         return None
-    begin_ns = max(order.matches_after_ns, ended_ns or 0)
+    # A day order ends with its own session, also if prices go on after it and end later.
+    begin_ns = order.matches_after_ns if has_session else max(order.matches_after_ns, ended_ns or 0)
     if bar is None:
         end_ns = _session_end_ns(instrument, begin_ns)
         return None if end_ns is None else _SessionEnd(end_ns, 0)

@@ -107,6 +107,17 @@ def test_a_day_order_ends_with_its_session_if_no_bar_comes(tmp_path: Path, instr
     assert ends == [("2025-03-07T01", "session")]
 
 
+@pytest.mark.parametrize("last", ["2025-03-11", "2025-03-20"])
+def test_it_does_so_if_the_prices_end_later(tmp_path: Path, last: str):
+    """A has bars after the last one of B, or ends with it."""
+    of_a = dict.fromkeys(
+        (*DATES, *(f"2025-03-{day}" for day in range(12, int(last[-2:]) + 1) if day not in {15, 16})), 50.0
+    )
+    fills, ends, outcome = run(tmp_path, _B, [("2025-03-05", "buy", "day")], of_a=of_a)
+    assert (fills, ends) == ([], [("2025-03-07T01", "session")])
+    assert ("Prices ended" in (outcome.notice or "")) is (last > "2025-03-12")
+
+
 def test_a_day_order_fills_by_the_bar_of_its_session(tmp_path: Path):
     fills, ends, _ = run(tmp_path, _B, [("2025-03-07", "buy", "day")])
     assert (fills, ends) == ([("2025-03-10T00:00", 12)], [])
