@@ -419,7 +419,8 @@ def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int)
     """Count a fill of an order with legs, or of a leg, and return the legs that it releases.
 
     A parent's fill covers its legs; a leg's, and one of an oco, reduces both orders at once. Legs are matched after the
-    latency, but in the same bar: its prices after the entry are the position's.
+    latency, but in the same bar: its prices after the entry are the position's. A target that is marketable
+    then fills as a market order.
     """
     if order.covered_by is not None:
         state.covered[order.covered_by] -= fill.quantity
@@ -428,10 +429,13 @@ def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int)
         return []
     released = [] if order.id in state.covered else state.legs_of(order.id)
     state.covered[order.id] = state.covered.get(order.id, ZERO) + fill.quantity
-    is_bar = isinstance(fill.print, events.BarPrint)
+    if isinstance(fill.print, events.BarPrint):
+        after_ns, market = fill.print.ref.timestamp_ns, fill.price - fill.slippage * order.terms.side.sign
+    else:
+        after_ns, market = at_ns + latency_ns(state.config), fill.print.price
     for leg in released:
-        leg.is_held = False
-        leg.matches_after_ns = fill.print.ref.timestamp_ns if is_bar else at_ns + latency_ns(state.config)
+        leg.is_held, leg.is_taking = False, leg.terms.is_marketable(market)
+        leg.matches_after_ns = after_ns
     return released
 
 

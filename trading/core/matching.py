@@ -301,7 +301,9 @@ def _bar_prices(
         if order.id in waiting:
             entry = prices.get(order.parent_id or "")
             may_fill = entry is not None
-            if may_fill and entry != bar.open:
+            if entry == bar.open and order.terms.is_marketable(bar.open):
+                price = bar.open
+            elif may_fill and entry != bar.open:
                 price = order.terms.stop_price if price is not None and order.is_stop_waiting else None
                 inside.add(order.id)
         prices[order.id] = price

@@ -128,6 +128,12 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return Contingency.OCO
         return Contingency.OTO if None in (self.take_profit, self.stop_loss) else Contingency.BRACKET
 
+    def is_marketable(self, price: Decimal) -> bool:
+        """Return whether it is a limit order that could fill at once if the market is at a price."""
+        if self.limit_price is None or self.type.has_stop:
+            return False
+        return (price - self.limit_price) * self.side.sign <= 0
+
 
 class Leg(StrEnum):
     """Which leg an order is."""

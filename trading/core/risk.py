@@ -117,7 +117,7 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
         worth=exact(abs(at_most), terms.multiplier, reference.rate),
         margin=margin_of_unit(state, terms, at_most, reference.rate),
         collar=worst if is_market and not order.reduce_only else None,
-        is_taking=is_market or _is_marketable(order, reference),
+        is_taking=is_market or order.is_marketable(reference.price),
         fee=_fee(order, terms, reference, at_most),
     )
 
@@ -165,13 +165,6 @@ def collar_at(config: RiskConfig, side: Side, price: Decimal, terms: Terms) -> D
     """Return the collar of a market order, from the price at which it came."""
     collar = price + side.sign * abs(price) * config.collar / HUNDRED
     return to_step(collar, terms.tick_at(collar))
-
-
-def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
-    limit = order.limit_price
-    if limit is None or order.type.has_stop:
-        return False
-    return limit >= reference.price if order.side is Side.BUY else limit <= reference.price
 
 
 def verdict(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from trading.core import due
@@ -39,6 +40,7 @@ ONE = Decimal(1)
 PLAIN = replace(TRADABLE["equity"], fee=Fee(), slippage=Slippage())
 # Of each print 100 units serve an account.
 VOLUME = 1000
+BY_PRINTS_AND_BARS = pytest.mark.parametrize("as_bar", [False, True], ids=["prints", "bars"])
 
 
 def dec(value: object) -> Decimal:
@@ -133,6 +135,10 @@ class Paper:
         )  # fmt: skip
         match_bar(self.state, row, lambda: self.rate, self.record)
         return executions(event for event, _ in self.events[before:])
+
+    def trade_at(self, price: object, *, as_bar: bool, **fields: Any) -> list[Executed]:
+        """Let the market trade at one price: a print, or a bar. Return the executions."""
+        return self.bar(price, price, price, price, **fields) if as_bar else self.print(price, **fields)
 
     def ref(self, symbol: str, at_ns: int) -> RowRef:
         return RowRef(

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from tests.trading.core.folded import REF
-from tests.trading.core.paper import MS_NS, PLAIN, SECOND_NS, Paper, dec, fills, order_of
+from tests.trading.core.paper import BY_PRINTS_AND_BARS, MS_NS, PLAIN, SECOND_NS, Paper, dec, fills, order_of
 from trading.core.events import SplitApplied
 from trading.core.orders import OrderState, OrderTerms
-from trading.core.terms import Fee
+from trading.core.terms import Fee, Slippage
 
 
 def _bracket(paper: Paper, quantity: int = 100) -> tuple[str, str, str]:
@@ -113,6 +113,34 @@ def test_a_bar_that_fills_an_exit_ends_the_rest_of_the_entry() -> None:
     assert fills(paper.bar(50.5, 50.5, 44, 46, volume=400)) == [(40, 45)]
     assert paper.bar(46, 47, 46, 47) == []
     assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+
+
+@BY_PRINTS_AND_BARS
+@pytest.mark.parametrize(
+    ("signed", "opens", "exits"), [(10, 112, "111.88"), (10, 110, 110), (-10, 88, "88.09")]
+)
+def test_a_target_that_is_marketable_when_it_comes_fills_at_the_market(
+    signed: int, opens: int, exits: object, as_bar: bool
+) -> None:
+    """The market opens at the target or beyond; the slippage is 0.1 %, and no price is worse than the target."""
+    sign = 1 if signed > 0 else -1
+    paper = Paper(terms=replace(PLAIN, slippage=Slippage(basis_points=Decimal(10))))
+    entry = paper.accept(order_of(signed, take_profit=100 + 10 * sign, stop_loss=100 - 10 * sign))
+    paper.order(entry).collar = None
+    # A bar fills both, a print each.
+    exit_ = (paper.trade_at(opens, as_bar=as_bar) + paper.trade_at(opens, as_bar=as_bar))[-1]
+    assert (exit_.price, exit_.slippage) == (dec(exits), abs(dec(exits) - opens))
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+
+
+@BY_PRINTS_AND_BARS
+def test_a_target_that_was_marketable_rests_once_the_market_is_worse(as_bar: bool) -> None:
+    """Bought at 112, and back at 109 before the target fills: it fills at its price."""
+    paper = Paper()
+    paper.order(paper.accept(order_of(10, take_profit=110))).collar = None
+    assert fills(paper.trade_at(112, as_bar=as_bar, volume=100)) == [(10, 112)]
+    assert paper.trade_at(109, as_bar=as_bar) == []
+    assert fills(paper.bar(109, 111, 109, 110) if as_bar else paper.print(111)) == [(10, 110)]
 
 
 def test_an_exit_ends_the_replacement_of_its_entry() -> None:
