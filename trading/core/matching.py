@@ -262,6 +262,7 @@ def match_bar(
 ) -> None:
     """Match a stored bar, for a symbol that had no trades yet: first what fills at its open, then stops, then limits.
 
+    At its open orders fill in the order of `match_print`; the stops that the open triggers come last.
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. The legs
     of a bracket fill by the bar of their entry, too. A stop-limit order that it triggers fills by a later bar.
     rate: returns the rate of the fills; called only if an order fills. began_ns: when the bar began by its exchange; its
@@ -275,8 +276,11 @@ def match_bar(
     match = _Match(state, bar, rate, record, began_ns)
     match.begin(orders, session_end_ns)
 
-    def place(order: Order) -> tuple[bool, bool, bool, int]:
-        return order.id in inside, order.id in waiting, not order.is_stop_waiting, order.first_event
+    def place(order: Order) -> tuple[bool, bool, bool, tuple[int, Decimal, int]]:
+        is_inside = order.id in inside
+        priority = (0, ZERO, order.first_event) if is_inside else _priority(order, bar.open)
+        # By prints a stop fills after the opening print, which triggers it.
+        return is_inside, order.id in waiting, order.is_stop_waiting is not is_inside, priority
 
     for order in sorted(orders, key=place):
         # A fill may have ended the order, or begun the legs of a bracket.
