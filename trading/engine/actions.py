@@ -9,11 +9,11 @@ from trading.core import positions
 from trading.core.account import AccountState, action_key
 from trading.core.amounts import ONE, ZERO, plain, scaled
 from trading.core.due import SETTLE_NS
-from trading.core.events import ACTION_ALERT, Alert, DividendPaid, RowRef, SplitApplied
+from trading.core.events import ACTION_ALERT, Alert, BarPrint, DividendPaid, RowRef, SplitApplied
 from trading.core.matching import Rate, Record
 from trading.core.rows import CorporateAction, RowCorrection
 from trading.market.followed import FollowedMarket
-from trading.market.hours import last_end_ns
+from trading.market.hours import dates_end_ns, last_end_ns
 from trading.market.market import SPLIT, Split
 
 _SPIN_OFF = "spin_off"
@@ -72,6 +72,21 @@ class KnownActions:
                 if is_due and self._paid_from_ns(action, market, now_ns) <= now_ns:
                     self._apply(state, action, market, now_ns, record)
 
+    def take_effect_within(
+        self, bar: BarPrint, market: FollowedMarket, now_ns: int, state: AccountState, record: Record
+    ) -> None:
+        """Pay the dividends from within a bar whose fills were booked: its close is a price from after them."""
+        begin_ns, end_ns = bar.ref.timestamp_ns, dates_end_ns(bar.ref.timestamp_ns, bar.end_ns)
+        for action in self._by_symbol.get(bar.ref.symbol, ()):
+            is_within = begin_ns < _ex_ns(action, bar.end_ns - begin_ns) < end_ns
+            is_due = is_within and action.kind in _DIVIDENDS and action.effective_ns <= now_ns
+            if is_due and not _has_had(state, action) and _concerns(state, action):
+                self._apply(state, action, market, now_ns, record)
+
+    def waiting(self, now_ns: int) -> set[str]:
+        """Return the symbols with a dividend that took effect, and waits for stored bars."""
+        return {symbol for (symbol, _), paid_ns in self._paid_ns.items() if paid_ns > now_ns}
+
     def _paid_from_ns(self, action: CorporateAction, market: FollowedMarket, now_ns: int) -> int:
         """Return when a dividend is paid, or another action is applied.
 
@@ -85,8 +100,8 @@ class KnownActions:
             bar, paid_ns = market.last_bar(action.ref.symbol, now_ns), action.effective_ns
             if bar is not None:
                 length_ns = bar.at_ns - bar.ref.timestamp_ns
-                ex_ns = action.date * DAY_NS if length_ns >= DAY_NS else action.effective_ns
-                paid_ns = max(paid_ns, last_end_ns(bar.ref.timestamp_ns, length_ns, ex_ns) + SETTLE_NS)
+                bars_end_ns = last_end_ns(bar.ref.timestamp_ns, length_ns, _ex_ns(action, length_ns))
+                paid_ns = max(paid_ns, bars_end_ns + SETTLE_NS)
             self._paid_ns[key] = paid_ns
         return self._paid_ns[key]
 
@@ -137,6 +152,11 @@ class KnownActions:
             if amount is not None and is_split and each.ratio and _has_had(state, each):
                 amount = scaled(amount, ONE, each.ratio)
         return amount
+
+
+def _ex_ns(action: CorporateAction, length_ns: int) -> int:
+    """Return when a dividend leaves the prices of bars of a length: those of days have midnights UTC for their dates."""
+    return action.date * DAY_NS if length_ns >= DAY_NS else action.effective_ns
 
 
 def _has_had(state: AccountState, action: CorporateAction) -> bool:

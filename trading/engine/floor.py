@@ -141,6 +141,11 @@ class Floor:
             self.followers_act(now_ns)
         self._pass_time(now_ns, has_rows=has_rows)
 
+    @property
+    def waiting(self) -> set[str]:
+        """The symbols of which a dividend waits for stored bars: the next bar may decide who is paid."""
+        return self._actions.waiting(self._clock.now_ns)
+
     def followers_look(self) -> None:
         """Ask the followers again when they want to act: accounts were changed by others."""
         self._wanted_ns = self._next_ns()
@@ -180,6 +185,8 @@ class Floor:
         if isinstance(row, Print | BarPrint):
             self._match(row, state, record)
         now_ns = self._clock.now_ns
+        if isinstance(row, BarPrint):
+            self._actions.take_effect_within(row, self._market, now_ns, state, record)
         marks, day = self._market.marks(state, now_ns=now_ns), day_at(self._market, state, now_ns)
         due.revalue(state, marks, now_ns, day, record)
 

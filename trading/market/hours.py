@@ -10,6 +10,7 @@ from calendars.trading_calendar import date_of_row, start_of_row
 from store.arrays import Integers, Mask
 from store.instrument_calendars import calendar_if_known
 from store.instruments import FUTURE, Instrument
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 # Holidays are shorter; only the New York Stock Exchange in 1914 was closed for longer than a few weeks.
@@ -95,6 +96,15 @@ def _last_close_ns(instrument: Instrument) -> int:
 def last_end_ns(begin_ns: int, length_ns: int, end_ns: int) -> int:
     """Return the end of the last bar that begins before an instant, of bars as long as one that begins at `begin_ns`."""
     return end_ns + (begin_ns - end_ns) % length_ns
+
+
+def dates_end_ns(begin_ns: int, end_ns: int) -> int:
+    """Return when the dates of a stored bar end. The end of a bar of months is that of the longest months."""
+    months, rest_ns = divmod(end_ns - begin_ns, Resolution.MONTH.length_ns)
+    if rest_ns:
+        return end_ns
+    number = Resolution.MONTH.number_of(np.array([begin_ns])) + months
+    return int(Resolution.MONTH.start_ns(number)[0])
 
 
 def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:

@@ -31,7 +31,7 @@ from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.halts import SymbolHalts, symbol_halts
-from trading.market.hours import ex_dates, session_begin_ns
+from trading.market.hours import dates_end_ns, ex_dates, session_begin_ns
 from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote, price_step
 
 LogKey = tuple[Dataset, str]
@@ -443,7 +443,7 @@ def _is_before(last: RowPrice, effect_ns: int, date: int) -> bool:
     """
     length_ns = last.at_ns - last.ref.timestamp_ns
     if length_ns >= DAY_NS:
-        return (last.at_ns - 1) // DAY_NS < date
+        return (dates_end_ns(last.ref.timestamp_ns, last.at_ns) - 1) // DAY_NS < date
     return last.at_ns - (length_ns > 0) < effect_ns
 
 

@@ -23,9 +23,13 @@ def value_end_ns(until_ns: int) -> int:
 
 
 class ReturnDays(NamedTuple):
-    """The trading dates of calendars; UTC dates without calendars."""
+    """The trading dates of calendars; UTC dates without calendars.
+
+    has_long_bars: whether prices are of stored bars of weeks or months, which count for their last session.
+    """
 
     calendars: frozenset[TradingCalendar] = frozenset()
+    has_long_bars: bool = False
 
     @property
     def per_year(self) -> int:
@@ -36,7 +40,8 @@ class ReturnDays(NamedTuple):
         """Return the instant up to which each day's last value counts, ascending, nanoseconds UTC.
 
         The days are those that end in `begin_ns` < end <= `until_ns`: UTC dates at midnight, trading dates at their
-        last close. The values are those of the midnight after; see `value_end_ns`.
+        last close. The values are those of the midnight after; see `value_end_ns`. With long bars they are those of the
+        midnight of the next trading date: a week ends then, days after its last close.
         """
         first, last = begin_ns // DAY_NS, until_ns // DAY_NS
         if not self.calendars:
@@ -46,7 +51,8 @@ class ReturnDays(NamedTuple):
         days, places = np.unique(dates, return_inverse=True)
         closes = np.zeros(len(days), np.int64)
         np.maximum.at(closes, places, np.concatenate([each.close_ns for each in schedules]))
-        ends: Integers = np.maximum(closes, (days + 1) * DAY_NS) + SECOND_NS
+        end_days = np.append(days[1:], last + 2) if self.has_long_bars else days + 1
+        ends: Integers = np.maximum(closes, end_days * DAY_NS) + SECOND_NS
         return ends[(closes > begin_ns) & (closes <= until_ns)]
 
 

@@ -39,7 +39,7 @@ from trading.strategies.past_bars import PastBars
 from trading.strategies.quiet import bands_of
 from trading.strategies.revisions import BarRevision, with_revisions
 from trading.strategies.strategy import Bar, BarBlock, StrategyParameters
-from trading.strategies.tape import EVERY_ROW, NO_PRICE, Band, Tape
+from trading.strategies.tape import EVERY_ELIGIBLE_ROW, EVERY_ROW, NO_PRICE, Band, Tape
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
@@ -297,6 +297,8 @@ class Backtest:
                 self._bands = None
             elif floor.due_ns <= min(until_ns, wakes_ns):
                 floor.pass_time(floor.due_ns, has_rows=waits)
+                # A dividend may wait for the next bar.
+                self._bands = None
             elif wakes_ns <= until_ns:
                 self._act(host.due(wakes_ns), wakes_ns)
             else:
@@ -327,6 +329,8 @@ class Backtest:
             self._version = self._desk.version
             state = self._desk.states[ACCOUNT]
             self._bands = bands_of(state, lambda: self._market.marks(state, now_ns=self._clock.now_ns))
+            for symbol in self._floor.waiting & self._bands.keys():
+                self._bands[symbol] = EVERY_ELIGIBLE_ROW
             # A correction of a print that filled an order is told also when nothing is held any more.
             for symbol in self._desk.executed:
                 self._bands.setdefault(symbol, NO_PRICE)

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from store.datasets import BARS
 from store.instruments import Instrument
 from store.reading import Reader
-from store.timestamps import format_timestamp
+from store.timestamps import DAY_NS, format_timestamp
 from trading.core.account import AccountState
 from trading.core.amounts import plain
 from trading.core.configuration import Zone
@@ -17,9 +18,11 @@ from trading.core.events import (
     ACTION_ALERT,
     Alert,
     Executed,
+    Marked,
     OrderAccepted,
     OrderEnded,
     OrderRejected,
+    Reference,
     encoded,
 )
 from trading.documents.accounts import backtest_limits_document
@@ -84,6 +87,7 @@ class BacktestOutcome:
         self._unfilled: set[str] = set()
         self._ticks: dict[str, set[Decimal]] = {}
         self._state: AccountState | None = None
+        self._has_long_bars = False
         # The messages of alerts about corporate actions.
         self._actions: list[str] = []
 
@@ -93,7 +97,9 @@ class BacktestOutcome:
         self.history.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self._trades) < self._most_rows:
             self._trades += map(ClosedTradeDocument.of, recorded.effects.closed)
-        if isinstance(event, OrderAccepted | OrderRejected):
+        if isinstance(event, Marked):
+            self._has_long_bars = self._has_long_bars or any(map(_is_of_long_bar, event.marks))
+        elif isinstance(event, OrderAccepted | OrderRejected):
             self._take_order(event, recorded.state)
         elif isinstance(event, Executed) and event.order_id in self._unfilled:
             self.filled += 1
@@ -163,7 +169,7 @@ class BacktestOutcome:
         inputs, unfilled = self.inputs, self.unfilled
         return_days = return_days_of(
             self.instruments[each] for each in {fill.symbol for fill in self.history.fills}
-        )
+        )._replace(has_long_bars=self._has_long_bars)
         return BacktestDocument(
             notice=self.notice,
             inputs=_inputs_document(inputs, self._strategy_class),
@@ -221,6 +227,12 @@ def outcome_of(
     backtest.run(progress)
     outcome.had_bars = backtest.had_bars
     return outcome
+
+
+def _is_of_long_bar(mark: Reference) -> bool:
+    """Return whether a mark is the close of a stored bar that is longer than a day."""
+    own = (each for each in mark.refs if each.dataset == BARS.name and each.symbol == mark.symbol)
+    return any(mark.at_ns - each.timestamp_ns > DAY_NS for each in own)
 
 
 def event_line(recorded: RecordedEvent) -> bytes:

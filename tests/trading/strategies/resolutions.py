@@ -1,16 +1,20 @@
-"""The same prices as prints, minutes, hours and days, and a backtest of a plan of orders over them."""
+"""The same prices as prints and as bars, and a backtest of a plan of orders over them."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
+
+import numpy as np
 
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.instruments import Instrument
 from store.protocol import Append
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
 from tests.trading.strategies.past import batch_of
 from trading.core.configuration import RiskConfig
@@ -55,7 +59,7 @@ class Run(NamedTuple):
     """What a plan came to.
 
     fills: quantity below zero for a sale, and price. ended: the reasons of orders that ended unfilled. refused: by which
-    checks. decided: equity and risk level at each daily bar. halted_ns: when trading was halted. recorded: all events.
+    checks. decided: equity and risk level at each bar. halted_ns: when trading was halted. recorded: all events.
     """
 
     fills: list[tuple[int, float]]
@@ -89,20 +93,40 @@ def write(
     store = CsvStore(path)
     declared: dict[str, Any] = {"currency": "USD", "tick_size": 0.01, "exchange": exchange} | instrument
     store.set_instrument(Instrument(SYMBOL, **declared))
+    dataset = TRADES if resolution == "prints" else BARS
+    is_of_dates = resolution != "prints" and Resolution.parse(resolution).is_period
+    rows = (
+        _bars_of_dates(resolution, sessions)
+        if is_of_dates
+        else _rows_of_hours(resolution, sessions, exchange)
+    )
+    store.append(Append(dataset, SYMBOL, batch_of(dataset, rows), "test"))
+    return store
+
+
+def _bars_of_dates(resolution: str, sessions: Sequence[Session]) -> list[dict[str, Any]]:
+    """Return bars of days, weeks or months."""
+    length, rows = Resolution.parse(resolution), []
+    starts = length.start_ns(length.number_of(np.array(dates(len(sessions))))).tolist()
+    for start_ns, group in groupby(zip(starts, sessions, strict=True), key=lambda each: each[0]):
+        prices = list(chain.from_iterable(session for _, session in group))
+        rows.append(_bar(start_ns, resolution, *prices))
+    return rows
+
+
+def _rows_of_hours(
+    resolution: str, sessions: Sequence[Session], exchange: str | None
+) -> list[dict[str, Any]]:
+    """Return prints, or bars of minutes or hours."""
     first_hour, last_hour = HOURS[exchange]
     rows: list[dict[str, Any]] = []
     for midnight_ns, session in zip(dates(len(sessions)), sessions, strict=True):
-        if resolution == "1d":
-            rows.append(_bar(midnight_ns, resolution, session.open, session.close))
-            continue
         begin_ns = midnight_ns + first_hour * HOUR_NS
         end_ns = midnight_ns + last_hour * HOUR_NS + (0 if resolution == "1h" else HOUR_NS - MINUTE_NS)
         for at_ns, price in ((begin_ns, session.open), (end_ns, session.close)):
             is_print = resolution == "prints"
-            rows.append(_print(at_ns, price) if is_print else _bar(at_ns, resolution, price, price))
-    dataset = TRADES if resolution == "prints" else BARS
-    store.append(Append(dataset, SYMBOL, batch_of(dataset, rows), "test"))
-    return store
+            rows.append(_print(at_ns, price) if is_print else _bar(at_ns, resolution, price))
+    return rows
 
 
 def act(store: CsvStore, *actions: Mapping[str, Any]) -> None:
@@ -115,13 +139,13 @@ def _print(at_ns: int, price: float) -> dict[str, Any]:
     return {"timestamp": at_ns, "price": price, "volume": 1e6}
 
 
-def _bar(at_ns: int, resolution: str, open_: float, close: float) -> dict[str, Any]:
-    prices = {"open": open_, "high": max(open_, close), "low": min(open_, close), "close": close}
-    return {"timestamp": at_ns, "resolution": resolution, "volume": 1e6, **prices}
+def _bar(at_ns: int, resolution: str, *prices: float) -> dict[str, Any]:
+    cells = {"open": prices[0], "high": max(prices), "low": min(prices), "close": prices[-1]}
+    return {"timestamp": at_ns, "resolution": resolution, "volume": 1e6, **cells}
 
 
 def run(path: Path, plan: Mapping[int, Sequence[Order]], days: int, **inputs: Any) -> Run:
-    """Run a plan over so many weekdays: orders by the number of the daily bar that decides them, from 0 on."""
+    """Run a plan over so many weekdays: orders by the number of the bar that decides them, from 0 on."""
     decided: list[tuple[Decimal, Decimal]] = []
 
     class Planned(Strategy):
@@ -147,9 +171,10 @@ def run(path: Path, plan: Mapping[int, Sequence[Order]], days: int, **inputs: An
         elif isinstance(event, HaltLatched):
             found.halted_ns.append(recorded.at_ns)
 
-    given = BacktestInputs(
-        strategy="planned", symbols=(SYMBOL,), start_ns=FIRST_NS, end_ns=dates(days)[-1] + DAY_NS + HOUR_NS, parameters={"interval": "1d"},
-        **{"config": ZONES, "fee_basis_points": Decimal(0), "slippage_basis_points": Decimal(0), **inputs},
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "symbols": (SYMBOL,), "end_ns": dates(days)[-1] + DAY_NS + HOUR_NS, "parameters": {"interval": "1d"},
+        "config": ZONES, "fee_basis_points": Decimal(0), "slippage_basis_points": Decimal(0),
+    }  # fmt: skip
+    given = BacktestInputs(strategy="planned", start_ns=FIRST_NS, **usual | inputs)
     with mock.patch.dict(catalogue.SHIPPED, {"planned": Planned}):
         return found._replace(outcome=outcome_of(given, open_store(path), keep=keep))
