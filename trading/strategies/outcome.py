@@ -113,6 +113,9 @@ class BacktestOutcome:
     def _take_order(self, event: OrderAccepted | OrderRejected, state: AccountState) -> None:
         tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
         self._ticks.setdefault(event.order.symbol, set()).add(tick)
+        # What is bought and sold within one bar has no other mark.
+        if event.reference is not None and _is_of_long_bar(event.reference):
+            self._has_long_bars = True
         if event.order.reduce_only:
             return
         if isinstance(event, OrderAccepted):

@@ -151,3 +151,19 @@ def test_the_sharpe_of_weeks_is_that_of_the_sessions_returns(tmp_path: Path):
     returns[8], returns[12] = 500 / 100_000, -1_500 / 100_500
     assert found.sharpe == pytest.approx(empyrical.sharpe_ratio(returns))
     assert found.volatility_pct == pytest.approx(100 * empyrical.annual_volatility(returns))
+
+
+def test_a_trade_within_the_last_week_is_in_the_ratios(tmp_path: Path):
+    """Bought at 100, and stopped out at 95 in the same week."""
+    sessions = weeks(100, 90)
+    write(tmp_path, "1w", sessions, exchange="XNYS")
+    plan = held(50, 0)
+    plan[0][0]["stop_loss"] = Decimal(95)
+    inputs: dict[str, Any] = {
+        "parameters": {"interval": "1w"},
+        "end_ns": parse_timestamp("2025-02-17T01:00:00Z"),
+    }
+    found = run(tmp_path, plan, len(sessions), **inputs).figures
+    returns = np.array([0.0] * 8 + [-250 / 100_000])
+    assert found.return_pct == pytest.approx(-0.25)
+    assert found.sharpe == pytest.approx(empyrical.sharpe_ratio(returns))
