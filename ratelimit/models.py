@@ -56,12 +56,6 @@ class ApiKey(Entitlement):
         db_index=True,
         help_text="The OAuth2 client of the key and its successors: the prefix of the first key in its chain of rotations.",
     )
-    old_secret = models.CharField(
-        max_length=255,
-        default="",
-        blank=True,
-        help_text="The hash of the OAuth2 secret that an earlier version made, until it is used the first time.",
-    )
     created_at = models.DateTimeField()
     owner = models.CharField(
         max_length=100,

@@ -1,6 +1,8 @@
 """OAuth2's token and revocation endpoints (RFC 6749, 4.4; RFC 7009). A client's secret is an API key."""
 
+from base64 import b64decode
 from typing import Any, cast
+from urllib.parse import unquote_plus
 
 from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
@@ -22,7 +24,6 @@ from ratelimit.credentials.sessions import (
 )
 from ratelimit.credentials.views import NOT_STORED, NoCredential
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.keys.client_secrets import client_in_basic
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -180,7 +181,6 @@ def _client_key(request: Request, form: dict[str, str]) -> Holder:
             client_id=client_id,
             secret=secret,
             address=request.META.get("REMOTE_ADDR", ""),
-            correlation_id=getattr(request, "correlation_id", ""),
             now=timezone.now(),
         )
     except CredentialError:
@@ -200,9 +200,11 @@ def _client(authorization: str, form: dict[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return form.get("client_id", ""), form.get("client_secret", "")
     try:
-        client_id, secret = client_in_basic(encoded)
+        client_id, _, secret = b64decode(encoded).decode().partition(":")
     except ValueError:
         raise OAuthRefusal("invalid_client", "Authorization is malformed") from None
+    # RFC 6749, 2.3.1: both are form-encoded first.
+    client_id, secret = unquote_plus(client_id), unquote_plus(secret)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise OAuthRefusal(
             "invalid_request", "authenticate the client in Authorization or in the form, not in both"

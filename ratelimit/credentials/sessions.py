@@ -1,6 +1,7 @@
 """Token sessions of people and of API keys. A refresh token, valid once, continues its session or ends it."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,8 +23,7 @@ from ratelimit.exceptions import (
     NetworkNotAllowed,
     SignatureRequired,
 )
-from ratelimit.keys.api_keys import digest, key_in_headers
-from ratelimit.keys.client_secrets import key_of_client
+from ratelimit.keys.api_keys import digest, is_well_formed, key_in_headers
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_now, key_used
 from ratelimit.limits.services import admit
 from ratelimit.models import TokenSession
@@ -104,13 +104,13 @@ def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     return _pair(holder, session.pk, session.refresh_id, now=now)
 
 
-def secret_holder(*, client_id: str, secret: str, address: str, correlation_id: str, now: datetime) -> Holder:
-    """Return the key of an OAuth2 client that calls from that IP address.
+def secret_holder(*, client_id: str, secret: str, address: str, now: datetime) -> Holder:
+    """Return the key of an OAuth2 client that calls from that IP address. The client's secret is the key.
 
     The key is charged a token. Raises what `key_session_begin` raises.
     """
-    key = key_of_client(client_id, secret, now=now, correlation_id=correlation_id)
-    if key is None:
+    key = key_cache.find(digest(secret)) if is_well_formed(secret) else None
+    if key is None or not hmac.compare_digest(key.client_id.encode(), client_id.encode()):
         raise InvalidApiKey("the client is unknown, or its secret is wrong")
     return _used_key(key, address=address, now=now)
 

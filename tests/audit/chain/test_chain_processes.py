@@ -1,11 +1,9 @@
-"""One chain over all processes, and over the records that there were before it."""
+"""One chain over all processes."""
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).resolve().parents[3]
 START = """
-import sqlite3, sys
+import sys
 import django
 django.setup()
 from datetime import UTC, datetime
@@ -38,24 +36,6 @@ WRITE = START + "write(15, sys.argv[1])"
 VERIFY = (
     START
     + "spool_collect(now=datetime.now(UTC))\ncall_command('audit', 'verify', '--json', stdout=sys.stdout)"
-)
-# Gaps are those of transactions that were rolled back. Taken in 2,000 at a time.
-COUNT = 4_100
-FROM_BEFORE = (
-    START
-    + f"""
-call_command("migrate", "audit", "0001", verbosity=0)
-with sqlite3.connect(sys.argv[1]) as database:
-    database.executemany(
-        "INSERT INTO audit_auditrecord (id, at, caller, method, path, query, status, latency_us, address, correlation_id)"
-        " VALUES (?, '2025-01-02 03:04:05.678', 'key:1', 'GET', '/api/v1/stats/ohlc', '', 200, ?, '127.0.0.1', 'old')",
-        [(3 * number, number) for number in range(1, {COUNT} + 1)],
-    )
-call_command("migrate", "audit", verbosity=0)
-call_command("audit", "prune", "--before", "2025-01-01", stdout=sys.stderr)
-write(1, "x")
-call_command("audit", "verify", "--json", stdout=sys.stdout)
-"""
 )
 
 
@@ -91,15 +71,3 @@ def test_processes_that_write_at_once_write_one_chain(data_dir):
         writer.communicate(timeout=PROGRAM_SECONDS)
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     assert verification(started(data_dir, VERIFY)) == ([], 90)
-
-
-def test_records_from_before_the_chain_are_taken_into_it(data_dir):
-    path = data_dir / "marketdata.sqlite3"
-    finding = f"what follows record {COUNT:,} cannot be verified: the head file is missing or damaged"
-    expected = ([f"{finding} (noted in record {COUNT + 1:,})"], COUNT + 3)
-    assert verification(started(data_dir, FROM_BEFORE, str(path))) == expected
-    with closing(sqlite3.connect(path)) as database:
-        rows = database.execute(
-            "SELECT sequence, latency_us FROM audit_auditrecord WHERE path != '/' AND event = '' ORDER BY sequence"
-        ).fetchall()
-    assert rows == [(number, number) for number in range(1, COUNT + 1)]

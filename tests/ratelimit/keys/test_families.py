@@ -5,19 +5,15 @@ import math
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
 from django.utils import timezone
 
 from ratelimit.callers import Caller
 from ratelimit.keys.services import CreatedKey, key_create, key_rotate
 from ratelimit.limits.limiter import process_limiter
-from ratelimit.models import ApiKey, QuotaUse
+from ratelimit.models import QuotaUse
 from tests.api_client import Api, answer, problem
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.keys.key_callers import caller_by
@@ -91,29 +87,3 @@ def test_a_family_is_that_of_the_first_key_of_a_chain():
 def test_the_family_of_other_callers_is_their_identity():
     caller = Caller(identity="user:7", name="ada", tier="default", rate=10, scopes=frozenset())
     assert caller.principal == "user:7"
-
-
-def test_quotas_reserved_before_families_existed_move_to_the_family():
-    first = made()
-    second = key_rotate(key=first.stored, overlap=DAY, now=timezone.now(), **BY)
-    third = key_rotate(key=second.stored, overlap=DAY, now=timezone.now(), **BY)
-    alone = made()
-    ApiKey.objects.update(family=None)
-    for created, period, booked in (
-        (first, "2026-11", 5),
-        (second, "2026-11", 7),
-        (third, "2026-11", 11),
-        (third, "2026-11-20", 3),
-        (alone, "2026-11", 1),
-    ):
-        QuotaUse.objects.create(
-            identity=f"key:{created.id}", period=period, booked=booked, updated_at=timezone.now()
-        )
-    migration = import_module("ratelimit.migrations.0004_family")
-    migration.note_families(apps, SimpleNamespace(connection=connection))
-    assert list(ApiKey.objects.values_list("family", flat=True)) == [None, first.id, first.id, None]
-    assert set(QuotaUse.objects.values_list("identity", "period", "booked")) == {
-        (f"key:{first.id}", "2026-11", 23),
-        (f"key:{first.id}", "2026-11-20", 3),
-        (f"key:{alone.id}", "2026-11", 1),
-    }
