@@ -1,8 +1,7 @@
 """A commit's facts: what was accepted, and what of it was stored. They are the same in every backend.
 
 The hashes of commits form a chain: SHA-256 of the hash before, as hex, and the facts' text. So two logs with the same
-hash have the same facts, and by their `content` the same rows. The text must not change in any version. Records of
-version 1 are hashed with the layout of the store that wrote them; they keep that text in every store.
+hash have the same facts, and by their `content` the same rows. The text must not change in any version.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Literal
 
 import msgspec
 
 from store.content_hash import TableHash
-from store.protocol import Amendment, Append, CommitId, Fill, Receipt, Superseded, hash_of_key
+from store.protocol import Amendment, Append, CommitId, Fill, Receipt, Superseded
 
 VERSION = b'{"v":2,'
 
@@ -25,7 +23,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     number: 1, 2, 3, …. committed_at: nanoseconds UTC, larger than in any earlier commit. digest: see `digest_of`.
     received: the number of rows or corrections in the batch. rows, corrections: how many were stored; content: their
-    `ContentHash`, "" in records of version 1, which have none. duplicate_rows: indices in the batch of the first hundred
+    `ContentHash`. duplicate_rows: indices in the batch of the first hundred
     rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key, in hex. complete_until_ns,
     fill: see `Append`. superseded: see `Superseded`; then the corrections cancel rows of fills. replaced: how many of the
     corrections replace rows; see `Append`.
@@ -60,53 +58,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         )
 
 
-class _Part1(msgspec.Struct, frozen=True, gc=False):
-    """Rows or corrections in a record of version 1."""
-
-    rows: int
-    kind: Literal["rows", "corrections"] = "rows"
-
-
-class _Record1(msgspec.Struct, frozen=True, gc=False):
-    """A record of version 1. request_key: the idempotency key itself, in the earliest ones."""
-
-    commit: int
-    committed_at: int
-    caller: str
-    digest: str
-    received: int
-    parts: tuple[_Part1, ...]
-    duplicate_rows: tuple[int, ...] = ()
-    request_key: str | None = None
-    key_hash: str | None = None
-    complete_until: int | None = None
-    fill: Fill | None = None
-    superseded: tuple[Superseded, ...] = ()
-    replaced: int = 0
-
-    @property
-    def facts(self) -> Facts:
-        rows = sum(part.rows for part in self.parts if part.kind == "rows")
-        return Facts(
-            self.commit,
-            self.committed_at,
-            self.caller,
-            self.digest,
-            self.received,
-            rows=rows,
-            corrections=sum(part.rows for part in self.parts) - rows,
-            duplicate_rows=self.duplicate_rows,
-            key_hash=self.key_hash if self.request_key is None else hash_of_key(self.request_key),
-            complete_until_ns=self.complete_until,
-            fill=self.fill,
-            superseded=self.superseded,
-            replaced=self.replaced,
-        )
-
-
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Facts)
-_decoder_1 = msgspec.json.Decoder(_Record1)
 
 
 def encode_facts(facts: Facts) -> bytes:
@@ -115,12 +68,12 @@ def encode_facts(facts: Facts) -> bytes:
 
 
 def decode_facts(text: bytes) -> Facts:
-    """Return the facts that `encode_facts` or an earlier version wrote. Raises `msgspec.MsgspecError`, `ValueError`."""
-    return _decoder.decode(text + b"}") if text.startswith(VERSION) else _decoder_1.decode(text + b"}").facts
+    """Return the facts that `encode_facts` wrote. Raises `msgspec.MsgspecError`."""
+    return _decoder.decode(text + b"}")
 
 
 def chained(previous_hash: str, text: bytes) -> str:
-    """Return a commit's hash. text: its facts; of a record of version 1, the line before the field `hash`."""
+    """Return a commit's hash. text: its facts."""
     return hashlib.sha256(previous_hash.encode() + text).hexdigest()
 
 

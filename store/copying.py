@@ -24,12 +24,10 @@ class StoreCopy:
     """
 
     def __init__(self, origin: MarketStore, to: MarketStore, *, until_ns: int | None = None) -> None:
-        """Create it. until_ns: later commits are left out. Raises the errors of `take_over_declarations`."""
+        """Create it. until_ns: later commits are left out."""
         self.origin, self.to = origin, to
         self._until_ns = until_ns
         self._seen: dict[tuple[str, str], Hashable] = {}
-        for store in (origin, to):
-            store.take_over_declarations()  # those of an earlier version are in no log yet
 
     def logs(self) -> Iterator[Log]:
         """Yield the origin's logs."""

@@ -387,15 +387,13 @@ TRADING_STATUS = Dataset(
 )
 
 # The declarations of instruments. All are in one log, so that one commit is all or none of a request. A declaration has no
-# event time: it takes effect with its commit. instrument: see `store.instruments`. changed_at: when one took effect that
-# was taken over from a store of an earlier version.
+# event time: it takes effect with its commit. instrument: see `store.instruments`.
 INSTRUMENTS = Dataset(
     name="instruments",
     row_name="declaration",
     columns=(
         Column("timestamp", TIME, required=True),
         Column("instrument", TEXT, required=True),
-        Column("changed_at", TIME),
     ),
     partition=Partition.YEAR,
 )

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from calendars.schedule import SpecialSession
 from store import lazy_pyarrow as pa
 from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
-from store.exceptions import CommitConflict, StorageError, StoreUnavailable, UnknownSymbol
+from store.exceptions import CommitConflict, StoreUnavailable, UnknownSymbol
 from store.instrument_calendars import have_same_calendar
 from store.instruments import SPECIAL_SESSIONS_LIMIT, Instrument, InstrumentHistory
 from store.protocol import ALL_TIME, NO_COMMIT, Append, CommitId, Dedupe
@@ -33,15 +32,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The declarations up to a commit, of which there are `count`. stamp: the log's when they were read.
-
-    earlier: those that an earlier version made, while the log has no commit. They are in the history, too.
-    """
+    """The declarations up to a commit, of which there are `count`. stamp: the log's when they were read."""
 
     stamp: Hashable = None
     commit: CommitId = NO_COMMIT
     count: int = 0
-    earlier: Sequence[Declaration] = ()
     history: InstrumentHistory = field(default_factory=InstrumentHistory)
 
 
@@ -53,7 +48,6 @@ class InstrumentLog:
         self._stamp = store.change_stamp(())
         self._mutex = threading.Lock()
         self._known = _Known()
-        self._has_warned = False
 
     def history(self) -> InstrumentHistory:
         """Return all declarations. Later calls add new ones to it. If there are none it costs a stat call."""
@@ -65,12 +59,11 @@ class InstrumentLog:
         Special sessions are added to those that were declared before for the same calendar. Raises `AliasTaken`, and the errors of `MarketStore.append`.
         """
         while instruments:
-            self.take_over()
             known = self._current()
             known.history.check(instruments, has_data)
             with suppress(CommitConflict):  # what others have declared meanwhile is checked, too
                 merged = [each.with_sessions(self._kept_sessions(each)) for each in instruments]
-                self._append([(None, each) for each in merged], "instruments", known.commit)
+                self._append(merged, "instruments", known.commit)
                 return
 
     def add_sessions(self, symbol: str, sessions: Sequence[SpecialSession]) -> None:
@@ -79,14 +72,13 @@ class InstrumentLog:
         Raises the errors of `MarketStore.append`.
         """
         while True:
-            self.take_over()
             known = self._current()
             instrument = known.history.instrument(symbol, None)
             changed = instrument.with_sessions(sessions)
             if changed == instrument:
                 return
             with suppress(CommitConflict):
-                self._append([(None, changed)], "special sessions", known.commit)
+                self._append([changed], "special sessions", known.commit)
                 if len(instrument.special_sessions) < SPECIAL_SESSIONS_LIMIT == len(changed.special_sessions):
                     _logger.warning(
                         "%s has rows on %d dates on which its calendar is closed: no more become sessions. Declare"
@@ -100,18 +92,8 @@ class InstrumentLog:
         before = self._current().history.instrument(instrument.symbol, None)
         return before.special_sessions if have_same_calendar(before, instrument) else ()
 
-    def take_over(self) -> None:
-        """Store the declarations of an earlier version in the log, with their times, if it has no commit."""
-        earlier = self._current().earlier
-        if earlier:
-            with suppress(CommitConflict):  # another process has done it
-                self._append(earlier, "instruments of an earlier version", NO_COMMIT)
-
-    def _append(self, changes: Sequence[tuple[int | None, Instrument]], caller: str, after: CommitId) -> None:
-        rows = [
-            {"timestamp": 0, "instrument": msgspec.json.encode(each).decode(), "changed_at": changed_at}
-            for changed_at, each in changes
-        ]
+    def _append(self, instruments: Sequence[Instrument], caller: str, after: CommitId) -> None:
+        rows = [{"timestamp": 0, "instrument": msgspec.json.encode(each).decode()} for each in instruments]
         batch = pa.RecordBatch.from_pylist(rows, schema=INSTRUMENTS.schema)
         self._store.append(Append(*DECLARED_INSTRUMENTS, batch, caller, dedupe=Dedupe.NONE, after=after))
 
@@ -132,39 +114,22 @@ class InstrumentLog:
             snapshot = log.at()
             log.at(known.commit)
         except UnknownSymbol:
-            earlier = self._store.earlier_declarations()
-            return _Known(stamp, earlier=earlier, history=InstrumentHistory(earlier))
+            return _Known(stamp)
         except Resync:  # the log was restored
             known = _Known()
         rows = snapshot.versions(ALL_TIME)
-        self._warn_of_unseen(rows)
-        history = InstrumentHistory() if known.earlier else known.history
         for declaration in self._declarations(rows.slice(known.count)):
-            history.add(*declaration)
-        return _Known(stamp, snapshot.commit, rows.num_rows, history=history)
-
-    def _warn_of_unseen(self, rows: pa.Table) -> None:
-        """Log once that a process of an earlier version has declared more than the first commit took over."""
-        with suppress(StorageError):
-            taken = np.count_nonzero(rows.column("commit").to_numpy() == 1)
-            if not self._has_warned and len(self._store.earlier_declarations()) > taken:
-                self._has_warned = True
-                _logger.warning(
-                    "a process of an earlier version still declares instruments, which have no effect: stop it, and"
-                    " declare them again"
-                )
+            known.history.add(*declaration)
+        return _Known(stamp, snapshot.commit, rows.num_rows, known.history)
 
     def _declarations(self, rows: pa.Table) -> list[Declaration]:
         committed_at = (
             self._store.log(*DECLARED_INSTRUMENTS).committed_times(rows.column("commit").to_numpy()).tolist()
         )
-        changed_at, texts = (rows.column(name).to_pylist() for name in ("changed_at", "instrument"))
         try:
-            instruments = map(_decoder.decode, texts)
-            return [
-                (committed if changed is None else changed, instrument)
-                for changed, committed, instrument in zip(changed_at, committed_at, instruments, strict=True)
-            ]
+            return list(
+                zip(committed_at, map(_decoder.decode, rows.column("instrument").to_pylist()), strict=True)
+            )
         except msgspec.MsgspecError as error:
             raise StoreUnavailable(
                 "this version cannot read a declaration of an instrument: run the version that wrote it"

@@ -19,7 +19,7 @@ from store.copies import LogState, LogStates, encode_states
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import DataDamaged, StorageError, UnknownSymbol
-from store.instrument_log import Declaration, InstrumentLog
+from store.instrument_log import InstrumentLog
 from store.instruments import Instrument
 from store.log import Log
 from store.maintained import LogCheck, LogStatistics
@@ -167,24 +167,15 @@ class MarketStore(ABC):
         """
         self._instruments.history().check(instruments, self._has_data)
 
-    def earlier_declarations(self) -> Sequence[Declaration]:
-        """Return declarations that an earlier version kept elsewhere, in order. They hold while the log has none."""
-        return ()
-
     @cached_property
     def _instruments(self) -> InstrumentLog:
         return InstrumentLog(self)
-
-    def take_over_declarations(self) -> None:
-        """Store the `earlier_declarations` in the log, if it has none. Raises the errors of `append`."""
-        self._instruments.take_over()
 
     def log_states(self, symbols: Sequence[str]) -> LogStates:
         """Return what a mirror copies: the newest commit of each log of these symbols, and of all declarations.
 
         Raises `DataDamaged`, `StoreUnavailable`.
         """
-        self.take_over_declarations()
         names = [DECLARED_INSTRUMENTS, *itertools.product(DATASETS.values(), symbols)]
         ends = [(dataset.name, symbol, self.log(dataset, symbol).end()) for dataset, symbol in names]
         states = (

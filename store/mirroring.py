@@ -24,7 +24,6 @@ from store.copies import (
     OriginRestored,
     decode_states,
 )
-from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.csv.files.disk import Disk, unavailable_on_error
 from store.csv.files.file_names import MIRROR_FILE
 from store.csv.log.commit_log import has_commits
@@ -173,8 +172,7 @@ class Mirror:
         shutil.rmtree(self._folder / _DISCARDED, ignore_errors=True)
         marker = self._folder / MIRROR_FILE
         if not marker.exists():
-            own = [EARLIER_INSTRUMENTS_FILE, *STORED_DATASETS]
-            if any((self._folder / name).exists() for name in own):
+            if any((self._folder / name).exists() for name in STORED_DATASETS):
                 raise NotAMirror(f"{self._folder} has data that no mirror wrote: choose an empty folder")
         elif (known := _mirror_of(marker)) != self._origin:
             raise NotAMirror(

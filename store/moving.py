@@ -18,7 +18,6 @@ from store.csv.log.move_file import MOVE_FILE, move_of
 from store.csv.store import CsvStore
 from store.declarations import Dataset
 from store.exceptions import StoreMoves, StoreUnavailable
-from store.instrument_log import Declaration
 from store.log import Log
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
@@ -117,9 +116,6 @@ class MovableStore(MarketStore):
             return own()
 
         return stamp
-
-    def earlier_declarations(self) -> Sequence[Declaration]:
-        return self.current.earlier_declarations()
 
     def problem(self) -> str:
         return self.current.problem()

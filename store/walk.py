@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from store import lazy_pyarrow as pa
-from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
+from store.commits import Facts, chained, decode_facts, encode_facts
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
@@ -46,11 +46,10 @@ class LogEnd(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
-    """A commit without its rows. original: the text that is hashed, of a record of version 1; else None."""
+    """A commit without its rows."""
 
     id: CommitId
     facts: Facts
-    original: bytes | None = None
 
     @property
     def committed_at(self) -> int:
@@ -71,21 +70,17 @@ class CommitRecord:
     def of(cls, text: bytes, commit_hash: str) -> CommitRecord:
         """Return the record with a text. Raises `msgspec.MsgspecError`, `ValueError` if it is none."""
         facts = decode_facts(text)
-        original = None if text.startswith(VERSION) else text
-        return cls(CommitId(facts.number, commit_hash), facts, original)
+        return cls(CommitId(facts.number, commit_hash), facts)
 
     @property
     def text(self) -> bytes:
         """The text that is hashed."""
-        return encode_facts(self.facts) if self.original is None else self.original
+        return encode_facts(self.facts)
 
     def follows(self, previous: CommitId) -> bool:
         """Return whether it is the next commit: its number, and the hash of its text after the other's."""
         number = previous.number + 1
-        is_next = (
-            self.id == CommitId(number, chained(previous.hash, self.text)) and self.facts.number == number
-        )
-        return is_next and (self.original is None or decode_facts(self.original) == self.facts)
+        return self.id == CommitId(number, chained(previous.hash, self.text)) and self.facts.number == number
 
     @property
     def position(self) -> LogPosition:

@@ -1,18 +1,16 @@
 """Services that write batches of rows and corrections to the store."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from django.conf import settings
 
 from store import exceptions as storage
-from store.bars.prints import STANDS
 from store.currencies import CURRENCIES
 from store.datasets import INTEREST_RATES, TRADES
 from store.declarations import Dataset
@@ -23,13 +21,10 @@ from store.exceptions import (
     IdConflict,
     NotStored,
     RequestKeyReused,
-    UnknownSymbol,
 )
 from store.instrument_calendars import calendar_if_known
 from store.instruments import REFUSE
-from store.market_store import MarketStore
-from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
-from store.rows.stored_rows import UNTIL
+from store.protocol import Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.timestamps import DAY_NS
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
@@ -38,12 +33,8 @@ from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, transl
 from trades.correction_batch import CORRECTIONS_LIMIT, CorrectionBatch
 from trades.dated_rows import (
     DATED,
-    RepeatedDate,
     dated_times,
-    dates_windows,
     is_dated,
-    repeated_dates,
-    stored_times,
 )
 from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
@@ -143,36 +134,11 @@ def _check_replacing(batch: RowBatch) -> None:
 
 
 def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows with the times by which they are stored; those that mean a whole date have one time for each.
-
-    rows: with `timestamp` and the dataset's `series_columns`. See `trades.dated_rows.stored_times`. Raises
-    `StorageError`s.
-    """
-    means_date = is_dated(dataset, rows)
-    if not means_date.any():
+    """Return rows with the times by which they are stored: see `dated_times`. Raises `StorageError`s."""
+    if not is_dated(dataset, rows).any():
         return rows
-    calendar = calendar_if_known(market_store().instrument(symbol))
-    times = dated_times(dataset, rows, calendar)
-    stored = [dataset.schema.empty_table()]
-    with suppress(UnknownSymbol):
-        for window in dates_windows(times[means_date]):
-            read = market_store().log(dataset, symbol).at().rows(window)
-            stored.append(read.filter(pa.array(is_dated(dataset, read))))
-    times = stored_times(dataset, rows, pa.concat_tables(stored), calendar)
+    times = dated_times(dataset, rows, calendar_if_known(market_store().instrument(symbol)))
     return rows.set_column(0, rows.schema.field(0), pa.array(times))
-
-
-def repeated_dates_of(*, store: MarketStore, dataset: Dataset, symbol: str) -> list[RepeatedDate]:
-    """Return the dates that an earlier version stored at several times in a log. Raises `StorageError`s."""
-    if dataset not in DATED:
-        return []
-    try:
-        names = ("timestamp", *dataset.series_columns)
-        versions = store.log(dataset, symbol).at().versions(ALL_TIME, columns=names)
-    except UnknownSymbol:
-        return []
-    stored = versions.filter(pc.equal(versions.column(UNTIL.name), STANDS))
-    return list(repeated_dates(dataset, stored, calendar_if_known(store.instrument(symbol))))
 
 
 def conditions_of(*, dataset: Dataset, symbol: str, given: ConditionMap | None) -> ConditionMap | None:

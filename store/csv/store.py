@@ -15,7 +15,6 @@ from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import ROWS_LIMIT, TailRows
-from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE, earlier_declarations
 from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
@@ -34,7 +33,6 @@ from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
-from store.instrument_log import Declaration
 from store.maintained import DerivedStatistics, LogStatistics
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
@@ -79,7 +77,6 @@ class CsvStore(MarketStore):
         self._logs = OpenLogs(self._path, self._new_log, int(LOGS_BYTES * share))
         self._folders = {name: SymbolFolders(self._path / name) for name in STORED_DATASETS}
         self._declared_file = self._logs.commits_file(*DECLARED_INSTRUMENTS)
-        self._earlier_file = str(self._path / EARLIER_INSTRUMENTS_FILE)
         self.committed: list[CommitHook] = []
         self._is_mirror = is_mirror
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
@@ -167,14 +164,8 @@ class CsvStore(MarketStore):
             self._system_clock.check(newest_ns)
 
     def _declared(self) -> FileSignature:
-        """Return a value that changes with each declaration, also of a process of an earlier version."""
-        signature = file_signature(self._declared_file)
-        return signature if signature != NO_FILE else file_signature(self._earlier_file)
-
-    def earlier_declarations(self) -> Sequence[Declaration]:
-        """See `MarketStore.earlier_declarations`."""
-        with unavailable_on_error:
-            return earlier_declarations(self._earlier_file)
+        """Return a value that changes with each declaration."""
+        return file_signature(self._declared_file)
 
     def problem(self) -> str:
         if not self._path.is_dir():

@@ -1,7 +1,5 @@
 """Logs are copied between any two stores with their numbers, hashes and times, and go on there."""
 
-import shutil
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,6 @@ from store.bar_policies import BAR_POLICIES
 from store.copies import CopyCut, CopyMalformed
 from store.copying import copy_log
 from store.csv import CsvStore
-from store.csv.files.commit_records import decode_commit
 from store.datasets import CORRECTED, DATASETS, STORED_DATASETS, TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
@@ -37,7 +34,6 @@ from tests.store.builders import (
     trade,
 )
 from tests.store.csv.copying.origins import logs_of
-from tests.store.csv.version_1 import encode_version_1
 from tests.store.test_agreement import columns
 from tests.store.test_conformance_datasets import NEW
 from tests.store.walking import walk
@@ -70,52 +66,21 @@ def fill(store: CsvStore, clock: Clock) -> None:
     store.set_instruments([Instrument(SYMBOL, exchange="XNYS"), Instrument("MSFT", aliases=("MS",))])
 
 
-def as_version_1(folder: Path) -> None:
-    """Write all records again as an early version wrote them."""
-    for path in folder.glob("*/*/commits.jsonl"):
-        lines, head, earlier = [], NO_COMMIT, NO_COMMIT.hash
-        for text in path.read_bytes().splitlines():
-            commit, head = decode_commit(text, head)
-            line, earlier = encode_version_1(commit, earlier)
-            lines.append(line)
-        path.write_bytes(b"".join(lines))
-        shutil.rmtree(path.parent / ".derived", ignore_errors=True)
-
-
-def made(folder: Path, version: int) -> CsvStore:
+def made(folder: Path) -> CsvStore:
     fill(CsvStore(folder, clock=(clock := Clock())), clock)
-    if version == 1:
-        as_version_1(folder)
-    store = CsvStore(folder, clock=clock)
-    if version == 1:  # and goes on with records of version 2
-        store.append(batch(trade(77), symbol="MSFT"))
-        assert {each.original is None for each in records(store)} == {True, False}
-    return store
+    return CsvStore(folder, clock=clock)
 
 
 def records(store: MarketStore) -> list[CommitRecord]:
     return [each for each in walk(store, symbol="MSFT") if isinstance(each, CommitRecord)]
 
 
-ORIGINS: dict[str, Callable[[Path], CsvStore]] = {
-    "version 2": lambda folder: made(folder, 2),
-    "version 1": lambda folder: made(folder, 1),
-    "before later columns": lambda folder: CsvStore(
-        shutil.copytree(DATA / "before_later_columns" / "store", folder)
-    ),
-    "before replaced fills": lambda folder: CsvStore(
-        shutil.copytree(DATA / "before_replaced_fills" / "store", folder)
-    ),
-}
-
-
 @pytest.fixture
 def origin(tmp_path: Path) -> CsvStore:
-    return made(tmp_path / "origin", 2)
+    return made(tmp_path / "origin")
 
 
 def copied(origin: MarketStore, to: Any) -> Any:
-    origin.take_over_declarations()
     for dataset in STORED_DATASETS.values():
         for symbol in origin.symbols(dataset):
             progress = copy_log(origin.log(dataset, symbol), to.log(dataset, symbol))
@@ -144,9 +109,7 @@ def answers(store: MarketStore) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", ORIGINS)
-def test_files_to_memory_to_files_are_the_same_logs(tmp_path: Path, name: str):
-    origin = ORIGINS[name](tmp_path / "origin")
+def test_files_to_memory_to_files_are_the_same_logs(tmp_path: Path, origin: CsvStore):
     memory = copied(origin, MemoryStore())
     files = copied(memory, CsvStore(tmp_path / "files"))
     again = copied(files, CsvStore(tmp_path / "again"))
@@ -162,9 +125,8 @@ def test_files_to_memory_to_files_are_the_same_logs(tmp_path: Path, name: str):
     assert answers(CsvStore(tmp_path / "files")) == answers(origin)
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_copy_goes_on_as_its_origin_does(tmp_path: Path, version: int):
-    origin = made(tmp_path / "origin", version)
+def test_a_copy_goes_on_as_its_origin_does(tmp_path: Path):
+    origin = made(tmp_path / "origin")
     copy = copied(origin, CsvStore(tmp_path / "copy", clock=origin._clock))
     sample = read("json", SAMPLE_ROWS["trades"], BatchOptions(TRADES))
     later = [
@@ -237,8 +199,8 @@ def test_what_does_not_follow_is_refused(tmp_path: Path):
     assert stored(log.store) == rows.rows.to_pylist()
 
 
-def test_facts_beside_an_original_text_are_not_trusted(tmp_path: Path):
-    origin = made(tmp_path / "origin", 1)
+def test_other_facts_than_were_hashed_are_not_trusted(tmp_path: Path):
+    origin = made(tmp_path / "origin")
     first, *others = walk(origin, symbol="MSFT")
     assert isinstance(first, CommitRecord)
     forged = replace(first, facts=msgspec.structs.replace(first.facts, caller="key:9"))

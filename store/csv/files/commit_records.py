@@ -13,14 +13,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
+from store.commits import Facts, chained, decode_facts, encode_facts
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Completeness, Receipt
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
 _HASH_FIELD, _PARTS_FIELD = b',"hash":"', b'","parts":'
-_MOVED_FIELD = b'","layout":'
 _HASH_BYTES = 64
 _END_BYTES = len(',"check":"01234567"}')
 
@@ -60,15 +59,10 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Commit(msgspec.Struct, frozen=True, gc=False):
-    """A commit of a log of files: its facts, and its layout: the parts with its rows and corrections.
-
-    original: the text of a record of version 1, which is hashed; None in later ones. It has the layout of the store that
-    wrote it. A commit that was moved has its own layout beside it.
-    """
+    """A commit of a log of files: its facts, and its layout: the parts with its rows and corrections."""
 
     facts: Facts
     parts: tuple[Part, ...] = ()
-    original: bytes | None = None
 
     @property
     def number(self) -> int:
@@ -83,12 +77,6 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
         return before.joined(newest_ns, before.complete_until_ns if declared_ns is None else declared_ns)
 
 
-class _Layout(msgspec.Struct, frozen=True, gc=False):
-    """The layout in the text of a record of version 1 that is where it was written."""
-
-    parts: tuple[Part, ...]
-
-
 def rows_in(parts: Iterable[Part], kind: PartKind) -> int:
     """Return the number of lines in parts of a kind."""
     return sum(part.rows for part in parts if part.kind == kind)
@@ -96,15 +84,15 @@ def rows_in(parts: Iterable[Part], kind: PartKind) -> int:
 
 _parts_encoder = msgspec.json.Encoder()
 _parts_decoder = msgspec.json.Decoder(tuple[Part, ...])
-_layout_decoder = msgspec.json.Decoder(_Layout)
 
 
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
     """Return the commit's line, including the line end, and the commit's hash."""
-    text = encode_facts(commit.facts) if commit.original is None else commit.original
-    field = _PARTS_FIELD if commit.original is None else _MOVED_FIELD
+    text = encode_facts(commit.facts)
     commit_hash = chained(previous_hash, text)
-    line = b"".join([text, _HASH_FIELD, commit_hash.encode(), field, _parts_encoder.encode(commit.parts)])
+    line = b"".join(
+        [text, _HASH_FIELD, commit_hash.encode(), _PARTS_FIELD, _parts_encoder.encode(commit.parts)]
+    )
     return line + _checked_end(line) + b"\n", commit_hash
 
 
@@ -113,19 +101,13 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 
     Raises `DataDamaged` if a byte was changed or if the commit does not follow the commit `previous`.
     """
-    is_version_1 = not line.startswith(VERSION)
-    text, field, ending = line.rpartition(_HASH_FIELD) if is_version_1 else line.partition(_HASH_FIELD)
+    text, field, ending = line.partition(_HASH_FIELD)
     commit_hash, layout = ending[:_HASH_BYTES].decode("ascii", "replace"), ending[_HASH_BYTES:]
     if not field or chained(previous.hash, text) != commit_hash:
         raise _damaged(previous)
-    if is_version_1 and layout == b'"}':
-        parts = _layout_decoder.decode(text + b"}").parts
-    else:
-        parts_field, end = (_MOVED_FIELD if is_version_1 else _PARTS_FIELD), line[-_END_BYTES:]
-        if not layout.startswith(parts_field) or end != _checked_end(line[:-_END_BYTES]):
-            raise _damaged(previous)
-        parts = _parts_decoder.decode(layout[len(parts_field) : -_END_BYTES])
-    commit = Commit(decode_facts(text), parts, text if is_version_1 else None)
+    if not layout.startswith(_PARTS_FIELD) or line[-_END_BYTES:] != _checked_end(line[:-_END_BYTES]):
+        raise _damaged(previous)
+    commit = Commit(decode_facts(text), _parts_decoder.decode(layout[len(_PARTS_FIELD) : -_END_BYTES]))
     if commit.number != previous.number + 1:
         raise DataDamaged(
             f"commit record {previous.number + 1} is missing: restore commits.jsonl from a backup"

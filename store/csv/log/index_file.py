@@ -38,7 +38,6 @@ INDEX_FILE = "commits.sqlite"
 MOST_OPEN = 64
 """So many index files are open in a process at a time, with a handle and at most 256 KiB each."""
 
-_EARLIER_FILES = ("commits.index", "commits.new")
 _COMMITS_AT_ONCE = 4096
 _PAGE_BYTES = 4096
 _PATIENCE_SECONDS = 0.5
@@ -276,10 +275,6 @@ class IndexFile:
 
     def _create(self, connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE pieces (id INTEGER PRIMARY KEY, content BLOB)")
-        for name in _EARLIER_FILES:
-            with suppress(OSError):
-                (self.path.parent / name).unlink()
-                _logger.warning("%s of an earlier version is replaced by %s", name, self.path)
 
 
 class _TranslatedErrors:

@@ -75,7 +75,7 @@ class CommitWalk:
             for commit, position in history.records(max(after.commit.number - 1, 0), last):
                 first_ordinal = after.ordinal if position == after.commit else 0
                 if position != after.commit:
-                    yield CommitRecord(position, commit.facts, commit.original)
+                    yield CommitRecord(position, commit.facts)
                 yield from self._commit_pieces(history, commit, position, first_ordinal)
         except (StoreUnavailable, OSError) as error:
             current, head = self.durable_history(position)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from operator import is_
 from typing import ClassVar, TypeAlias
 
@@ -57,12 +55,6 @@ class Chunk:
     def header(self) -> Header:
         """The header of a new file for these rows; its later columns are only those in `later`."""
         return header_of(self.dataset, self.later)
-
-    @cached_property
-    def own_text(self) -> bytes:
-        """The rows as CSV, of the dataset's `own_columns`. Digests of version 1 are made from it."""
-        ids = tuple(name for name in self.later if name in self.dataset.id_columns)
-        return self.text if ids == self.later else self._encoded(header_of(self.dataset, ids))
 
     @cached_property
     def text(self) -> bytes:
@@ -120,10 +112,6 @@ class _RequestFacts:
     complete_until_ns: int | None
     fill: Fill | None
 
-    def digests(self) -> Iterator[str]:
-        """Yield the digests by which a stored batch is this one, in records of this version and of version 1."""
-        yield self.digest
-
     def content_of(self, chunks: Sequence[Chunk]) -> str:
         """Return the `ContentHash` of what is stored of the batch."""
         return content_of(self.dataset, chunks)
@@ -161,22 +149,6 @@ class PreparedBatch(_RequestFacts):
         digest = digest_of(batch, content if has_own_only else None)
         facts = (batch.dataset, batch.caller, batch.key_hash, batch.rows.num_rows, digest)
         return cls(*facts, batch.complete_until_ns, batch.fill, batch, ids, chunks, content)
-
-    def digests(self) -> Iterator[str]:
-        """See `_RequestFacts.digests`."""
-        yield self.digest
-        digest = hashlib.sha256()
-        for chunk in self.chunks:
-            digest.update(chunk.own_text)
-            if len(self.chunks) > 1:  # two batches differ if rows of different dates have another order
-                digest.update(chunk.indices.tobytes())
-        if self.complete_until_ns is not None:
-            digest.update(f"complete until {self.complete_until_ns}".encode())
-        if self.fill is not None:
-            digest.update(f"fill {json.dumps(asdict(self.fill))}".encode())
-        if self.batch.replaces:
-            digest.update(b"replaces")
-        yield digest.hexdigest()
 
     def content_of(self, chunks: Sequence[Chunk]) -> str:
         """See `_RequestFacts.content_of`."""

@@ -35,7 +35,7 @@ def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: CandidateRe
     if batch.after is not None and (stage.commits or stage.history.head() != batch.after):
         raise CommitConflict
     if batch.dedupe is Dedupe.BATCH and (
-        prepared.digest in stage.digests or any(map(stage.history.knows_batch, prepared.digests()))
+        prepared.digest in stage.digests or stage.history.knows_batch(prepared.digest)
     ):
         return NewLines((), tuple(range(prepared.received)))
     decision = decide(batch, prepared.ids, Candidates(batch.dataset, stage, stored))

@@ -86,7 +86,7 @@ class StagedCommits:
 
     def add_received(self, record: CommitRecord, chunks: Sequence[Chunk]) -> None:
         """Stage a commit of another log, which must be the next one. Its layout is this log's own."""
-        self._staged(Commit(record.facts, self._parts(chunks), record.original))
+        self._staged(Commit(record.facts, self._parts(chunks)))
 
     def _parts(self, chunks: Sequence[Chunk]) -> tuple[Part, ...]:
         self._number += 1

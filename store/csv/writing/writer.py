@@ -235,6 +235,6 @@ def _replay(request: PreparedRequest, history: CommitHistory) -> Receipt | None:
     if request.key_hash is None:
         return None
     accepted = history.accepted(request.caller, request.key_hash)
-    if accepted is not None and accepted.digest not in request.digests():
+    if accepted is not None and accepted.digest != request.digest:
         raise RequestKeyReused
     return accepted.receipt if accepted is not None else None

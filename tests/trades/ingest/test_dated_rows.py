@@ -1,7 +1,6 @@
 """One date, one row: bars of days, weeks and months, and corporate actions, whichever instant of the date is sent."""
 
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME, Append
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import answer, problem
-from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
 NEW_YORK, SYDNEY, COIN, NAMELESS = "NYC", "SYD", "COIN-USD", "PLAIN"
@@ -131,34 +129,6 @@ class TestBars:
         assert (found["received"], found["duplicates"]) == (2, 2)
         assert answer(api.get(path, asked))["bars"] == read
 
-    def test_dates_of_an_earlier_version_keep_their_times(self, api: Any):
-        store_as_before(
-            BARS,
-            NEW_YORK,
-            bar(NEW_YORK, "1d", "2024-12-20T14:30:00Z"),
-            bar(NEW_YORK, "1w", "2024-01-16T14:30:00Z"),
-        )
-        for resolution, instants in (("1d", SAME[0][3]), ("1w", SAME[5][3])):
-            for instant in instants:
-                assert answer(send(api, BARS, bar(NEW_YORK, resolution, instant)))["duplicates"] == 1
-                other = send(api, BARS, bar(NEW_YORK, resolution, instant, volume=101.0))
-                assert problem(other) == (422, "row_conflict")
-        send(api, BARS, bar(NEW_YORK, "1d", "2024-12-23T14:30:00Z"))
-        assert times(BARS, NEW_YORK) == [
-            "2024-01-16T14:30:00Z",
-            "2024-12-20T14:30:00Z",
-            "2024-12-23T00:00:00Z",
-        ]
-
-    def test_a_date_that_an_earlier_version_stored_twice_takes_each_of_its_rows(self, api: Any):
-        first, second = (
-            bar(NEW_YORK, "1d", "2024-12-20"),
-            bar(NEW_YORK, "1d", "2024-12-20T05:00:00Z", volume=101.0),
-        )
-        store_as_before(BARS, NEW_YORK, first, second)
-        assert answer(send(api, BARS, first, second))["duplicates"] == 2
-        assert answer(send(api, BARS, bar(NEW_YORK, "1d", "2024-12-20T14:30:00Z")))["duplicates"] == 1
-
     def test_the_open_day_is_replaced_by_any_instant_of_it(self, api: Any):
         for number, instant in enumerate(SAME[0][3]):
             row = bar(NEW_YORK, "1d", instant, volume=100.0 + number)
@@ -241,40 +211,6 @@ class TestActions:
         send(api, CORPORATE_ACTIONS, action("2024-12-20"))
         special = action("2024-12-20", "special_dividend", amount=1)
         assert answer(send(api, CORPORATE_ACTIONS, special))["stored"] == 1
-
-    def test_dates_of_an_earlier_version_keep_their_times(self, api: Any):
-        store_as_before(CORPORATE_ACTIONS, NEW_YORK, action("2024-12-20T05:00:00Z"))
-        for instant in SAME[0][3]:
-            assert answer(send(api, CORPORATE_ACTIONS, action(instant)))["duplicates"] == 1
-        assert times(CORPORATE_ACTIONS, NEW_YORK) == ["2024-12-20T05:00:00Z"]
-
-
-@pytest.mark.skipif(not IS_OF_FILES, reason="what is verified are files")
-def test_verify_lists_the_dates_that_an_earlier_version_stored_twice(api: Any):
-    """Two actions of one time with ids, and the same date of other resolutions, are none."""
-    store_as_before(
-        BARS,
-        NEW_YORK,
-        bar(NEW_YORK, "1d", "2024-12-20"),
-        bar(NEW_YORK, "1d", "2024-12-20T05:00:00Z"),
-        bar(NEW_YORK, "1d", "2024-12-23"),
-        bar(NEW_YORK, "1M", "2024-12-20"),
-        bar(NEW_YORK, "12h", "2024-12-20"),
-        bar(NEW_YORK, "12h", "2024-12-20T12:00:00Z"),
-    )
-    actions = [
-        action("2024-12-20T05:00:00Z"),
-        action("2024-12-20"),
-        action("2024-12-20", "rename", ratio=None),
-    ]
-    store_as_before(CORPORATE_ACTIONS, NEW_YORK, *actions)
-    output = StringIO()
-    call_command("store", "verify", stdout=output, stderr=StringIO())
-    times = "2024-12-20T00:00:00Z, 2024-12-20T05:00:00Z"
-    assert output.getvalue().splitlines()[:-1] == [
-        f"repeated date: bars/{NEW_YORK}: 1d of 2024-12-20 is stored at {times}",
-        f"repeated date: corporate_actions/{NEW_YORK}: split of 2024-12-20 is stored at {times}",
-    ]
 
 
 class TestCorrections:

@@ -20,14 +20,12 @@ from store.backends import NoSuchStore, folder_of, store_at
 from store.copies import CopyProgress, MirrorError
 from store.copying import StoreCopy
 from store.datasets import STORED_DATASETS
-from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.market_store import MarketStore
 from store.moving import MovableStore, NotMoved
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
-from trades.services import repeated_dates_of
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store, market_store
 
 _VERIFY = (
@@ -35,8 +33,7 @@ _VERIFY = (
     " the hash chain, and the rows of every commit up to the first damaged one. Prints each damage"
     " with its file, offset, commit and the times of the rows that cannot be served. The offset is the start of the"
     " damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line. Continues with"
-    " the other symbols. Exit status 1 if anything is damaged. Also lists the dates of bars and corporate actions that"
-    " an earlier version stored at several times."
+    " the other symbols. Exit status 1 if anything is damaged."
 )
 _CLOCK = (
     "List logs that refuse writes, because their newest commit is more than a minute ahead of the clock. With --accept,"
@@ -149,8 +146,6 @@ class Command(BaseCommand):
                 damages += sum(self._report(name, finding) for finding in _findings(name, check))
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
-        for dataset, symbol in logs:
-            self._report_repeated_dates(store, dataset, symbol)
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
@@ -167,16 +162,6 @@ class Command(BaseCommand):
         position = f"{log}{place}{commit}"
         self.stdout.write(f"{word}: {position}: {finding.message}{times}")
         return not finding.is_harmless
-
-    def _report_repeated_dates(self, store: MarketStore, dataset: Dataset, symbol: str) -> None:
-        with suppress(StorageError):  # damaged rows, which were reported
-            for series, date_ns, times_ns in repeated_dates_of(store=store, dataset=dataset, symbol=symbol):
-                name = " ".join(str(each) for each in series if each is not None)
-                date = format_timestamp(date_ns)[:10]
-                times = ", ".join(map(format_timestamp, times_ns))
-                self.stdout.write(
-                    f"repeated date: {dataset.name}/{symbol}: {name} of {date} is stored at {times}"
-                )
 
     def _stats(self, store: MarketStore, logs: list[LogName], *, as_json: bool) -> None:
         rows = [_row(log, store.statistics(*log)) for log in logs]
@@ -262,7 +247,6 @@ def _stores(origin_path: str, to_path: str) -> tuple[MarketStore, MarketStore]:
     """Return the stores of a copy; the second one may be new. Raises CommandError, `NoSuchStore`."""
     _refuse_nested(folder_of(origin_path), folder_of(to_path))
     origin = store_at(origin_path)
-    origin.take_over_declarations()
     if not any(origin.symbols(dataset) for dataset in STORED_DATASETS.values()):
         raise CommandError("FROM has no data: give the DATA_DIR of a store, or its URL")
     return origin, store_at(to_path, create=True)

@@ -15,17 +15,15 @@ from store.commits import Facts, chained, encode_facts
 from store.content_hash import ContentHash
 from store.copies import CopyMalformed, OriginRestored
 from store.csv import CsvStore
-from store.csv.files.commit_records import Commit, Part
 from store.datasets import BARS, DECLARED_INSTRUMENTS, INSTRUMENTS, STORED_DATASETS, TRADES
 from store.exceptions import DataDamaged
 from store.mirroring import Mirror
 from store.protocol import NO_COMMIT, CommitId, Fill, Superseded, Window
 from store.rows.stored_rows import corrections_of
-from store.walk import PIECE_ROWS, CommitRecord, CommittedRows, LogEnd, LogPosition
+from store.walk import PIECE_ROWS, CommitRecord, LogEnd, LogPosition
 from store.walk_lines import LINE_BYTES, WalkLine, encode_line, first_line, sent_pieces
 from tests.store.builders import DAY, NOON, SYMBOL, Clock, Row, amendment, batch, cancel, record_batch, trade
 from tests.store.csv.copying.origins import Origin, all_files, logs_of
-from tests.store.csv.version_1 import encode_version_1
 from tests.store.walking import walk
 
 
@@ -37,7 +35,6 @@ class Forged:
     rows: list[Row]
     corrections: list[Row] = field(default_factory=list)
     previous: str = NO_COMMIT.hash
-    original: bytes | None = None
 
     def lines(self, symbol: str = SYMBOL, dataset: str = "trades") -> list[bytes]:
         batches: list[tuple[str, pa.RecordBatch]] = [
@@ -49,7 +46,7 @@ class Forged:
         if self.corrections:
             content.add_corrections(batches[1][1])
         facts = self.facts if self.facts.content else replaced(self.facts, content=content.hexdigest())
-        text = encode_facts(facts) if self.original is None else self.original
+        text = encode_facts(facts)
         commit_hash = chained(self.previous, text)
         return [
             encode_line(first_line(STORED_DATASETS[dataset], symbol)),
@@ -65,14 +62,6 @@ class Forged:
     def with_rows(self, *rows: Row) -> "Forged":
         self.rows = list(rows)
         return self.with_facts(rows=len(rows))
-
-    def as_version_1(self, *rows: int, **change: Any) -> "Forged":
-        """Make a record of version 1. rows: of its parts. change: other values of the first one."""
-        parts = [Part("2025.csv", 80, 100, count, NOON, NOON, "") for count in rows or (2, 1)]
-        parts[0] = replaced(parts[0], **change)
-        line, _ = encode_version_1(Commit(self.facts, tuple(parts)), self.previous)
-        self.original = line.rpartition(b',"hash":"')[0]
-        return self
 
 
 def replaced(struct: Any, **changes: Any) -> Any:
@@ -122,17 +111,6 @@ def test_the_forger_can_tell_the_truth(origin: Origin, honest: Forged, tmp_path:
     assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 
 
-def test_the_forger_can_tell_the_truth_of_version_1(origin: Origin, honest: Forged, tmp_path: Path):
-    origin.changed = lambda _: honest.as_version_1().lines()
-    mirrored(origin, tmp_path / "mirror")
-    record, rows, more = walk(CsvStore(tmp_path / "mirror"))
-    assert isinstance(record, CommitRecord)
-    assert isinstance(rows, CommittedRows)
-    assert isinstance(more, CommittedRows)
-    assert (record.original, record.facts.content) == (honest.original, "")
-    assert [*rows.rows.to_pylist(), *more.rows.to_pylist()] == ROWS
-
-
 Lie = Callable[[Forged], Forged]
 OTHER_ROWS, NO_VALUE = "other rows than were committed", "no value, time or text"
 
@@ -143,10 +121,6 @@ def facts(**changes: Any) -> Lie:
 
 def rows(*others: Row) -> Lie:
     return lambda forged: forged.with_rows(*others)
-
-
-def version_1(*counts: int, **change: Any) -> Lie:
-    return lambda forged: forged.as_version_1(*counts, **change)
 
 
 LIES: dict[str, tuple[Lie, str]] = {
@@ -172,15 +146,6 @@ LIES: dict[str, tuple[Lie, str]] = {
     "the future": (facts(complete_until_ns=2**63 - 1), "names an instant"),
     "a fill of the future": (facts(fill=Fill(Window(0, 2**63 - 1), "other")), "names an instant"),
     "superseded in the past": (facts(superseded=(Superseded(-(2**62), 0),)), "names an instant"),
-    "version 1, more rows": (version_1(2, 3), "ends within commit 1"),
-    "version 1, fewer rows": (version_1(2), OTHER_ROWS),
-    "version 1, negative rows": (version_1(-1), OTHER_ROWS),
-    "version 1, corrections": (version_1(2, 1, kind="corrections"), OTHER_ROWS),
-    "version 1, another kind": (version_1(kind="others"), "record cannot be read"),
-    "version 1, the wrong number": (
-        lambda forged: forged.with_facts(number=7).as_version_1(),
-        "not the next one",
-    ),
 }
 
 

@@ -11,7 +11,6 @@ import pytest
 from store import mirroring, walk_lines
 from store.copies import CopyProgress, MirrorInUse, NotAMirror
 from store.csv import CsvStore
-from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.datasets import DATASETS, QUOTES, TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
@@ -117,14 +116,6 @@ def test_more_symbols_than_are_asked_for_at_once(
         mirror.update(origin, names, wait_seconds=25)
     assert [size for size, _, _ in asked] == [2, 2, 1] * 2
     assert all(seen and wait == 1 for _, seen, wait in asked[3:])
-
-
-def test_declarations_of_an_earlier_version_are_taken_over_for_mirrors(origin: Origin, folder: Path):
-    (folder.parent / "origin").mkdir()
-    (folder.parent / "origin" / EARLIER_INSTRUMENTS_FILE).write_text('{"symbol":"AAPL","changed_at":7}\n')
-    mirrored(origin, folder)
-    assert CsvStore(folder).declarations(SYMBOL) == [(7, Instrument(SYMBOL))]
-    assert logs_of(folder) == logs_of(folder.parent / "origin")
 
 
 def _ended_update(origin: Origin, folder: Path, ending: int) -> bool:

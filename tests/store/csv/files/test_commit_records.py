@@ -19,9 +19,7 @@ from store.csv.files.commit_records import (
     first_damaged_block,
 )
 from store.exceptions import DataDamaged
-from store.protocol import NO_COMMIT, CommitId, hash_of_key
-from store.walk import CommitRecord
-from tests.store.csv.version_1 import encode_version_1
+from store.protocol import NO_COMMIT, CommitId
 
 parts = st.builds(
     Part,
@@ -46,7 +44,6 @@ facts = st.builds(
     key_hash=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
 )
 commits = st.builds(Commit, facts, st.lists(parts, max_size=3).map(tuple))
-encoders = st.sampled_from([encode_commit, encode_version_1])
 
 
 @given(commits)
@@ -65,33 +62,17 @@ def test_the_hash_does_not_depend_on_the_layout(commit, others):
     assert encode_commit(moved, NO_COMMIT.hash)[1] == encode_commit(commit, NO_COMMIT.hash)[1]
 
 
-@given(commits, st.none() | st.text(max_size=20))
-def test_a_record_of_version_1_is_read(commit, request_key):
-    line, commit_hash = encode_version_1(commit, NO_COMMIT.hash, request_key)
-    read, commit_id = decode_commit(line[:-1], NO_COMMIT)
-    assert commit_id == CommitId(1, commit_hash)
-    assert read.parts == commit.parts
-    assert read.facts == msgspec.structs.replace(
-        commit.facts,
-        content="",
-        rows=sum(part.rows for part in commit.parts if part.kind == PartKind.ROWS),
-        corrections=sum(part.rows for part in commit.parts if part.kind == PartKind.CORRECTIONS),
-        key_hash=commit.facts.key_hash if request_key is None else hash_of_key(request_key),
-    )
-    assert CommitRecord(commit_id, read.facts, read.original).follows(NO_COMMIT)
-
-
-@given(commits, encoders, st.data())
-def test_a_record_with_one_flipped_bit_is_damage(commit, encode, data):
-    line = bytearray(encode(commit, NO_COMMIT.hash)[0][:-1])
+@given(commits, st.data())
+def test_a_record_with_one_flipped_bit_is_damage(commit, data):
+    line = bytearray(encode_commit(commit, NO_COMMIT.hash)[0][:-1])
     line[data.draw(st.integers(0, len(line) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(DataDamaged):
         decode_commit(bytes(line), NO_COMMIT)
 
 
-@given(commits, encoders, st.integers(0, 10**4))
-def test_a_shorter_record_is_damage(commit, encode, length):
-    line = encode(commit, NO_COMMIT.hash)[0][:-1]
+@given(commits, st.integers(0, 10**4))
+def test_a_shorter_record_is_damage(commit, length):
+    line = encode_commit(commit, NO_COMMIT.hash)[0][:-1]
     with pytest.raises(DataDamaged):
         decode_commit(line[: length % len(line)], NO_COMMIT)
 

@@ -18,7 +18,6 @@ from store.csv.files.commit_records import (
 )
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Superseded, Window
 from store.timestamps import DAY_NS
-from tests.store.csv.version_1 import encode_version_1
 
 FIRST_DAY = 20_000
 
@@ -153,8 +152,7 @@ class LogWriter:
         for _ in range(count):
             commit = self.commit()
             previous = self.history.head()
-            encode = self.random.choice([encode_commit, encode_version_1])
-            line, _ = encode(commit, previous.hash)
+            line, _ = encode_commit(commit, previous.hash)
             self.history.add(*decode_commit(line[:-1], previous))
             lines.append(line)
         with self.path.open("ab") as file:
