@@ -15,7 +15,7 @@ import pyarrow as pa
 from store.csv import CsvStore
 from store.csv.files.disk import Disk
 from store.datasets import TRADES
-from store.protocol import Append, Dedupe, Window
+from store.protocol import Append, Dedupe
 from store.timestamps import SECOND_NS
 
 BATCH_ROWS = 10_000
@@ -109,16 +109,10 @@ class Stream:
     start_ns: int = FIRST_DAY_NS
     with_ids: bool = False
 
-    def window(self, first: int, count: int) -> Window:
-        """Return the window of `count` rows from row `first` on. Both are multiples of `a_minute`."""
-        start = self.start_ns + first // self.a_minute * MINUTE_NS
-        return Window(start, start + count // self.a_minute * MINUTE_NS)
-
-    def batches(self, count: int, *, first: int = 0) -> Iterator[pa.RecordBatch]:
-        """Yield `count` rows from row `first` on. A row is the same at every call."""
-        for start in range(first // CHUNK_ROWS * CHUNK_ROWS, first + count, CHUNK_ROWS):
-            inside = max(first - start, 0)
-            yield self._rows(start).slice(inside, first + count - start - inside)
+    def batches(self, count: int) -> Iterator[pa.RecordBatch]:
+        """Yield the first `count` rows. A row is the same at every call."""
+        for start in range(0, count, CHUNK_ROWS):
+            yield self._rows(start).slice(0, count - start)
 
     def _rows(self, first: int) -> pa.RecordBatch:
         """Return the chunk that begins with row `first`, a multiple of `CHUNK_ROWS`."""
@@ -154,13 +148,12 @@ class Unsynced(Disk):
         """Return at once."""
 
 
-def stored(folder: Path, stream: Stream, count: int, *, first: int = 0, derived: bool = True) -> CsvStore:
-    """Make and return a store with `count` rows of a stream from row `first` on. derived: also build derived files."""
+def stored(folder: Path, stream: Stream, count: int) -> CsvStore:
+    """Make and return a store with the first `count` rows of a stream, and with derived files."""
     store = CsvStore(folder, disk=Unsynced())
-    for batch in stream.batches(count, first=first):
+    for batch in stream.batches(count):
         store.append(Append(TRADES, SYMBOL, batch, "bench", Dedupe.NONE))
-    if derived:
-        store.derive(TRADES, SYMBOL)
+    store.derive(TRADES, SYMBOL)
     return store
 
 

@@ -100,13 +100,10 @@ def _send(
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """The server's processor seconds during a load, each message's delay, and the batches a second."""
+    """The server's processor seconds during a load, each message's delay."""
 
     processor_seconds: float
     delays_ms: list[float]
-    batches: int
-    batches_a_second: float
-    message_bytes: int = 0
 
     def per_core(self, less: "_Load | None" = None) -> float:
         """Return the messages a second that a busy core would send. less: a load to subtract."""
@@ -117,10 +114,9 @@ class _Load:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The same load without clients, with one client for each symbol, and with all."""
+    """The same load without clients, and with all."""
 
     alone: _Load
-    few: _Load
     all: _Load
 
 
@@ -140,7 +136,6 @@ def measure_live(sizes: Sizes) -> Iterator[Row]:
     ours, bare = ([pair[place] for pair in pairs] for place in range(2))
     yield from _delay_rows(ours, bare)
     yield from _cost_rows(ours, bare)
-    yield Note(f"{_note('Live feed', ours)} {_note('Bare websockets', bare)}")
 
 
 def measure_quiet(sizes: Sizes) -> Iterator[Row]:
@@ -194,9 +189,7 @@ def _warm_up(feed: Feed) -> None:
 
 
 def _run(feed: Feed, seconds: int) -> _Run:
-    return _Run(
-        _loaded(feed, seconds)[0], _received(feed, seconds, len(_SYMBOLS)), _received(feed, seconds, CLIENTS)
-    )
+    return _Run(_loaded(feed, seconds)[0], _received(feed, seconds))
 
 
 def _loaded(feed: Feed, seconds: int) -> tuple[_Load, list[Acknowledged]]:
@@ -204,19 +197,15 @@ def _loaded(feed: Feed, seconds: int) -> tuple[_Load, list[Acknowledged]]:
     before = processor_seconds(feed.server.roots)
     acknowledged = feed.send(seconds)
     time.sleep(_SETTLING_SECONDS)
-    used = processor_seconds(feed.server.roots) - before
-    instants = sorted(each.at for each in acknowledged)
-    rate = (len(instants) - 1) / (instants[-1] - instants[0])
-    return _Load(used, [], len(instants), rate), acknowledged
+    return _Load(processor_seconds(feed.server.roots) - before, []), acknowledged
 
 
-def _received(feed: Feed, seconds: int, count: int) -> _Load:
-    """Send batches for `seconds` to `count` clients; check what they received."""
-    with feed.clients(count) as clients:
+def _received(feed: Feed, seconds: int) -> _Load:
+    """Send batches to the clients for `seconds`; check what they received."""
+    with feed.clients() as clients:
         load, acknowledged = _loaded(feed, seconds)
         received = clients.received()
-    delays = check_complete(received, acknowledged)
-    return replace(load, delays_ms=delays, message_bytes=received[0].messages[-1].size)
+    return replace(load, delays_ms=check_complete(received, acknowledged))
 
 
 def _delay_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
@@ -232,27 +221,14 @@ def _delay_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
 
 
 def _cost_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
-    """Yield messages a second per core: of everything, without the ingest, and of each further client alone."""
+    """Yield messages a second per core, with and without the ingest."""
     figures: list[tuple[str, Callable[[_Run], float], Goal | None]] = [
         ("ingest included", lambda run: run.all.per_core(), None),
         ("without the ingest", lambda run: run.all.per_core(less=run.alone), Goal(least=0.5)),
-        ("further clients alone", lambda run: run.all.per_core(less=run.few), None),
     ]
     for name, figure, goal in figures:
         here, beside = (median(map(figure, runs)) for runs in (ours, bare))
         yield Ratio(f"{_LABEL}, per core, {name}, {_AGAINST}", here, beside, "messages/s", goal)
-
-
-def _note(name: str, runs: Sequence[_Run]) -> str:
-    alone, few, everyone = (
-        median(load.processor_seconds / load.batches * 1e3 for load in loads)
-        for loads in zip(*((run.alone, run.few, run.all) for run in runs), strict=True)
-    )
-    return (
-        f"{name}: {sum(len(run.all.delays_ms) for run in runs):,} messages of {runs[-1].all.message_bytes:,} bytes, "
-        f"complete and in order; {median(run.all.batches_a_second for run in runs):.1f} batches/s. Processor time of a "
-        f"batch: {alone:.2f} ms without clients, {few:.2f} ms with {len(_SYMBOLS)}, {everyone:.2f} ms with {CLIENTS:,}."
-    )
 
 
 def _memory_each(feed: Feed) -> float:

@@ -34,13 +34,12 @@ _TOKENS_END = 300  # bytes of a message; both tokens are before its rows
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A frame of rows: when it came by `time.monotonic`, its tokens, and its rows and bytes."""
+    """A frame of rows: when it came by `time.monotonic`, its tokens, and its rows."""
 
     received: float
     seq: str
     prev: str
     rows: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class _Client:
         self._channel, self._pending, self._heads = (
             channel,
             bytearray(),
-            list[tuple[float, bytes, int, int]](),
+            list[tuple[float, bytes, int]](),
         )
         self._upgrade(f"{host}:{port}", key)
         subscribe = {"op": "subscribe", "channels": [channel]}
@@ -119,7 +118,7 @@ class _Client:
                 raise UnexpectedAnswer(f"{self._channel}: {payload!r}")
             elif b'"data"' in payload[:_TOKENS_END]:
                 head = payload[:_TOKENS_END]
-                self._heads.append((received, head, payload.count(b'"timestamp"'), len(payload)))
+                self._heads.append((received, head, payload.count(b'"timestamp"')))
         return len(self._heads) > count
 
     def received(self) -> Received:
@@ -178,11 +177,11 @@ def _masked_frame(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 0x80 | len(payload), 0, 0, 0, 0)) + payload
 
 
-def _message(received: float, head: bytes, rows: int, size: int) -> Message:
+def _message(received: float, head: bytes, rows: int) -> Message:
     found = _TOKENS.search(head)
     if not found:
         raise UnexpectedAnswer(f"a frame without tokens: {head!r}")
-    return Message(received, found[1].decode(), found[2].decode(), rows, size)
+    return Message(received, found[1].decode(), found[2].decode(), rows)
 
 
 def _receive_all(clients: Sequence[_Client]) -> None:

@@ -21,12 +21,10 @@ class Sizes:
     symbols: int  # symbols read in process
     import_rows: int  # rows of the imported file
     trades: int  # trades of one symbol with a long history
-    logs: int  # symbols of the stores of many symbols
-    dates: int  # dates of each of these symbols
-    small_batches: int  # batches of 100 rows for each of these symbols
+    logs: int  # symbols that get small batches
+    small_batches: int  # batches of 100 rows for each symbol
     live_seconds: int  # seconds of load of the live feed in a round
     orders: int  # stored orders of an account
-    cluster_trades: int  # trades in the shards of ClickHouse
 
 
 FULL = Sizes(
@@ -40,11 +38,9 @@ FULL = Sizes(
     import_rows=2_000_000,
     trades=10_000_000,
     logs=2_000,
-    dates=250,
     small_batches=5,
     live_seconds=4,
     orders=30_000,
-    cluster_trades=10_000_000,
 )
 QUICK = Sizes(
     rounds=1,
@@ -57,11 +53,9 @@ QUICK = Sizes(
     import_rows=100_000,
     trades=400_000,
     logs=40,
-    dates=10,
     small_batches=3,
     live_seconds=2,
     orders=2_000,
-    cluster_trades=400_000,
 )
 
 
