@@ -47,7 +47,7 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """A middleware that charges public pages and the admin before the view, and answers 401, 404, 406, 410 and 413 after it.
+    """A middleware that charges public pages and the admin before the view, and answers 401, 404, 406 and 413 after it.
 
     The admin and the login page are free for staff who are logged in. A 401 is charged to the address, any other answer
     to the caller, or to the address if there is no caller. If the limit refuses the charge, the answer becomes 429. A
@@ -64,7 +64,7 @@ class AnonymousClientMiddleware:
         if response.status_code == 401:
             return charge(request, None) or response
         # A 404 from a view (such as the admin's) is not charged: its path is known.
-        is_unrouted = response.status_code in {404, 410} and request.resolver_match is None
+        is_unrouted = response.status_code == 404 and request.resolver_match is None
         if response.status_code in {406, 413} or is_unrouted:
             caller = _known_caller(request)
             if caller is not None:

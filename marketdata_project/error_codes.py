@@ -248,7 +248,6 @@ ERROR_CODES = (
     ),
     *_codes(410, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
         **_meanings(exports.ExportExpired, exports.LinkExpired),
-        gone="The path was removed; the message names what to use instead.",
     ),
     *_codes(412, NextStep.LOOK_FIRST, GivenBy.READS,
         **_meanings(exports.FileChanged),

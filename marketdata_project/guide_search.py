@@ -20,10 +20,8 @@ _BEFORE, _EXCERPT = 60, 240
 # These name codes without explaining them.
 _NOT_EXPLAINING = {
     "errors",
-    "api_changes",
     "decisions",
     "architecture",
-    "changing",
     "bad_input",
     "faults",
     "performance",

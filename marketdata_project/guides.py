@@ -23,7 +23,7 @@ _GROUPS = {
     "Trading": ("trading", "trading_rules", "strategies", "models"),
     "Operation": (
         "settings", "keys", "credentials", "signatures", "mtls", "access", "limits", "jobs", "webhooks", "alerts", "backfills", "audit", "metrics",
-        "memory", "outbound", "performance", "security", "faults", "api_changes",
+        "memory", "outbound", "performance", "security", "faults", "versions",
     ),
     "Inside": (),
 }  # fmt: skip

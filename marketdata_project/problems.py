@@ -31,7 +31,6 @@ from jobs.backfills import exceptions as backfills
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.error_shapes import error_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
-from marketdata_project.versions import replacement_of_removed
 from ops.masking import masked_path
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
@@ -160,10 +159,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 404, or 410 for a removed path (Django's handler404)."""
-    instead = replacement_of_removed(request.path_info)
-    if instead is not None:
-        return Problem("gone", f"this path was removed; {instead}").answer(request)
+    """Answer 404 (Django's handler404)."""
     message = f"there is nothing at {masked_path(request.path)[:200]}{unknown_name_hint(request.path)}"
     return Problem("not_found", message).answer(request)
 

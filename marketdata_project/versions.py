@@ -1,10 +1,9 @@
-"""The versions of the API, and its deprecated and removed paths, as data. The middleware marks deprecated answers.
+"""The versions of the API, and its deprecated paths, as data. The middleware marks deprecated answers.
 
 Such an answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and `Link` with the relation
 `successor-version` (RFC 5829).
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
@@ -53,12 +52,12 @@ class Version:
 
 
 VERSIONS = (
-    Version("v1", "The API of this service.", ("/api/v1/",), date(2026, 12, 1), "/api/v1/schema"),
+    Version("v1", "The API of this service.", ("/api/v1/",), date(2026, 11, 29), "/api/v1/schema"),
     Version(
         "v2",
         "The wire format of Alpaca's API v2.",
         ("/api/v2/", "/api/v1beta1/", "/api/v1beta3/"),
-        date(2026, 12, 1),
+        date(2026, 11, 29),
         "/api/v2/schema",
     ),
 )
@@ -75,7 +74,7 @@ _UNVERSIONED = (
     "trading/start", "trading/stop", "trade/preview", "trade/execute",
 )  # fmt: skip
 DEPRECATIONS = tuple(
-    Deprecation(f"/api/{name}", f"/api/v1/{name}", since=date(2026, 12, 1), sunset=date(2028, 12, 1))
+    Deprecation(f"/api/{name}", f"/api/v1/{name}", since=date(2026, 11, 29), sunset=date(2028, 11, 29))
     for name in _UNVERSIONED
 )
 _BY_PATH = {deprecation.path: deprecation for deprecation in DEPRECATIONS}
@@ -94,32 +93,13 @@ def deprecation_of(path: str) -> Deprecation | None:
     return _BY_PATH.get(path.removesuffix("/")) or next(of_version, None)
 
 
-# Removed paths, with braces for any segment, and what to use instead. Answered 410 `gone`, whatever the method.
-_BACKTEST = "run a backtest with other limits: POST /api/v1/backtests"
-REMOVED = {
-    "/api/risk/what-if": _BACKTEST,
-    "/api/v1/risk/what-if": _BACKTEST,
-    "/api/v1/accounts/{account}/reconcile": "compare a statement with GET /api/v1/accounts/{account}/positions",
-    "/api/v1/accounts/{account}/adjustments": "correct a position by an order, and the cash by a transfer",
-    "/api/v1/executions/{execution}/bust": "reverse the execution by an order",
-}
-_REMOVED = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), instead) for path, instead in REMOVED.items()]
-
-
-def replacement_of_removed(path: str) -> str | None:
-    """Return what to use instead of a removed path, which is decoded; None for all other paths."""
-    path = path.removesuffix("/")
-    return next((instead for pattern, instead in _REMOVED if pattern.fullmatch(path)), None)
-
-
 @require_safe
 def versions(request: HttpRequest) -> JsonResponse:
-    """Answer with the versions, and the deprecated and removed paths."""
+    """Answer with the versions and the deprecated paths."""
     single_parameters(request.GET, ())
     tables = {
         "versions": [asdict(each) for each in VERSIONS],
         "deprecations": [asdict(each) for each in DEPRECATIONS],
-        "removed": [{"path": path, "instead": instead} for path, instead in REMOVED.items()],
     }
     return JsonResponse(tables)
 

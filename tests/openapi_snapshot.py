@@ -1,14 +1,12 @@
-"""The committed OpenAPI documents of all versions and the API's changelog; run as a program it writes them anew.
+"""The committed OpenAPI documents of all versions; run as a program it writes them anew.
 
     .venv/bin/python -m tests.openapi_snapshot
 
-takes in additions. It refuses, and names them, while removals and changes have no line in the changelog.
+takes in additions. It refuses removals and changes, and names them; `--losses` writes them, too.
 """
 
 import os
-import re
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from marketdata_project.versions import VERSIONS
 from tests.openapi_differences import METHODS, differences
 
 PROJECT = Path(__file__).resolve().parent.parent
-CHANGES = PROJECT / "docs" / "api_changes.md"
 NAMES = [each.name for each in VERSIONS]
 COMMAND = ".venv/bin/python -m tests.openapi_snapshot"
 _TEXTS = {"description", "summary", "title", "example", "examples"}
@@ -32,7 +29,6 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _HEADER = f"""# The contract of {{}}, without texts and examples. The error codes are the names below components.examples.
 # tests/marketdata_project/test_openapi_snapshot.py compares it with what is served. Written by: {COMMAND}
 """
-_LINE = re.compile(r"^- `([^`]+)`", re.MULTILINE)
 _RULES = Path(drf_spectacular.__file__).parent / "validation" / "openapi_3_1_schema.json"
 
 
@@ -92,30 +88,16 @@ def text_of(document: dict[str, Any], version: str) -> str:
     )
 
 
-def covered() -> set[str]:
-    """The differences that the changelog has a line for: list items that begin with the difference in backticks.
-
-    `*` stands for any text.
-    """
-    return set(_LINE.findall(CHANGES.read_text()))
-
-
-def uncovered(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """The removals and changes from `old` to `new` without a line in the changelog."""
-    known = covered()
-    return [line for line in differences(old, new) if not any(fnmatchcase(line, each) for each in known)]
-
-
 def refusal(version: str, lines: list[str]) -> str:
-    """What whoever takes something out of a version is told. lines: the removals and changes."""
-    told, file = "\n".join(f"- `{line}`" for line in lines), CHANGES.relative_to(PROJECT)
+    """The message for whoever takes something out of a version. lines: the removals and changes."""
+    listed = "\n".join(f"- `{line}`" for line in lines)
     return f"""Clients of {version} lose something:
-{told}
+{listed}
 If that was not meant, give it back.
 To change a document, publish it in a new version beside {version}, as tests/marketdata_project/v3_site.py does.
 To remove a path, first deprecate it in marketdata_project/versions.py, and remove it after its sunset.
-Only what no client can depend on may go at once: put the lines above into {file}, each with what clients do
-instead, then run {COMMAND}
+Only what no client can depend on may go at once: write into CHANGELOG.md what clients do instead, and run
+{COMMAND} --losses
 """
 
 
@@ -127,20 +109,24 @@ def faults(document: dict[str, Any]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the documents, or with `--check` say whether they would change; returns 1 where one may not be written."""
+    """Write the documents, or with `--check` say whether they would change; return 1 where one may not be written.
+
+    With `--losses` it writes removals and changes, too.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.test")
     django.setup()
-    return max([_written(version, is_check="--check" in arguments) for version in NAMES])
+    is_check, with_losses = "--check" in arguments, "--losses" in arguments
+    return max([_written(version, is_check=is_check, with_losses=with_losses) for version in NAMES])
 
 
-def _written(version: str, *, is_check: bool) -> int:
+def _written(version: str, *, is_check: bool, with_losses: bool) -> int:
     GENERATOR_STATS.reset()
     found, file = served(version), snapshot(version)
     if wrong := faults(found):
         sys.stderr.write("\n".join([f"The document of {version} is not valid:", *wrong, ""]))
         return 1
-    if missing := uncovered(committed(version), found):
-        sys.stderr.write(refusal(version, missing))
+    if not with_losses and (lost := differences(committed(version), found)):
+        sys.stderr.write(refusal(version, lost))
         return 1
     text = text_of(found, version)
     if not is_check:

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from marketdata_project.versions import DEPRECATIONS, FEWEST_MONTHS, REMOVED, VERSIONS
+from marketdata_project.versions import DEPRECATIONS, FEWEST_MONTHS, VERSIONS
 
 TEXT = (settings.BASE_DIR / "docs" / "versions.md").read_text()
 
@@ -13,8 +13,7 @@ def table() -> list[str]:
         f"{each.deprecation.sunset if each.deprecation else ''} | {each.about} |"
         for each in VERSIONS
     ]
-    deprecated = [f"| `{each.path}` | `{each.successor}` |" for each in DEPRECATIONS]
-    return [*versions, *deprecated, *(f"| `{path}` | {instead} |" for path, instead in REMOVED.items())]
+    return [*versions, *(f"| `{each.path}` | `{each.successor}` |" for each in DEPRECATIONS)]
 
 
 def test_the_tables_are_the_data():

@@ -53,7 +53,7 @@ def test_tables_code_and_headings_are_elements(page):
 
 
 def test_a_link_to_a_file_that_is_no_guide_is_text(client, db):
-    html = client.get("/docs/guide/api_changes").content.decode()
+    html = client.get("/docs/guide/contents").content.decode()
     assert "openapi-v1.yaml" in html
     assert not re.search(r"<a [^>]*openapi-v1\.yaml", html)
 

@@ -1,6 +1,5 @@
 """Versions and deprecated paths: what is published of them, their headers, and the form of their refusals."""
 
-import re
 from calendar import monthrange
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,11 +17,9 @@ from marketdata_project.schema_view import schema_document
 from marketdata_project.versions import (
     DEPRECATIONS,
     FEWEST_MONTHS,
-    REMOVED,
     VERSIONS,
     Deprecation,
     deprecation_of,
-    replacement_of_removed,
 )
 from tests.api_client import Api, make_key, problem, until_limited
 from tests.front.front_server import ask, echo, running
@@ -51,29 +48,8 @@ def test_other_paths_are_not_deprecated(path: str):
     assert deprecation_of(path) is None
 
 
-@pytest.mark.parametrize("suffix", ["", "/"])
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("removed", REMOVED)
-def test_a_removed_path_is_gone_whatever_the_method_and_without_credentials(
-    db: None, project_redis: object, removed: str, method: str, suffix: str
-):
-    path = re.sub(r"\{\w+\}", "AAPL", removed) + suffix
-    response = Client(enforce_csrf_checks=True).generic(method, path)
-    assert problem(response) == (410, "gone")
-    assert REMOVED[removed] in response.json()["message"]
-    # Whoever asks for it pays, as for an unknown path.
-    assert "RateLimit" in response.headers or "X-RateLimit-Remaining" in response.headers
-
-
-def test_a_path_beside_a_removed_one_is_not_gone():
-    assert replacement_of_removed("/api/v1/risk/what-if") is not None
-    for path in (
-        "/api/v2/risk/what-if",
-        "/api/v1/risk/what-if/x",
-        "/api/v1/accounts/a/b/reconcile",
-        "/x/api/v1/risk/what-if",
-    ):
-        assert replacement_of_removed(path) is None
+def test_nothing_is_deprecated_or_published_in_the_future():
+    assert {each.since for each in (*ALL, *VERSIONS) if each.since > datetime.now(UTC).date()} == set()
 
 
 deprecated_urls = pytest.mark.urls(deprecated_site.__name__)
@@ -144,7 +120,6 @@ def test_the_timeline_is_published():
     assert {each["path"]: each["sunset"] for each in found["deprecations"]} == {
         each.path: f"{each.sunset}" for each in DEPRECATIONS
     }
-    assert {each["path"]: each["instead"] for each in found["removed"]} == REMOVED
     assert problem(Api(None).get("/api/versions", {"of": "v1"})) == (400, "unknown_parameter")
 
 
