@@ -8,6 +8,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from marketdata_project import __version__
 from ops.command_line import open_standard_streams, quiet_without_a_reader
 from ops.command_line.disk_errors import one_line_for_disk_errors
 
@@ -18,7 +19,10 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.development")
     try:
         with quiet_without_a_reader(), one_line_for_disk_errors():
-            execute_from_command_line(sys.argv)
+            if sys.argv[1:] in (["version"], ["--version"]):  # Django would print its own version
+                sys.stdout.write(f"{__version__}\n")
+            else:
+                execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

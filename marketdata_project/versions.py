@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from marketdata_project import __version__
 from web.requests.parameters import single_parameters
 from web.requests.wsgi_variables import REPEATABLE_ANSWER
 
@@ -95,9 +96,10 @@ def deprecation_of(path: str) -> Deprecation | None:
 
 @require_safe
 def versions(request: HttpRequest) -> JsonResponse:
-    """Answer with the versions and the deprecated paths."""
+    """Answer with the version of this program, the versions of the API, and the deprecated paths."""
     single_parameters(request.GET, ())
     tables = {
+        "version": __version__,
         "versions": [asdict(each) for each in VERSIONS],
         "deprecations": [asdict(each) for each in DEPRECATIONS],
     }

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
+from marketdata_project import __version__
 from marketdata_project.settings import environment
 from marketdata_project.settings.access import *  # noqa: F403 settings by subject
 from marketdata_project.settings.environment import env, integer, json_object, secret
@@ -303,7 +304,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Market data API",
     "DESCRIPTION": "Trades in, bars out: exact, durable, fast.",
-    "VERSION": "1.0.0",
+    "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     # What a call needs comes first.

@@ -261,7 +261,9 @@ def test_the_command_writes_a_loss_only_if_told_to(renamed, capsys):
     assert openapi_snapshot.main([]) == openapi_snapshot.main(["--check"]) == 1
     refused = capsys.readouterr().err
     assert f"- `{OHLC}: removed`" in refused
-    assert all(part in refused for part in ("a new version", "deprecate", "CHANGELOG.md", f"{COMMAND} --losses"))
+    assert all(
+        part in refused for part in ("a new version", "deprecate", "CHANGELOG.md", f"{COMMAND} --losses")
+    )
     assert snapshot("v1").read_text() == before
     assert openapi_snapshot.main(["--check", "--losses"]) == 0
     assert COMMAND in capsys.readouterr().out

@@ -53,6 +53,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that pip installs."""
     source = tmp_path_factory.mktemp("source")
     shutil.copy(settings.BASE_DIR / "pyproject.toml", source)
+    version = PROJECT["tool"]["setuptools"]["dynamic"]["version"]["file"]
+    (source / version).parent.mkdir(parents=True)
+    shutil.copy(settings.BASE_DIR / version, source / version)
     for package in PACKAGES:
         shutil.copytree(settings.BASE_DIR / package, source / package)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", f"--wheel-dir={source}"]

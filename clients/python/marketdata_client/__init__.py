@@ -2,7 +2,7 @@
 
 from marketdata_client._async.client import AsyncClient
 from marketdata_client.client import Client
-from marketdata_client.config import Retries
+from marketdata_client.config import VERSION, Retries
 from marketdata_client.credentials import ApiKey, BearerToken, Credential, Signer
 from marketdata_client.errors import (
     BadAnswer,
@@ -28,7 +28,7 @@ from marketdata_client.live import Frame
 from marketdata_client.tables import Table
 from marketdata_client.webhooks import verify_webhook
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "ApiKey",
     "AsyncClient",

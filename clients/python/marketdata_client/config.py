@@ -5,6 +5,7 @@ import random
 import ssl
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -14,7 +15,8 @@ from marketdata_client.credentials import Anonymous, ApiKey, BearerToken, Creden
 from marketdata_client.errors import MarketDataError, Refused
 from marketdata_client.requests import Request, query_text
 
-USER_AGENT = "marketdata-client/0.1.0"
+VERSION = files("marketdata_client").joinpath("VERSION").read_text().strip()
+USER_AGENT = f"marketdata-client/{VERSION}"
 # 503 of these does not pass by itself.
 _LASTING = frozenset({"data_damaged"})
 _PASSING = frozenset({429, 502, 503, 504})
