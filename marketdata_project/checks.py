@@ -159,7 +159,7 @@ def check_access(**_: Any) -> list[CheckMessage]:
     if not undeclared:
         return []
     message = f"Nobody may call {', '.join(undeclared)}: the view does not declare what that requires."
-    hint = "Name the handler in the view's `access`; see docs/changing.md."
+    hint = "Name the handler in the view's `access`; see CONTRIBUTING.md."
     return [Error(message, hint=hint, id="marketdata.E010")]
 
 

@@ -1,4 +1,4 @@
-"""The pages in docs/ and the README say what is so."""
+"""The pages in docs/ and at the root say what is so."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ DOCS = settings.BASE_DIR / "docs"
 ENVIRONMENT = re.compile(
     r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|\b(?:required_secret|secrets_list|secret|integer|networks))[(\[]\s*[\"']([A-Z_]+)[\"']"
 )
-README = settings.BASE_DIR / "README.md"
+PAGES = [*DOCS.glob("*.md"), *settings.BASE_DIR.glob("*.md")]
 FIRST_CALLS = DOCS / "first_calls.md"
 OF_DJANGO = {"management", "commands", "migrations"}
 # What the page says of the same batch once more.
@@ -50,10 +50,9 @@ def test_every_environment_variable_that_is_read_is_documented():
 
 
 def test_files_that_the_pages_name_exist():
-    pages = [*DOCS.glob("*.md"), README]
     named = {
         name
-        for page in pages
+        for page in PAGES
         for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|lua))`", page.read_text())
     }
     assert named
@@ -61,7 +60,7 @@ def test_files_that_the_pages_name_exist():
 
 
 def test_links_between_the_pages_lead_somewhere():
-    for page in [*DOCS.glob("*.md"), README]:
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
