@@ -121,6 +121,7 @@ def _fill(orders: int) -> None:
             rate=Decimal(1),
             print=Print(ref=row, price=Decimal(100), volume=Decimal(VOLUME), known_ns=row.timestamp_ns),
             capacity=Decimal(VOLUME),
+            position=terms.quantity * (1 - number % 2),
         )
 
     began_ns = time.time_ns() - orders * _SECOND_NS

@@ -19,10 +19,8 @@ from trading.core.events import (
     FOLLOWING,
     Event,
     Executed,
-    ExecutionBusted,
     ExecutionQuestioned,
     OrderAccepted,
-    PositionAdjusted,
     decoded,
     encoded,
     name_of,
@@ -32,7 +30,6 @@ from trading.core.orders import Order
 from trading.core.report import FillResult, fill_of, is_of_curve
 from trading.exceptions import NoSuchAccount
 from trading.models import (
-    BUSTED,
     QUESTIONED,
     Account,
     EquityRow,
@@ -64,14 +61,14 @@ _TRADE = ("symbol", "strategy", "direction", "opened_ns", "closed_ns")
 class Journal:
     """An account that is locked until the transaction ends. state, effects: after the last recorded event, and of it.
 
-    execution_states: of the executions that the events questioned or busted, by id. correlation_id: of the call that
-    accepts orders; "" for events that have theirs.
+    questioned: the ids of the executions that the events questioned. correlation_id: of the call that accepts orders; ""
+    for events that have theirs.
     """
 
     account: Account
     state: AccountState
     effects: Effects = field(default_factory=Effects)
-    execution_states: dict[str, str] = field(default_factory=dict)
+    questioned: set[str] = field(default_factory=set)
     correlation_id: str = ""
     _events: list[EventRow] = field(default_factory=list)
     _orders: dict[str, Order] = field(default_factory=dict)
@@ -119,23 +116,20 @@ class Journal:
         if isinstance(event, Executed):
             fill = fill_of(self.state, event, effects, at_ns)
             self._add(_execution_row(event, fill, of_event))
-        elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
-            if self.execution_states.get(event.execution_id) != BUSTED:
-                state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
-                self.execution_states[event.execution_id] = state
+        elif isinstance(event, ExecutionQuestioned):
+            self.questioned.add(event.execution_id)
         elif isinstance(event, FOLLOWING):
             self._followed = event.commits | self._followed
         if is_of_curve(event):
             self._add(EquityRow(**of_event, at_ns=at_ns, **_texts(self.state, _EQUITY)))
-        # The correction of a future's quantity is told, too, though it has no entries.
-        if effects.entries or isinstance(event, PositionAdjusted):
+        if effects.entries:
             symbols = [entry.symbol for entry in effects.entries if entry.symbol]
             self._add(
                 TransactionRow(
                     **of_event,
                     at_ns=at_ns,
                     kind=name_of(event),
-                    symbol=event.symbol if isinstance(event, PositionAdjusted) else next(iter(symbols), ""),
+                    symbol=next(iter(symbols), ""),
                     currency=self.state.currency,
                     amount=str(sum(entry.amount for entry in effects.entries if entry.account == CASH)),
                     balance=str(self.state.cash),
@@ -179,8 +173,8 @@ class Journal:
         )
         for kind, new in rows.items():
             kind.objects.bulk_create(new)  # type: ignore[attr-defined]  # each has it
-        for execution_id, state in self.execution_states.items():
-            ExecutionRow.objects.filter(uuid=execution_id).exclude(state=BUSTED).update(state=state)
+        if self.questioned:
+            ExecutionRow.objects.filter(uuid__in=self.questioned).update(state=QUESTIONED)
         follow(self._followed)
         if self._news:
             news_write(account.name, self._news)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.db import models
 
-OPEN, QUESTIONED, BUSTED = "open", "questioned", "busted"
+OPEN, QUESTIONED = "open", "questioned"
 
 
 class Account(models.Model):
@@ -118,8 +118,8 @@ class OrderRow(models.Model):
 class ExecutionRow(models.Model):
     """An execution.
 
-    number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted. value, fee,
-    exposure: see `trading.core.report.FillResult`.
+    number: of its event. commit, ordinal: of the print in its log. state: open or questioned. value, fee, exposure:
+    see `trading.core.report.FillResult`.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")

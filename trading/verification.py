@@ -18,8 +18,6 @@ from trading.services.orders import order_in
 
 # After so many events the rows that follow from them are compared, and forgotten.
 _EVENTS_AT_ONCE = 1_000
-# A leg's instant moves with its parent's first fill, which in earlier versions rewrote no row of the leg.
-_NOT_KEPT = "matches_after_ns"
 
 
 def account_verify(*, account: Account) -> str | None:
@@ -88,10 +86,10 @@ class _AccountReplay:
                 del self.orders[str(wanted.uuid)]
 
     def _of_whole_tables(self) -> Iterator[str]:
-        executions = self._rows_of(ExecutionRow).exclude(state=OPEN).values_list("uuid", "state")
-        states = {str(uuid): state for uuid, state in executions.iterator()}
-        if states != self.journal.execution_states:
-            yield f"executions are {states}, by the events they are {self.journal.execution_states}"
+        rows = self._rows_of(ExecutionRow).exclude(state=OPEN).values_list("uuid", flat=True)
+        found, wanted = {str(uuid) for uuid in rows.iterator()}, self.journal.questioned
+        if found != wanted:
+            yield f"the questioned executions are {sorted(found)}, by the events they are {sorted(wanted)}"
         for kind in ROWS_OF_EVENTS:
             if self._rows_of(kind).filter(number__gt=self.compared).exists():
                 yield f"a row of {_table(kind)} is of an event after the last"
@@ -146,9 +144,7 @@ def _values(row: Model) -> dict[str, Any]:
     fields = [each for each in row._meta.concrete_fields if not each.primary_key]  # noqa: SLF001 Django's documented name
     values = {each.attname: each.to_python(getattr(row, each.attname)) for each in fields}
     if isinstance(row, OrderRow):
-        # Rows of earlier versions lack what an order has now by default.
-        order = msgspec.structs.asdict(order_in(row))
-        values["document"] = {name: value for name, value in order.items() if name != _NOT_KEPT}
+        values["document"] = order_in(row)
     elif isinstance(row, ExecutionRow):
         del values["state"]
     return values

@@ -29,15 +29,13 @@ from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice
 
 _PAID_OUT = Q(amount__startswith="-")
-# Alpaca's types by the kinds of our transactions; all others are JNLC: corrections, and settlements of futures. Fees of
-# fills are FEE, too.
+# Alpaca's types by the kinds of our transactions; settlements of futures are JNLC. Fees of fills are FEE, too.
 _TYPES = {
     "FILL": Q(kind="executed"),
     "CSD": Q(kind="transferred") & ~_PAID_OUT,
     "CSW": Q(kind="transferred") & _PAID_OUT,
     "DIV": Q(kind="dividend_paid"),
     "FEE": Q(kind="borrow_charged"),
-    "JNLS": Q(kind="position_adjusted"),
 }
 _OTHER = "JNLC"
 _PLACE_DIGITS = 17

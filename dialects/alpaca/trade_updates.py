@@ -114,9 +114,11 @@ def _updates(row: EventRow) -> Iterator[dict[str, Any]]:
         if filled.filled == event.quantity:
             # Its first fill makes legs that were held new orders.
             released_by = filled.id
-        # In the events of earlier versions the position is not known.
-        known = {} if event.position is None else {"position_qty": plain(event.position)}
-        amounts = {"price": plain(event.price), "qty": plain(event.quantity), **known}
+        amounts = {
+            "price": plain(event.price),
+            "qty": plain(event.quantity),
+            "position_qty": plain(event.position),
+        }
         name = "fill" if filled.state is OrderState.FILLED else "partial_fill"
         yield {"event": name, "execution_id": event.execution_id, **amounts, **_changed(filled, row)}
     for order in orders.values():

@@ -13,7 +13,6 @@ from tests.api_client import Api
 from tests.dialects.test_trading import BRACKET, ORDER, Caller
 from tests.trading.calls import CallDesk
 from tests.trading.desks import FREE
-from trading.core.events import decoded, encoded
 from trading.models import EventRow
 
 MARKET = {name: value for name, value in ORDER.items() if name != "limit_price"} | {"type": "market"}
@@ -81,16 +80,6 @@ def test_a_fill_has_the_position_after_it(desk: CallDesk, call: Caller) -> None:
     assert [each["position_qty"] for each in fills] == ["100", "70", "0", "2", "5"]
 
 
-def test_a_fill_of_an_earlier_version_has_no_position(desk: CallDesk) -> None:
-    desk.buy(4)
-    row = EventRow.objects.get(account=desk.account, name="executed")
-    document = orjson.loads(row.body)
-    del document["position"]
-    row.body = encoded(decoded(orjson.dumps(document).decode()))
-    (fill,) = updates_of(row)
-    assert (fill["event"], "position_qty" in fill) == ("fill", False)
-
-
 @pytest.mark.parametrize("volumes", [(1000,), (60, 1000)])
 def test_a_leg_that_is_no_longer_held_is_new(desk: CallDesk, call: Caller, volumes: tuple[int, ...]) -> None:
     placed = call("POST", "/orders", BRACKET | {"qty": 100, "type": "market", "limit_price": None})
@@ -132,12 +121,13 @@ def test_a_replacement_repeats_no_status(
     assert found[-1]["order"]["qty"] == quantity
 
 
-def test_a_bracket_that_ends_in_part_filled_restates_its_legs(desk: CallDesk, call: Caller) -> None:
+def test_a_bracket_whose_exit_ends_its_entry_restates_its_legs(desk: CallDesk, call: Caller) -> None:
     placed = call("POST", "/orders", BRACKET | {"qty": 100, "type": "market", "limit_price": None})
     target, stop = placed["legs"]
     desk.print(1, 100.0, 20)
     # The first exit ends the rest of the entry.
     desk.print(2, 111.0, 4)
+    assert call("GET", f"/orders/{placed['id']}")["status"] == "canceled"
     assert named(updates(desk, target["id"])) == [
         ("held", "held"),
         ("new", "new"),

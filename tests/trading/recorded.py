@@ -20,7 +20,7 @@ from trading.core.events import (
     Transferred,
 )
 from trading.core.orders import OrderState, OrderTerms
-from trading.core.terms import TRADABLE, AccountKind, Side
+from trading.core.terms import TRADABLE, AccountKind, Side, Terms
 from trading.journal import open_journal, state_of
 from trading.lease import lease_take
 from trading.models import Account
@@ -64,7 +64,15 @@ class RecordedAccount:
         self.record(Marked(equity=decimal(equity), marks=(), zone=zone), seconds=seconds)
 
     def order(
-        self, symbol: str, side: str, quantity: float, *, seconds: float = 0, price: float = 100, **terms: Any
+        self,
+        symbol: str,
+        side: str,
+        quantity: float,
+        *,
+        seconds: float = 0,
+        price: float = 100,
+        instrument: Terms = TRADABLE["crypto"],
+        **terms: Any,
     ) -> str:
         """Accept an order, and return its id. price: at which it is weighed."""
         amounts = {name: decimal(value) if name in _PRICES else value for name, value in terms.items()}
@@ -72,7 +80,7 @@ class RecordedAccount:
         accepted = OrderAccepted(
             order_id=str(uuid4()),
             order=order,
-            terms=TRADABLE["crypto"],
+            terms=instrument,
             submitted_ns=at_ns(seconds),
             matches_after_ns=at_ns(seconds),
             reference=Reference(symbol=symbol, price=decimal(price), rate=Decimal(1)),
@@ -88,9 +96,11 @@ class RecordedAccount:
     def fill(
         self, order_id: str, quantity: float, price: float, *, seconds: float = 0, fee: float = 0
     ) -> None:
+        state = state_of(self.row)
+        terms = state.orders[order_id].terms
         ref = RowRef(
             dataset="trades",
-            symbol=state_of(self.row).orders[order_id].terms.symbol,
+            symbol=terms.symbol,
             commit="17-9f3a2c",
             ordinal=next(_ordinals),
             timestamp_ns=at_ns(seconds),
@@ -107,6 +117,7 @@ class RecordedAccount:
                 ref=ref, price=decimal(price), volume=decimal(quantity), known_ns=at_ns(seconds + 0.25)
             ),
             capacity=decimal(quantity),
+            position=state.units_of(terms.symbol) + decimal(quantity) * terms.side.sign,
         )
         self.record(executed, seconds=seconds)
 

@@ -13,12 +13,10 @@ from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, part_of, perce
 from trading.core.configuration import RiskConfig, Zone, latency_ns, zone_after
 from trading.core.events import Event
 from trading.core.ledger import (
-    ADJUSTMENT,
     BORROWING,
     CAPITAL,
     CASH,
     DIVIDENDS,
-    POSITIONS,
     REALIZED,
     LedgerEntry,
     fill_entries,
@@ -222,10 +220,8 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
             del state.balances[key]
         if entry.account == CASH:
             state.cash += entry.amount
-    # The correction of a future's quantity has no entries, nor may its last settlement.
-    is_change = (
-        effects.orders or effects.entries or effects.closed or isinstance(event, events.PositionAdjusted)
-    )
+    # A future's last settlement may have no entries.
+    is_change = effects.orders or effects.entries or effects.closed
     if is_change and not isinstance(event, _OF_AN_ORDER_ALONE):
         state.traded = state.number
         forget_actions(state)
@@ -475,8 +471,8 @@ class Book(NamedTuple):
     terms: Terms
 
 
-def _filled(state: AccountState, book: Book, execution: Execution, *, is_paid: bool = True) -> Effects:
-    """Change a position and the ledger by a fill. is_paid: see `fill_entries`."""
+def _filled(state: AccountState, book: Book, execution: Execution) -> Effects:
+    """Change a position and the ledger by a fill."""
     symbol, strategy, terms = book
     key = position_key(symbol, strategy)
     position = state.positions.setdefault(key, Position(symbol=symbol, strategy=strategy, terms=terms))
@@ -494,7 +490,6 @@ def _filled(state: AccountState, book: Book, execution: Execution, *, is_paid: b
         currency=terms.currency,
         base=state.currency,
         rate=execution.rate,
-        is_paid=is_paid,
     )
     return Effects(entries, closed=[each.closed for each in fills if each.closed is not None])
 
@@ -502,34 +497,6 @@ def _filled(state: AccountState, book: Book, execution: Execution, *, is_paid: b
 @_on(events.ExecutionQuestioned)
 def _questioned(state: AccountState, event: events.ExecutionQuestioned, at_ns: int) -> Effects:
     return Effects()
-
-
-@_on(events.ExecutionBusted)
-def _busted(state: AccountState, event: events.ExecutionBusted, at_ns: int) -> Effects:
-    signed = -event.quantity * Side(event.side).sign
-    execution = Execution(f"bust-{event.execution_id}", signed, event.price, -event.fee, event.rate, at_ns)
-    return _filled(state, Book(event.symbol, event.strategy, event.terms), execution)
-
-
-@_on(events.PositionAdjusted)
-def _position_adjusted(state: AccountState, event: events.PositionAdjusted, at_ns: int) -> Effects:
-    terms = event.terms
-    if event.quantity:
-        name = f"adjustment-{state.number}"
-        execution = Execution(name, event.quantity, event.price, ZERO, event.rate, at_ns)
-        return _filled(state, Book(event.symbol, event.strategy, terms), execution, is_paid=False)
-    position = state.positions[position_key(event.symbol, event.strategy)]
-    changed = positions.restate(position, event.price, event.rate)
-    if terms.is_margined:
-        return Effects()
-    sides = ((POSITIONS, changed), (ADJUSTMENT, -changed))
-    return Effects([LedgerEntry(name, terms.currency, amount, event.symbol) for name, amount in sides])
-
-
-@_on(events.CashAdjusted)
-def _cash_adjusted(state: AccountState, event: events.CashAdjusted, at_ns: int) -> Effects:
-    sides = ((CASH, event.amount), (ADJUSTMENT, -event.amount))
-    return Effects([LedgerEntry(name, state.currency, amount) for name, amount in sides])
 
 
 @_on(events.SplitApplied)
@@ -600,14 +567,12 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
             positions.earn(
                 position, in_instruments(amount, event, position.terms.currency), money(amount, event.rate)
             )
-            # Events of an earlier version have no ex-date.
-            if event.date:
-                of_unit = in_instruments(event.amount, event, position.terms.currency)
-                positions.go_ex(position, ExDividend(event.effective_ns, event.date, of_unit))
+            of_unit = in_instruments(event.amount, event, position.terms.currency)
+            positions.go_ex(position, ExDividend(event.effective_ns, event.date, of_unit))
             effects.entries += paid(
                 DIVIDENDS,
                 -amount,
-                currency=event.currency or position.terms.currency,
+                currency=event.currency,
                 base=state.currency,
                 rate=event.rate,
             )
@@ -617,7 +582,7 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
 
 def in_instruments(amount: Decimal, event: events.DividendPaid, currency: str) -> Decimal:
     """Return a dividend in the instrument's currency; zero if the rate is not known."""
-    if event.currency in {"", currency}:
+    if event.currency == currency:
         return amount
     return part_of(amount, event.rate, event.instrument_rate) if event.instrument_rate else ZERO
 

@@ -250,7 +250,7 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     slippage: what the price is worse than the print's. capacity: how much of the print was left for this account
     before; None for a bar without a volume. is_ambiguous: a bar does not tell the order of its prices. began_ns: when the bar began, from which on the
     fill counts; 0 for one that counts from its event on. position: the units of the symbol that all strategies hold after
-    it, below zero if short; None in events of earlier versions.
+    it, below zero if short.
     """
 
     execution_id: str
@@ -262,10 +262,10 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     rate: Decimal
     print: Print | BarPrint
     capacity: Decimal | None
+    position: Decimal
     rate_ref: RowRef | None = None
     is_ambiguous: bool = False
     began_ns: int = 0
-    position: Decimal | None = None
 
 
 class ExecutionQuestioned(_TradingEvent, frozen=True, tag="execution_questioned"):
@@ -276,48 +276,6 @@ class ExecutionQuestioned(_TradingEvent, frozen=True, tag="execution_questioned"
     correction: RowRef
     price: Decimal | None = None
     volume: Decimal | None = None
-
-
-class ExecutionBusted(_TradingEvent, frozen=True, tag="execution_busted"):
-    """A person undid an execution: its entries are reversed. rate: as in the execution."""
-
-    execution_id: str
-    symbol: str
-    strategy: str
-    side: str
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    rate: Decimal
-    terms: Terms
-    reason: str
-    by: str
-
-
-class PositionAdjusted(_TradingEvent, frozen=True, tag="position_adjusted"):
-    """A person corrected a position; the ledger's account `adjustment` is the other side, in the place of the cash.
-
-    quantity: the change, booked as a fill at the price; 0 gives what is held the price as its cost. rate: to the
-    account's currency. commits: see `OrderAccepted`.
-    """
-
-    symbol: str
-    strategy: str
-    quantity: Decimal
-    price: Decimal
-    rate: Decimal
-    terms: Terms
-    reason: str
-    by: str
-    commits: dict[str, str] = {}
-
-
-class CashAdjusted(_TradingEvent, frozen=True, tag="cash_adjusted"):
-    """A person corrected the cash. amount: the change, in the account's currency."""
-
-    amount: Decimal
-    reason: str
-    by: str
 
 
 class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
@@ -335,9 +293,9 @@ class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
 class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     """A dividend per unit, or the value of a spin-off, for what was opened before `effective_ns`; shorts owe it.
 
-    kind: of the action. amount: 0 for all other kinds of actions, and if there is no rate. currency: of the amount; empty
-    for the instrument's. rate: from it to the account's. instrument_rate: likewise from the instrument's currency, if
-    the amount's is another; None if it is not known. date: the ex-date, days since 1970; 0 in events of an earlier version.
+    kind: of the action. amount: 0 for all other kinds of actions, and if there is no rate. currency: of the amount. rate:
+    from it to the account's. instrument_rate: likewise from the instrument's currency, if the amount's is another; None if
+    it is not known. date: the ex-date, days since 1970.
     """
 
     symbol: str
@@ -345,10 +303,10 @@ class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     rate: Decimal
     effective_ns: int
     action: RowRef
-    currency: str = ""
+    currency: str
+    kind: str
+    date: int
     instrument_rate: Decimal | None = None
-    kind: str = "dividend"
-    date: int = 0
 
 
 class Settled(_TradingEvent, frozen=True, tag="settled"):
@@ -468,9 +426,6 @@ Event: TypeAlias = (
     | OrderTriggered
     | Executed
     | ExecutionQuestioned
-    | ExecutionBusted
-    | PositionAdjusted
-    | CashAdjusted
     | SplitApplied
     | DividendPaid
     | Settled
@@ -485,7 +440,7 @@ Event: TypeAlias = (
     | Alert
 )
 
-FOLLOWING = (OrderAccepted, PositionAdjusted, StrategyAssigned)
+FOLLOWING = (OrderAccepted, StrategyAssigned)
 """The events after which the engine follows the logs that `commits` names."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -1,8 +1,8 @@
 """The ledger of an account, in double entry: the entries of an event add up to zero in each currency.
 
 Accounts of the ledger: `cash` (in the account's currency), `capital`, `positions` (at cost), `realized`, `fees`,
-`dividends`, `borrowing`, `adjustment` (what a person corrected), and `conversion`, through which amounts of other
-currencies become cash. Debits are above zero.
+`dividends`, `borrowing`, and `conversion`, through which amounts of other currencies become cash. Debits are above
+zero.
 """
 
 from decimal import Decimal
@@ -13,11 +13,10 @@ from trading.core.amounts import ZERO, money
 
 CASH, CAPITAL, POSITIONS, REALIZED = "cash", "capital", "positions", "realized"
 FEES, DIVIDENDS, BORROWING, CONVERSION = "fees", "dividends", "borrowing", "conversion"
-ADJUSTMENT = "adjustment"
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
-    """One line of the ledger. symbol: of `positions`, and of an `adjustment` of them; otherwise ""."""
+    """One line of the ledger. symbol: of `positions`; otherwise ""."""
 
     account: str
     currency: str
@@ -57,12 +56,10 @@ def fill_entries(
     currency: str,
     base: str,
     rate: Decimal,
-    is_paid: bool = True,
 ) -> list[LedgerEntry]:
     """Return the entries of a fill.
 
-    cost: the change of the position's cost. is_margined: only gains, losses and fees are paid. is_paid: whether the
-    other side is the cash, not `adjustment`.
+    cost: the change of the position's cost. is_margined: only gains, losses and fees are paid.
     """
     bought = ZERO if is_margined else cost
     amount = bought - realized + fee
@@ -70,9 +67,5 @@ def fill_entries(
         LedgerEntry(POSITIONS, currency, bought, symbol),
         LedgerEntry(REALIZED, currency, -realized),
         LedgerEntry(FEES, currency, fee),
-        *(
-            from_cash(amount, currency, base, rate)
-            if is_paid
-            else [LedgerEntry(ADJUSTMENT, currency, -amount, symbol)]
-        ),
+        *from_cash(amount, currency, base, rate),
     ]

@@ -304,7 +304,11 @@ def held_before(position: Position, before_ns: int) -> Decimal:
 
 def settle(position: Position, price: Decimal, rate: Decimal, at_ns: int) -> Decimal:
     """Realize what a future gained since its last settlement, and return it. Its lots begin again at this price."""
-    gained, position.settled_ns = _begin_again(position, price), at_ns
+    before = position.cost
+    for lot in position.lots:
+        lot.cost = money(lot.quantity, price, position.terms.multiplier)
+    position.cost = sum((lot.cost for lot in position.lots), ZERO)
+    gained, position.settled_ns = position.cost - before, at_ns
     if position.trade is not None:
         position.trade.realized += gained
         position.trade.cash += money(gained, rate)
@@ -326,24 +330,3 @@ def go_ex(position: Position, dividend: ExDividend) -> None:
     since_ns = dividend.effective_ns - _OLDEST_PRICE_NS
     known = (each for each in position.ex_dividends if each.effective_ns > since_ns)
     position.ex_dividends = (*known, dividend)
-
-
-def restate(position: Position, price: Decimal, rate: Decimal) -> Decimal:
-    """Let a position be as if it had been opened at a price. Return how its cost changed; nothing is realized.
-
-    rate: from the instrument's currency to the account's.
-    """
-    changed = _begin_again(position, price)
-    if position.trade is not None:
-        position.trade.entry_value += changed if position.quantity > 0 else -changed
-        position.trade.cash -= money(Booking(changed, ZERO).paid(ZERO, position.terms), rate)
-    return changed
-
-
-def _begin_again(position: Position, price: Decimal) -> Decimal:
-    """Let the lots begin again at a price, and return how the cost changed."""
-    before = position.cost
-    for lot in position.lots:
-        lot.cost = money(lot.quantity, price, position.terms.multiplier)
-    position.cost = sum((lot.cost for lot in position.lots), ZERO)
-    return position.cost - before

@@ -9,15 +9,13 @@ from trading.core.amounts import money
 from trading.core.events import (
     Event,
     Executed,
-    ExecutionBusted,
     HaltReleased,
     Marked,
-    PositionAdjusted,
     Settled,
     Transferred,
 )
 
-_CURVE_EVENTS = (Marked, Transferred, HaltReleased, ExecutionBusted, PositionAdjusted)
+_CURVE_EVENTS = (Marked, Transferred, HaltReleased)
 
 
 def is_of_curve(event: Event) -> bool:

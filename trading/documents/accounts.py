@@ -36,7 +36,7 @@ class BalanceDocument(AnswerDocument):
 
     account: Annotated[str, about("Of the ledger: cash, capital, positions, realized, fees, …", "cash")]
     currency: Currency
-    symbol: Annotated[str | None, about("Of `positions` and `adjustment`.")]
+    symbol: Annotated[str | None, about("Of `positions`.")]
     amount: Annotated[float, about("Debits are above zero.", 81001.0)]
 
     @classmethod

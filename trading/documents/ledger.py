@@ -84,7 +84,7 @@ class ExecutionDocument(AnswerDocument):
     currency: Annotated[Currency, about("Of price and fee.")]
     rate: Annotated[Rate, about("From `currency` to the account's.")]
     at: Filled
-    state: Literal["open", "questioned", "busted"]
+    state: Literal["open", "questioned"]
     is_ambiguous: Annotated[bool, about("Filled by a bar, which does not tell the order of its prices.")]
     print: ExecutionPrintDocument
     event: Annotated[int, like(9)]

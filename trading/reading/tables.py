@@ -5,12 +5,12 @@ from typing import NamedTuple, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from trading.core.events import ExecutionBusted, ExecutionQuestioned, decoded
+from trading.core.events import ExecutionQuestioned, decoded
 from trading.documents.accounts import HeldPositionDocument
 from trading.documents.ledger import ExecutionDocument, LedgerLineDocument, TransactionDocument
 from trading.documents.orders import OrderDocument
 from trading.journal import replayed
-from trading.models import BUSTED, OPEN, QUESTIONED, Account, TransactionRow
+from trading.models import OPEN, QUESTIONED, Account, TransactionRow
 from trading.reading.selectors import execution_documents
 from trading.services.orders import order_in
 from web.documents import AnswerDocument
@@ -36,25 +36,18 @@ def _orders(account: Account, event: int) -> Pages:
 
 
 def _executions(account: Account, event: int) -> Pages:
-    states = _execution_states(account, event)
+    questioned = _questioned(account, event)
     for rows in _pages(account.executions.filter(number__lte=event).select_related("order")):
         for row in rows:
-            row.state = states.get(str(row.uuid), OPEN)
+            row.state = QUESTIONED if str(row.uuid) in questioned else OPEN
         yield execution_documents(rows, account=account)
 
 
-def _execution_states(account: Account, event: int) -> dict[str, str]:
-    """Return the states of the executions that were questioned or busted up to an event, by id."""
-    states: dict[str, str] = {}
-    names = ("execution_questioned", "execution_busted")
-    found = account.events.filter(name__in=names, number__lte=event)
-    for body in found.values_list("body", flat=True).iterator():
-        match decoded(body):
-            case ExecutionBusted(execution_id=busted):
-                states[busted] = BUSTED
-            case ExecutionQuestioned(execution_id=questioned):
-                states.setdefault(questioned, QUESTIONED)
-    return states
+def _questioned(account: Account, event: int) -> set[str]:
+    """Return the ids of the executions that were questioned up to an event."""
+    found = account.events.filter(name="execution_questioned", number__lte=event)
+    events = map(decoded, found.values_list("body", flat=True).iterator())
+    return {each.execution_id for each in events if isinstance(each, ExecutionQuestioned)}
 
 
 def _transactions(account: Account, event: int) -> Pages:

@@ -68,10 +68,12 @@ class Folded:
         self, order_id: str, quantity: Any, price: Any = 100, *, fee: Any = 0, rate: Any = 1
     ) -> Effects:
         market = Print(ref=REF, price=Decimal(price), volume=ONE, known_ns=self.now_ns)
+        terms, units = self.state.orders[order_id].terms, Decimal(quantity)
         return self.take(
             Executed(
-                execution_id=f"execution-{next(self._ids)}", order_id=order_id, quantity=Decimal(quantity),
-                price=Decimal(price), fee=Decimal(fee), slippage=ZERO, rate=Decimal(rate), print=market, capacity=ONE,
+                execution_id=f"execution-{next(self._ids)}", order_id=order_id, quantity=units, price=Decimal(price),
+                fee=Decimal(fee), slippage=ZERO, rate=Decimal(rate), print=market, capacity=ONE,
+                position=self.state.units_of(terms.symbol) + units * terms.side.sign,
             )
         )  # fmt: skip
 

@@ -187,16 +187,6 @@ class OracleBook:
             self.trade.gained += amount
             self.trade.pnl_base += amount_base
 
-    def restate(self, price: Fraction, rate: Fraction) -> None:
-        """Let the position have been opened at a price."""
-        before, sign = self.cost, 1 if self.held > 0 else -1
-        for lot in self.lots:
-            lot[1] = money(lot[0] * price * self.instrument.multiplier)
-        assert self.trade is not None
-        self.trade.entry_value += sign * (self.cost - before)
-        if not self.instrument.is_margined:
-            self.trade.pnl_base -= money((self.cost - before) * rate)
-
 
 @dataclass
 class Oracle:
@@ -210,13 +200,6 @@ class Oracle:
         value, gained = book.fill(fill)
         spent = -gained if book.instrument.is_margined else value
         self._pay(book, spent + fill.fee, fill.rate)
-
-    def adjust(self, key: tuple[str, str], fill: Fill) -> None:
-        """Correct a position; no money moves."""
-        if fill.signed:
-            self.books[key].fill(fill)
-        else:
-            self.books[key].restate(fill.price, fill.rate)
 
     def split(self, symbol: str, ratio: Fraction) -> None:
         for book in self._of(symbol):

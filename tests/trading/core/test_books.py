@@ -1,4 +1,4 @@
-"""Random fills, splits, dividends, settlements, busts, adjustments and transfers against an oracle of fractions."""
+"""Random fills, splits, dividends, settlements and transfers against an oracle of fractions."""
 
 from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
@@ -16,13 +16,9 @@ from trading.core.account import (
     Effects,
     position_key,
 )
-from trading.core.amounts import ZERO
 from trading.core.events import (
     BorrowCharged,
-    CashAdjusted,
     DividendPaid,
-    ExecutionBusted,
-    PositionAdjusted,
     Reference,
     Settled,
     SplitApplied,
@@ -72,10 +68,6 @@ _steps = st.one_of(
     st.tuples(st.just("split"), st.sampled_from(["AAPL", "SAP"]), _ratios),
     st.tuples(st.just("dividend"), st.sampled_from(["AAPL", "SAP"]), _prices, _rates),
     st.tuples(st.just("settle"), st.sampled_from(["ES", "FGBL"]), _prices, _rates),
-    st.tuples(st.just("bust"), st.integers(0, 100)),
-    st.tuples(st.just("adjust"), _keys, _sides, _amounts),
-    st.tuples(st.just("restate"), _keys, _amounts),
-    st.tuples(st.just("adjust_cash"), st.decimals(-(10**6), 10**6, places=6)),
     st.tuples(st.just("transfer"), st.decimals(-(10**6), 10**6, places=6)),
     st.tuples(st.just("borrow"), _fees),
 )
@@ -100,7 +92,6 @@ class _Pair:
         self.folded = Folded()
         self.oracle = Oracle({key: OracleBook(_INSTRUMENTS[key[0]]) for key in _KEYS})
         self.closed: dict[tuple[str, str], list[ClosedTrade]] = {key: [] for key in _KEYS}
-        self.executions: list[tuple[tuple[str, str], Side, Amounts]] = []
 
     def fill(self, key: tuple[str, str], side: Side, amounts: Amounts) -> Effects:
         amounts = amounts._replace(rate=self._rate(key[0], amounts.rate))
@@ -108,7 +99,6 @@ class _Pair:
             symbol=key[0], strategy=key[1], side=side, quantity=amounts.quantity, stop_loss=amounts.stop
         )
         order_id = self.folded.accept(order, terms=_terms(key[0]))
-        self.executions.append((key, side, amounts))
         self._tell(key, side.sign, amounts)
         quantity, price, fee, rate, _ = amounts
         return self.folded.execute(order_id, quantity, price, fee=fee, rate=rate)
@@ -122,39 +112,6 @@ class _Pair:
         side = Side.SELL if held.quantity > 0 else Side.BUY
         return self.fill(key, side, amounts._replace(quantity=quantity))
 
-    def bust(self, index: int) -> Effects:
-        if not self.executions:
-            return Effects()
-        key, side, amounts = self.executions.pop(index % len(self.executions))
-        quantity, price, fee, rate, _ = amounts
-        self._tell(key, -side.sign, amounts._replace(fee=-fee, stop=None))
-        return self.folded.take(
-            ExecutionBusted(
-                execution_id="e", symbol=key[0], strategy=key[1], side=side, quantity=quantity, price=price, fee=fee,
-                rate=rate, terms=_terms(key[0]), reason="", by="",
-            )
-        )  # fmt: skip
-
-    def adjust(self, key: tuple[str, str], side: Side, amounts: Amounts) -> Effects:
-        return self._adjusted(key, amounts.quantity * side.sign, amounts)
-
-    def restate(self, key: tuple[str, str], amounts: Amounts) -> Effects:
-        return Effects() if self.folded.state.position(*key) is None else self._adjusted(key, ZERO, amounts)
-
-    def _adjusted(self, key: tuple[str, str], signed: Decimal, amounts: Amounts) -> Effects:
-        price, rate = amounts.price, self._rate(key[0], amounts.rate)
-        self.oracle.adjust(key, Fill(Fraction(signed), Fraction(price), Fraction(0), Fraction(rate)))
-        return self.folded.take(
-            PositionAdjusted(
-                symbol=key[0], strategy=key[1], quantity=signed, price=price, rate=rate, terms=_terms(key[0]),
-                reason="", by="",
-            )
-        )  # fmt: skip
-
-    def adjust_cash(self, amount: Decimal) -> Effects:
-        self.oracle.cash += Fraction(amount)
-        return self.folded.take(CashAdjusted(amount=amount, reason="", by=""))
-
     def split(self, symbol: str, ratio: Decimal) -> Effects:
         self.oracle.split(symbol, Fraction(ratio))
         event = SplitApplied(symbol=symbol, ratio=ratio, effective_ns=self.folded.now_ns, action=REF)
@@ -164,8 +121,11 @@ class _Pair:
         rate = self._rate(symbol, rate)
         self.oracle.dividend(symbol, Fraction(amount), Fraction(rate))
         return self.folded.take(
-            DividendPaid(symbol=symbol, amount=amount, rate=rate, effective_ns=self.folded.now_ns, action=REF)
-        )
+            DividendPaid(
+                symbol=symbol, amount=amount, rate=rate, effective_ns=self.folded.now_ns, action=REF,
+                currency=_INSTRUMENTS[symbol].currency, kind="dividend", date=20_244,
+            )
+        )  # fmt: skip
 
     def settle(self, symbol: str, price: Decimal, rate: Decimal) -> Effects:
         rate = self._rate(symbol, rate)
@@ -318,13 +278,3 @@ def test_stop_that_the_price_is_beyond_makes_no_r() -> None:
     folded.execute(folded.accept(order), 1, "98.5")
     (trade,) = folded.trade(-1, "100").closed
     assert (trade.pnl, trade.risk, trade.r) == (Decimal("1.5"), None, None)
-
-
-def test_bust_of_a_fill_takes_it_back() -> None:
-    pair = _Pair()
-    pair.transfer(Decimal(1000))
-    amounts = Amounts(*(Decimal(text) for text in ("0.123456789", "101.1", "0.7", "1.1")))
-    pair.fill(("SAP", ""), Side.BUY, amounts)
-    pair.bust(0)
-    assert not pair.folded.state.positions
-    assert pair.folded.state.cash == 1000

@@ -37,8 +37,9 @@ class Watched(Paper):
     def dividend(self, amount: str, **fields: object) -> None:
         self.wait()
         event = DividendPaid(
-            symbol="AAPL", amount=Decimal(amount), rate=Decimal(1), effective_ns=self.now_ns, action=REF
-        )
+            symbol="AAPL", amount=Decimal(amount), rate=Decimal(1), effective_ns=self.now_ns, action=REF,
+            currency=self.terms.currency, kind="dividend", date=20_244,
+        )  # fmt: skip
         self.record(replace(event, **fields))
 
     def trade(self, signed: int, price: object) -> None:

@@ -16,7 +16,6 @@ from store.protocol import Action, Amendment, Correction
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
 from trades.stores import market_store
 from trading.core.account import AccountState
-from trading.core.events import CashAdjusted, Executed, ExecutionBusted, PositionAdjusted, decoded
 from trading.core.matching import Record
 from trading.core.orders import OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
@@ -25,8 +24,8 @@ from trading.engine.desk import EngineReplaced
 from trading.engine.engine import Engine
 from trading.engine.floor import Floor
 from trading.exceptions import EngineUnavailable
-from trading.journal import open_journal, state_of
-from trading.lease import engine_status, lease_end
+from trading.journal import state_of
+from trading.lease import lease_end
 from trading.models import Account, EngineLease, EventRow, ExecutionRow
 from trading.reading.explain import execution_explain
 from trading.services.accounts import account_create, account_transfer
@@ -233,39 +232,6 @@ def test_a_print_that_is_cancelled_later_marks_the_execution_and_unmakes_nothing
     assert filled.state.cash == cash
     assert filled.state.positions["COIN"].quantity == 1
     assert EventRow.objects.filter(name="alert").count() == 1
-
-
-def test_busts_and_adjusting_entries_of_earlier_versions_are_read(filled: TradingDesk):
-    execution = ExecutionRow.objects.get()
-    executed = decoded(EventRow.objects.get(name="executed").body)
-    assert isinstance(executed, Executed)
-    [position] = filled.state.positions.values()
-    common: dict[str, Any] = {
-        "symbol": "COIN",
-        "strategy": "",
-        "rate": Decimal(1),
-        "terms": position.terms,
-        "by": "",
-        "reason": "",
-    }
-    busted = ExecutionBusted(
-        execution_id=executed.execution_id, side="buy", quantity=executed.quantity, price=executed.price,
-        fee=executed.fee, **common,
-    )  # fmt: skip
-    bought = PositionAdjusted(quantity=Decimal(2), price=Decimal(90), **common)
-    repriced = PositionAdjusted(quantity=Decimal(0), price=Decimal(95), **common)
-    paid = CashAdjusted(amount=Decimal(-5), reason="", by="")
-    with open_journal(filled.account.name) as journal:
-        journal.record(busted, at_ns=engine_status().now_ns)
-        assert (str(journal.state.cash), journal.state.positions) == ("100000.000000", {})
-        assert set(journal.state.balances) == {"cash USD", "capital USD"}
-        for event in (bought, repriced, paid):
-            journal.record(event, at_ns=engine_status().now_ns)
-    execution.refresh_from_db()
-    assert execution.state == "busted"
-    [position] = filled.state.positions.values()
-    assert [position.quantity, position.average_price, filled.state.cash] == [2, 95, 99_995]
-    filled.check()
 
 
 def test_an_explanation_stays_the_same_after_more_commits_and_a_correction(filled: TradingDesk):

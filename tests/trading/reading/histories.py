@@ -3,13 +3,11 @@
 import random
 from dataclasses import dataclass, field
 from fractions import Fraction
-from uuid import uuid4
 
 from tests.trading.desks import at_ns
 from tests.trading.recorded import RecordedAccount, decimal
 from trading.core.configuration import Zone
-from trading.core.events import Event, ExecutionBusted, Marked, Reference, RowRef, SplitApplied, decoded
-from trading.core.terms import TRADABLE
+from trading.core.events import Event, Marked, Reference, RowRef, SplitApplied, decoded
 from trading.journal import state_of
 from trading.models import EventRow
 
@@ -100,17 +98,6 @@ class History:
             if book[0] == symbol:
                 self.held[book] *= ratio
                 self.prices[book] /= ratio
-
-    def bust(self, symbol: str, strategy: str, side: str, units: int, price: int) -> None:
-        event = ExecutionBusted(
-            execution_id=str(uuid4()), symbol=symbol, strategy=strategy, side=side, quantity=decimal(units),
-            price=decimal(price), fee=decimal(0), rate=decimal(1), terms=TRADABLE["crypto"], reason="r", by="test",
-        )  # fmt: skip
-        self.account.record(event, seconds=self.seconds)
-        book = symbol, strategy
-        self.held[book] = self.held.get(book, Fraction(0)) - (units if side == "buy" else -units)
-        self.prices[book] = Fraction(price)
-        self.note()
 
     @property
     def state(self):
