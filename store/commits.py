@@ -13,7 +13,7 @@ from dataclasses import asdict
 import msgspec
 
 from store.content_hash import TableHash
-from store.protocol import Amendment, Append, CommitId, Fill, Receipt, Superseded
+from store.protocol import Amendment, Append, CommitId, Fill, Receipt, Superseded, Window
 
 VERSION = b'{"v":2,'
 
@@ -43,6 +43,10 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     fill: Fill | None = None
     superseded: tuple[Superseded, ...] = ()
     replaced: int = 0
+
+    def supersedes_in(self, window: Window) -> bool:
+        """Return whether the batch superseded rows of fills in a part of a window."""
+        return any(each.overlaps(window) for each in self.superseded)
 
     def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
         """Return the receipt that the caller got."""

@@ -126,8 +126,8 @@ class Fill:
 class Superseded:
     """The event times, both inclusive, from a feed's first row to its last row in a batch that replaced rows of fills.
 
-    The commit cancelled the rows of earlier fills between them. Earlier versions left those that the batch repeated:
-    since then they are the feed's own. series: the rows' values of the dataset's `series_columns`, joined by ";"; only rows of the same series meet.
+    The commit cancelled the rows of earlier fills between them. series: the rows' values of the dataset's
+    `series_columns`, joined by ";"; only rows of the same series meet.
     """
 
     first_ns: int

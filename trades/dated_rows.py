@@ -6,8 +6,6 @@ contains its time, so all of them are stored at the date's midnight UTC.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 
 from calendars.trading_calendar import NOT_CLOSED, TradingCalendar, date_of_row
@@ -21,11 +19,8 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 DATED = (BARS, CORPORATE_ACTIONS)
-# A closed date belongs to the next trading date, so an instant's date, or a month's first, may be days away.
-_CLOSED_DAYS, _MONTH_DAYS = 14, 31
-_READ_DAYS = 62
-# A series, by the dataset's `series_columns`, and a date's midnight UTC.
-_Date: TypeAlias = tuple[object, ...]
+# A closed date belongs to the next trading date, which is at most so many days away.
+_CLOSED_DAYS = 14
 
 
 def is_dated(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Mask:

@@ -72,7 +72,7 @@ def hide_new_files() -> None:
 
 
 def hide_existing_files(data_dir: Path) -> None:
-    """Remove other users' permissions in a data folder; an earlier version may have left them.
+    """Remove other users' permissions in a data folder; a command with another umask, or a copy, may have left them.
 
     The group keeps its permissions on the folder itself. Afterwards only the owner can open the files with secrets.
     Another user's files are not changed.

@@ -34,7 +34,6 @@ from store.log_views.log_view import LogView, last_row, log_coverage
 from store.log_views.members import members_at, members_within, next_change_ns
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.symbols import is_symbol, parse_symbol
 from store.terms import Settle
 from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
@@ -98,10 +97,9 @@ def universe_snapshot(query: UniverseQuery, *, now_ns: int) -> UniverseSnapshot:
     now_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
     until_ns = now_ns + 1 if query.end_ns is None else min(query.end_ns, now_ns + 1)
     start_ns = until_ns if query.start_ns is None else min(query.start_ns, until_ns)
-    # Earlier versions stored members that are no symbols. They have no rows.
-    members = [each for each in members_within(log, Window(start_ns, until_ns)) if is_symbol(each)]
+    members = members_within(log, Window(start_ns, until_ns))
     _check_count(query.name, len(members))
-    named = (symbol_canonical(parse_symbol(member), query.symbol_as_of_ns) for member in members)
+    named = (symbol_canonical(member, query.symbol_as_of_ns) for member in members)
     # "Now" goes on to the end of the range or to `as_of`.
     last_ns = min(
         ALL_TIME.end_ns if query.end_ns is None else query.end_ns - 1,

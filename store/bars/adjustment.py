@@ -21,7 +21,6 @@ from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 from store.rounding import without_noise
-from store.row_rules import is_absurd_ratio
 
 # Takes an action's stored time. Returns the last official close before the action; None if it is unknown.
 CloseBefore: TypeAlias = Callable[[int], float | None]
@@ -33,7 +32,6 @@ class WhyNotApplied(StrEnum):
     """Why an action was not applied."""
 
     CHANGES_NO_PRICE = "changes_no_price"
-    RATIO_OUT_OF_RANGE = "ratio_out_of_range"
     OTHER_CURRENCY = "other_currency"
     NO_CLOSE = "no_close"
     NOT_BELOW_CLOSE = "not_below_close"
@@ -130,8 +128,7 @@ class AdjustmentRules:
         of_paid = self._cash_factor(paid, close_before) if paid else 1.0
         for action in actions:
             if action["kind"] == "split":
-                ratio = action["ratio"]
-                yield WhyNotApplied.RATIO_OUT_OF_RANGE if is_absurd_ratio(ratio) else Factors(ratio, 1.0)
+                yield Factors(action["ratio"], 1.0)
             elif action["kind"] not in _DISTRIBUTIONS:
                 yield WhyNotApplied.CHANGES_NO_PRICE
             elif action not in paid:

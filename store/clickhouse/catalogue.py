@@ -27,7 +27,6 @@ from store.protocol import (
     NOTHING_COMPLETE,
     CommitId,
     Completeness,
-    Superseded,
     Window,
 )
 from store.rows.fills import NO_FILLS, LogFills
@@ -238,20 +237,18 @@ class Catalogue:
         )
         return [CommitRecord.of(bytes(facts), commit_hash) for facts, commit_hash in found]
 
-    def superseded(self, log: int, window: Window) -> list[tuple[int, Superseded]]:
-        """Return what batches of the feed superseded in a window, each with its commit."""
+    def superseding_commits(self, log: int, window: Window) -> list[int]:
+        """Return the commits of batches of the feed that superseded a part of a window."""
         found = self._postgres.rows("SELECT facts, hash FROM commits WHERE log = %s AND supersedes", (log,))
         facts = [CommitRecord.of(bytes(text), commit_hash).facts for text, commit_hash in found]
-        return [
-            (each.number, passed) for each in facts for passed in each.superseded if passed.overlaps(window)
-        ]
+        return [each.number for each in facts if each.supersedes_in(window)]
 
     def log_fills(self, state: StoredLog, window: Window) -> LogFills:
         """Return the fills that a batch in a window may meet."""
         commits = self.fills(state.id, window, state.head.number) if state.has_fills else []
         if not commits:
             return NO_FILLS
-        return LogFills([each.id.number for each in commits], self.superseded(state.id, window))
+        return LogFills([each.id.number for each in commits], self.superseding_commits(state.id, window))
 
     def touched_dates(self, log: int, window: Window, number: int) -> tuple[Integers, Integers]:
         """Return the event dates of a window that commits up to a number touch, and the newest commit of each."""

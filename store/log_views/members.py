@@ -10,7 +10,6 @@ import numpy as np
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.rows.knowledge import STILL_KNOWN_NS
-from store.symbols import is_symbol, parse_symbol
 
 
 class _Change(NamedTuple):
@@ -84,6 +83,5 @@ def _changes(universe: LogView, end_ns: int) -> dict[str, list[_Change]]:
     found: dict[str, list[_Change]] = {}
     for time_ns, member, action, *known in zip(*columns, from_ns.tolist(), until_ns.tolist(), strict=True):
         change = _Change(time_ns, action == "add", max(time_ns, known[0]), known[1])
-        # Earlier versions stored members as they were sent, and some that are no symbols.
-        found.setdefault(parse_symbol(member) if is_symbol(member) else member, []).append(change)
+        found.setdefault(member, []).append(change)
     return found

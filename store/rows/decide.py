@@ -91,7 +91,7 @@ def _counts(batch: Append, fills: LogFills, stored: pa.Table) -> Mask:
     """Return a mask of the versions of rows that count as stored: to the feed, those that it replaces do not."""
     is_ignored = fills.withdrawn(stored)
     if batch.fill is None:
-        is_ignored |= fills.replaceable(batch.dataset, stored)
+        is_ignored |= fills.replaceable(stored)
     return ~is_ignored
 
 
@@ -119,7 +119,7 @@ class _Superseding:
         return [table for table in chosen if table.num_rows]
 
     def _chosen(self, versions: pa.Table, is_met: Mask) -> pa.Table:
-        is_replaceable = self.fills.replaceable(self.dataset, versions)
+        is_replaceable = self.fills.replaceable(versions)
         return versions.filter(pa.array(is_met & is_replaceable & standing(versions)))
 
 

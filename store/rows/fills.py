@@ -22,10 +22,10 @@ from store.rows.stored_rows import integers, last_versions
 
 @dataclass(frozen=True, slots=True)
 class LogFills:
-    """The fills of a log that a batch may meet: their commits, and what batches of the feed superseded, by commit."""
+    """The fills of a log that a batch may meet. commits: theirs. superseding: those of batches that superseded rows."""
 
     commits: Sequence[int]
-    superseded: Sequence[tuple[int, Superseded]]
+    superseding: Sequence[int]
 
     def filled(self, versions: pa.Table) -> Mask:
         """Return a mask of the versions of rows that fills stored."""
@@ -36,26 +36,16 @@ class LogFills:
     def withdrawn(self, versions: pa.Table) -> Mask:
         """Return a mask of the versions of rows that the feed superseded. They do not count as stored."""
         arrivals = integers(versions, "arrival")
-        ended = np.isin(integers(versions, "until"), [commit for commit, _ in self.superseded])
+        ended = np.isin(integers(versions, "until"), self.superseding)
         by_feed = ended & last_versions(versions)
         withdrawn: Mask = np.isin(arrivals, arrivals[by_feed])
         return withdrawn & self.filled(versions)
 
-    def replaceable(self, dataset: Dataset, versions: pa.Table) -> Mask:
-        """Return a mask of all versions of the fills' rows that stand and are not the feed's own.
-
-        Earlier versions of this program kept a fill's row if the feed sent an equal one, and stored that it had passed
-        over the row's time. Since then the row is the feed's.
-        """
-        commits, arrivals = integers(versions, "commit"), integers(versions, "arrival")
-        is_own = np.zeros(len(arrivals), np.bool_)
-        times = integers(versions, "timestamp")
-        series = _series_of(dataset, versions) if self.superseded else {}
-        for commit, passed in self.superseded:
-            inside = _inside(times, series, passed)
-            is_own[inside[commits[inside] < commit]] = True
-        stands = np.isin(arrivals, arrivals[standing(versions)])
-        return self.filled(versions) & stands & ~np.isin(arrivals, arrivals[is_own])
+    def replaceable(self, versions: pa.Table) -> Mask:
+        """Return a mask of all versions of the fills' rows that stand."""
+        arrivals = integers(versions, "arrival")
+        stands: Mask = np.isin(arrivals, arrivals[standing(versions)])
+        return self.filled(versions) & stands
 
 
 NO_FILLS = LogFills((), ())

@@ -48,7 +48,7 @@ def answers(history: CommitHistory) -> list[Any]:
     found += [
         history.fills(ALL_TIME),
         history.fill_commits(days[3]),
-        sorted(history.superseded(ALL_TIME), key=repr),
+        history.superseding_commits(ALL_TIME),
     ]
     files = [
         f"{FIRST_DAY + n}{kind}" for n in range(DATES) for kind in (".csv", ".corrections.csv", ".1.csv")

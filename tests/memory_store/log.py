@@ -125,7 +125,7 @@ class MemoryRows:
         facts = [commit.facts for commit in self.log.commits]
         return LogFills(
             [each.number for each in facts if each.fill is not None and each.fill.window.overlaps(window)],
-            [(each.number, passed) for each in facts for passed in each.superseded],
+            [each.number for each in facts if each.supersedes_in(window)],
         )
 
 

@@ -79,13 +79,9 @@ class KeyedCall:
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the body and the query, in hex. The order of names does not matter.
-
-        Without a query it is of the body alone, as in answers that earlier versions stored.
-        """
-        content = [self.body, self.query] if self.query else self.body
+        """The SHA-256 of the body and the query, in hex. The order of names does not matter."""
         # `orjson` refuses integers of 2^64 and more.
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps([self.body, self.query], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

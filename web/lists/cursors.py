@@ -13,7 +13,6 @@ from django.utils.crypto import salted_hmac
 
 from web.requests.exceptions import RequestError
 
-# As in earlier versions: another label would invalidate their cursors.
 _LABEL = "listing.cursors"
 _FINGERPRINT_BYTES = 8
 _FORGED = "the cursor was altered, or is not of this service; start again without a cursor"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,9 +32,7 @@ from store.rows.stored_rows import apply_corrections, corrections_of, stored_in_
 
 logger = logging.getLogger(__name__)
 
-# Earlier versions wrote `.columns` files, and a folder of hashes.
-_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".columns")
-_HASHES_FOLDER = "hashes"
+_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 
 
 @contextmanager
@@ -218,7 +215,6 @@ def _remove_others(derived: Path) -> None:
     """Delete the derived files that the manifest does not name. Readers that have mapped them can still read them."""
     manifest = read_manifest(derived) or _NOTHING
     named = {file for segment in manifest.segments for file in segment.files}
-    shutil.rmtree(derived / _HASHES_FOLDER, ignore_errors=True)
     with suppress(OSError):
         for path in list(derived.iterdir()):
             if path.suffix in _OWN_SUFFIXES and path.name not in named:

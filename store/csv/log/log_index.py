@@ -35,7 +35,7 @@ Records = npt.NDArray[Any]
 _TIMES = [("committed_at", "<i8"), ("line_end", "<i8"), ("newest_ns", "<i8"), ("complete_until_ns", "<i8")]
 COMMITS = np.dtype([("hash", "V32"), *_TIMES])
 FILLS = np.dtype([("start_ns", "<i8"), ("end_ns", "<i8"), ("commit", "<i8")])
-SUPERSEDED = np.dtype([("first_ns", "<i8"), ("last_ns", "<i8"), ("commit", "<i8"), ("has_series", "<i8")])
+SUPERSEDED = np.dtype([("first_ns", "<i8"), ("last_ns", "<i8"), ("commit", "<i8")])
 _PIECES = np.dtype([("commit", "<i8"), ("committed_at", "<i8"), ("check", "<i8")])
 _EXTENT = struct.Struct("<qqq")
 _CHECK = struct.Struct("<I")
@@ -272,9 +272,7 @@ class Addition:
         windows = [(each.fill.window, each.number) for each in facts if each.fill is not None]
         fills = np.array([(window.start_ns, window.end_ns, number) for window, number in windows], FILLS)
         superseded = [
-            (passed.first_ns, passed.last_ns, each.number, passed.series != "")
-            for each in facts
-            for passed in each.superseded
+            (passed.first_ns, passed.last_ns, each.number) for each in facts for passed in each.superseded
         ]
         before, start = lines[-2][1:] if len(lines) > 1 else (self._index.head, old.end)
         return IndexState(

@@ -37,8 +37,8 @@ class Candidates:
         commits += [each.number for each in staged if each.fill and each.fill.window.overlaps(window)]
         if not commits:
             return NO_FILLS
-        superseded = [(each.number, passed) for each in staged for passed in each.superseded]
-        return LogFills(commits, self._history.superseded(window) + superseded)
+        superseding = [each.number for each in staged if each.supersedes_in(window)]
+        return LogFills(commits, self._history.superseding_commits(window) + superseding)
 
     def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table | None:
         """See `CandidateSource.candidates`."""

@@ -30,15 +30,6 @@ def test_a_head_that_the_database_contradicts_is_replaced(file):
     assert file.read() == head(6, "b")
 
 
-def test_the_file_of_an_earlier_version_is_read(file):
-    file.path.parent.mkdir()
-    file.path.write_bytes(
-        b'{"kind":"anchor","at":"2025-01-02T03:00:00Z","sequence":7,"hash":"%b","anchored":1,'
-        b'"anchored_at":"2025-01-02T03:00:00Z","seal":"0a"}\n' % (b"a" * 64)
-    )
-    assert file.read() == head(7)
-
-
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_write_that_fails_leaves_the_head_before_and_is_logged(file, monkeypatch, caplog, call):
     def failing(*_):

@@ -176,15 +176,6 @@ def test_what_is_no_file_does_not_hold_up_the_others(folder, caplog, made):
 
 
 @pytest.mark.django_db
-def test_lines_of_a_version_that_sealed_them_are_moved(folder):
-    (folder / "1-1.sealed.jsonl").write_bytes(
-        spooled(1)[:-2] + b',"seal":"0123456789abcdef0123456789abcdef"}\n'
-    )
-    assert spool_collect(now=AT) == 1
-    assert collected() == [1]
-
-
-@pytest.mark.django_db
 def test_a_file_that_was_cut_off_after_it_was_collected_is_recorded_once(folder, spool, monkeypatch):
     clock = [5.0]
     monkeypatch.setattr(

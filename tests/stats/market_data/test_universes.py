@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from store import open_store
-from tests.api_client import Api, answer, problem, trade
+from tests.api_client import Api, answer, problem
 from trades.batches.sample_rows import SAMPLE_ROWS
 
 pytestmark = pytest.mark.django_db
@@ -66,22 +66,6 @@ def test_a_member_is_a_symbol_in_any_spelling(api: Api, sent: str, member: str):
     assert answer(send(api, change("2024-01-02", member, "add")))["duplicates"] == 1
 
 
-@pytest.mark.usefixtures("store_path")
-def test_a_member_that_an_earlier_version_stored_in_small_letters_can_leave(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-):
-    with monkeypatch.context() as patched:
-        patched.setattr("trades.batches.text_rules.SymbolRule.normalized", lambda _, values: values)
-        batch = b"timestamp,symbol,member,action\n2024-01-02,SP500,hb,add\n"
-        api.call("POST", "/api/v1/universe-changes/ingest", batch, content_type="text/csv")
-    send(api, change("2024-02-02", "HB", "remove"))
-    members = "/api/v1/market-data/universes/SP500/members"
-    assert answer(api.get(members, {"at": "2024-02-01"}))["members"] == [
-        {"member": "HB", "since": "2024-01-02T00:00:00Z"}
-    ]
-    assert answer(api.get(members))["members"] == []
-
-
 @pytest.mark.parametrize("member", ["@BIG", "a,b", "..", "A" * 33])
 def test_a_member_that_is_no_symbol_is_refused(api: Api, member: str):
     response = send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", member, "add"))
@@ -89,18 +73,3 @@ def test_a_member_that_is_no_symbol_is_refused(api: Api, member: str):
     (error,) = answer(response)["errors"]
     assert error["path"].startswith("universe_changes[1]")
     assert error["code"] == "invalid_symbol"
-
-
-def test_a_stored_member_that_is_no_symbol_has_no_rows(api: Api, monkeypatch: pytest.MonkeyPatch):
-    with monkeypatch.context() as patched:
-        patched.setattr("trades.batches.text_rules.parse_symbol", str)
-        send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", "@BIG", "add"))
-        send(api, change("2024-01-02", "..", "add") | {"symbol": "ODD"})
-    assert answer(api.ingest(trade(timestamp="2024-01-03T15:00:00Z")))["stored"] == 1
-    path = "/api/v1/market-data/equities/trades"
-    hour = {"start": "2024-01-03T14:30:00Z", "end": "2024-01-03T15:30:00Z"}
-    found = answer(api.get(path, {"symbols": "@SP500"} | hour))
-    assert (found["symbols"], len(found["trades"])) == (["AAPL"], 1)
-    assert problem(api.get(path, {"symbols": "@ODD"} | hour)) == (404, "no_data")
-    members = answer(api.get("/api/v1/market-data/universes/SP500/members"))["members"]
-    assert [row["member"] for row in members] == ["@BIG", "AAPL"]

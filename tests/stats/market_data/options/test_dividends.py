@@ -74,7 +74,7 @@ def test_a_dividend_before_the_expiry_is_taken_off_the_spot(market: Api):
 
 
 def test_a_dividend_that_is_stored_with_and_without_its_currency_counts_once(market: Api):
-    """An earlier version stored both."""
+    """With `dedupe=none` both are stored."""
     sent_again = {"timestamp": EX_DATE, "symbol": UNDERLYING, "kind": "dividend", "amount": AMOUNT}
     body = orjson.dumps({"corporate_actions": [sent_again]})
     sent = market.ingest(body, path="/api/v1/corporate-actions/ingest", query="dedupe=none")

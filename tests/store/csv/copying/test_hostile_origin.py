@@ -201,7 +201,7 @@ def record(text: str) -> Callable[[Forged], Iterable[bytes]]:
     return lambda honest: [honest.lines()[0], encode_line(WalkLine("record", text=text))]
 
 
-EARLIER = b'{"kind":"log","dataset":"trades","symbol":"AAPL","number":1,"hash":"00"}\n'
+OTHER_FORM = b'{"kind":"log","dataset":"trades","symbol":"AAPL","number":1,"hash":"00"}\n'
 OTHER_COLUMNS = encode_line(WalkLine("walk", log=(*first_line(TRADES, SYMBOL).log, "colour string")))
 PADDED = record_batch(*ROWS).append_column("padding", pa.array([b"x" * 10_000] * 3))
 BROKEN = bytearray(message(record_batch(*ROWS)))
@@ -212,7 +212,7 @@ ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
     "another dataset": (lambda honest: honest.lines(SYMBOL, "quotes"), OF_ANOTHER),
     "nothing": (lambda _: [], "ends before"),
     "no lines of JSON": (lambda _: [b"<html>\n"], "not as expected"),
-    "lines of an earlier version": (lambda _: [EARLIER], "must run the same version"),
+    "lines of another version": (lambda _: [OTHER_FORM], "must run the same version"),
     "other columns": (lambda _: [OTHER_COLUMNS], OF_ANOTHER),
     "other lines": (lambda honest: [honest.lines()[0], b'{"kind":"surprise"}\n'], "not as expected"),
     "no base64": (lambda honest: [*honest.lines()[:2], b'{"kind":"rows","data":"?"}\n'], "not as expected"),

@@ -44,11 +44,7 @@ class PlainHistory:
 
     def completeness(self, number: int) -> Completeness:
         commits = self.commits[:number]
-        newest = [
-            min(part.last_ns, commit.facts.committed_at + 60 * 10**9)
-            for commit in commits
-            for part in commit.parts
-        ]
+        newest = [min(part.last_ns, commit.facts.committed_at) for commit in commits for part in commit.parts]
         declared = [
             commit.facts.complete_until_ns for commit in commits if commit.facts.complete_until_ns is not None
         ]
@@ -75,12 +71,14 @@ class PlainHistory:
             and window.start_ns < each.facts.fill.window.end_ns
         ]
 
-    def superseded(self, window: Window) -> list[tuple[int, Superseded]]:
+    def superseding_commits(self, window: Window) -> list[int]:
         return [
-            (commit.number, each)
+            commit.number
             for commit in self.commits
-            for each in commit.facts.superseded
-            if each.first_ns < window.end_ns and window.start_ns <= each.last_ns
+            if any(
+                each.first_ns < window.end_ns and window.start_ns <= each.last_ns
+                for each in commit.facts.superseded
+            )
         ]
 
     def file_end(self, file: str) -> int:

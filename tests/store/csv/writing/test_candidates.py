@@ -149,14 +149,3 @@ def test_least_recently_used_dates_are_evicted_above_the_limit(tmp_path: Path):
         assert sum(date.nbytes for date in store._recent_ids._dates.values()) <= 12_000
         assert len(store._recent_ids._dates) < 6
     assert len(stored(store)) == 42
-
-
-def test_hash_files_of_earlier_versions_are_removed(tmp_path: Path):
-    store = opened(tmp_path)
-    store.append(batch(trade(1)))
-    hashes = derived(tmp_path) / "hashes"
-    hashes.mkdir(parents=True)
-    (hashes / "2025-01-02.hashes").write_bytes(b"old")
-    assert store.append(batch(trade(1))).duplicates == 1
-    store.derive(TRADES, SYMBOL)
-    assert not hashes.exists()
