@@ -6,7 +6,7 @@ and meaning from here. The apps raise errors that carry a code and know nothing 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 
 from jobs.exceptions import JobError
 from jobs.exports import exceptions as exports
@@ -27,27 +27,6 @@ class NextStep(StrEnum):
     REPORT = "tell the operator"
 
 
-class GivenBy(Enum):
-    """The operations that list a code in the OpenAPI document, out of those that list its HTTP status."""
-
-    EVERY = auto()
-    READS = auto()
-    CHANGES = auto()
-    CALLERS = auto()
-    CALLERS_CHANGES = auto()
-    SCOPED = auto()
-    RESTRICTED = auto()
-    LOGINS = auto()
-    KEY_CHANGES = auto()
-    DATA_CHANGES = auto()
-    TRADING = auto()
-    TRADING_CHANGES = auto()
-    JOB_SUBMISSIONS = auto()
-    EXPORTS = auto()
-    LINKS = auto()
-    LIVE_FEED = auto()
-
-
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
     """A code with its HTTP status, its meaning in sentences, and the client's next step.
@@ -59,21 +38,19 @@ class ErrorCode:
     code: str
     meaning: str
     next_step: NextStep
-    given_by: GivenBy
     retry_seconds: int | None
 
 
 def _codes(
     status: int,
     next_step: NextStep,
-    given_by: GivenBy,
     retry_seconds: int | None = None,
     /,
     **meanings: str,
 ) -> Iterator[ErrorCode]:
     """Make codes that differ only in name and meaning."""
     for code, meaning in meanings.items():
-        yield ErrorCode(status, code, meaning, next_step, given_by, retry_seconds)
+        yield ErrorCode(status, code, meaning, next_step, retry_seconds)
 
 
 def _meanings(*errors: type[trading.TradingError | JobError]) -> dict[str, str]:
@@ -83,7 +60,7 @@ def _meanings(*errors: type[trading.TradingError | JobError]) -> dict[str, str]:
 
 ERROR_CODES = (
     # 400: the body, the query or a header cannot be read.
-    *_codes(400, NextStep.CORRECT, GivenBy.CHANGES,
+    *_codes(400, NextStep.CORRECT,
         malformed_json="The body is not one JSON document in UTF-8 (RFC 8259) without a byte order mark.",
         malformed_ndjson="A line of the body is not one JSON document in UTF-8; the message names the line.",
         malformed_csv="The body is not CSV (RFC 4180) in UTF-8 with a header line and the same number of cells in each line.",
@@ -93,8 +70,6 @@ ERROR_CODES = (
         nesting_too_deep="The body is nested deeper than 500 levels.",
         document_too_large="The body has more than 250,000 lists and objects or 2,000,000 values, or needs more memory than 6 times its length and 16 MiB. Split the batch.",
         invalid_idempotency_key="Idempotency-Key is not 1-255 visible ASCII characters, quoted or bare.",
-    ),
-    *_codes(400, NextStep.CORRECT, GivenBy.EVERY,
         unknown_parameter="The endpoint has no such query parameter; the message gives the nearest name.",
         repeated_parameter="A query parameter is given more than once.",
         empty_parameter="A query parameter has no value.",
@@ -117,72 +92,54 @@ ERROR_CODES = (
         invalid_host="The Host header names no host of this service.",
         malformed_request="The request is malformed.",
     ),
-    *_codes(400, NextStep.BEGIN_ANEW, GivenBy.EVERY,
+    *_codes(400, NextStep.BEGIN_ANEW,
         invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query.",
     ),
-    *_codes(400, NextStep.CORRECT, GivenBy.READS,
+    *_codes(400, NextStep.CORRECT,
         invalid_resume_token="The text is no resume token of this log. Send a `seq`, the log's part of `X-Commit`, or 0; of an account the number of an event.",  # noqa: S106 a meaning
-    ),
-    *_codes(400, NextStep.CORRECT, GivenBy.LIVE_FEED,
         malformed_message="A message over WebSocket is no JSON object with a known `op`, or has wrong members.",
         unknown_channel="No channel has this name. Channels are trades, quotes, status and bars.1m of a :SYMBOL; orders, alerts and portfolio of an :ACCOUNT.",
         too_many_channels="A connection has at most 1,000 channels.",
-    ),
-    *_codes(400, NextStep.CORRECT, GivenBy.TRADING,
         **_meanings(trading.AccountRequired),
-    ),
-    *_codes(400, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
         **_meanings(trading.OnceRequired),
     ),
     # 401 and 403: the caller is unknown, or is not allowed to do this.
-    *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
+    *_codes(401, NextStep.OTHER_CREDENTIAL,
         not_authenticated="The request has no credential. Send `Authorization: Api-Key …` or `X-API-Key: …`.",
         invalid_api_key="The API key is malformed or unknown.",
         expired_api_key="The API key has expired.",
         revoked_api_key="The API key was revoked.",
         invalid_certificate="The client certificate was not verified, or belongs to no key.",
     ),
-    *_codes(401, NextStep.CORRECT, GivenBy.CALLERS,
+    *_codes(401, NextStep.CORRECT,
         invalid_credentials="The Authorization header is not one known scheme with one credential: `Api-Key <key>` or "
         "`Bearer <token>`.",
         ambiguous_credentials="The request has several credentials.",
     ),
-    *_codes(401, NextStep.SIGN_AGAIN, GivenBy.CALLERS,
+    *_codes(401, NextStep.SIGN_AGAIN,
         signature_required="The key is for signing only, or the account demands signed requests (RFC 9421).",
         invalid_signature="The signature (RFC 9421) is malformed or wrong, belongs to no key, or covers too little; the message says which.",
         signature_expired="The signature's `created` is too old or in the future, or its `expires` is past.",
         digest_mismatch="The signed Content-Digest does not match the body.",
         nonce_used="The nonce was used before: a signed request is accepted once.",
     ),
-    *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.EVERY,
+    *_codes(401, NextStep.OTHER_CREDENTIAL,
         invalid_token="The access token was not issued by this installation, has expired or was revoked.",  # noqa: S106 a meaning
-    ),
-    *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.LOGINS,
         invalid_login="The name or the password is wrong, or this person has no access.",
     ),
-    *_codes(403, NextStep.OTHER_CREDENTIAL, GivenBy.EVERY,
+    *_codes(403, NextStep.OTHER_CREDENTIAL,
         https_required="The API must be called over https. The credential was sent unencrypted: replace it.",
     ),
-    *_codes(403, NextStep.MORE_ACCESS, GivenBy.SCOPED,
+    *_codes(403, NextStep.MORE_ACCESS,
         missing_scope="The caller lacks the scope that the message names.",
-    ),
-    *_codes(403, NextStep.MORE_ACCESS, GivenBy.RESTRICTED,
         insufficient_sensitivity="The caller lacks the clearance for the sensitivity that the message names.",
-    ),
-    *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS_CHANGES,
         forbidden="The caller may not do this. In a browser's session: the CSRF token may be missing.",
-    ),
-    *_codes(403, NextStep.MORE_ACCESS, GivenBy.LINKS,
         **_meanings(exports.InvalidLink),
-    ),
-    *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS,
         network_not_allowed="The credential is not valid from this address.",
-    ),
-    *_codes(403, NextStep.MORE_ACCESS, GivenBy.KEY_CHANGES,
         grant_exceeded="The key has, or would have, access that the caller lacks; the message names it.",
     ),
     # 404 to 415: the resource does not exist, or does not have this form or state.
-    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+    *_codes(404, NextStep.ASK_OTHERWISE,
         not_found="There is nothing at this path.",
         unknown_symbol="Nothing was ever stored under this symbol.",
         not_known_then="Nothing was known of the symbol at `as_of`; the message names the first instant at which something was.",
@@ -190,85 +147,73 @@ ERROR_CODES = (
         wrong_class="The symbol belongs to another class of instruments; the message names its path.",
         resolution_unavailable="The symbol has no data of this resolution or a finer resolution.",
         no_data="The symbol is known and has no data in the range.",
-    ),
-    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING,
         **_meanings(trading.NoSuchAccount, trading.UnknownOrder, trading.UnknownExecution,
             trading.UnknownModel, trading.UnknownWatchlist),
-    ),
-    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING_CHANGES,
         **_meanings(trading.UnknownPosition, trading.UnknownPreview),
     ),
-    *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
+    *_codes(404, NextStep.CORRECT,
         no_contract="The option's underlying, expiry, strike or right is not known. Declare the terms, or use the OCC symbol.",
     ),
-    *_codes(405, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+    *_codes(405, NextStep.ASK_OTHERWISE,
         method_not_allowed="The path does not support this method; `Allow` lists the supported methods.",
     ),
-    *_codes(406, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+    *_codes(406, NextStep.ASK_OTHERWISE,
         not_acceptable="The answer is not available in any format of `Accept` or `format`.",
     ),
-    *_codes(408, NextStep.RETRY, GivenBy.EVERY,
+    *_codes(408, NextStep.RETRY,
         request_timeout="Headers or body did not arrive in time.",
     ),
-    *_codes(409, NextStep.RETRY, GivenBy.CALLERS_CHANGES, 1,
+    *_codes(409, NextStep.RETRY, 1,
         in_progress="A request with this Idempotency-Key is still running.",
     ),
-    *_codes(409, NextStep.LOOK_FIRST, GivenBy.JOB_SUBMISSIONS,
+    *_codes(409, NextStep.LOOK_FIRST,
         too_many_jobs="The caller has its maximum of unfinished jobs of this kind; the message gives the number. Wait for a job's end, or cancel a job.",
-    ),
-    *_codes(409, NextStep.LOOK_FIRST, GivenBy.EXPORTS,
         **_meanings(exports.ExportQuota),
-    ),
-    *_codes(409, NextStep.LOOK_FIRST, GivenBy.DATA_CHANGES,
         **_meanings(exports.ExportUnfinished),
         upload_offset_mismatch="The upload does not go on at this offset. Go on at the offset of the header `Upload-Offset`.",
         confirmation_not_needed="The job has not asked for confirmation, or has ended without it. Get the job.",
         too_many_uploads="The caller's unfinished uploads have as many bytes as they may. Wait for their jobs, or cancel some.",
     ),
-    *_codes(409, NextStep.RETRY, GivenBy.DATA_CHANGES, 1,
+    *_codes(409, NextStep.RETRY, 1,
         upload_busy="Another request sends to this upload. A connection that was cut ends within seconds.",
     ),
-    *_codes(409, NextStep.BEGIN_ANEW, GivenBy.READS,
+    *_codes(409, NextStep.BEGIN_ANEW,
         resync="The log was restored since the cursor was made, or (options only) a commit that was in progress then has ended.",
     ),
-    *_codes(409, NextStep.CORRECT, GivenBy.KEY_CHANGES,
+    *_codes(409, NextStep.CORRECT,
         not_rotatable="The key was rotated or revoked, or has expired: rotate its successor, or make a new key. Or its chain "
         "grew by 100 keys within a day: wait.",
         too_many_keys="The caller has created 100 keys that are active. Revoke some.",
     ),
-    *_codes(409, NextStep.LOOK_FIRST, GivenBy.KEY_CHANGES,
+    *_codes(409, NextStep.LOOK_FIRST,
         already_made="The first request with this Idempotency-Key made the API key, and its answer can no longer be "
         "decrypted.",
-    ),
-    *_codes(409, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
         **_meanings(trading.AccountExists, trading.TradingStopped, trading.TradingHalted,
             trading.OrderNotOpen, trading.PreviewExpired, trading.PreviewUsed, trading.PreviewStale,
             trading.NoReferencePrice, trading.NoRate, trading.NoModel, trading.StrategyNameTaken,
             trading.ModelInUse, trading.AccountNotValued),
     ),
-    *_codes(410, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+    *_codes(410, NextStep.ASK_OTHERWISE,
         **_meanings(exports.ExportExpired, exports.LinkExpired),
     ),
-    *_codes(412, NextStep.LOOK_FIRST, GivenBy.READS,
+    *_codes(412, NextStep.LOOK_FIRST,
         **_meanings(exports.FileChanged),
-    ),
-    *_codes(412, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
         **_meanings(trading.RiskVersionChanged, trading.ModelVersionChanged),
     ),
-    *_codes(413, NextStep.CORRECT, GivenBy.EVERY,
+    *_codes(413, NextStep.CORRECT,
         body_too_large="The body exceeds the endpoint's limit, which the message gives. Split the batch.",
     ),
-    *_codes(414, NextStep.CORRECT, GivenBy.EVERY,
+    *_codes(414, NextStep.CORRECT,
         target_too_long="Path and query have more than 16 KiB together.",
     ),
-    *_codes(415, NextStep.CORRECT, GivenBy.EVERY,
+    *_codes(415, NextStep.CORRECT,
         unsupported_media_type="The endpoint does not read the body's Content-Type, or the body is compressed (only identity is allowed).",
     ),
-    *_codes(416, NextStep.CORRECT, GivenBy.EVERY,
+    *_codes(416, NextStep.CORRECT,
         range_not_satisfiable="The file ends before the range of `Range` begins; `Content-Range` gives its size.",
     ),
     # 422: the body or the query can be read, but its content is wrong.
-    *_codes(422, NextStep.CORRECT, GivenBy.CHANGES,
+    *_codes(422, NextStep.CORRECT,
         validation_failed="Fields are wrong; `errors` has the paths of up to a hundred.",
         invalid_key_request="A key cannot have this value: a name that looks like a secret, a text that is not a "
         "network, an expiry in the past, another key's certificate. `errors` names the field.",
@@ -305,71 +250,57 @@ ERROR_CODES = (
         upload_digest_mismatch="A job failed: the uploaded file does not have the SHA-256 that was declared; nothing was stored.",
         confirmation_expired="A job failed: nobody confirmed it within a day, and nothing was stored. Submit it again.",
         source_not_offered="A job failed: no source is configured to give these rows.",
-    ),
-    *_codes(422, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
         **_meanings(trading.RiskRefused, trading.ClientOrderIdReused, trading.NotTradable,
             trading.OverrideTooHigh, trading.InvalidTransfer, trading.StrategyFailed, trading.OrdersRefused),
-    ),
-    *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + & and single inner spaces.",
         unknown_resolution="The resolution breaks the rule that the message states.",
         unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
         unknown_exchange="The hours of this exchange or calendar are not known; the message has the nearest name, or all names.",
     ),
-    *_codes(426, NextStep.ASK_OTHERWISE, GivenBy.LIVE_FEED,
+    *_codes(426, NextStep.ASK_OTHERWISE,
         upgrade_required="This path opens a WebSocket. Connect with a WebSocket client, or read `…/commits`.",
     ),
-    *_codes(428, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
+    *_codes(428, NextStep.CORRECT,
         **_meanings(trading.PreconditionRequired),
     ),
     # 429 and above: limits of callers and of the server, and its failures.
-    *_codes(429, NextStep.RETRY, GivenBy.EVERY,
+    *_codes(429, NextStep.RETRY,
         rate_limited="The caller's rate limit is reached; `Retry-After` has the seconds to wait.",
         quota_exceeded="The quota of the day or of the month is used up; `Retry-After` has the seconds until the next begins.",
     ),
-    *_codes(429, NextStep.RETRY, GivenBy.EVERY, 1,
+    *_codes(429, NextStep.RETRY, 1,
         too_many_connections="Too many connections are open from this address.",
-    ),
-    *_codes(429, NextStep.RETRY, GivenBy.CALLERS, 1,
         too_many_streams="The caller has 4 streams open.",
-    ),
-    *_codes(429, NextStep.RETRY, GivenBy.LIVE_FEED, 1,
         too_many_live_connections="The caller has its maximum of live connections open. Subscribe over these.",
     ),
-    *_codes(431, NextStep.CORRECT, GivenBy.EVERY,
+    *_codes(431, NextStep.CORRECT,
         headers_too_large="The request's headers have more than 64 KiB.",
         header_too_long="A header has more than 16 KiB, its name included.",
         too_many_headers="The request has more than 100 headers.",
     ),
-    *_codes(500, NextStep.REPORT, GivenBy.EVERY,
+    *_codes(500, NextStep.REPORT,
         internal_error="The server failed unexpectedly. Report the correlation id.",
         worker_lost="A job was given up, because its worker ended repeatedly during the job.",
     ),
-    *_codes(503, NextStep.RETRY, GivenBy.EVERY, 1,
+    *_codes(503, NextStep.RETRY, 1,
         server_busy="The server receives or decodes too many bytes or checks too many passwords at once, or the process that decoded the body was ended; nothing was stored.",
         store_unavailable="The store cannot be used now; nothing was stored.",
         server_unavailable="The proxy got no answer from the server. Repeat a write with its Idempotency-Key.",
         database_unavailable="The database cannot be used now.",
         source_failed="A job was given up, because a source repeatedly gave no answer or a wrong answer.",
-    ),
-    *_codes(503, NextStep.RETRY, GivenBy.TRADING_CHANGES, 1,
         **_meanings(trading.EngineUnavailable),
-    ),
-    *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
         store_busy="Another process holds the lock of the symbol or of the instruments; nothing was stored.",
         audit_unavailable="The audit log cannot record the call now, so nothing was done.",
     ),
-    *_codes(503, NextStep.LOOK_FIRST, GivenBy.CHANGES, 1,
+    *_codes(503, NextStep.LOOK_FIRST, 1,
         outcome_unknown="The disk did not confirm the commit. Send a batch again: stored rows are recognised. Check the state "
         "before you send any other change again.",
     ),
-    *_codes(503, NextStep.REPORT, GivenBy.EVERY, 60,
+    *_codes(503, NextStep.REPORT, 60,
         data_damaged="Stored bytes that the answer needs are damaged. The operator must restore the file.",
-    ),
-    *_codes(503, NextStep.REPORT, GivenBy.DATA_CHANGES, 60,
         clock_stepped="The server's clock stepped by more than a minute, or stored commits are ahead of the clock; nothing was stored. The operator must check and accept the clock.",
     ),
-    *_codes(507, NextStep.RETRY, GivenBy.DATA_CHANGES, 10,
+    *_codes(507, NextStep.RETRY, 10,
         store_full="No space is left; nothing was stored.",
     ),
 )  # fmt: skip

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from django.utils.safestring import SafeString, mark_safe
 
-from marketdata_project.error_codes import ErrorCode, GivenBy
 from marketdata_project.guide_text import GuideSection, guide_names, guide_sections
 
 MAX_WORDS = 8
@@ -27,19 +26,6 @@ _NOT_EXPLAINING = {
     "performance",
 }
 _MAX_EXPLAINING = 2
-# The guide of a code that no guide names.
-_GUIDES = {
-    GivenBy.READS: "following",
-    GivenBy.LIVE_FEED: "live",
-    GivenBy.CALLERS: "keys",
-    GivenBy.CALLERS_CHANGES: "ingest",
-    GivenBy.CHANGES: "ingest",
-    GivenBy.DATA_CHANGES: "ingest",
-    GivenBy.TRADING: "trading",
-    GivenBy.TRADING_CHANGES: "trading",
-    GivenBy.JOB_SUBMISSIONS: "jobs",
-}
-_OF_QUERIES = {400, 422}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +53,10 @@ def search(words: Sequence[str]) -> list[Result]:
 
 
 @cache
-def sections_of_code(error: ErrorCode) -> tuple[GuideSection, ...]:
-    """Return the sections that explain an error code: those that name it, else a guide of the calls that give it."""
-    naming = [
-        each for each in _all_sections() if error.code in each.codes and each.guide not in _NOT_EXPLAINING
-    ]
-    if naming:
-        return tuple(naming[:_MAX_EXPLAINING])
-    of_every = "market_data" if error.status in _OF_QUERIES else "errors"
-    return (guide_sections(_GUIDES.get(error.given_by, of_every))[0],)
+def sections_of_code(code: str) -> tuple[GuideSection, ...]:
+    """Return the first sections that name an error code; empty if no guide explains it."""
+    naming = (each for each in _all_sections() if code in each.codes and each.guide not in _NOT_EXPLAINING)
+    return tuple(islice(naming, _MAX_EXPLAINING))
 
 
 @cache

@@ -1,17 +1,14 @@
-"""The OpenAPI document of each version: one path per endpoint, and each operation's access and error codes."""
+"""The OpenAPI document of each version: one path per endpoint, and each operation's access, and the error codes once."""
 
-from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
 
-from jobs.kinds import JOB_KINDS
-from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
-from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, error_status, shape_of
+from marketdata_project.error_codes import ERROR_CODES, ErrorCode
+from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, shape_of
 from marketdata_project.versions import Version, version_of
-from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
-from store.datasets import CORRECTED
-from web.endpoints import ANY_CALLER, ANYBODY, READ, Access, access_of
+from ratelimit.access.scopes import SENSITIVITIES
+from web.endpoints import ANY_CALLER, ANYBODY, Access, access_of
 from web.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 
 _OAUTH2 = "OAuth2"
@@ -44,16 +41,6 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
         operation["x-required-sensitivity"] = access.sensitivity
 
 
-def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
-    """Return whether an operation can answer with an error code. `method` is in lower case.
-
-    access: of the operation; with None every code that fits the method is possible.
-    """
-    if error.given_by in _CHANGES and method == "get":
-        return False
-    return access is None or _GIVEN_BY[error.given_by](access)
-
-
 def _needed(access: Access) -> list[str]:
     scope = [f"the scope `{access.scope_text}`"] if _has_scope(access) else []
     clearance = [f"clearance for {access.sensitivity} data"] if _is_restricted(access) else []
@@ -68,83 +55,6 @@ def _is_restricted(access: Access) -> bool:
     return _has_scope(access) and access.sensitivity != SENSITIVITIES[0]
 
 
-def _has_caller(access: Access) -> bool:
-    return access.scope != ANYBODY
-
-
-def _submits_jobs(access: Access) -> bool:
-    """Return whether the row is that of a call that submits jobs. Other calls may have an equal row."""
-    return any(access == kind.access for kind in JOB_KINDS.get().values())
-
-
-def _submits_exports(access: Access) -> bool:
-    return any(access == kind.access for kind in JOB_KINDS.get().values() if kind.is_export)
-
-
-_CHANGES = {
-    *(GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES),
-    *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES, GivenBy.JOB_SUBMISSIONS, GivenBy.EXPORTS),
-}
-_GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
-    GivenBy.EVERY: lambda _: True,
-    GivenBy.READS: lambda access: access.kind == READ,
-    GivenBy.CHANGES: lambda _: True,
-    GivenBy.CALLERS: _has_caller,
-    GivenBy.CALLERS_CHANGES: _has_caller,
-    GivenBy.SCOPED: _has_scope,
-    GivenBy.RESTRICTED: _is_restricted,
-    GivenBy.LOGINS: lambda access: access.scope == ANYBODY,
-    GivenBy.KEY_CHANGES: lambda access: access.scope == "keys:manage",
-    GivenBy.DATA_CHANGES: lambda access: access.group == "data" and access.scope not in TRADING_SCOPES,
-    GivenBy.TRADING: lambda access: access.scope in TRADING_SCOPES,
-    GivenBy.TRADING_CHANGES: lambda access: access.scope in TRADING_SCOPES,
-    GivenBy.JOB_SUBMISSIONS: _submits_jobs,
-    GivenBy.EXPORTS: _submits_exports,
-    GivenBy.LINKS: lambda access: access.scope == ANYBODY and access.kind == READ,
-    # Its path is not in the document.
-    GivenBy.LIVE_FEED: lambda _: False,
-}
-
-
-_OF_ALL = {400, 401, 403, 406, 429, 500, 503}
-_OF_METHOD = {
-    "post": {409, 413, 415, 422, 507},
-    "put": {413, 415, 422, 507},
-    "patch": {404, 409, 413, 415, 422},
-}
-_OF_OPERATION = {
-    "ohlc": {404, 409, 422},
-    "gaps": {404, 422},
-    **{f"{dataset.name}_correct": {404} for dataset in CORRECTED},
-    "instruments": {422},
-    "instrument": {422},
-    "calendar": {422},
-    "clock": {422},
-    "export_submit": {404},
-    "upload_append": {507},
-    "export_delete": {409},
-    "export_link": {410},
-    "export_file": {410, 412, 416},
-    "download": {403, 410, 412, 416},
-    "risk_configure": {412, 428},
-    "model_set": {412, 428},
-    "model_delete": {409, 412, 428},
-    "models": {422},
-    "order_cancel": {409},
-    **{
-        operation: {422}
-        for operation in (
-            *("closed_trades", "signals", "orders", "account_orders"),
-            *("transactions", "account_transactions"),
-        )
-    },
-}
-# Statuses that all operations below `/market-data` can have.
-_OF_TREE = {404, 409, 422}
-# Those of operations on what a path names, but for the one that makes what is not there.
-_OF_PATH = {404}
-# Those of all operations of trading.
-_OF_TRADING = {404}
 # Operations whose body may be left out.
 _BODY_IS_OPTIONAL = {"key_rotate", "position_close", "account_rebalance"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
@@ -228,10 +138,16 @@ class VersionGenerator(SchemaGenerator):
 
 
 def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """Add each operation's access and error responses (postprocessing hook of drf-spectacular)."""
+    """Add each operation's access, and the response of all errors (postprocessing hook of drf-spectacular).
+
+    An operation has that response as its `default`. The response's examples have every error code.
+    """
     components = result["components"]
     shape = shape_of(generator.of_version.prefixes[0])
     components.setdefault("schemas", {})["Problem"] = _SHAPED_PROBLEM if shape else _PROBLEM
+    components.setdefault("responses", {})["Problem"] = _problem_response(
+        SHAPED_CONTENT_TYPE if shape else CONTENT_TYPE
+    )
     components.setdefault("examples", {}).update(
         {
             error.code: {
@@ -241,42 +157,27 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
             for error in ERROR_CODES
         }
     )
-    media_type = SHAPED_CONTENT_TYPE if shape else CONTENT_TYPE
     rows = access_of_operations(generator.endpoints)
     for path, item in result["paths"].items():
         for method in _METHODS & set(item):
-            operation, access = item[method], rows.get((path, method))
-            add_access(operation, access)
+            operation = item[method]
+            add_access(operation, rows.get((path, method)))
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = operation["operationId"] not in _BODY_IS_OPTIONAL
-            of_operation = _OF_OPERATION.get(operation["operationId"], set())
-            of_tree = _OF_TREE if shape or "/market-data/" in path else set()
-            of_path = _OF_PATH if "{" in path and operation["operationId"] != "instrument_set" else set()
-            of_trading = _OF_TRADING if access is not None and access.scope in TRADING_SCOPES else set()
-            of_method = _OF_METHOD.get(method, set())
-            for status in sorted(_OF_ALL | of_method | of_operation | of_path | of_tree | of_trading):
-                codes = _codes(status, method, access, path)
-                if codes:
-                    operation["responses"].setdefault(str(status), _response(status, codes, media_type))
+            operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
     return result
 
 
-def _codes(status: int, method: str, access: Access | None, path: str) -> list[str]:
-    return [
-        error.code
-        for error in ERROR_CODES
-        if error_status(error.status, error.code, path) == status and is_given_by(error, access, method)
-    ]
-
-
-def _response(status: int, codes: list[str], media_type: str) -> dict[str, Any]:
-    """Return a response that has one of these codes. Examples are references, because many operations share them."""
+def _problem_response(media_type: str) -> dict[str, Any]:
+    """Return the response of all errors, with an example of each code."""
     return {
-        "description": TITLES[status],
+        "description": "An error. `code` says which; the examples have every code.",
         "content": {
             media_type: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
+                "examples": {
+                    error.code: {"$ref": f"#/components/examples/{error.code}"} for error in ERROR_CODES
+                },
             }
         },
     }

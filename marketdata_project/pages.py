@@ -113,4 +113,4 @@ def errors(request: HttpRequest) -> HttpResponse:
 @cache
 def _explained() -> tuple[tuple[ErrorCode, tuple[GuideSection, ...]], ...]:
     """Return each error code with the sections of guides that explain it."""
-    return tuple((error, sections_of_code(error)) for error in ERROR_CODES)
+    return tuple((error, sections_of_code(error.code)) for error in ERROR_CODES)

@@ -25,7 +25,6 @@ NAMES = [each.name for each in VERSIONS]
 COMMAND = ".venv/bin/python -m tests.openapi_snapshot"
 _TEXTS = {"description", "summary", "title", "example", "examples"}
 _NAMED_BY_US = {"properties", "schemas", "paths", "responses", "securitySchemes"}
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _HEADER = f"""# The contract of {{}}, without texts and examples. The error codes are the names below components.examples.
 # tests/marketdata_project/test_openapi_snapshot.py compares it with what is served. Written by: {COMMAND}
 """
@@ -52,20 +51,16 @@ def committed(version: str) -> dict[str, Any]:
 
 
 def without_texts(document: dict[str, Any]) -> dict[str, Any]:
-    """A valid document with the same contract; each status's problem response stands once, among the components."""
+    """A valid document with the same contract."""
     codes: dict[str, Any] = {code: {} for code in document["components"]["examples"]}
     bare: dict[str, Any] = _bare(document)
-    problems: dict[str, Any] = {}
-    for item in bare["paths"].values():
-        for method in METHODS:
-            for status, response in item.get(method, {}).get("responses", {}).items():
-                # The specification asks for a description.
-                response["description"] = ""
-                if [each["schema"] for each in response.get("content", {}).values()] == [_PROBLEM]:
-                    problems[f"Problem{status}"] = dict(response)
-                    item[method]["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+    operations = (item[method] for item in bare["paths"].values() for method in METHODS if method in item)
+    for responses in (bare["components"]["responses"], *(each["responses"] for each in operations)):
+        for response in responses.values():
+            if "$ref" not in response:
+                response["description"] = ""  # the specification asks for it
     bare["info"] = document["info"]
-    bare["components"] |= {"responses": problems, "examples": codes}
+    bare["components"]["examples"] = codes
     return bare
 
 

@@ -30,8 +30,10 @@ CALLS = {
 
 
 def errors(name: str, value: Any, status: str = "200") -> list[str]:
-    (media,) = operations("v2")[name]["responses"][status]["content"].values()
-    document = {**media["schema"], "components": schema("v2")["components"]}
+    document = schema("v2")
+    answer = operations("v2")[name]["responses"].get(status) or document["components"]["responses"]["Problem"]
+    (media,) = answer["content"].values()
+    document = {**media["schema"], "components": document["components"]}
     return [error.message for error in OAS31Validator(document).iter_errors(value)]
 
 

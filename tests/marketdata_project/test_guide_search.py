@@ -114,15 +114,14 @@ def test_the_type_of_every_problem_leads_to_its_row_and_the_row_to_a_guide(html)
             assert error.code in page.ids()
         linked = {target.partition("#")[0] for target in page.targets()}
         assert {
-            section.url.partition("#")[0] for error in ERROR_CODES for section in sections_of_code(error)
+            section.url.partition("#")[0] for error in ERROR_CODES for section in sections_of_code(error.code)
         } <= linked
 
 
 def test_links_of_error_codes_lead_to_sections(html):
     pages = {name: Page(html(f"/docs/guide/{name}")).ids() for name in guide_names()}
-    for error in ERROR_CODES:
-        sections = sections_of_code(error)
-        assert sections
-        for section in sections:
-            anchor = section.url.partition("#")[2]
-            assert not anchor or anchor in pages[section.guide]
+    linked = [section for error in ERROR_CODES for section in sections_of_code(error.code)]
+    assert len(linked) > 50
+    for section in linked:
+        anchor = section.url.partition("#")[2]
+        assert not anchor or anchor in pages[section.guide]

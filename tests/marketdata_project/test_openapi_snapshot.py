@@ -126,8 +126,8 @@ LOSSES: dict[str, tuple[Callable[[Any], object], str]] = {
         f"GET {STREAM} parameters.query.account: added as required",
     ),
     "status": (
-        lambda d: operation(d, OHLC)["responses"].pop("404"),
-        f"GET {OHLC} responses.404: removed",
+        lambda d: operation(d, OHLC)["responses"].pop("200"),
+        f"GET {OHLC} responses.200: removed",
     ),
     "format-of-answers": (
         lambda d: content(d).pop("text/csv"),
@@ -209,7 +209,7 @@ ADDITIONS: dict[str, Callable[[Any], object]] = {
         {"in": "query", "name": "x", "schema": {}}
     ),
     "status": lambda d: operation(d, OHLC)["responses"].update(
-        {"413": operation(d, OHLC)["responses"]["400"]}
+        {"413": operation(d, OHLC)["responses"]["default"]}
     ),
     "value-of-enum": lambda d: parameter(d, STREAM, "sort")["schema"]["enum"].append("none"),
     "field-of-an-answer": lambda d: (
