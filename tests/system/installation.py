@@ -167,7 +167,6 @@ def key_row(
         "owner": "",
         "prefix": new.prefix,
         "client_id": new.prefix,
-        "old_secret": "",
         "digest": new.digest,
         "tier": tier,
         "rate": rate,
