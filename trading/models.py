@@ -132,9 +132,9 @@ class ExecutionRow(models.Model):
     commit = models.BigIntegerField()
     ordinal = models.BigIntegerField()
     state = models.CharField(max_length=12, default=OPEN)
-    value = models.CharField(max_length=40, default="0")
-    fee = models.CharField(max_length=40, default="0")
-    exposure = models.CharField(max_length=40, default="0")
+    value = models.CharField(max_length=40)
+    fee = models.CharField(max_length=40)
+    exposure = models.CharField(max_length=40)
 
     class Meta:
         verbose_name = "execution"
@@ -208,7 +208,7 @@ class EquityRow(models.Model):
     equity = models.CharField(max_length=40)
     high_water = models.CharField(max_length=40)
     start_equity = models.CharField(max_length=40)
-    exposure = models.CharField(max_length=40, default="0")
+    exposure = models.CharField(max_length=40)
 
     class Meta:
         indexes = [models.Index(fields=["account", "at_ns", "id"], name="trading_equity_time")]

@@ -24,14 +24,12 @@ class LedgerEntry(msgspec.Struct, frozen=True):
     symbol: str = ""
 
 
-def paid(
-    account: str, amount: Decimal, *, currency: str, base: str, rate: Decimal, symbol: str = ""
-) -> list[LedgerEntry]:
+def paid(account: str, amount: Decimal, *, currency: str, base: str, rate: Decimal) -> list[LedgerEntry]:
     """Return the entries for an amount that is debited to an account of the ledger and taken from the cash.
 
     amount: in `currency`; below zero it comes in. base: the currency of the cash; rate: from the one to the other.
     """
-    return [LedgerEntry(account, currency, amount, symbol), *from_cash(amount, currency, base, rate)]
+    return [LedgerEntry(account, currency, amount), *from_cash(amount, currency, base, rate)]
 
 
 def from_cash(amount: Decimal, currency: str, base: str, rate: Decimal) -> list[LedgerEntry]:

@@ -294,7 +294,7 @@ def test_without_its_gaps_as_of_the_same_commit_nothing_is_known_of_absence(gaps
     assert fetched.answered == ()
 
 
-def test_an_older_installation_without_gaps_gives_rows():
+def test_an_installation_that_tells_no_gaps_gives_rows():
     behaviours = in_turn([streams(ROWS), says(b'{"code":"not_found"}', 404)])
     with served(behaviours) as server:
         fetched = installation(server.url).fetch(request_for())
