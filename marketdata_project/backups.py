@@ -22,6 +22,7 @@ import msgspec
 from django.conf import settings
 
 from audit.spooling.collector import exclusive
+from store.backends import store_at
 from store.datasets import DECLARED_INSTRUMENTS
 
 MANIFEST = "backup.json"
@@ -98,11 +99,12 @@ class Places:
 
 
 def backup_make(places: Places, target: Path) -> BackupManifest:
-    """Copy an installation into `target`, which is new or empty. Raises BackupError."""
+    """Copy an installation into `target`, which is new or empty. Raises BackupError, OtherVersion."""
     if not places.database.is_file():
         raise BackupRefused(
             f"{places.data} has no {places.database.name}: there is no installation to back up."
         )
+    store_at(places.data)  # refuses another format
     target = target.resolve()
     if any(target.is_relative_to(each.resolve()) for each in (places.data, *places.folders.values())):
         raise BackupRefused(
@@ -133,7 +135,7 @@ def backup_make(places: Places, target: Path) -> BackupManifest:
 
 
 def backup_restore(origin: Path, places: Places) -> BackupManifest:
-    """Copy a backup into the places of an installation, which are empty. Raises BackupError."""
+    """Copy a backup into the places of an installation, which are empty. Raises BackupError, OtherVersion."""
     manifest = _manifest_of(origin)
     _refuse_links(origin)
     sizes = _sizes(origin)
@@ -143,6 +145,7 @@ def backup_restore(origin: Path, places: Places) -> BackupManifest:
             f" {manifest.bytes:,}: copy it again from where it was made."
         )
     _check_database(origin)
+    store_at(origin)  # refuses another format
     for folder in (places.data, *places.folders.values()):
         if _has_entries(folder, but=_OF_SETTINGS if folder == places.data else ""):
             raise BackupRefused(f"{folder} is not empty: restore into an empty folder.")

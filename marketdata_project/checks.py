@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from jobs.backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
 from store.datasets import TRADES
+from store.exceptions import OtherVersion
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
 from web.endpoints import endpoint_list
@@ -41,6 +42,8 @@ def check_store(**_: Any) -> list[CheckMessage]:
     """Check that the default market store opens (marketdata.E003)."""
     try:
         market_store()
+    except OtherVersion:
+        raise  # the command ends with its sentence
     except Exception as error:  # noqa: BLE001 a backend may refuse its options in any way
         message = f"The default market store cannot be opened: {error}"
         hint = "Correct BACKEND and OPTIONS of MARKET_STORES['default']."

@@ -16,6 +16,7 @@ StorageError
     │   ├── CommitConflict        another commit came first; read it, and try again
     │   └── StoreMoves            the store's data move to another one; write to that one
     ├── ClockStepped              the clock may be wrong; an operator must check it
+    ├── OtherVersion              another version wrote the data; run that version, or begin anew
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
     └── DataDamaged               stored bytes are not as written; an operator must restore them
@@ -169,6 +170,24 @@ class ClockStepped(StoreUnavailable):
     """The clock was set, or commits are ahead of it, by more than a minute. An operator must check it and accept it."""
 
     code = "clock_stepped"
+
+
+class OtherVersion(StoreUnavailable):
+    """Another version of this program wrote a folder or a database. Run that version, or begin with empty ones.
+
+    where: the folder, or `The database`. reason: what this version does not know of it.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where = where
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} was written by another version: {self.reason}. Run the version that wrote it, or begin with"
+            " an empty folder and database (docs/versions.md)."
+        )
 
 
 class StoreFull(StoreUnavailable):

@@ -1,4 +1,4 @@
-"""What a command says of a data folder that cannot be used: one line instead of a traceback."""
+"""The line that a command prints, instead of a traceback, for a data folder or a database that cannot be used."""
 
 import errno
 import os
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import Error
+
+from store.exceptions import OtherVersion
 
 _OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 _OF_PATHS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, *_OF_DISKS})
@@ -23,9 +25,14 @@ _OF_SQLITE = (
 
 @contextmanager
 def one_line_for_disk_errors() -> Iterator[None]:
-    """Exit with status 1 and one line for an error of the system or of SQLite about DATA_DIR. Other errors are raised."""
+    """Exit with status 1 and one line for an error of the system or of SQLite about DATA_DIR, and for data of another version.
+
+    Other errors are raised.
+    """
     try:
         yield
+    except OtherVersion as error:
+        sys.exit(str(error))
     except (OSError, Error) as error:
         sentence = disk_problem(error)
         if sentence is None:

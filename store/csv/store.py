@@ -18,6 +18,7 @@ from store.csv.derived.tail import ROWS_LIMIT, TailRows
 from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
+from store.csv.files.format_file import check_format
 from store.csv.log.commit_log import CommitLog, has_commits
 from store.csv.log.log_lock import LogLock
 from store.csv.log.move_file import MoveFile
@@ -48,7 +49,7 @@ MEMORY_MIB = 80
 class CsvStore(MarketStore):
     """A `MarketStore` in the folder `path`; any number of processes may use the same folder at once.
 
-    Logs are opened on request and cached; nothing is read at the start.
+    Logs are opened on request and cached; only the folder's format is read at the start.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class CsvStore(MarketStore):
 
         clock: gives nanoseconds since 1970, UTC. Only a `SystemClock`, the default, is watched for steps.
         segment_rows: the maximum rows of a derived segment. memory_mib: the maximum size of all caches; each gets its
-        share.
+        share. Raises `OtherVersion` if the folder has another format.
         """
+        check_format(Path(path))
         self._disk = disk or Disk()
         self._path = Path(path)
         self._system_clock = clock if isinstance(clock, SystemClock) else SystemClock(self._path)

@@ -35,6 +35,7 @@ ARGUMENTS = {
     storage.RequestKeyReused: (),
     storage.AliasTaken: (0, "FB", "it is an alias of META"),
     storage.RequestInProgress: (),
+    storage.OtherVersion: ("/secret/path", "its format is 2"),
     requests.BodyTooLarge: (1,),
     backfills.SourceFailed: ("desk", "answered 500"),
     backfills.NotOffered: ("desk", "there is no file of these dates"),

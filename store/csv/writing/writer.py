@@ -10,6 +10,7 @@ from pathlib import Path
 
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
 from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
+from store.csv.files.format_file import write_format
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
 from store.csv.log.move_file import move_of
@@ -164,6 +165,8 @@ class Writer:
         try:
             if self._mirror_file is not None and file_signature(self._mirror_file) != NO_FILE:
                 raise StoreUnavailable(IS_MIRROR)
+            if not self._log.path.exists():
+                write_format(self._store_folder, self._disk)
             with self._log.locked() as descriptor:
                 # Under the lock: whoever moves the store takes it after the file is there.
                 if move_of(self._store_folder) is not None:
