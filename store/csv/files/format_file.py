@@ -55,9 +55,12 @@ def _has_format(folder: Path) -> bool:
     try:
         found = msgspec.json.decode((folder / FORMAT_FILE).read_bytes(), type=_FolderFormat).format
     except FileNotFoundError:
-        if any(_has_log(folder / name) for name in STORED_DATASETS):
+        if not any(_has_log(folder / name) for name in STORED_DATASETS):
+            return False
+        # Another process may have begun the folder since: it writes the format before its first log.
+        if not (folder / FORMAT_FILE).exists():
             raise OtherVersion(str(folder), f"it has data and no {FORMAT_FILE}") from None
-        return False
+        return _has_format(folder)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise OtherVersion(str(folder), f"its {FORMAT_FILE} has no number") from None
     if found != FORMAT:

@@ -7,9 +7,11 @@ import pytest
 from store import open_store
 from store.backends import store_at
 from store.csv import CsvStore
+from store.csv.files import format_file
+from store.datasets import TRADES
 from store.exceptions import OtherVersion
 from store.mirroring import Mirror
-from tests.store.builders import batch, trade
+from tests.store.builders import SYMBOL, batch, trade
 
 WHAT_TO_DO = "Run the version that wrote it, or begin with an empty folder and database (docs/versions.md)."
 
@@ -68,3 +70,18 @@ def test_files_of_others_in_a_folder_are_no_data(tmp_path: Path) -> None:
     (tmp_path / "trades").mkdir()
     (tmp_path / "secret_key").write_text("x")
     CsvStore(tmp_path).append(batch(trade()))
+
+
+def test_a_folder_that_another_process_begins_meanwhile_is_no_other_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes the number and its first log between our looks for the one and for the other."""
+    has_log = format_file._has_log
+
+    def begun(folder: Path) -> bool:
+        monkeypatch.undo()
+        CsvStore(tmp_path).append(batch(trade()))
+        return has_log(folder)
+
+    monkeypatch.setattr(format_file, "_has_log", begun)
+    assert CsvStore(tmp_path).symbols(TRADES) == [SYMBOL]
