@@ -2,12 +2,16 @@
 
 import re
 
+import pyarrow as pa
 import pytest
 import time_machine
 
+from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
 from store.instruments import Instrument
+from store.protocol import Append
 from tests.api_client import Api, problem, trade
 from trades.instruments.services import instruments_set
+from trades.stores import market_store
 
 
 @pytest.fixture
@@ -34,14 +38,13 @@ def test_as_of_uses_the_policy_of_that_time_and_is_immutable(api: Api) -> None:
     assert api.bars("IBM")[0]["high"] == 10
 
 
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [('{"symbol":"IBM","bar_policy":"of_tomorrow"}', "store_unavailable"), ("garbage", "data_damaged")],
-)
-def test_bars_with_an_unreadable_policy_are_503(traded: Api, store_path, line: str, code: str) -> None:
+def test_bars_with_an_unreadable_declaration_are_503(traded: Api) -> None:
+    """It has a bar policy of a later version."""
     assert traded.bars("IBM")
-    (store_path / "instruments.jsonl").write_text(f"{line}\n")
-    assert problem(traded.ohlc(symbol="IBM")) == (503, code)
+    declared = [{"timestamp": 0, "instrument": '{"symbol":"IBM","bar_policy":"of_tomorrow"}'}]
+    batch = pa.RecordBatch.from_pylist(declared, schema=INSTRUMENTS.schema)
+    market_store().append(Append(*DECLARED_INSTRUMENTS, batch, "test"))
+    assert problem(traded.ohlc(symbol="IBM")) == (503, "store_unavailable")
     assert traded.ingest(trade(symbol="IBM", price=11)).status_code == 200
 
 

@@ -171,17 +171,6 @@ def test_another_policy_gets_its_rollups(kept: Kept) -> None:
     ]
 
 
-def test_an_unreadable_instrument_does_not_delay_other_logs(kept: Kept) -> None:
-    kept.append(symbol="IBM")
-    (kept.folder / "instruments.jsonl").write_text('{"symbol": "IBM", "bar_policy": "of_tomorrow"}\n')
-    assert sorted(kept.round()) == [SYMBOL, "IBM"]
-    assert read_manifest(kept.derived()) is not None
-    assert read_manifest(kept.derived("IBM")) is None
-    (kept.folder / "instruments.jsonl").write_text("")
-    assert kept.round(after=RETRY) == ["IBM"]
-    assert read_manifest(kept.derived("IBM")) is not None
-
-
 @pytest.mark.filterwarnings("error")
 def test_other_folders_are_ignored(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
     (kept.folder / "trades" / ".DS_Store").write_text("x")
