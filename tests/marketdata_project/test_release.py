@@ -7,7 +7,6 @@ import tomllib
 import pytest
 from django.conf import settings
 from django.test import Client
-from setuptools.config.pyprojecttoml import read_configuration
 
 import marketdata_client
 from marketdata_client.config import USER_AGENT
@@ -27,14 +26,15 @@ def test_the_service_and_the_client_have_the_version(db: None, project_redis: ob
 
 @pytest.mark.parametrize("argument", ["version", "--version"])
 def test_the_command_prints_the_version(argument: str) -> None:
-    command = [sys.executable, settings.BASE_DIR / "manage.py", argument]
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), argument]
     assert subprocess.run(command, check=True, capture_output=True).stdout.decode() == f"{VERSION}\n"
 
 
 @projects
-def test_a_package_has_the_version(folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    assert read_configuration(folder / "pyproject.toml")["project"]["version"].strip() == VERSION
+def test_a_package_has_the_version(folder) -> None:
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    file = project["tool"]["setuptools"]["dynamic"]["version"]["file"]
+    assert (folder / file).read_text().strip() == VERSION
 
 
 @projects
