@@ -13,6 +13,7 @@ ENVIRONMENT = re.compile(
     r"(?:\benv\.\w+|os\.environ(?:\.get|\.setdefault)?|\b(?:required_secret|secrets_list|secret|integer|networks))[(\[]\s*[\"']([A-Z_]+)[\"']"
 )
 PAGES = [*DOCS.glob("*.md"), *settings.BASE_DIR.glob("*.md")]
+README = settings.BASE_DIR / "README.md"
 FIRST_CALLS = DOCS / "first_calls.md"
 OF_DJANGO = {"management", "commands", "migrations"}
 # What the page says of the same batch once more.

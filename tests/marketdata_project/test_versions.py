@@ -49,7 +49,8 @@ def test_other_paths_are_not_deprecated(path: str):
 
 
 def test_nothing_is_deprecated_or_published_in_the_future():
-    assert {each.since for each in (*ALL, *VERSIONS) if each.since > datetime.now(UTC).date()} == set()
+    dates = [each.since for each in ALL] + [each.since for each in VERSIONS]
+    assert max(dates) <= datetime.now(UTC).date()
 
 
 deprecated_urls = pytest.mark.urls(deprecated_site.__name__)
