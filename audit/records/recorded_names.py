@@ -7,7 +7,7 @@ RECORDED_NAMES = frozenset(
     account accounts activity_types adjust adjustment after aliases allow_nonpositive_price amount anchor as_of asof asset_class
     at bar_policy base_currency before_expiry by calendar caller cancel_orders cash_buffer caution certificate class
     client_order_id collar complete_until conditions correlation_id coverage currency cursor daily_loss daily_quota danger date
-    date_end days dedupe direction dividend_yield drift_band end event exchange exercise expiration_date expiration_date_gte
+    date_end date_start days dedupe direction dividend_yield drift_band end event exchange exercise expiration_date expiration_date_gte
     expiration_date_lte expires_at expiry expiry_from expiry_to extended_hours feed fields fill format from gap_rule halt
     heartbeat_seconds horizon hours hysteresis id interval intraday_reporting join kind knowledge lag last latency_ms legs limit
     limit_price max_age max_gross_exposure max_risk_level max_symbol_exposure method minimum_trade model monthly_quota

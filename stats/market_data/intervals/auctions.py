@@ -18,7 +18,7 @@ from store.window_list import WindowList
 
 # In so many days before today a print of an auction shows that the feed has such prints.
 _DAYS_NS = 7 * DAY_NS
-_MOST_KEPT = 8_192
+MOST_KEPT = 8_192
 
 
 def has_auctions(grid: BarGrid, log: LogView, policy: BarPolicy, now_ns: int) -> bool:
@@ -38,7 +38,7 @@ def has_auctions(grid: BarGrid, log: LogView, policy: BarPolicy, now_ns: int) ->
 
 # Kept by the newest commit that touches the window's dates: it decides which prints they have.
 @cached(
-    LRUCache(_MOST_KEPT),
+    LRUCache(MOST_KEPT),
     key=lambda snapshot, window, policy: (snapshot.version(window), window, policy.key),
     lock=threading.Lock(),
 )
