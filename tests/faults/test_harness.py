@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
-from store.exceptions import DataDamaged
+from store.exceptions import DataDamaged, OtherVersion
 from tests.faults.batches import all_rows, batch_of, findings, rows_of
 from tests.faults.derived import derive
 from tests.faults.power import Luck, PowerCutDisk, is_log, restored
@@ -50,7 +50,7 @@ def finds_something(disk: PowerCutDisk, tmp_path: Path) -> bool:
             try:
                 if findings(all_rows(CsvStore(folder)), moment.acknowledged):
                     return True
-            except DataDamaged:
+            except (DataDamaged, OtherVersion):
                 return True
     return False
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from store.csv import CsvStore
+from store.csv.files.format_file import FORMAT_FILE
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.walk import CommitRecord
@@ -36,10 +37,11 @@ BACKUP, RESTORE, RESTORE_UNSEEN = KILLS // 4, KILLS // 2, 3 * KILLS // 4
 
 
 def back_up(store: Path, to: Path) -> None:
-    """The records before the rows that they name."""
+    """The folder's format, and the records before the rows that they name."""
     log = Path("trades") / SYMBOL
     shutil.rmtree(to, ignore_errors=True)
     (to / log).mkdir(parents=True)
+    shutil.copy(store / FORMAT_FILE, to)
     shutil.copy(store / log / RECORDS, to / log)
     for file in (store / log).glob("*.csv"):
         shutil.copy(file, to / log)

@@ -181,6 +181,10 @@ def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
         lacking |= {"from", "to"}
     if operation.takes("join") and "join" not in query:
         lacking |= {"exchange", "max_age"}
+    if query.get("on_conflict") == "replace":
+        lacking |= {"dedupe"}
+    if operation.name == "calendar":
+        lacking |= {"symbol"}
     return lacking | ({"resolution"} if query.get("exchange") == "best" else set())
 
 
@@ -244,6 +248,8 @@ def _is_given(operation: Operation, parameter: Parameter, rng: random.Random) ->
     if parameter.name in _NEVER_GIVEN | _names_in(operation.example):
         return False
     is_needed = parameter.is_required or parameter.name in {"start", "end"}
+    # It may have a symbol instead.
+    is_needed |= (operation.name, parameter.name) == ("calendar", "exchange")
     return is_needed or rng.random() < _OPTIONAL_SHARE
 
 
