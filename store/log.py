@@ -16,7 +16,7 @@ from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates, credit_end_ns, utc_dates
 from store.bars.prints import STANDS
 from store.bars.session_bars import aggregate_rows
-from store.bars.spans import Spans, span_bars_of
+from store.bars.spans import Spans
 from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
@@ -267,14 +267,6 @@ class Snapshot(ABC):
         """
         dates = window.whole_dates()
         return bars_of(self.aggregates(WindowList.of(dates), DAY_NS, policy.session))
-
-    def span_bars(self, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None) -> Bars:
-        """Return a bar at each label that has a price, made of all trades in the label's spans.
-
-        If a span's label has no price, its volume goes to the nearest bar before it of the same trading date.
-        Without such a bar, or if `dates_of` is None, it is dropped. Trades outside the spans are ignored.
-        """
-        return span_bars_of(self.span_aggregates(spans, policy=policy), spans, dates_of)
 
     def span_aggregates(self, spans: Spans, *, policy: BarPolicy) -> list[Aggregates]:
         """Return aggregates of all trades in some spans. None crosses a span's edge, and no trade is in two."""

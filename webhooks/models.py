@@ -32,7 +32,7 @@ class WebhookEvent(models.Model):
     owner = models.CharField(max_length=100, default="")
     account = models.CharField(max_length=64, default="")
     symbol = models.CharField(max_length=32, default="")
-    correlation_id = models.CharField(max_length=128, default="", db_default="")
+    correlation_id = models.CharField(max_length=128, default="")
     data = models.JSONField()
     created_at = models.DateTimeField(db_index=True)
     fanned_out_at = models.DateTimeField(null=True)

@@ -83,8 +83,10 @@ class PeriodSpans:
 
 
 def span_bars_of(parts: Sequence[Aggregates], spans: Spans, dates_of: DatesOf | None) -> Bars:
-    """Return one bar per label that has a price, at the label's time; see `MarketStore.span_bars`.
+    """Return one bar per label that has a price, at the label's time, of all prints in the label's spans.
 
+    If a span's label has no price, its volume goes to the nearest bar before it of the same trading date. Without such a
+    bar, or if `dates_of` is None, it is dropped.
     parts: aggregates in any order and of any interval. No interval may cross a span's edge, and no print may
     be in two parts. Aggregates outside all spans are ignored. dates_of: see `bars_of`.
     """

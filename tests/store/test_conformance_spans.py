@@ -15,7 +15,7 @@ from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.window_list import WindowList
 from tests.chance import SOAK
-from tests.store.bars.slow_spans import columns, random_spans, slow_span_bars
+from tests.store.bars.slow_spans import columns, random_spans, slow_span_bars, span_bars
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.system
 
 def test_no_spans_give_no_bars(store):
     store.append(batch(trade(0)))
-    bars = store.log(TRADES, SYMBOL).at().span_bars(columns([]), dates_of=None)
+    bars = span_bars(store.log(TRADES, SYMBOL).at(), columns([]))
     assert len(bars) == 0
     assert bars.time_ns.dtype == np.int64
 
@@ -48,13 +48,13 @@ def test_sizes_far_apart_are_summed_exactly(store):
     spans = columns(
         [(NOON, NOON + 6 * MINUTE, NOON), (NOON + 6 * MINUTE, NOON + 60 * MINUTE, NOON + 6 * MINUTE)]
     )
-    bars = store.log(TRADES, SYMBOL).at().span_bars(spans, policy=US_EQUITIES, dates_of=utc_dates)
+    bars = span_bars(store.log(TRADES, SYMBOL).at(), spans, policy=US_EQUITIES, dates_of=utc_dates)
     assert (bars.time_ns.tolist(), bars.volume.tolist()) == ([NOON], [float(2**53 + 10**15 + 8)])
 
 
 def test_an_unknown_symbol_has_no_bars_of_spans(store):
     with pytest.raises(UnknownSymbol):
-        store.log(TRADES, "NONE").at().span_bars(columns([]), dates_of=None)
+        span_bars(store.log(TRADES, "NONE").at(), columns([]))
 
 
 def random_row(rng: random.Random):
@@ -107,11 +107,8 @@ def test_bars_of_random_spans_equal_bars_made_row_by_row(store, seed: int):
         for policy in (EVERY_PRINT, US_EQUITIES):
             for date_of in DATES:
                 spans = random_spans(rng, EDGES)
-                bars = (
-                    store.log(TRADES, SYMBOL)
-                    .at(at)
-                    .span_bars(columns(spans), policy=policy, dates_of=date_of)
-                )
+                snapshot = store.log(TRADES, SYMBOL).at(at)
+                bars = span_bars(snapshot, columns(spans), policy=policy, dates_of=date_of)
                 found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
                 assert found == slow_span_bars(visible, policy, spans, date_of=date_of)
 

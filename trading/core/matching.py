@@ -131,7 +131,7 @@ def execution_id_of(order_id: str, ref: RowRef) -> str:
 def match_print(
     state: AccountState,
     print_: Print,
-    rate: Callable[[], Rate],
+    rate: Rate,
     record: Record,
     *,
     session_end_ns: Callable[[], int | None] = lambda: None,
@@ -139,13 +139,13 @@ def match_print(
 ) -> None:
     """Match a print with the account's orders of its symbol.
 
-    rate, session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its
+    rate: of the fills. session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its
     session.
     """
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
     if not print_.is_eligible or not orders:
         return
-    match = _Match(state, print_, rate, record)
+    match = _Match(state, print_, lambda: rate, record)
     match.begin(orders, session_end_ns)
     for order in orders:
         if order.is_stop_waiting and state.fillable(order) and _is_reached(order, print_.price):

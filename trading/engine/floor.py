@@ -222,7 +222,7 @@ class Floor:
             match_print(
                 state,
                 row,
-                lambda: rate_now,
+                rate_now,
                 record,
                 session_end_ns=session_end_ns,
                 is_first_of_session=is_first,

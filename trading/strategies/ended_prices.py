@@ -52,11 +52,9 @@ def _newest_ns(market: Market, symbol: str) -> int | None:
     found = []
     for dataset in (TRADES, BARS):
         head = market.head(dataset, symbol)
-        rows = (
-            None
-            if head == NO_COMMIT
-            else last_row(view_of(market.store.log(dataset, symbol).at(head.number)))
-        )
+        if head == NO_COMMIT:
+            continue
+        rows = last_row(view_of(market.store.log(dataset, symbol).at(head.number)))
         if rows is not None:
             found.append(int(event_ends_ns(dataset, rows)[0]))
     return max(found, default=None)

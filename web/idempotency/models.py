@@ -13,13 +13,11 @@ class SealedAnswer(models.Model):
     identity = models.CharField(max_length=100)
     path = models.CharField(max_length=200)
     idempotency_key = models.CharField(max_length=64, help_text="SHA-256 of it, in hex.")
-    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the body.")
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the body and the query.")
     sealed = models.TextField(default="")
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        # The table was created by the app `ratelimit`.
-        db_table = "ratelimit_sealedanswer"
         constraints = [
             models.UniqueConstraint(fields=["identity", "path", "idempotency_key"], name="sealed_answer_once")
         ]

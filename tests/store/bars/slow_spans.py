@@ -4,9 +4,12 @@ import random
 
 import numpy as np
 
-from store.bar_policies import BarPolicy
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.bars.bars import Bars
+from store.bars.credit import DatesOf
 from store.bars.prints import STANDS
-from store.bars.spans import Spans
+from store.bars.spans import Spans, span_bars_of
+from store.log import Snapshot
 from tests.store.printed_days import DateOf, Row, SlowBar, role_of
 
 Span = tuple[int, int, int]
@@ -36,6 +39,13 @@ def slow_span_bars(
                 taker.sizes.append(row["volume"])
                 taker.amounts.append(row["price"] * row["volume"])
     return [bar.fields() for bar in bars.values() if bar.prices]
+
+
+def span_bars(
+    snapshot: Snapshot, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None = None
+) -> Bars:
+    """The bars that a store makes of spans."""
+    return span_bars_of(snapshot.span_aggregates(spans, policy=policy), spans, dates_of)
 
 
 def columns(spans: list[Span]) -> Spans:

@@ -8,7 +8,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.protocol import Dedupe, Window
-from tests.store.bars.slow_spans import columns
+from tests.store.bars.slow_spans import columns, span_bars
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
 FILE = f"trades/{SYMBOL}/2025-01-02.csv"
@@ -40,11 +40,10 @@ def test_bars_of_spans_are_withheld_only_where_damaged_rows_lie_in_a_span(folder
     store = CsvStore(folder)
     of_commits = [(NOON + n * SPAN, NOON + (n + 1) * SPAN, NOON + n * SPAN) for n in range(COMMITS)]
     around = columns([*of_commits[:5], *of_commits[6:]])
-    assert store.log(TRADES, SYMBOL).at().span_bars(around, dates_of=None).trade_count.tolist() == [ROWS] * (
-        COMMITS - 1
-    )
+    snapshot = store.log(TRADES, SYMBOL).at()
+    assert span_bars(snapshot, around).trade_count.tolist() == [ROWS] * (COMMITS - 1)
     with pytest.raises(DataDamaged, match="commit 6"):
-        store.log(TRADES, SYMBOL).at().span_bars(columns(of_commits), dates_of=None)
+        span_bars(snapshot, columns(of_commits))
 
 
 def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):

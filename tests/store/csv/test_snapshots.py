@@ -34,7 +34,6 @@ READS: dict[str, Callable[[Snapshot], object]] = {
     "first_commit_from": lambda log: log.first_commit_from(NOON),
     "bars": lambda log: log.bars(NOW, MINUTE),
     "session_bars": lambda log: log.session_bars(Window(NOON, NOON + DAY), policy=US_EQUITIES),
-    "span_bars": lambda log: log.span_bars(SPANS, dates_of=None),
     "span_aggregates": lambda log: log.span_aggregates(SPANS, policy=EVERY_PRINT),
     "dependency_window": lambda log: log.dependency_window(NOW, MINUTE, policy=US_EQUITIES),
     "revisions": lambda log: log.revisions(NOW, MINUTE, policy=US_EQUITIES, after=0),

@@ -119,7 +119,7 @@ class Paper:
         ref = self.ref(symbol, fields.pop("at_ns", known_ns))
         before = len(self.events)
         row = Print(ref=ref, price=dec(price), volume=dec(volume), **fields)
-        match_print(self.state, row, lambda: self.rate, self.record)
+        match_print(self.state, row, self.rate, self.record)
         return executions(event for event, _ in self.events[before:])
 
     def bar(self, *prices: object, volume: object = VOLUME, **fields: Any) -> list[Executed]:

@@ -156,7 +156,7 @@ def test_minimum_fee_is_of_the_order() -> None:
     for volume in (1000, 500, 5000, 5000):
         ref = replace(REF, ordinal=volume, timestamp_ns=folded.now_ns)
         print_ = Print(ref=ref, price=Decimal(100), volume=Decimal(volume), known_ns=folded.now_ns)
-        match_print(folded.state, print_, lambda: (Decimal(1), None), record)
+        match_print(folded.state, print_, (Decimal(1), None), record)
     # 0.005 for each of 100, 50, 500 and 350 units, at least 1 for the order.
     assert fees == [1, 0, Decimal("2.25"), Decimal("1.75")]
     assert order_id not in folded.state.orders
