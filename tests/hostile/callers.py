@@ -73,7 +73,7 @@ def _stock_webhooks(installation: Installation, owner: str, now: str) -> None:
     }  # fmt: skip
     event = {
         "id": 1, "uuid": delivery, "kind": "job.failed", "subject": "job:1", "account": "", "symbol": "", "data": "{}",
-        "fanned_out_at": now, **made,
+        "correlation_id": "", "fanned_out_at": now, **made,
     }  # fmt: skip
     of_delivery = {
         "uuid": delivery, "event_id": 1, "webhook_id": 1, "url": "", "subject": "job:1", "state": "failed", "attempts": 8,
