@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 
 from jobs.backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
+from sources import registry as sources
 from store.datasets import TRADES
 from store.exceptions import OtherVersion
 from trades.conditions import CONDITION_MAPS
@@ -178,6 +179,7 @@ _CHECKS = (
     check_debug,
     check_secret_files,
     check_sources,
+    sources.check_sources,
     check_order,
     check_schedules,
 )

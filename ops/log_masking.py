@@ -55,6 +55,9 @@ def own_secrets() -> tuple[str, ...]:
         password = urlsplit(getattr(settings, name, "")).password or ""
         values.update((password, unquote(password)))
     values.update(str(each.get("OPTIONS", {}).get("key", "")) for each in settings.BACKFILL_SOURCES.values())
+    values.update(settings.SOURCE_KEYS.values())
+    # Some vendors' keys are an id and a secret.
+    values.update(key.partition(":")[2] for key in settings.SOURCE_KEYS.values())
     return tuple(sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True))
 
 

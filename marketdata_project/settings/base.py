@@ -156,6 +156,7 @@ INSTALLED_APPS = [
     "audit",
     "web.idempotency",
     "webhooks",
+    "sources",
     "jobs",
     "jobs.backfills",
     "stats.mirrors",

@@ -1,5 +1,6 @@
 """Settings of other hosts: which of them may be asked, and the sources of missing rows."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -38,6 +39,30 @@ def _sources() -> dict[str, Any]:
     return declared
 
 
+def _declared_sources() -> dict[str, dict[str, Any]]:
+    """Return the sources that the variable declares, by name."""
+    declared = json_object("SOURCES")
+    for name, source in declared.items():
+        if not (isinstance(source, dict) and name.isidentifier() and name.isascii() and name.islower()):
+            raise ImproperlyConfigured("SOURCES: a name is of a-z, 0-9 and _, a source is an object")
+        if "key" in source:
+            raise ImproperlyConfigured(f"SOURCES: the key of {name} belongs into SOURCE_KEY_{name.upper()}")
+    return declared
+
+
+def _source_keys() -> dict[str, str]:
+    """Return the keys of sources, by the source's name: of `SOURCE_KEY_` and the name in capitals, also `_FILE`."""
+    prefix = "SOURCE_KEY_"
+    names = {
+        name.removeprefix(prefix).removesuffix("_FILE") for name in os.environ if name.startswith(prefix)
+    }
+    return {name.lower(): secret(f"{prefix}{name}") for name in sorted(names) if name}
+
+
+# Folders, other installations and other URLs of sources, by name: {"kind": "folder", "path": …}. Their order is the
+# order in which they are asked to fill gaps.
+SOURCES = _declared_sources()
+SOURCE_KEYS = _source_keys()
 # Where missing rows come from, by name: {"BACKEND": dotted path, "OPTIONS": {…}}.
 BACKFILL_SOURCES = _sources()
 # The names of sources in the order in which they are asked, by the instrument's exchange or "default".

@@ -1,0 +1,51 @@
+"""The tables of sources: which source a symbol is from, what was fetched of it, and whose terms were shown."""
+
+from django.db import models
+
+
+class SourceSymbol(models.Model):
+    """A symbol and the one source that it is fetched from. Rows of two sources of one symbol would make one false bar.
+
+    name: the symbol's at the source.
+    """
+
+    symbol = models.CharField(max_length=32, unique=True)
+    source = models.CharField(max_length=100)
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return f"{self.symbol}: {self.name} of {self.source}"
+
+
+class FetchedLog(models.Model):
+    """Rows that are fetched of a symbol: `fetch` without arguments brings each of these up to now.
+
+    dataset: the name of a dataset. resolution: of bars, else "". start_ns: from when on rows are wanted, nanoseconds
+    UTC. is_fed: whether a feed keeps it current.
+    """
+
+    source_symbol = models.ForeignKey(SourceSymbol, on_delete=models.CASCADE, related_name="logs")
+    dataset = models.CharField(max_length=40)
+    resolution = models.CharField(max_length=8, default="", blank=True)
+    start_ns = models.BigIntegerField()
+    is_fed = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source_symbol", "dataset", "resolution"], name="fetched_log_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.resolution}".rstrip()
+
+
+class ShownTerms(models.Model):
+    """A source whose terms were shown in this installation."""
+
+    source = models.CharField(max_length=100, unique=True)
+    shown_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.source

@@ -1,0 +1,104 @@
+"""The sources by name: vendors, what `SOURCES` declares, and the exchanges that ccxt knows."""
+
+import threading
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.utils.module_loading import import_string
+
+from ops.outbound.exceptions import DestinationRefused
+from sources.protocol import Source, SourceRefused
+
+VENDORS: Mapping[str, str] = {
+    "alpaca": "sources.alpaca.Alpaca",
+    "databento": "sources.databento.Databento",
+    "massive": "sources.massive.Massive",
+}
+"""Sources that need no declaration, by name. Each class is made as `Class(name, key=…, **members of SOURCES)`."""
+DECLARED: Mapping[str, str] = {
+    "folder": "sources.folder.Folder",
+    "installation": "sources.installation.Installation",
+}
+"""Kinds of sources that only `SOURCES` declares."""
+EXCHANGE = "sources.ccxt_exchange.CcxtExchange"
+
+_made: dict[str, Source] = {}
+_mutex = threading.Lock()
+
+
+def source_named(name: str) -> Source:
+    """Return the source with this name. Each process makes it once. Raises SourceRefused, ImproperlyConfigured."""
+    with _mutex:
+        if name not in _made:
+            _made[name] = _make(name)
+        return _made[name]
+
+
+def source_names() -> list[str]:
+    """Return the names of all sources: those of `SOURCES` in their order, then the vendors and the exchanges."""
+    return list(dict.fromkeys([*settings.SOURCES, *VENDORS, *exchange_names()]))
+
+
+def declared_names() -> list[str]:
+    """Return the names in `SOURCES`, in their order: the order in which other sources fill the gaps of a symbol."""
+    return list(settings.SOURCES)
+
+
+def exchange_names() -> list[str]:
+    """Return the exchanges that ccxt knows, ascending, without loading it; [] if it is not installed."""
+    spec = find_spec("ccxt")
+    if spec is None or spec.origin is None:
+        return []
+    return sorted(path.stem for path in (Path(spec.origin).parent / "abstract").glob("[a-z]*.py"))
+
+
+def kind_of(name: str) -> str:
+    """Return a source's kind: a name in `VENDORS` or `DECLARED`, or an exchange of ccxt. Raises SourceRefused."""
+    kind = str(settings.SOURCES.get(name, {}).get("kind", name))
+    if kind in VENDORS or kind in exchange_names() or (kind in DECLARED and name in settings.SOURCES):
+        return kind
+    near = get_close_matches(name, source_names(), 3)
+    hint = f"did you mean {', '.join(near)}?" if near else "list them with: manage.py fetch --sources"
+    raise SourceRefused(f"there is no source {name}: {hint}")
+
+
+def _make(name: str) -> Source:
+    kind = kind_of(name)
+    members: dict[str, Any] = {
+        key: value for key, value in settings.SOURCES.get(name, {}).items() if key != "kind"
+    }
+    path = VENDORS.get(kind) or DECLARED.get(kind)
+    if path is None:
+        path, members["exchange"] = EXCHANGE, kind
+    try:
+        return cast("Source", import_string(path)(name, key=settings.SOURCE_KEYS.get(name, ""), **members))
+    except (ImportError, DestinationRefused, TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"SOURCES[{name!r}] declares no source that can be made: {error}"
+        ) from error
+
+
+def check_sources(**_: Any) -> list[CheckMessage]:
+    """Check that every source of `SOURCES` can be made (sources.E001). None is asked."""
+    found: list[CheckMessage] = []
+    for name in settings.SOURCES:
+        try:
+            source_named(name)
+        except (ImproperlyConfigured, SourceRefused) as error:
+            hint = f"Correct SOURCES[{name!r}]: its kind and the members of the kind."
+            found.append(Error(str(error), hint=hint, id="sources.E001"))
+    return found
+
+
+@receiver(setting_changed)
+def _forget_sources(*, setting: str, **_: Any) -> None:
+    if setting in {"SOURCES", "SOURCE_KEYS", "OUTBOUND_SCHEMES", "OUTBOUND_NETWORKS"}:
+        _made.clear()
