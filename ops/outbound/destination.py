@@ -6,13 +6,14 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import httpx
 import orjson
 import tenacity
-from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from ops.breaker import Breaker
 from ops.outbound.addresses import parse_base_url
 from ops.outbound.exceptions import (
     AnswerCut,
@@ -94,12 +95,10 @@ class Destination:
             raise DestinationRefused(name, "a header or credential has characters that no header may have")
         self._limits = limits or Limits()
         self._pace = Pace(self._limits.rate)
-        self._breaker = CircuitBreaker(
-            fail_max=self._limits.failures,
-            reset_timeout=self._limits.open_seconds,
-            exclude=[lambda error: not self._is_failure(error)],
-            throw_new_error_on_trip=False,
-            name=name,
+        self._breaker = Breaker(
+            pause=self._limits.open_seconds,
+            refusal=partial(BreakerOpen, name, self._limits.open_seconds),
+            failures=self._limits.failures,
         )
 
     def __repr__(self) -> str:
@@ -138,11 +137,17 @@ class Destination:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Count the call in the breaker. Raises `BreakerOpen`."""
+        call = object()
+        self._breaker.check(call)
         try:
-            with self._breaker.calling():
-                yield
-        except CircuitBreakerError:
-            raise BreakerOpen(self.name, self._limits.open_seconds) from None
+            yield
+        except BaseException as error:
+            if self._is_failure(error):
+                self._breaker.failed(call)
+            else:
+                self._breaker.succeeded()
+            raise
+        self._breaker.succeeded()
 
     def _is_failure(self, error: BaseException | None) -> bool:
         """Return whether this destination failed. Errors of a caller are no failures, unless one of these caused them."""

@@ -7,9 +7,7 @@ a failure starts the next pause. A socket closed by the server does not open the
 restarted. The next connect shows whether it is reachable.
 """
 
-import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hiredis import pack_command
@@ -25,69 +23,15 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from ops.breaker import Breaker
+
 PAUSE_SECONDS = 1.0
 
 
-class Breaker:
-    """A circuit breaker. Thread-safe. `clock` is monotonic, in seconds.
-
-    While the breaker is open, only the probe's failures count. If the probe reports nothing within a pause, the next
-    connection that calls `check` becomes the probe.
-    """
-
-    def __init__(self, *, pause: float = PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pause = pause
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._is_open = False
-        self._next_probe_at = 0.0
-        self._probe: int | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._is_open
-
-    def check(self, connection: object) -> bool:
-        """Return whether the connection has just become the probe. Raises ConnectionError if it may not use Redis."""
-        if not self._is_open:
-            return False
-        with self._lock:
-            if not self._is_open or self._probe == id(connection):
-                return False
-            now = self._clock()
-            if now >= self._next_probe_at:
-                self._probe = id(connection)
-                self._next_probe_at = now + self._pause
-                return True
-        raise RedisConnectionError("Redis is away; the next attempt follows shortly")
-
-    def failed(self, connection: object) -> None:
-        """Report that the connection could not connect or got no answer in time."""
-        with self._lock:
-            if self._is_open and self._probe not in (None, id(connection)):
-                return
-            self._is_open = True
-            self._probe = None
-            self._next_probe_at = self._clock() + self._pause
-
-    def lost(self, connection: object) -> None:
-        """Report that the server closed the connection's socket. Ignored unless it is the probe."""
-        if self._is_open and self._probe == id(connection):
-            self.failed(connection)
-
-    def succeeded(self) -> None:
-        """Report that Redis answered."""
-        if self._is_open:
-            self.close()
-
-    def close(self) -> None:
-        """Close the breaker."""
-        with self._lock:
-            self._is_open = False
-            self._probe = None
-
-
-breaker = Breaker()
+breaker = Breaker(
+    pause=PAUSE_SECONDS,
+    refusal=partial(RedisConnectionError, "Redis is away; the next attempt follows shortly"),
+)
 
 
 def is_available() -> bool:

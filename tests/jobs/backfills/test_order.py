@@ -2,8 +2,6 @@
 
 from contextlib import ExitStack
 
-import time_machine
-
 from jobs.backfills.checks import Surroundings, Verdict
 from jobs.backfills.sources.order import fetch_first
 from store.datasets import BARS
@@ -18,12 +16,13 @@ from tests.jobs.backfills.answers import (
     trades,
 )
 from tests.ops.outbound.hostile_server import cuts, hangs, in_turn, says
+from tests.ops.test_breaker import Clock
 
 ROWS = trades(1_000)
 AROUND = Surroundings(190.0, 195.0)
 
 
-def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_close():
+def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_close(monkeypatch):
     """One hangs, two answers 500, three is cut in the midst of its stream, four is right. Later one is well."""
     limits = {"connect": 0.5, "read": 0.1, "total": 3, "attempts": 1, "failures": 2, "open_seconds": 60}
     behaviours = [
@@ -32,12 +31,15 @@ def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_clo
         cuts(stream_of(ROWS)[: len(stream_of(ROWS)) // 2]),
         streams(ROWS),
     ]
-    with ExitStack() as stack, time_machine.travel(0, tick=False) as clock:
+    clock = Clock()
+    with ExitStack() as stack:
         servers = [stack.enter_context(source_served(behave)) for behave in behaviours]
         names = ["one", "two", "three", "four"]
         sources = [
             installation(server.url, name, limits=limits) for server, name in zip(servers, names, strict=True)
         ]
+        for source in sources:
+            monkeypatch.setattr(source._destination._breaker, "_clock", clock)
         for _ in range(2):
             first = fetch_first(sources, request_for(), AROUND)
             assert first.fetched is not None
@@ -51,7 +53,7 @@ def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_clo
         assert all("after at most 60 s" in told.said for told in first.told)
         assert [len(streamed(server)) for server in servers] == [2, 2, 2, 3]
 
-        clock.shift(61)
+        clock.now += 61
         for calls in (3, 4):
             first = fetch_first(sources, request_for(), AROUND)
             assert first.fetched is not None

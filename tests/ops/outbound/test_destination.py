@@ -5,7 +5,6 @@ import time
 import traceback
 
 import pytest
-import time_machine
 
 from ops.outbound.destination import Destination, Limits
 from ops.outbound.exceptions import (
@@ -32,6 +31,7 @@ from tests.ops.outbound.hostile_server import (
     served,
 )
 from tests.ops.outbound.test_addresses import LOOPBACK
+from tests.ops.test_breaker import Clock
 
 SECRET = "md_abcdef_0123456789secret"
 QUICK = Limits(connect=0.5, read=0.2, total=3, attempts=1)
@@ -204,23 +204,25 @@ def test_a_pace_spaces_the_attempts():
 # The breaker
 
 
-def test_after_failures_in_a_row_none_is_asked_and_later_again():
+def test_after_failures_in_a_row_none_is_asked_and_later_again(monkeypatch):
     limits = Limits(connect=0.5, read=0.2, total=3, attempts=1, failures=2, open_seconds=60)
     behave = in_turn([says(b"", 500), cuts(b"half"), says(b"", 500), says(b"yes")])
-    with time_machine.travel(0, tick=False) as clock, served(behave) as server:
+    clock = Clock()
+    with served(behave) as server:
         asked = to(server, limits)
+        monkeypatch.setattr(asked._breaker, "_clock", clock)
         for error in (DestinationUnavailable, AnswerCut, BreakerOpen, BreakerOpen):
             with pytest.raises(error) as raised:
                 read(asked)
             assert type(raised.value) is error
         assert len(server.calls) == 2
-        clock.shift(61)
+        clock.now += 61
         with pytest.raises(DestinationUnavailable):
             read(asked)  # the trial fails: open again
         with pytest.raises(BreakerOpen):
             read(asked)
         assert len(server.calls) == 3
-        clock.shift(61)
+        clock.now += 61
         assert [read(asked), read(asked)] == [b"yes", b"yes"]
 
 

@@ -11,7 +11,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ops.redis.connection import (
     PAUSE_SECONDS,
-    Breaker,
     FailFast,
     FailFastConnection,
     FailFastSSLConnection,
@@ -22,19 +21,12 @@ from ops.redis.connection import (
 )
 from ops.redis.script import thread_connection
 from tests.front.front_server import eventually
+from tests.ops.test_breaker import Clock
 from tests.ratelimit.redis_server import RedisServer
 
 pytestmark = pytest.mark.system
 
 USUAL_SECONDS = settings.REDIS_TIMEOUT_SECONDS
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -173,47 +165,3 @@ def test_the_connection_class_follows_the_url(url, expected):
     assert connection_class_for(url) is expected
     pool = redis.ConnectionPool.from_url(url, connection_class=expected)
     assert isinstance(pool.make_connection(), expected)
-
-
-def test_after_a_pause_one_connection_probes():
-    clock = Clock()
-    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
-    subject.check(first)
-    subject.failed(first)
-    for who in (first, second):
-        with pytest.raises(RedisConnectionError):
-            subject.check(who)
-    clock.now += 1
-    subject.check(second)
-    subject.check(second)
-    with pytest.raises(RedisConnectionError):
-        subject.check(first)
-    subject.succeeded()
-    subject.check(first)
-    assert not subject.is_open
-
-
-def test_a_failed_probe_starts_another_pause_and_others_failures_do_not():
-    clock = Clock()
-    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
-    subject.failed(first)
-    clock.now += 1
-    subject.check(first)
-    subject.failed(second)
-    subject.lost(second)
-    subject.check(first)
-    subject.lost(first)
-    with pytest.raises(RedisConnectionError):
-        subject.check(first)
-
-
-def test_a_probe_that_never_reports_is_given_up():
-    clock = Clock()
-    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
-    subject.failed(first)
-    clock.now += 1
-    subject.check(first)
-    clock.now += 1
-    subject.check(second)
-    with pytest.raises(RedisConnectionError):
-        subject.check(first)
