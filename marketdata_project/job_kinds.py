@@ -1,6 +1,6 @@
 """The table of the kinds of jobs."""
 
-from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
+from jobs.backfills.kinds import BACKFILL, GAP_REPORT
 from jobs.exports.audit_log import AUDIT_EXPORT
 from jobs.exports.views import EXPORT
 from jobs.kinds import JobKind
@@ -13,7 +13,6 @@ from trading.api.transfers import TRANSFER
 KINDS: tuple[JobKind, ...] = (
     BACKFILL,
     GAP_REPORT,
-    RECONCILIATION,
     EXPORT,
     AUDIT_EXPORT,
     ACCOUNT_EXPORT,

@@ -12,7 +12,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 import dialects.urls
 from audit.reading.views import AuditViewSet
-from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
+from jobs.backfills.views import BackfillsViewSet
 from jobs.exports.audit_log import AuditExportsViewSet
 from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
 from jobs.uploads.views import UploadsViewSet
@@ -171,9 +171,6 @@ access = [
 
 jobs = [
     re_path(r"^backfills/?\Z", BackfillsViewSet.as_view({"get": "list", "post": "create"}), name="backfills"),
-    re_path(
-        r"^reconciliations/?\Z", ReconciliationsViewSet.as_view({"post": "create"}), name="reconciliations"
-    ),
     re_path(r"^backtests/?\Z", BacktestsViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
     re_path(r"^backtests/(?P<job>[^/]+)/?\Z", BacktestsViewSet.as_view({"get": "retrieve"}), name="backtest"),
     re_path(r"^exports/?\Z", ExportsViewSet.as_view({"post": "create"}), name="exports"),

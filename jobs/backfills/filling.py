@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 from django.utils import timezone
 
 from calendars.schedule import Hours
-from jobs.backfills.checks import CheckedRows, Surroundings, Verdict
-from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED, QUARANTINED
+from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
 from jobs.backfills.records import (
     backfill_record,
     exhausted_forget,
@@ -24,11 +23,13 @@ from jobs.backfills.records import (
 from jobs.backfills.sources.order import FirstFetched, SourceStatement, fetch_first
 from jobs.backfills.sources.protocol import Fetched, Source, SourceRequest
 from jobs.backfills.sources.registry import sources_in_order
-from jobs.backfills.surroundings import surroundings_of
 from jobs.kinds import Run
+from sources.row_checks import far_price
 from stats.market_data.gaps import gaps_of
 from stats.market_data.ohlcv.found_gaps import Gap
 from store.datasets import TRADES
+from store.exceptions import UnknownSymbol
+from store.log_views.log_view import first_row, last_row, view_of
 from store.protocol import Fill, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
@@ -37,9 +38,10 @@ from trades.stores import market_store
 from web.requests.json_fields import JsonObject
 
 CALLER = "backfill"
-COUNTS = ("gaps", FILLED, EMPTY, QUARANTINED, EXHAUSTED, "rows")
+COUNTS = ("gaps", FILLED, EMPTY, EXHAUSTED, "rows")
 """The members of a job's result, in the order in which they are shown. PostgreSQL's JSON has an order of its own."""
 _LONGEST_PIECE_NS = 31 * DAY_NS
+_WARNINGS_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,7 @@ class BackfillTask:
     """What a job shall fill.
 
     hours: in which gaps are looked for; None for the instrument's usual ones. rule: None for the instrument's.
-    with_exhausted: whether gaps that no source could fill are asked for before their time. accepts_far: whether prices
-    that are far from both sides are stored.
+    with_exhausted: whether gaps that no source could fill are asked for before their time.
     """
 
     symbol: str
@@ -56,7 +57,6 @@ class BackfillTask:
     hours: Hours | None
     rule: str | None
     with_exhausted: bool
-    accepts_far: bool
 
     @classmethod
     def of(cls, parameters: JsonObject) -> "BackfillTask":
@@ -69,7 +69,6 @@ class BackfillTask:
             None if hours is None else Hours(hours),
             parameters.get("rule"),
             not parameters.get("automatic", False),
-            parameters.get("accept_far", False),
         )
 
 
@@ -79,8 +78,8 @@ def open_gaps(task: BackfillTask, *, now: datetime) -> list[Window]:
     gaps = gaps_of(task.symbol, task.window, Resolution.MINUTE, task.rule, hours=task.hours, now_ns=now_ns)
     windows = unfilled(task.symbol, gaps)
     exhausted_forget(task.symbol, task.window, gaps=windows)
-    if not task.accepts_far:
-        windows = not_deferred(task.symbol, windows, now=now, with_exhausted=task.with_exhausted)
+    if not task.with_exhausted:
+        windows = not_deferred(task.symbol, windows, now=now)
     return [part for window in windows for part in _pieces(window)]
 
 
@@ -105,28 +104,33 @@ def _pieces(window: Window) -> list[Window]:
 def backfill(run: Run) -> JsonObject:
     """Fill the gaps of a symbol: the function of the kind `backfill`.
 
-    Returns how many gaps there were, what became of them, and the number of rows that were stored.
+    Returns how many gaps there were, what became of them, the number of rows that were stored, and warnings of prices
+    that differ far from those beside their gap.
     """
     task = BackfillTask.of(run.parameters)
-    counts = Counter[str](run.note)
+    note = run.note or {"counts": {}, "warnings": []}
+    counts, warnings = Counter[str](note["counts"]), note["warnings"]
     gaps = open_gaps(task, now=timezone.now())
     before = counts["gaps"]
     run.progress(before, before + len(gaps))
     for number, window in enumerate(gaps, before + 1):
-        counts.update(GapFiller(run, task).fill(window))
+        filler = GapFiller(run, task)
+        counts.update(filler.fill(window))
         counts["gaps"] += 1
-        run.leave(dict(counts))
+        warnings += filler.warnings[: _WARNINGS_SHOWN - len(warnings)]
+        run.leave({"counts": dict(counts), "warnings": warnings})
         run.progress(number, before + len(gaps))
-    return dict.fromkeys(COUNTS, 0) | counts
+    return {**dict.fromkeys(COUNTS, 0), **counts, "warnings": warnings}
 
 
 class GapFiller:
-    """Fills one gap of a task."""
+    """Fills one gap of a task. warnings: of prices that were stored and differ far from those beside the gap."""
 
     def __init__(self, run: Run, task: BackfillTask) -> None:
         self._run = run
         self._task = task
         self._instrument = market_store().instrument(task.symbol)
+        self.warnings: list[str] = []
 
     def fill(self, window: Window) -> Counter[str]:
         """Ask the sources in order for the rows of a gap; return the number of its parts by state, and of rows."""
@@ -141,16 +145,15 @@ class GapFiller:
         """
         self._run.check()
         request = SourceRequest(TRADES, self._instrument, window)
-        first = fetch_first(sources, request, self._surroundings(window))
+        first = fetch_first(sources, request)
         first = replace(first, told=(*told, *first.told))
-        if first.fetched is None or first.checked is None:
+        if first.fetched is None or first.rows is None:
             return self._exhausted(window, first)
-        if first.checked.verdict is Verdict.QUARANTINED:
-            return self._quarantined(window, first.fetched, first.checked)
         counts = Counter[str]()
-        answered = _answered(first.fetched, first.checked, window)
+        beside = _prices_beside(self._task.symbol, window)
+        answered = _answered(first.fetched, first.rows, window)
         for part in answered:
-            counts.update(self._store(part, first.fetched, first.checked, first))
+            counts.update(self._store(part, first.fetched, first.rows, first, beside))
         names = [source.name for source in sources]
         others = sources[names.index(first.fetched.source) + 1 :]
         said = SourceStatement(
@@ -161,16 +164,18 @@ class GapFiller:
                 counts.update(self._fill_from(others, part, (*first.told, said)))
         return counts
 
-    def _surroundings(self, window: Window) -> Surroundings:
-        if self._task.accepts_far:
-            return Surroundings(allows_nonpositive=self._instrument.allow_nonpositive_price)
-        return surroundings_of(self._instrument, window)
-
     def _store(
-        self, window: Window, fetched: Fetched, checked: CheckedRows, first: FirstFetched
+        self,
+        window: Window,
+        fetched: Fetched,
+        fetched_rows: pa.RecordBatch,
+        first: FirstFetched,
+        beside: Sequence[float],
     ) -> Counter[str]:
         """Store a source's rows in a window, or that it has none."""
-        rows = _rows_in(checked.rows, window)
+        rows = _rows_in(fetched_rows, window)
+        warning = far_price(rows, TRADES, beside)
+        self.warnings += [f"{fetched.source}: {warning}"] if warning else []
         start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
         receipt = fill_store(
             dataset=TRADES,
@@ -183,20 +188,9 @@ class GapFiller:
         state = FILLED if rows.num_rows else EMPTY
         self._record(
             window, state, source=fetched.source, source_commit=fetched.commit, rows=rows.num_rows,
-            commit=receipt.commit.token, told=[list(each) for each in first.told], message="",
+            commit=receipt.commit.token, told=[list(each) for each in first.told], message=warning,
         )  # fmt: skip
         return Counter({state: 1, "rows": rows.num_rows})
-
-    def _quarantined(self, window: Window, fetched: Fetched, checked: CheckedRows) -> Counter[str]:
-        self._record(
-            window,
-            QUARANTINED,
-            source=fetched.source,
-            source_commit=fetched.commit,
-            rows=0,
-            message=checked.reason,
-        )
-        return Counter({QUARANTINED: 1})
 
     def _exhausted(self, window: Window, first: FirstFetched) -> Counter[str]:
         exhausted_record(
@@ -216,19 +210,25 @@ class GapFiller:
         return self._run.uuid
 
 
-def _answered(fetched: Fetched, checked: CheckedRows, window: Window) -> list[Window]:
+def _answered(fetched: Fetched, rows: pa.RecordBatch, window: Window) -> list[Window]:
     """Return the parts of a window that a source has answered: those it knows all rows of, and minutes with rows."""
-    minutes = (
-        [] if checked.rows is None else np.unique(checked.rows.column(0).to_numpy() // MINUTE_NS).tolist()
-    )
+    minutes = np.unique(rows.column(0).to_numpy() // MINUTE_NS).tolist()
     with_rows = (Window(minute * MINUTE_NS, (minute + 1) * MINUTE_NS) for minute in minutes)
     parts = [each.within(window) for each in (*fetched.answered, *with_rows)]
     return window.without(window.without(part for part in parts if part.start_ns < part.end_ns))
 
 
-def _rows_in(rows: pa.RecordBatch | None, window: Window) -> pa.RecordBatch:
-    if rows is None:
-        return pa.RecordBatch.from_pylist([], schema=TRADES.schema)
+def _prices_beside(symbol: str, window: Window) -> list[float]:
+    """Return the last price before a window and the first one after it, where there are any."""
+    try:
+        trades = view_of(market_store().log(TRADES, symbol).at())
+    except UnknownSymbol:  # only bars are stored
+        return []
+    beside = last_row(trades, window.start_ns), first_row(trades, window.end_ns)
+    return [row.column("price")[0].as_py() for row in beside if row is not None]
+
+
+def _rows_in(rows: pa.RecordBatch, window: Window) -> pa.RecordBatch:
     times = rows.column(0)
     is_inside = pc.and_(pc.greater_equal(times, window.start_ns), pc.less(times, window.end_ns))
     return rows.filter(is_inside)

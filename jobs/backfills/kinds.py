@@ -1,13 +1,9 @@
-"""The kinds of jobs about missing and wrong rows."""
+"""The kinds of jobs about missing rows."""
 
-from jobs.backfills import gap_report, reconciling
+from jobs.backfills import gap_report
 from jobs.backfills.filling import backfill
 from jobs.backfills.records import KIND, SUBMISSION
-from jobs.backfills.serializers import (
-    BackfillRequestSerializer,
-    ReconciliationRequestSerializer,
-    RequestRangeSerializer,
-)
+from jobs.backfills.serializers import BackfillRequestSerializer, RequestRangeSerializer
 from jobs.kinds import JobKind
 from web.requests.json_fields import JsonObject
 
@@ -25,17 +21,6 @@ BACKFILL = JobKind(
     access=SUBMISSION,
     turn=_turn,
     at_once=5,
-    is_schedulable=True,
-)
-
-RECONCILIATION = JobKind(
-    name=reconciling.KIND,
-    function=reconciling.reconcile,
-    serializer=ReconciliationRequestSerializer,
-    unit="dates",
-    access=SUBMISSION,
-    turn=lambda parameters: f"{reconciling.KIND}:{parameters['symbol']}",
-    attempts=10,
     is_schedulable=True,
 )
 

@@ -2,20 +2,19 @@
 
 from django.db import models
 
-FILLED, EMPTY, QUARANTINED, EXHAUSTED = "filled", "empty", "quarantined", "exhausted"
-STATES = (FILLED, EMPTY, QUARANTINED, EXHAUSTED)
+FILLED, EMPTY, EXHAUSTED = "filled", "empty", "exhausted"
+STATES = (FILLED, EMPTY, EXHAUSTED)
 
 
 class Backfill(models.Model):
     """A gap of a symbol in `[start_ns, end_ns)` (nanoseconds UTC) for which sources were asked.
 
     state: FILLED: a source gave rows, and they are stored. EMPTY: a source that knows says that there are no rows, and
-    that is stored. QUARANTINED: its rows are not stored, because a person must look at a price (`message`). EXHAUSTED:
-    no source could give rows; `retry_at` is when they are asked again.
+    that is stored. EXHAUSTED: no source could give rows; `retry_at` is when they are asked again.
 
-    `source` gave what is stored or quarantined, at its commits `source_commit`; `commit` is our commit. `told` is
-    what the other sources said: a list of [source, text]. `job` is the id of the last job that asked, `attempts` how
-    often sources were asked in vain.
+    `source` gave what is stored, at its commits `source_commit`; `commit` is our commit. `told` is what the other
+    sources said: a list of [source, text]. `message`: a warning of a price. `job` is the id of the last job that asked,
+    `attempts` how often sources were asked in vain.
     """
 
     dataset = models.CharField(max_length=40)

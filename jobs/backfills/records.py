@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import Error, transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
-from jobs.backfills.models import EXHAUSTED, FILLED, QUARANTINED, Backfill
+from jobs.backfills.models import EXHAUSTED, FILLED, Backfill
 from jobs.backfills.sources.order import SourceStatement
 from jobs.models import UNFINISHED, Job
 from store.declarations import Dataset
@@ -22,7 +22,7 @@ from webhooks.events import event_write
 logger = logging.getLogger(__name__)
 
 KIND = "backfill"
-# The call that submits a backfill or a reconciliation.
+# The call that submits a backfill.
 SUBMISSION = Access("backfill:write", kind=WRITE)
 _EMPTY_COLUMNS: dict[str, Any] = {
     "source": "",
@@ -124,17 +124,10 @@ def exhausted_forget(symbol: str, window: Window, *, gaps: Sequence[Window]) -> 
             Backfill.objects.filter(pk=row.pk).update(retry_at=None, message="it is no gap any more")
 
 
-def not_deferred(
-    symbol: str, gaps: Iterable[Window], *, now: datetime, with_exhausted: bool = False
-) -> list[Window]:
-    """Return the gaps of a symbol that no deferred one overlaps or touches.
-
-    Those in quarantine await a person, exhausted ones a later time; with_exhausted: only those in quarantine count.
-    """
-    waiting = Q(state=QUARANTINED)
-    if not with_exhausted:
-        waiting |= Q(state=EXHAUSTED, retry_at__gt=now)
-    rows = list(Backfill.objects.filter(waiting, symbol=symbol).values_list("start_ns", "end_ns"))
+def not_deferred(symbol: str, gaps: Iterable[Window], *, now: datetime) -> list[Window]:
+    """Return the gaps of a symbol that no exhausted one, whose time to ask again has not come, overlaps or touches."""
+    waiting = Backfill.objects.filter(symbol=symbol, state=EXHAUSTED, retry_at__gt=now)
+    rows = list(waiting.values_list("start_ns", "end_ns"))
     return [
         gap for gap in gaps if not any(start <= gap.end_ns and gap.start_ns <= end for start, end in rows)
     ]

@@ -2,19 +2,17 @@
 
 from typing import Any, ClassVar
 
-from django.conf import settings
 from rest_framework import serializers
 
 from calendars.schedule import Hours
 from jobs.backfills.models import STATES
 from jobs.serializers import SubmissionSerializer
-from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Flag, Instant, Text
+from web.requests.json_fields import Instant, Text
 
 _WEEK = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
 _BACKFILL: dict[str, Any] = {
@@ -86,33 +84,6 @@ class BackfillRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
         required=False,
         help_text="Which missing bars are gaps. Default: the instrument's rule.",
     )
-    accept_far = Flag(
-        required=False,
-        help_text="Store prices that are far from those beside the gap, too: a person has looked at them.",
-    )
-
-
-class ReconciliationRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
-    """What to compare with a source: a symbol's rows in `[start, end)`."""
-
-    examples: ClassVar = {"A week": {**_WEEK, "source": "desk"}}
-
-    symbol = RequestSymbol(max_length=32)
-    dataset = serializers.ChoiceField(list(DATASETS), default=TRADES.name)
-    source = serializers.CharField(  # type: ignore[assignment]  # an attribute of DRF's fields has this name
-        max_length=100, required=False, help_text="Default: the first source that is configured to give this."
-    )
-    store = serializers.BooleanField(
-        default=False,
-        help_text="Store the differences: missing rows, cancels and corrections. Needs the scope market:write, too.",
-    )
-
-    def validate_source(self, name: str) -> str:
-        """Refuse a name that is not configured."""
-        if name not in settings.BACKFILL_SOURCES:
-            names = ", ".join(settings.BACKFILL_SOURCES) or "none is configured"
-            raise serializers.ValidationError(f"is not a source: {names}", code="invalid_choice")
-        return name
 
 
 class StatementSerializer(serializers.Serializer[Any]):
@@ -137,7 +108,9 @@ class BackfillSerializer(serializers.Serializer[Any]):
     commit = serializers.CharField(help_text="Our commit with the rows.")
     rows = serializers.IntegerField()
     told = StatementSerializer(many=True, help_text="What the other sources said.")
-    message = serializers.CharField(help_text="Of a gap in quarantine: which price is far.")
+    message = serializers.CharField(
+        help_text="A warning: the first row with a price far from those beside the gap."
+    )
     job = serializers.UUIDField(allow_null=True, help_text="The last job that asked.")
     attempts = serializers.IntegerField(help_text="How often sources were asked in vain.")
     retry_at = serializers.DateTimeField(allow_null=True, help_text="When exhausted sources are asked again.")

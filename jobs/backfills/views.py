@@ -1,31 +1,23 @@
-"""The endpoints of backfills and reconciliations, and the list of gaps for which sources were asked."""
+"""The endpoints of backfills, and the list of gaps for which sources were asked."""
 
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.backfills import reconciling
 from jobs.backfills.models import STATES, Backfill
 from jobs.backfills.records import KIND, SUBMISSION
-from jobs.backfills.serializers import (
-    BackfillRequestSerializer,
-    BackfillSerializer,
-    ReconciliationRequestSerializer,
-)
+from jobs.backfills.serializers import BackfillRequestSerializer, BackfillSerializer
 from jobs.backfills.services import backfill_documents
 from jobs.views import SubmissionViewSet
-from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
-from web.requests.json_fields import JsonObject
 
 
 class BackfillPagination(KeysetPagination):
@@ -77,27 +69,6 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
         Queue a job that finds the gaps of a symbol in a range and fetches the missing rows from the sources.
 
         It also asks again for gaps that no source could fill before. Its result counts the gaps by what became of
-        them, and the rows.
+        them, and the rows, and has warnings of prices that are far from those beside a gap.
         """
         return self.submit(request)
-
-
-class ReconciliationsViewSet(SubmissionViewSet):
-    """Reconciliations: our rows, compared with a source's."""
-
-    access = {"create": SUBMISSION}
-    bodies = {"create": ReconciliationRequestSerializer}
-    kind = reconciling.KIND
-
-    def create(self, request: Request) -> Response:
-        """Compare with a source. Queue a job that compares a symbol's rows in a range with a source, date by date.
-
-        Its result counts missing, extra and different rows, and lists the first thousand. With `store` it stores them:
-        missing rows are added, extra ones cancelled, different ones corrected.
-        """
-        return self.submit(request)
-
-    def check_caller(self, caller: Caller, parameters: JsonObject) -> None:
-        """Storing differences changes data, which `backfill:write` does not allow."""
-        if parameters["store"] and "market:write" not in caller.scopes:
-            raise PermissionDenied("the caller lacks the scope market:write", "missing_scope")

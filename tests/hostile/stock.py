@@ -152,8 +152,8 @@ EXAMPLES: dict[str, Any] = {
 # What is answered where not with 200. Nobody is known to log in, and no token is good twice.
 STATUSES = {
     "key_create": 201, "key_rotate": 201, "backfill_submit": 202,
-    # There is no source, and the job has ended.
-    "reconciliation_submit": 422, "job_confirm": 409,
+    # The job has ended.
+    "job_confirm": 409,
     # The account is open and stopped, its order has ended, and it holds nothing. Orders are sent without a key, and
     # the limits without what was read before.
     "account_create": 409, "account_heartbeat": 204, "account_transfer": 202, "orders_cancel": 202,

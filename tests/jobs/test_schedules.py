@@ -111,7 +111,6 @@ REBALANCE = {"account": "main", "model": "core", "drift_band": 0.5}
     ("kind_name", "parameters"),
     [
         ("backfill", {"symbol": "AAPL", "last_days": 1}),
-        ("reconciliation", {"symbol": "AAPL", "last_days": 7}),
         ("gap_report", {"last_days": 1}),
         ("rebalance", REBALANCE),
     ],

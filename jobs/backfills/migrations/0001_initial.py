@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                 ('symbol', models.CharField(max_length=32)),
                 ('start_ns', models.BigIntegerField()),
                 ('end_ns', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('filled', 'filled'), ('empty', 'empty'), ('quarantined', 'quarantined'), ('exhausted', 'exhausted')], max_length=12)),
+                ('state', models.CharField(choices=[('filled', 'filled'), ('empty', 'empty'), ('exhausted', 'exhausted')], max_length=12)),
                 ('source', models.CharField(default='', max_length=100)),
                 ('source_commit', models.CharField(default='', max_length=200)),
                 ('commit', models.CharField(default='', max_length=40)),

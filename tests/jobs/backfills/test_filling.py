@@ -192,18 +192,15 @@ def test_what_a_source_does_not_vouch_for_stays_a_gap(api: Api, archive, monkeyp
     assert stored_times() == TIMES.tolist()
 
 
-def test_a_far_price_waits_for_a_person(api: Api, archive) -> None:
+def test_a_far_price_is_stored_with_a_warning(api: Api, archive) -> None:
     store_trades(without(LOST))
     archive(price=20.0)
-    assert ran(submitted(api))["quarantined"] == 1
-    row = Backfill.objects.get()
-    assert "far from the prices on both sides" in row.message
-    assert ran(submitted(api))["gaps"] == 0, "a person is awaited"
-    assert len(stored_times()) == len(without(LOST))
-    assert ran(submitted(api, accept_far=True))["filled"] == 1
-    assert len(stored_times()) == len(TIMES)
-    row.refresh_from_db()
-    assert row.state == "filled"
+    result = ran(submitted(api))
+    text = f"differs by more than 20 % from the prices beside the gap (one of {4 * 30} such rows)"
+    warning = f"row 0, {format_timestamp(LOST[0])}, {text}"
+    assert (result["filled"], result["warnings"]) == (1, [f"archive: {warning}"])
+    assert Backfill.objects.get().message == warning
+    assert stored_times() == TIMES.tolist()
 
 
 def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, settings) -> None:
@@ -272,7 +269,6 @@ def test_an_exhausted_gap_is_not_asked_for_by_every_answer(api: Api, archive) ->
         ({"callback_url": "file:///etc/passwd"}, "invalid_format"),
         ({"rule": "none"}, "invalid_choice"),
         ({"symbol": 7}, "invalid_type"),
-        ({"accept_far": "yes"}, "invalid_type"),
         ({"start": "2000-01-01", "end": "2025-01-01"}, "invalid_range"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 
-from jobs.backfills.checks import Surroundings, Verdict
 from jobs.backfills.sources.order import fetch_first
 from store.datasets import BARS
 from tests.jobs.backfills.answers import (
@@ -19,7 +18,6 @@ from tests.ops.outbound.hostile_server import cuts, hangs, in_turn, says
 from tests.ops.test_breaker import Clock
 
 ROWS = trades(1_000)
-AROUND = Surroundings(190.0, 195.0)
 
 
 def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_close(monkeypatch):
@@ -41,21 +39,21 @@ def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_clo
         for source in sources:
             monkeypatch.setattr(source._destination._breaker, "_clock", clock)
         for _ in range(2):
-            first = fetch_first(sources, request_for(), AROUND)
+            first = fetch_first(sources, request_for())
             assert first.fetched is not None
             assert (first.fetched.source, first.fetched.commit) == ("four", COMMIT)
             assert first.fetched.rows.equals(ROWS)
             assert [told.source for told in first.told] == names[:3]
         assert [len(streamed(server)) for server in servers] == [2, 2, 2, 2]
 
-        first = fetch_first(sources, request_for(), AROUND)
+        first = fetch_first(sources, request_for())
         assert first.fetched is not None
         assert all("after at most 60 s" in told.said for told in first.told)
         assert [len(streamed(server)) for server in servers] == [2, 2, 2, 3]
 
         clock.now += 61
         for calls in (3, 4):
-            first = fetch_first(sources, request_for(), AROUND)
+            first = fetch_first(sources, request_for())
             assert first.fetched is not None
             assert (first.fetched.source, first.told, len(streamed(servers[0]))) == ("one", (), calls)
 
@@ -73,8 +71,8 @@ def test_what_each_said_is_kept_with_the_shortest_time_to_wait():
             )
         ]
         sources = [installation(server.url, f"s{number}") for number, server in enumerate(servers)]
-        first = fetch_first(sources, request_for(), AROUND)
-        assert (first.fetched, first.checked, first.retry_after) == (None, None, 70)
+        first = fetch_first(sources, request_for())
+        assert (first.fetched, first.rows, first.retry_after) == (None, None, 70)
         assert [told.source for told in first.told] == ["s0", "s1", "s2", "s3"]
         assert [told.said.partition(" ")[0] for told in first.told] == [
             "answered",
@@ -83,19 +81,10 @@ def test_what_each_said_is_kept_with_the_shortest_time_to_wait():
             "answered",
         ]
         assert (
-            fetch_first(sources, request_for(dataset=BARS), AROUND).told[0].said
-            == "is not configured to give this"
+            fetch_first(sources, request_for(dataset=BARS)).told[0].said == "is not configured to give this"
         )
         assert [len(streamed(server)) for server in servers] == [1, 1, 1, 1]
 
 
-def test_quarantined_rows_are_not_asked_for_elsewhere():
-    with source_served(streams(trades(2, price=[190.0, 900.0]))) as far, source_served(streams(ROWS)) as near:
-        sources = [installation(far.url, "far"), installation(near.url, "near")]
-        first = fetch_first(sources, request_for(), AROUND)
-        assert first.checked is not None
-        assert (first.checked.verdict, first.told, streamed(near)) == (Verdict.QUARANTINED, (), [])
-
-
 def test_without_sources_there_is_nothing():
-    assert fetch_first([], request_for(), AROUND).told == ()
+    assert fetch_first([], request_for()).told == ()

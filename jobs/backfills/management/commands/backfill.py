@@ -33,13 +33,10 @@ class Command(BaseCommand):
         parser.add_argument("--end", required=True, help="the end, exclusive")
         parser.add_argument("--hours", choices=[hours.value for hours in Hours])
         parser.add_argument("--rule", choices=GAP_RULES, help="which missing bars are gaps")
-        parser.add_argument(
-            "--accept-far", action="store_true", help="store prices far from those beside a gap, too"
-        )
         parser.add_argument("--json", action="store_true", help="print the job's result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        names = ("symbol", "start", "end", "hours", "rule", "accept_far")
+        names = ("symbol", "start", "end", "hours", "rule")
         serializer = BackfillRequestSerializer(data={name: options[name] for name in names if options[name]})
         try:
             serializer.is_valid(raise_exception=True)
@@ -57,6 +54,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(job.result))
         else:
             Console(file=self.stdout, width=180).print(_table(job))  # type: ignore[arg-type]
+            for warning in (job.result or {})["warnings"]:
+                self.stdout.write(f"warning: {warning}")
 
 
 def _table(job: Job) -> Table:

@@ -1,0 +1,94 @@
+"""Checks rows that a source gave, before they are stored."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sources.protocol import SourceFailed
+from store.arrays import Floats, Integers
+from store.declarations import Dataset
+from store.protocol import Window
+from store.timestamps import DAY_NS, format_timestamp
+from trades.batches.validation import TypedColumn, row_errors, validate_columns
+
+FAR_PERCENT = 20
+"""A price that differs by more than this from the prices beside a gap is worth a warning."""
+_PRICES = {"trades": ("price",), "quotes": ("bid", "ask"), "bars": ("open", "high", "low", "close")}
+
+
+def rows_check(
+    rows: pa.RecordBatch, dataset: Dataset, window: Window, *, allows_nonpositive: bool
+) -> pa.RecordBatch:
+    """Return rows in the dataset's schema as they are to be stored. Values, window, order and ids are checked.
+
+    allows_nonpositive: whether the instrument's prices may be zero or less. Rows without an id may repeat, because real
+    prints do. An id may not. Raises `SourceFailed`, which names the first wrong row.
+    """
+    columns = {name: TypedColumn(rows.column(name)) for name in dataset.schema.names}
+    values, broken = validate_columns(dataset, columns, allows_nonpositive=lambda: allows_nonpositive)
+    if broken:
+        error = row_errors(broken, limit=1)[0]
+        raise SourceFailed(f"{_place(rows, error.row)} {error.column or 'the row'} {error.message}")
+    checked = pa.record_batch([values[name] for name in dataset.schema.names], schema=dataset.schema)
+    for row, fault in _faults(checked, dataset, window):
+        raise SourceFailed(f"{_place(checked, row)} {fault}")
+    return checked
+
+
+def far_price(rows: pa.RecordBatch, dataset: Dataset, beside: Sequence[float]) -> str:
+    """Return a sentence that names the first row with a price far from all prices beside the gap; "" if there is none.
+
+    beside: the last price before the gap and the first one after it. With fewer than two above zero nothing is far.
+    """
+    sides = [price for price in beside if price > 0]
+    if len(sides) < 2 or not rows.num_rows:
+        return ""
+    far = np.zeros(rows.num_rows, dtype=bool)
+    for name in _PRICES.get(dataset.name, ()):
+        prices: Floats = rows.column(name).to_numpy(zero_copy_only=False)
+        # A missing price is NaN, which is not far from anything.
+        far |= np.logical_and.reduce([np.abs(prices - side) > side * FAR_PERCENT / 100 for side in sides])
+    count = int(far.sum())
+    others = f" (one of {count:,} such rows)" if count > 1 else ""
+    text = f"differs by more than {FAR_PERCENT} % from the prices beside the gap{others}"
+    return f"{_place(rows, int(far.argmax()))} {text}" if count else ""
+
+
+def _faults(rows: pa.RecordBatch, dataset: Dataset, window: Window) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with valid rows: each kind once, with its first row."""
+    times: Integers = rows.column(0).to_numpy()
+    outside = (times < window.start_ns) | (times >= window.end_ns)
+    if outside.any():
+        yield int(outside.argmax()), "lies outside of the window that was asked for"
+    backwards = times[1:] < times[:-1]
+    if backwards.any():
+        yield int(backwards.argmax()) + 1, "lies before the row before it"
+    repeated = _first_repeated_id(rows, dataset, times)
+    if repeated is not None:
+        yield repeated, "has the id of a row before it"
+
+
+def _first_repeated_id(rows: pa.RecordBatch, dataset: Dataset, times: Integers) -> int | None:
+    """Return the first row whose event date and id columns are those of an earlier row. A null id identifies nothing."""
+    if not dataset.id_columns or not rows.num_rows:
+        return None
+    has_id = rows.column(dataset.id_columns[-1]).is_valid().to_numpy(zero_copy_only=False)
+    numbers = np.flatnonzero(has_id)
+    keys = times[numbers] // DAY_NS
+    for name in dataset.id_columns:
+        encoded = rows.column(name).dictionary_encode(null_encoding="encode").indices.to_numpy()[numbers]
+        # Numbering the combinations anew keeps them small, so that no product overflows.
+        keys = np.unique(keys * (int(encoded.max(initial=0)) + 1) + encoded, return_inverse=True)[1]
+    _, first = np.unique(keys, return_index=True)
+    if len(first) == len(numbers):
+        return None
+    is_repeated = np.ones(len(numbers), dtype=bool)
+    is_repeated[first] = False
+    return int(numbers[is_repeated.argmax()])
+
+
+def _place(rows: pa.RecordBatch, row: int) -> str:
+    instant = pc.fill_null(rows.column(0), 0)[row].as_py()
+    return f"row {row:,}, {format_timestamp(instant)},"
