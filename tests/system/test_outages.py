@@ -108,7 +108,7 @@ def returned(installation: Installation, fault: str) -> Return:
         time.sleep(HERD_SECONDS)
         after, until = counted(installation), time.monotonic()
     seen = asking.result()
-    assert {each.status for each in seen} == {404, 429}
+    assert {404} <= {each.status for each in seen} <= {404, 429}
     connects, commands = (after[name] - before[name] for name in after)
     usually = (usual["commands_processed"] - first["commands_processed"]) / answered(seen, began, ended)
     # Who was cut off in the middle of a request sends it once more.
