@@ -120,15 +120,20 @@ class Destination:
                 yield DestinationAnswer(response.status_code, response.headers, self._pieces(response))
 
     def get_json(
-        self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = _JSON_BYTES,
     ) -> tuple[Any, Mapping[str, str]]:
-        """GET `path`; return the answer's JSON document, of at most 1 MiB, and headers. Raises `OutboundError`s."""
+        """GET `path`; return the answer's JSON document, and its headers. Raises `OutboundError`s."""
         with self.stream(path, params=params, headers=headers) as answer:
             body = bytearray()
             for piece in answer.pieces:
                 body += piece
-                if len(body) > _JSON_BYTES:
-                    raise AnswerTooLarge(self.name, f"a document has at most {_JSON_BYTES:,} bytes")
+                if len(body) > max_bytes:
+                    raise AnswerTooLarge(self.name, f"a document has at most {max_bytes:,} bytes")
         try:
             return orjson.loads(body), answer.headers
         except orjson.JSONDecodeError:
