@@ -19,12 +19,16 @@ _SECRET = re.compile(
     # Possessive: each word is read once, without backtracking, so a text of many such words is not slower.
     r"|\beyJ[\w-]{4,}+(?:\.[\w.-]+)?"
     r"|md_[\w-]{8}_[\w-]+|\bmds_[\w-]{20,}"
-    # The random part of a key, alone or with its prefix: 43 letters of base64url, of both cases.
-    r"|(?<![\w-])(?:[\w-]{8}_)?(?=[\w-]*?[a-z])(?=[\w-]*?[A-Z])[\w-]{43}(?![\w-])"
+    # The random part of a key, alone or with its prefix: 43 signs of base64url, with letters of both cases and a digit.
+    # One key of 1,900 has no digit. A word of 43 letters is a name.
+    r"|(?<![\w-])(?:[\w-]{8}_)?(?=[\w-]*?[a-z])(?=[\w-]*?[A-Z])(?=[\w-]*?[0-9])[\w-]{43}(?![\w-])"
     r"|(?P<scheme>\b(?i:basic|bearer|api-key)(?:\s|%20|\+)+)[\w.~+/=-]+"
     # To the last @ before the path: passwords contain them, unescaped.
     r"|(?P<url>://)[^\s/?#\"]+(?=@)"
-    r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|cookie|credential|authorization)[\w-]{0,16}+"
+    # Not the number of a key (`primary key=3`), and no short word after `key:` in a sentence (`the key: AAPL`).
+    r"|(?P<name>(?!(?i:key)[\w-]{0,16}+(?:=|: )[0-9]{1,9}(?![\w.~+/=-]))"
+    r"(?!(?<![\w-])(?i:key): [\w.-]{1,15}(?![\w.~+/=-]))"
+    r"(?i:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|cookie|credential|authorization)[\w-]{0,16}+"
     r"""(?:(?:\\*["'])?\s*+=|\\*["']\s*+:|:(?=\s))\s*+)"""
     # The value: quoted, quoted within a quoted text, or a word, which may follow the name of a scheme.
     r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|(?P<quote>\\++["']).*?(?:(?P=quote)|\Z)"""

@@ -210,8 +210,11 @@ def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
         if bad:
             raise ImportRefused(f"no row can be read: {bad}")
     if not is_certain:
+        unread = f", and rows cannot be read, such as {bad}" if bad else ""
         hint = look("--resolution", found or "1d")
-        raise ImportRefused(f"{file.path}: no column has the resolution of the bars{hint}, or with another")
+        raise ImportRefused(
+            f"{file.path}: no column has the resolution of the bars{unread}{hint}, or with another"
+        )
     given = {**options.given, _RESOLUTION: found}
     return options.guessing("--resolution", found, "most rows are so far apart", given=given)
 

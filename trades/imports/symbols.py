@@ -52,6 +52,8 @@ _DATE = re.compile(
 _NAMED_MONTH = r"(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)[A-Z]*[-_. ]?(?:[0-9]{2}|[0-9]{4})?"
 _PERIOD = re.compile(rf"{_YEAR}{_MONTH}?|{_NAMED_MONTH}")
 _RESOLUTION = re.compile(r"[0-9]+(?:S|M|H|D|W|MO)|[MH][0-9]{1,2}|D1|W1|MN1?|TICK|MIN|HOUR|DAY")
+# In small letters it is no part of a symbol: EURIBOR-3M is one, tsla_1m is not.
+_FINAL_RESOLUTION = re.compile(r"[-_. ]([0-9]+(?:s|m|min|h|d|w|mo))\Z")
 # Words of file names that are part of no symbol.
 _WORD = re.compile(
     r"[0-9]+(?:SEC|MIN|HOUR|DAY)S?|[0-9]*(?:SECOND|MINUTE)S?|HOURLY|DAILY|WEEKLY|MONTHLY|INTRADAY"
@@ -166,9 +168,11 @@ def symbol_of_folder(path: Path) -> str | None:
 def symbol_of_name(name: str) -> str:
     """Return the symbol that a file's name is.
 
-    Raises `InvalidSymbol`, also for a name with a date, with a resolution and a month, with words such as trades, or with
-    a part's number.
+    Raises `InvalidSymbol`, also for a name that ends with a resolution, or has a date, a resolution and a month, words such
+    as trades, or a part's number.
     """
+    if resolution := _FINAL_RESOLUTION.search(name):
+        raise InvalidSymbol(f"{resolution[1]} is a resolution")
     if parse_option_symbol(name.upper()) is None and _describes(name.upper()):
         raise InvalidSymbol("it tells a date, a resolution or what the file holds")
     return file_symbol(name, None)

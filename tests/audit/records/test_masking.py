@@ -71,6 +71,7 @@ def test_api_key_is_masked_wherever_it_stands(before, after):
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----"
+WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
 SECRET = "Kk3vZ0-_xUO1mXGkqYwB7n5eTz9RjLdC2aFhVsPiQt8"
 
 
@@ -112,6 +113,12 @@ SECRET = "Kk3vZ0-_xUO1mXGkqYwB7n5eTz9RjLdC2aFhVsPiQt8"
         ("/api/v1/cmd_1/x", "/api/v1/cmd_1/x"),
         ("key:12 and user:7", "key:12 and user:7"),
         ("a" * 43, "a" * 43),
+        (f"order {WORD} done", f"order {WORD} done"),
+        ("no row with primary key=3, key_id=12", "no row with primary key=3, key_id=12"),
+        ("the key: AAPL is unknown", "the key: AAPL is unknown"),
+        ("api_key=3a and key=3-4", "api_key=*** and key=***"),
+        ("the key: a1B2c3D4e5F6g7H8", "the key: ***"),
+        ("X-API-Key: swordfish", "X-API-Key: ***"),
         ("0123456789abcdef" * 4, "0123456789abcdef" * 4),
         (f"{SECRET}abc", f"{SECRET}abc"),
     ],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.core.management import CommandError
 
 from tests.trades.imports.command import asked, imported, stored
 
@@ -97,3 +98,13 @@ def test_a_column_s_resolutions_are_judged_each(tmp_path: Path):
     )
     imported(tmp_path / "A.csv", dataset="bars")
     assert len(stored("bars")["A"]) == len(lines)
+
+
+def test_times_that_cannot_be_read_are_named_where_the_resolution_is_asked_for(tmp_path: Path):
+    path = tmp_path / "AAPL.csv"
+    rows = [f"{time},1,1,1,1,1" for time in ("2024-01-02T10:00:00Z", "10h01", "10h02")]
+    path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows, ""]))
+    with pytest.raises(
+        CommandError, match=r"rows cannot be read, such as .*line 3, timestamp: not a time: .*'10h01'"
+    ):
+        imported(path, skip_bad=True)

@@ -276,6 +276,21 @@ def test_a_name_that_tells_something_else_is_no_symbol(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("TSLA_1m", r"\(1m is a resolution\); look at it with --symbol TSLA --preview"),
+        ("tsla-1h", r"\(1h is a resolution\); look at it with --symbol TSLA --preview"),
+        ("TSLA.1d", r"\(1d is a resolution\); give --symbol"),
+    ],
+)
+def test_a_name_with_a_resolution_is_refused_for_that(tmp_path: Path, name: str, reason: str):
+    path = tmp_path / f"{name}.csv"
+    path.write_text("timestamp,price,volume\n2024-01-02T09:31:00Z,1,1\n")
+    with pytest.raises(CommandError, match=reason):
+        imported(path)
+
+
+@pytest.mark.parametrize(
     "name",
     ["AAPL", "brk.b", "BTC-USD", "ESH24", "BTC-27DEC24", "600519.SS", "200012.SZ", "2020.HK", "EURIBOR-3M", "MIN",
      "MAR", "AAPL240119C00150000", "^GSPC", "1INCH-USDT", "ALL", "DAY", "NOW", "FILE", "OPEN", "TICK", "HOUR", "Q1", "DEC24",
