@@ -39,7 +39,13 @@ def store_at(where: Path | str, *, create: bool = False, **of_files: Any) -> Mar
 
 def _made(scheme: str, where: Path | str, **options: Any) -> MarketStore:
     module, name = _BACKENDS[scheme]
-    store: MarketStore = getattr(import_module(module), name)(where, **options)
+    try:
+        backend = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise NoSuchStore(
+            f"a store of servers needs the module {error.name}: install marketdata-store with the extra {scheme}"
+        ) from error
+    store: MarketStore = backend(where, **options)
     return store
 
 

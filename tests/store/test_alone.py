@@ -17,8 +17,11 @@ pytestmark = pytest.mark.system
 PROJECT = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())
 PACKAGES = {name.partition(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
 LIBRARIES = set(PROJECT["project"]["dependencies"])
+# A store of servers, and what else needs its drivers.
+DRIVERS = set(PROJECT["project"]["optional-dependencies"]["clickhouse"])
+NEEDS_DRIVERS = ("store.clickhouse", "store.connections")
 
-USED = """
+ONLY = """
 import importlib, pkgutil, sys, time
 
 class Others:
@@ -27,11 +30,14 @@ class Others:
             raise ModuleNotFoundError(name, name=name)
 
 sys.meta_path.insert(0, Others())
+"""
+USED = """
 import pyarrow as pa
 import calendars, store
 for package in (calendars, store):
     for module in pkgutil.walk_packages(package.__path__, f"{{package.__name__}}."):
-        importlib.import_module(module.name)
+        if not module.name.startswith({skipped}):
+            importlib.import_module(module.name)
 
 from store.csv import CsvStore
 from store.datasets import TRADES
@@ -40,10 +46,10 @@ from store.protocol import Append
 row = dict.fromkeys(TRADES.schema.names) | dict(timestamp=time.time_ns(), price=2.0, volume=3.0)
 opening = row | dict(timestamp=1_735_828_200_000_000_000, price=4.0)  # 2025-01-02, 9:30 in New York
 rows = pa.RecordBatch.from_pylist([row, opening], schema=TRADES.schema)
-stored = CsvStore("data")
+stored = CsvStore({data!r})
 stored.append(Append(TRADES, "AAPL", rows, "me"))
 stored.set_instrument(Instrument("AAPL", exchange="XNAS"))
-reader = store.open_store("data")
+reader = store.open_store({data!r})
 print(reader.bars("AAPL").notional.tolist(), reader.bars("AAPL", end="2025-01-03", interval="1d").open.tolist())
 """
 
@@ -88,23 +94,46 @@ def canonical(name: str) -> str:
     return re.sub("[-_.]+", "-", name).lower()
 
 
-def test_the_store_works_with_what_it_declares(installed: Path):
-    """Every module imported, a trade stored, bars read by the minute and by the session."""
-    known = required_by(LIBRARIES)
+def run(
+    installed: Path, code: str, libraries: set[str], **values: object
+) -> subprocess.CompletedProcess[str]:
+    """Run code that finds only the libraries, what they require, and the package."""
+    known = required_by(libraries)
     others = {
         module
         for module, names in metadata.packages_distributions().items()
         if known.isdisjoint(map(canonical, names)) and module not in PACKAGES
     }
-    code = USED.format(others=sorted(others))
-    done = subprocess.run(
+    code = code.format(others=sorted(others), **values)
+    return subprocess.run(
         [sys.executable, "-c", code], cwd=installed, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.parametrize(
+    ("libraries", "skipped"),
+    [(LIBRARIES, NEEDS_DRIVERS), (LIBRARIES | DRIVERS, ())],
+    ids=["files", "servers"],
+)
+def test_the_store_works_with_what_it_declares(
+    installed: Path, tmp_path: Path, libraries: set[str], skipped: tuple[str, ...]
+):
+    """Every module imported, a trade stored, bars read by the minute and by the session."""
+    done = run(installed, ONLY + USED, libraries, skipped=skipped, data=str(tmp_path / "data"))
     assert (done.stdout, done.stderr) == ("[12.0, 6.0] [4.0]\n", "")
+
+
+def test_a_store_of_servers_says_which_extra_it_needs(installed: Path):
+    opened = "from store import open_store; open_store('clickhouse://host/database')"
+    done = run(installed, ONLY + opened, LIBRARIES)
+    assert done.stderr.splitlines()[-1] == (
+        "store.backends.NoSuchStore: a store of servers needs the module psycopg:"
+        " install marketdata-store with the extra clickhouse"
+    )
 
 
 def test_everything_that_it_declares_is_imported():
     sources = [path.read_text() for name in PACKAGES for path in (settings.BASE_DIR / name).rglob("*.py")]
     pattern = re.compile(r"^ *(?:import|from) (\w+)|\bimport_module\(\"(\w+)", re.MULTILINE)
     imported = {name for text in sources for names in pattern.findall(text) for name in names}
-    assert {name.partition("[")[0].replace("-", "_") for name in LIBRARIES} - imported == set()
+    assert {name.partition("[")[0].replace("-", "_") for name in LIBRARIES | DRIVERS} - imported == set()
