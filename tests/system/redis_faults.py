@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.front.front_server import eventually
+from tests.marketdata_project.serve_process import REDIS
 from tests.system.clients import Client, clients_of_every_web
 from tests.system.installation import Installation
 
@@ -20,7 +21,7 @@ _EXPIRES_SECONDS = 60
 
 @contextlib.contextmanager
 def frozen_redis(installation: Installation) -> Iterator[None]:
-    pid = installation.served.member("redis-server")
+    pid = installation.served.member(REDIS)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -30,16 +31,14 @@ def frozen_redis(installation: Installation) -> Iterator[None]:
 
 def kill_redis(installation: Installation) -> None:
     """Kill it, and wait until another one answers."""
-    before = installation.served.member("redis-server")
+    before = installation.served.member(REDIS)
     os.kill(before, signal.SIGKILL)
     assert eventually(lambda: _is_another(installation, before) and answers(installation))
 
 
 def _is_another(installation: Installation, before: int) -> bool:
     """Whether a Redis runs that is another process than before."""
-    return any(
-        pid != before for pid, command in installation.served.members().items() if "redis-server" in command
-    )
+    return any(pid != before for pid, command in installation.served.members().items() if REDIS in command)
 
 
 def answers(installation: Installation) -> bool:

@@ -23,7 +23,7 @@ from store.protocol import ALL_TIME, Append, Dedupe
 from store.timestamps import parse_timestamp
 from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
-from tests.marketdata_project.serve_process import MANAGE
+from tests.marketdata_project.serve_process import MANAGE, REDIS
 from tests.patience import PATIENCE_SECONDS, allowed
 from tests.system.installation import Installation, installed
 from tests.system.kills import restarted
@@ -148,7 +148,7 @@ def a_stop_gives_running_jobs_back(installation: Installation) -> None:
 
 def fault(installation: Installation, chance: random.Random) -> None:
     """Kill a process that jobs need, or empty Redis."""
-    victim = chance.choice(["marketdata jobs", "marketdata worker", "redis-server", "flush"])
+    victim = chance.choice(["marketdata jobs", "marketdata worker", REDIS, "flush"])
     with contextlib.suppress(ProcessLookupError, StopIteration, RedisError, OSError):
         if victim == "flush":
             installation.redis.flushall()

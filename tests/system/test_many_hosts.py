@@ -21,10 +21,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from ops.serve.embedded_redis import redis_binary
 from tests.front.front_server import Reply, eventually
 from tests.hostile.figures import Told
 from tests.patience import allowed
-from tests.ratelimit.redis_server import binary
 from tests.system.clickhouse import Shard
 from tests.system.clients import OHLC, Client, trades_body
 from tests.system.hosts import Network, network
@@ -114,7 +114,7 @@ def _redis(stack: ExitStack, hosts: Network) -> str:
     host = hosts.hosts["redis"]
     with host.entered():
         options = ["--bind", host.address, "--protected-mode", "no", "--save", ""]
-        server = subprocess.Popen([binary(), *options], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([str(redis_binary()), *options], stdout=subprocess.DEVNULL)
     stack.callback(server.wait)
     stack.callback(server.kill)
     return f"redis://{host.address}:6379/0"

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from tests.front.front_server import eventually
-from tests.marketdata_project.serve_process import Served
+from tests.marketdata_project.serve_process import REDIS, Served
 from tests.system.clients import Client, Crowd, connected
 from tests.system.installation import UNLIMITED, installed
 from tests.system.ledger import Ledger, Sender
@@ -109,4 +109,4 @@ def restart(served: Served, number: int) -> None:
         seconds=RESTART_SECONDS,
     ), served.output.read_text()
     kept = {before[pid] for pid in before.keys() & served.members().keys() if pid != served.process.pid}
-    assert [command for command in kept if "redis-server" not in command] == []
+    assert [command for command in kept if REDIS not in command] == []

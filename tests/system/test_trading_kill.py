@@ -15,6 +15,7 @@ import pytest
 from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
+from tests.marketdata_project.serve_process import REDIS
 from tests.system.account_feed import AccountFeed, following
 from tests.system.installation import Installation
 from tests.system.kills import restarted
@@ -33,7 +34,7 @@ pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("trading")]
 EXECUTES = 1_000 if SOAK else 60
 ACCOUNTS = [f"A{number}" for number in range(4)]
 WEB, ENGINE, JOBS = "marketdata web", "marketdata engine", "marketdata jobs"
-VICTIMS = [WEB, ENGINE, "redis-server", JOBS, "everything"]
+VICTIMS = [WEB, ENGINE, REDIS, JOBS, "everything"]
 ROUNDS = 8 if SOAK else 1
 PAUSE_SECONDS = 0.02 if SOAK else 0.1
 

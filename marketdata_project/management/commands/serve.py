@@ -24,7 +24,7 @@ from ops.command_line.forks import CAN_FORK
 from ops.metrics.process_files import remove_files
 from ops.serve.child import in_fork
 from ops.serve.database_lock import migration_lock
-from ops.serve.embedded_redis import EmbeddedRedis
+from ops.serve.embedded_redis import EmbeddedRedis, redis_binary
 from ops.serve.handover import CHECK_OPTION, Handover, handover_take
 from ops.serve.installation import (
     FolderUnavailable,
@@ -101,6 +101,8 @@ class Command(BaseCommand):
         connections.close_all()
         try:
             roles = roles_of(options["only"])
+            if settings.REDIS_EMBEDDED:
+                redis_binary()  # Without one nothing is migrated or loaded.
             if options["prepare_only"]:
                 load_before_forks()
                 self._migrate()
@@ -263,7 +265,7 @@ def _plan(
         web=run_web_process,
         numbers=numbers,
         cores=_own_cores(),
-        redis=_embedded_redis(),
+        redis=EmbeddedRedis(settings.REDIS_SOCKET, settings.RUN_DIR) if settings.REDIS_EMBEDDED else None,
         watchdog_seconds=settings.WATCHDOG_SECONDS,
         # Web processes write spool files, which a worker of the same host collects.
         worker=["worker"] if is_worker else [] if listener is None else ["worker", "--of-host"],
@@ -272,15 +274,6 @@ def _plan(
         submits_jobs="jobs" in roles and bool(settings.JOB_SCHEDULES),
         feeds_sample=prepared.has_sample and settings.SAMPLE_FEED,
     )
-
-
-def _embedded_redis() -> EmbeddedRedis | None:
-    """Return the Redis to start; None if REDIS_URL names one. Raises RedisMissing."""
-    if not settings.REDIS_EMBEDDED:
-        return None
-    redis = EmbeddedRedis(socket_path=settings.REDIS_SOCKET, run_dir=settings.RUN_DIR)
-    redis.command()
-    return redis
 
 
 def _welcome(listener: socket.socket | None, prepared: Prepared) -> str:

