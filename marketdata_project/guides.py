@@ -22,7 +22,7 @@ _GROUPS = {
     ),
     "Trading": ("trading", "trading_rules", "strategies", "models"),
     "Operation": (
-        "settings", "keys", "credentials", "signatures", "mtls", "access", "limits", "jobs", "webhooks", "alerts", "backfills", "audit", "metrics",
+        "container", "settings", "keys", "credentials", "signatures", "mtls", "access", "limits", "jobs", "webhooks", "alerts", "backfills", "audit", "metrics",
         "memory", "outbound", "performance", "security", "faults", "versions",
     ),
     "Inside": (),
