@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,7 +122,7 @@ def answering(status: int) -> Iterator[int]:
 
 
 def checked(port: int) -> int:
-    path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     # A proxy that Docker sets is for other hosts.
     environ = {"PATH": path, "PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
     command = ["/bin/sh", "-c", healthcheck()]
