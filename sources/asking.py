@@ -20,7 +20,7 @@ from store.protocol import Window
 from store.timestamps import InvalidTimestamp
 
 PAGE_ROWS = 10_000
-_FORM_ERRORS = (LookupError, TypeError, AttributeError, OverflowError, InvalidTimestamp, pa.ArrowException)
+_FORM_ERRORS = (LookupError, TypeError, AttributeError, ArithmeticError, InvalidTimestamp, pa.ArrowException)
 
 
 @contextmanager

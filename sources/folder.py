@@ -38,7 +38,6 @@ class Folder:
     sees a preview.
     """
 
-    tested = "tested"
     terms = "The rows are those of your files: the terms of the vendor that you have them from apply."
     ids_are_sequential = False
 

@@ -65,7 +65,6 @@ class Installation:
     """
 
     terms = "The rows are another installation's: the terms of the sources that it had them from apply."
-    tested = "tested with an installation of this version"
     ids_are_sequential = False
 
     def __init__(

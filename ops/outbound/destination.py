@@ -249,10 +249,21 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 def seconds_asked(response: httpx.Response) -> float | None:
-    """Return the seconds of `Retry-After` (RFC 9110, 10.2.3); None without a valid one."""
+    """Return the seconds of `Retry-After` (RFC 9110, 10.2.3); None without a valid one.
+
+    Of a 429 without it, those to `X-RateLimit-Reset`, which is an instant in seconds since 1970.
+    """
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    reset = response.headers.get("X-RateLimit-Reset", "").strip()
+    if (
+        not text
+        and response.status_code == httpx.codes.TOO_MANY_REQUESTS
+        and reset.isascii()
+        and reset.isdigit()
+    ):
+        return max(0.0, float(reset[:10]) - time.time())
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):

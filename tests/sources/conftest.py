@@ -7,4 +7,4 @@ from tests.ops.outbound.test_addresses import LOOPBACK
 
 @pytest.fixture(autouse=True)
 def _loopback_is_allowed(settings):
-    settings.OUTBOUND_SCHEMES, settings.OUTBOUND_NETWORKS = ("http",), LOOPBACK
+    settings.OUTBOUND_SCHEMES, settings.OUTBOUND_NETWORKS = ("http", "https"), LOOPBACK
