@@ -55,6 +55,15 @@ class Market:
     exchange: str | None = None
 
 
+class Estimate(NamedTuple):
+    """What a window costs: requests, rows, seconds, and a price such as "3.20 USD". None or "" is unknown or nothing."""
+
+    requests: int | None = None
+    rows: int | None = None
+    seconds: float | None = None
+    price: str = ""
+
+
 class SourceError(Exception):
     """A source gave no rows. The message is one sentence for people."""
 
@@ -74,6 +83,9 @@ class SourceRefused(SourceError):
 class Source(Protocol):
     """A source of rows. A process makes it once; several threads use it.
 
+    A class may also have `tested`, a text that says how far it was tried (without it: "tested"), and
+    `estimate(wanted, window) -> Estimate`, which may ask the source for a price.
+
     terms: a sentence about what its data may be used for, shown once in an installation. ids_are_sequential: whether
     a jump in the ids of its trades proves that some are missing.
     """
@@ -92,7 +104,10 @@ class Source(Protocol):
         ...
 
     def markets(self) -> Iterable[Market]:
-        """Return what it lists. Raises `SourceError`s."""
+        """Return what it lists, read as far as it is iterated. Raises `SourceError`s.
+
+        Empty if it cannot list them: then any name is asked for, and is the symbol.
+        """
         ...
 
     def pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:

@@ -15,6 +15,7 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from ops.outbound.exceptions import DestinationRefused
+from sources.exchange_pages import TRAITS
 from sources.protocol import Source, SourceRefused
 
 VENDORS: Mapping[str, str] = {
@@ -53,10 +54,10 @@ def declared_names() -> list[str]:
 
 
 def exchange_names() -> list[str]:
-    """Return the exchanges that ccxt knows, ascending, without loading it; [] if it is not installed."""
+    """Return the exchanges that ccxt knows, ascending, without loading it; without ccxt those that were read."""
     spec = find_spec("ccxt")
     if spec is None or spec.origin is None:
-        return []
+        return sorted(TRAITS)
     return sorted(path.stem for path in (Path(spec.origin).parent / "abstract").glob("[a-z]*.py"))
 
 

@@ -1,0 +1,169 @@
+"""Pages of an exchange's candles and trades. A page claims a stretch of time only if the exchange has shown its rows."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from sources.protocol import SourceFailed, SourceRefused
+from store.protocol import Window
+from store.timestamps import SECOND_NS, format_timestamp
+
+MILLISECOND_NS = 1_000_000
+TESTED, READ, UNTESTED = "tested", "read in its source, not tested", "untested"
+TRADES_A_PAGE = 1_000
+Candle = Sequence[float]
+_MOST_EMPTY = 100
+# In an instant that is not older than this another trade may still arrive.
+_SETTLED_NS = 5 * SECOND_NS
+
+
+class Traits(NamedTuple):
+    """What is known of an exchange.
+
+    tested: one of `TESTED`, `READ`, `UNTESTED`. trades: how its history of trades is read: by `id`, by `time`, or ""
+    if it has only the newest. since_alone: to a question without an end it answers with the first rows from `since` on.
+    newest: it gives only so many of its newest candles, whatever is asked; 0: it gives all. elsewhere: exchanges for
+    people whose country it refuses.
+    """
+
+    tested: str = UNTESTED
+    trades: str = ""
+    since_alone: bool = False
+    newest: int = 0
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def honours_since(self) -> bool:
+        return self.tested != UNTESTED and not self.newest
+
+
+TRAITS = {
+    "binance": Traits(TESTED, "id", since_alone=True, elsewhere=("binanceus",)),
+    "kraken": Traits(TESTED, "time", newest=720),
+    "binanceus": Traits(READ, "id", since_alone=True),
+    "coinbase": Traits(READ),
+    "okx": Traits(READ, elsewhere=("okxus", "myokx")),
+    "bybit": Traits(READ, elsewhere=("bybiteu",)),
+    "bitfinex": Traits(READ, "time", since_alone=True),
+    "deribit": Traits(READ, "time"),
+}
+"""The exchanges whose class in ccxt was read. Of all others nothing is known."""
+
+
+class CandleSeries(NamedTuple):
+    """A series of candles of an exchange.
+
+    ask: returns the candles from one instant to another or, with None, from the first on, ascending; milliseconds.
+    step_ms: a candle's length. a_page: the most candles in an answer. closed_ms: candles that begin before are closed.
+    """
+
+    ask: Callable[[int, int | None], list[Candle]]
+    step_ms: int
+    a_page: int
+    closed_ms: int
+
+
+def candle_pages(
+    series: CandleSeries, traits: Traits, window: Window
+) -> Iterator[tuple[list[Candle], Window]]:
+    """Yield closed candles and the part of the window that they answer, ascending. Raises `SourceError`s.
+
+    A part may be empty. An empty answer proves nothing. A hole is answered if the exchange gave a later candle to a `since` that it honours.
+    """
+    cursor, last_ms = _milliseconds(window.start_ns), min(_milliseconds(window.end_ns), series.closed_ms)
+    empty = reach = 0
+    while cursor < last_ms:
+        until = min(cursor + series.a_page * series.step_ms, last_ms)
+        rows = [row for row in series.ask(cursor, until - 1) if row[0] >= cursor]
+        inside = [row for row in rows if row[0] < until]
+        if inside:
+            first, empty = int(inside[0][0]), 0
+            if traits.newest and first >= cursor + series.step_ms:
+                reach = first
+            claimed = cursor if traits.honours_since else first
+            cursor = int(inside[-1][0]) + series.step_ms
+            yield inside, _part(claimed, cursor, window)
+        elif rows:
+            # The answer to another question: the exchange does not have what was asked.
+            reach = int(rows[0][0])
+            cursor = max(until, min(reach, last_ms))
+        elif traits.since_alone:
+            later = _first_later(series, cursor, until)
+            yield [], _part(cursor, later or cursor, window)
+            cursor = later or last_ms
+        else:
+            cursor, empty = until, empty + 1
+            if empty == _MOST_EMPTY:
+                raise SourceRefused(f"it has no candles up to {_text(cursor)}: begin later")
+    if reach:
+        raise SourceRefused(
+            f"it gives only its newest candles, here from {_text(reach)} on, and nothing is known of the time before:"
+            " begin there, or fetch --trades"
+        )
+
+
+class ExchangeTrade(NamedTuple):
+    """A trade: nanoseconds UTC, its id, price, amount, and whether the buyer's order was resting."""
+
+    time_ns: int
+    trade_id: str | None
+    price: float
+    amount: float
+    buyer_is_maker: bool | None
+
+
+def trade_pages(
+    ask: Callable[[ExchangeTrade | None], list[ExchangeTrade]], window: Window, *, unit_ns: int, by_id: bool
+) -> Iterator[tuple[list[ExchangeTrade], Window]]:
+    """Yield trades and the part of the window that they answer, ascending. Raises `SourceError`s.
+
+    ask: returns a page of trades: of None the first of the window; of a trade those after it or, without `by_id`,
+    those from its instant on. unit_ns: the resolution of its times. The trades of a page's last instant may go on on
+    the next page: they wait for it.
+    """
+    start_ns, held = window.start_ns, list[ExchangeTrade]()
+    while True:
+        asked_ns = time.time_ns()
+        new = ask(held[-1] if held else None)
+        if not by_id:
+            held = []
+        rows = [row for row in (*held, *new) if row.time_ns >= start_ns]
+        if rows and rows[-1].time_ns >= window.end_ns:
+            yield [row for row in rows if row.time_ns < window.end_ns], Window(start_ns, window.end_ns)
+            return
+        earlier = [row for row in rows if row.time_ns < rows[-1].time_ns]
+        held = rows[len(earlier) :]
+        if earlier:
+            yield earlier, Window(start_ns, held[0].time_ns)
+            start_ns = held[0].time_ns
+        elif not by_id and len(new) >= TRADES_A_PAGE:
+            raise SourceRefused(
+                f"it has too many trades in one instant, {_text(start_ns // MILLISECOND_NS)}, to be read"
+            )
+        elif not new or not by_id:
+            if held and held[0].time_ns < asked_ns - _SETTLED_NS:
+                yield held, Window(start_ns, held[0].time_ns + unit_ns)
+            return
+
+
+def _first_later(series: CandleSeries, cursor: int, until: int) -> int:
+    """Return when the first candle after an empty stretch begins; 0 if there is none yet."""
+    later = next((int(row[0]) for row in series.ask(cursor, None) if row[0] >= cursor), 0)
+    if 0 < later < until:
+        raise SourceFailed("it answers the same question with and without rows")
+    return later
+
+
+def _milliseconds(instant_ns: int) -> int:
+    """Return the first whole millisecond from an instant on."""
+    return -(-instant_ns // MILLISECOND_NS)
+
+
+def _part(start_ms: int, end_ms: int, window: Window) -> Window:
+    """Return a part of a window. A window that begins within a millisecond begins with it."""
+    start_ns = start_ms * MILLISECOND_NS if start_ms != _milliseconds(window.start_ns) else window.start_ns
+    return Window(start_ns, end_ms * MILLISECOND_NS).within(window)
+
+
+def _text(instant_ms: int) -> str:
+    return format_timestamp(instant_ms * MILLISECOND_NS)

@@ -1,0 +1,231 @@
+"""Fetches: bring the rows of a symbol from its source, page by page.
+
+The fills in the symbol's log are the progress: a page is stored with the window that it answers, and a window that is
+answered is not asked for again. So a fetch that ends in the midst loses at most a page, whatever ended it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import tenacity
+from django.utils import timezone
+
+from sources.models import FetchedLog, ShownTerms, SourceSymbol
+from sources.planning import FetchPlan, actions_plan, check_binding, question, unknown_windows
+from sources.protocol import SourceFailed, SourceRefused, Wanted
+from sources.row_checks import rows_check
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.exceptions import UnknownSymbol
+from store.protocol import Action, Correction, Fill, Window
+from trades.batches.validation import TypedColumn, validate_columns
+from trades.correction_batch import CorrectionBatch
+from trades.instruments.services import instruments_set
+from trades.services import fill_store, rows_correct
+from trades.stores import market_store
+
+CALLER = "fetch"
+_ATTEMPTS, _LONGEST_WAIT = 8, 3_600.0
+
+
+@dataclass
+class FetchResult:
+    """What a fetch did.
+
+    new, known, corrected, left_out: rows; those left out break a rule, and `wrong` tells the first. actions: new splits
+    and dividends. unanswered: windows of which the source has shown nothing.
+    """
+
+    new: int = 0
+    known: int = 0
+    corrected: int = 0
+    left_out: int = 0
+    wrong: str = ""
+    actions: int = 0
+    unanswered: list[Window] = field(default_factory=list)
+
+
+class Fetch:
+    """Runs a plan. result: what was done so far.
+
+    moved: is told after each page how many nanoseconds of the windows are behind, and raises what shall end the fetch.
+    pause: waits some seconds, for a reason that the source gave; it raises what shall end the wait.
+    """
+
+    def __init__(
+        self,
+        plan: FetchPlan,
+        *,
+        moved: Callable[[int], None] = lambda _: None,
+        pause: Callable[[float, str], None] = lambda seconds, _: time.sleep(seconds),
+    ) -> None:
+        self.result = FetchResult()
+        self._plan = plan
+        self._moved, self._pause = moved, pause
+        self._key = f"fetch:{uuid4()}"
+        self._pages = self._failures = self._behind_ns = 0
+        self._backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
+
+    def run(self) -> FetchResult:
+        """Fetch, and store what comes. Raises `SourceError`s, `StorageError`s; what was stored before stays."""
+        self._bind()
+        for window in self._plan.windows:
+            self._moved(self._behind_ns)
+            self._window(window)
+            self._behind_ns += window.end_ns - window.start_ns
+        self._moved(self._behind_ns)
+        if (actions := actions_plan(self._plan)) is not None:
+            self.result.actions = Fetch(actions, pause=self._pause).run().new
+        return self.result
+
+    def _bind(self) -> None:
+        """Declare the instrument, if it never was, and note the source of the symbol."""
+        plan, order = self._plan, self._plan.order
+        ShownTerms.objects.get_or_create(source=plan.source.name, defaults={"shown_at": timezone.now()})
+        bound, _ = SourceSymbol.objects.get_or_create(
+            symbol=plan.symbol, defaults={"source": order.source, "name": order.name}
+        )
+        check_binding(order, plan.symbol)
+        if order.dataset is not CORPORATE_ACTIONS:
+            log, _ = FetchedLog.objects.get_or_create(
+                source_symbol=bound,
+                dataset=order.dataset.name,
+                resolution=order.resolution,
+                defaults={"start_ns": order.window.start_ns},
+            )
+            earlier = FetchedLog.objects.filter(pk=log.pk, start_ns__gt=order.window.start_ns)
+            earlier.update(start_ns=order.window.start_ns)
+        if not market_store().declared_instruments(symbol=plan.symbol):
+            instruments_set(instruments=[plan.wanted.instrument])
+
+    def _window(self, window: Window) -> None:
+        """Fetch a window. After an error that may pass, go on where the last page ended."""
+        answered: list[Window] = []
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(SourceFailed),
+            stop=lambda _: self._failures >= _ATTEMPTS,
+            wait=self._seconds,
+            sleep=lambda _: None,
+            before_sleep=self._wait,
+            reraise=True,
+        )
+        try:
+            retrying(self._ask, window, answered)
+        finally:
+            self.result.unanswered += window.without(answered)
+
+    def _seconds(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return max(getattr(error, "retry_after", None) or 0.0, self._backoff(state))
+
+    def _wait(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        if error is not None and seconds > _LONGEST_WAIT:
+            raise error
+        self._pause(seconds, str(error))
+
+    def _ask(self, window: Window, answered: list[Window]) -> None:
+        """Ask for a window from the end of the last page on, and store each page."""
+        start_ns = answered[-1].end_ns if answered else window.start_ns
+        self._failures += 1
+        for page in self._plan.source.pages(self._plan.wanted, Window(start_ns, window.end_ns)):
+            self._store(self._valid(page.rows, page.answered), page.answered, page.commit)
+            self._failures = 0
+            answered.append(page.answered)
+            self._moved(self._behind_ns + page.answered.end_ns - window.start_ns)
+        self._failures = 0
+
+    def _valid(self, rows: pa.RecordBatch, answered: Window) -> pa.RecordBatch:
+        """Return a page's rows without those that break a rule. Raises SourceRefused if they are in disorder."""
+        wanted, allows = self._plan.wanted, self._plan.wanted.instrument.allow_nonpositive_price
+        try:
+            return rows_check(rows, wanted.dataset, answered, allows_nonpositive=allows)
+        except SourceFailed as error:
+            self.result.wrong = self.result.wrong or str(error)
+        columns = {name: TypedColumn(rows.column(name)) for name in wanted.dataset.schema.names}
+        _, broken = validate_columns(wanted.dataset, columns, allows_nonpositive=lambda: allows)
+        is_wrong = np.logical_or.reduce(
+            [np.zeros(rows.num_rows, dtype=bool), *(each.rows for each in broken)]
+        )
+        self.result.left_out += int(is_wrong.sum())
+        try:
+            rows = rows.filter(pa.array(~is_wrong))
+            return rows_check(rows, wanted.dataset, answered, allows_nonpositive=allows)
+        except SourceFailed as error:
+            raise SourceRefused(
+                f"{self._plan.source.name} gave rows that cannot be stored: {error}"
+            ) from error
+
+    def _store(self, rows: pa.RecordBatch, answered: Window, commit: str) -> None:
+        """Store a page: its rows, and that the source has no others there."""
+        wanted, order = self._plan.wanted, self._plan.order
+        if order.again:
+            rows = self._correct(rows, answered)
+            if not rows.num_rows and not unknown_windows(wanted, order.source, answered):
+                return
+        self._pages += 1
+        receipt = fill_store(
+            dataset=wanted.dataset,
+            symbol=self._plan.symbol,
+            rows=rows,
+            fill=Fill(answered, order.source, question(wanted), commit),
+            caller=CALLER,
+            request_key=f"{self._key}:{self._pages}",
+        )
+        self.result.new += receipt.stored
+        self.result.known += receipt.duplicates
+
+    def _correct(self, rows: pa.RecordBatch, answered: Window) -> pa.RecordBatch:
+        """Correct stored rows that the source now gives with other values; return the rows that are not stored."""
+        stored = _stored_by_id(self._plan.wanted, answered)
+        is_new, corrections = np.ones(rows.num_rows, dtype=bool), list[Correction]()
+        for number, row in enumerate(rows.to_pylist()):
+            ours = stored.get(_identity(self._plan.wanted, row))
+            if ours is not None:
+                is_new[number] = False
+                corrections += _correction(self._plan.wanted, ours, row)
+        if corrections:
+            self._pages += 1
+            rows_correct(
+                dataset=self._plan.wanted.dataset,
+                batch=CorrectionBatch(self._plan.symbol, tuple(corrections)),
+                caller=CALLER,
+                request_key=f"{self._key}:{self._pages}",
+            )
+        self.result.corrected += len(corrections)
+        self.result.known += int((~is_new).sum()) - len(corrections)
+        return rows.filter(pa.array(is_new))
+
+
+def _identity(wanted: Wanted, row: dict[str, Any]) -> object:
+    """Return what a row of the source is known by; None for rows without an id, which cannot be corrected."""
+    if wanted.dataset is BARS:
+        return (row["resolution"], row["timestamp"])
+    return row["trade_id"] if wanted.dataset is TRADES else None
+
+
+def _stored_by_id(wanted: Wanted, window: Window) -> dict[object, dict[str, Any]]:
+    try:
+        rows = market_store().log(wanted.dataset, wanted.instrument.symbol).at().rows(window)
+    except UnknownSymbol:
+        return {}
+    by_id = {_identity(wanted, row): row for row in rows.to_pylist()}
+    by_id.pop(None, None)
+    return by_id
+
+
+def _correction(wanted: Wanted, ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[Correction]:
+    """Yield the correction of a stored row, if the source gives other values. What it does not give stays."""
+    new = {
+        name: theirs[name]
+        for name in wanted.dataset.corrected
+        if theirs[name] is not None and theirs[name] != ours[name]
+    }
+    if new:
+        named = {name: ours[name] for name in wanted.dataset.named_by}
+        yield Correction(Action.CORRECT, ours["timestamp"], named, new)
