@@ -14,7 +14,7 @@ from ops.outbound.exceptions import (
     OutboundError,
     UnexpectedStatus,
 )
-from sources.protocol import Page, SourceFailed, SourceRefused
+from sources.protocol import SourceFailed, SourcePage, SourceRefused
 from store.declarations import Dataset
 from store.protocol import Window
 from store.timestamps import InvalidTimestamp
@@ -61,14 +61,14 @@ def rows_within(rows: pa.RecordBatch, window: Window) -> pa.RecordBatch:
 
 
 class Shown(NamedTuple):
-    """Rows, and the instant before which the source has shown all rows by then. commit: see `Page`."""
+    """Rows, and the instant before which the source has shown all rows by then. commit: see `SourcePage`."""
 
     rows: pa.RecordBatch
     until_ns: int
     commit: str = ""
 
 
-def pages_of(source: str, shown: Iterable[Shown], start_ns: int) -> Iterator[Page]:
+def pages_of(source: str, shown: Iterable[Shown], start_ns: int) -> Iterator[SourcePage]:
     """Yield pages of the rows that a source shows part by part, ascending, from `start_ns` on.
 
     Rows from a part's `until_ns` on are kept for the next page: the next part may have more of the same time. A page has
@@ -83,7 +83,7 @@ def pages_of(source: str, shown: Iterable[Shown], start_ns: int) -> Iterator[Pag
         while start_ns < until_ns:
             end_ns = _page_end(times, until_ns)
             count = int(np.searchsorted(times, end_ns))
-            yield Page(held.slice(0, count), Window(start_ns, end_ns), commit)
+            yield SourcePage(held.slice(0, count), Window(start_ns, end_ns), commit)
             start_ns, held, times = end_ns, held.slice(count), times[count:]
 
 

@@ -18,7 +18,7 @@ from sources.exchange_pages import (
     candle_pages,
     trade_pages,
 )
-from sources.protocol import Estimate, Market, Page, SourceFailed, SourceRefused, Wanted
+from sources.protocol import Estimate, SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.protocol import Window
@@ -71,7 +71,7 @@ class CcxtExchange:
             else f"{self.name} gives only its newest trades: fetch candles, such as of 1m"
         )
 
-    def markets(self) -> Iterator[Market]:
+    def markets(self) -> Iterator[SourceMarket]:
         """See `Source`. Spot markets come first; contracts are loaded only when these were read."""
         for is_contract in (False, True):
             for market in self._client.loaded(is_contract).markets.values():
@@ -87,7 +87,7 @@ class CcxtExchange:
         requests = -(-rows // _a_page(client, wanted.name)) + 1
         return Estimate(requests, rows, requests * max(client.rateLimit / 1000, 0.2))
 
-    def pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:
+    def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         """See `Source`."""
         try:
             yield from self._pages(wanted, window)
@@ -101,7 +101,7 @@ class CcxtExchange:
                 f"{self.name} gave an answer that cannot be read ({type(error).__name__})"
             ) from error
 
-    def _pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:
+    def _pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         if reason := self.refusal(wanted):
             raise SourceRefused(reason)
         client = self._client.loaded(":" in wanted.name)
@@ -116,16 +116,16 @@ class CcxtExchange:
             )
             unit_ns = 1 if self._exchange == "kraken" else MILLISECOND_NS
             for trades, answered in trade_pages(ask, window, unit_ns=unit_ns, by_id=by_id):
-                yield Page(_trade_rows(trades), answered)
+                yield SourcePage(_trade_rows(trades), answered)
             return
         series = self._series(client, wanted)
         listed_ns = (client.markets[wanted.name].get("created") or 0) // _DAY_MS * _DAY_MS * MILLISECOND_NS
         before = Window(window.start_ns, max(listed_ns, window.start_ns)).within(window)
         if before.start_ns < before.end_ns:
-            yield Page(_candle_rows([], wanted), before)
+            yield SourcePage(_candle_rows([], wanted), before)
         for candles, answered in candle_pages(series, self._traits, Window(before.end_ns, window.end_ns)):
             if answered.start_ns < answered.end_ns:
-                yield Page(_candle_rows(candles, wanted), answered)
+                yield SourcePage(_candle_rows(candles, wanted), answered)
 
     def _series(self, client: Any, wanted: Wanted) -> CandleSeries:
         """Return the candles of a market. Raises SourceRefused for a length that the exchange does not have."""
@@ -219,7 +219,7 @@ def _a_page(client: Any, name: str) -> int:
     return int((features.get("fetchOHLCV") or {}).get("limit") or 100)
 
 
-def _market(market: Mapping[str, Any]) -> Market:
+def _market(market: Mapping[str, Any]) -> SourceMarket:
     """Return a market of ccxt. Amounts of contracts count contracts, which its long name says."""
     name, size = str(market["symbol"]), market.get("contractSize")
     long_name = f"{market.get('base')} in {market.get('quote')}"
@@ -227,7 +227,7 @@ def _market(market: Mapping[str, Any]) -> Market:
         long_name += f", {market.get('type')} settled in {market.get('settle')}"
         long_name += f"; volume in contracts of {size:g} {market.get('base')}" if size and size != 1 else ""
     price = (market.get("precision") or {}).get("price")
-    return Market(
+    return SourceMarket(
         name=name,
         symbol=name.replace("/", "-", 1),
         cls="crypto",

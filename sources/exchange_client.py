@@ -6,7 +6,6 @@ ccxt is loaded by the first call: it takes 100 MB, and must not be there before 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,7 +59,7 @@ class ExchangeClient:
 
     def _made_client(self) -> Any:
         try:
-            ccxt = import_module("ccxt")
+            import ccxt  # noqa: PLC0415 it takes 100 MB
         except ImportError as error:
             raise SourceRefused(
                 f"{self._name} needs ccxt: run manage.py fetch {self._name} once, which installs it"
@@ -96,7 +95,8 @@ class ExchangeClient:
 
     def _translated(self, error: Exception) -> Exception:
         """Return a `SourceError` for one of ccxt's."""
-        ccxt = import_module("ccxt")
+        import ccxt  # noqa: PLC0415 it takes 100 MB
+
         status, headers = self._answer
         if status in _COUNTRY_REFUSED:
             elsewhere = " or ".join(self._elsewhere) or "an exchange of your country"

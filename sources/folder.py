@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.asking import Shown, batch_of, pages_of, rows_within
-from sources.protocol import Market, Page, SourceFailed, SourceRefused, Wanted
+from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
 from store.exceptions import StorageError
 from store.instruments import EQUITY, INSTRUMENT_CLASSES
 from store.protocol import Window
@@ -71,7 +71,7 @@ class Folder:
         given = self._options.get("given", {}).get("resolution", wanted.resolution)
         return "" if given == wanted.resolution else f"{self.name} has bars of {given}"
 
-    def markets(self) -> Iterator[Market]:
+    def markets(self) -> Iterator[SourceMarket]:
         """See `Source`. The symbols in the names of files; none if the pattern has no `{symbol}`."""
         if _SYMBOL in _fields(self._pattern):
             anything = {_SYMBOL: "*", _DATE: "*"}
@@ -84,9 +84,9 @@ class Folder:
                 for path in self._root.glob(self._pattern.format(**anything))
             )
             for symbol in sorted({match["symbol"] for path in paths if (match := re.fullmatch(form, path))}):
-                yield Market(symbol, symbol, self._class)
+                yield SourceMarket(symbol, symbol, self._class)
 
-    def pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:
+    def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         """See `Source`. Nothing is answered of a date without a file."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)

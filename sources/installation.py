@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ops.outbound.destination import Destination, Limits
 from sources.asking import PAGE_ROWS, Shown, batch_of, errors_told, pages_of, rows_within
-from sources.protocol import Market, Page, SourceRefused, Wanted
+from sources.protocol import SourceMarket, SourcePage, SourceRefused, Wanted
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import class_of
 from store.datasets import BARS, CORPORATE_ACTIONS, OPTION_QUOTES, QUOTES, TRADES
@@ -86,7 +86,7 @@ class Installation:
             return f"an installation has no pages of {wanted.dataset.name} of this class"
         return ""
 
-    def markets(self) -> Iterator[Market]:
+    def markets(self) -> Iterator[SourceMarket]:
         """See `Source`."""
         cursor = ""
         while True:
@@ -98,7 +98,7 @@ class Installation:
             if not cursor:
                 return
 
-    def pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:
+    def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         """See `Source`. Where the other installation has a gap itself, or no rows before or after, nothing is answered."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)
@@ -184,7 +184,7 @@ def _parts(window: Window, longest_ns: int) -> Iterator[Window]:
         yield Window(start_ns, min(start_ns + longest_ns, window.end_ns))
 
 
-def _without(page: Page, holes: Sequence[Window]) -> Iterator[Page]:
+def _without(page: SourcePage, holes: Sequence[Window]) -> Iterator[SourcePage]:
     """Yield the parts of a page outside of holes. A row inside is kept, in a part of its own."""
     inside = [hole for hole in holes if hole.overlaps(page.answered)]
     kept = [Window(each, each + 1) for each in page.rows.column(0).to_pylist()] if inside else []
@@ -192,7 +192,7 @@ def _without(page: Page, holes: Sequence[Window]) -> Iterator[Page]:
         yield page._replace(rows=rows_within(page.rows, known), answered=known)
 
 
-def _market(row: Mapping[str, Any]) -> Market:
+def _market(row: Mapping[str, Any]) -> SourceMarket:
     tick = None if row["tick_size"] is None else Decimal(str(row["tick_size"]))
     symbol, name = row["symbol"], row["name"] or ""
-    return Market(symbol, symbol, row["class"], name, row["currency"], tick, row["exchange"])
+    return SourceMarket(symbol, symbol, row["class"], name, row["currency"], tick, row["exchange"])

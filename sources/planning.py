@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from sources.models import FetchedLog, ShownTerms, SourceSymbol
-from sources.protocol import Estimate, Market, Source, SourceRefused, Wanted
+from sources.protocol import Estimate, Source, SourceMarket, SourceRefused, Wanted
 from sources.registry import source_named
 from store.currencies import CURRENCIES
 from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, TRADES
@@ -95,7 +95,7 @@ def actions_plan(plan: FetchPlan) -> FetchPlan | None:
     return FetchPlan(order, plan.source, wanted, tuple(windows), Estimate())
 
 
-def market_named(source: Source, name: str) -> Market:
+def market_named(source: Source, name: str) -> SourceMarket:
     """Return a market of a source by its name there. Raises `SourceRefused` with near names, other `SourceError`s."""
     names: list[str] = []
     for market in source.markets():
@@ -103,7 +103,7 @@ def market_named(source: Source, name: str) -> Market:
             return market
         names.append(market.name)
     if not names:
-        return Market(name, name, EQUITY)
+        return SourceMarket(name, name, EQUITY)
     near = get_close_matches(name.upper(), names, 5)
     raise SourceRefused(
         f"{source.name} has no market {name}" + (f": did you mean {', '.join(near)}?" if near else "")
@@ -156,7 +156,7 @@ def known_orders(*, now_ns: int) -> list[FetchOrder]:
     ]
 
 
-def _instrument(market: Market, symbol: str) -> Instrument:
+def _instrument(market: SourceMarket, symbol: str) -> Instrument:
     return Instrument(
         symbol,
         instrument_class=market.cls,

@@ -26,7 +26,7 @@ class Wanted:
     resolution: str | None = None
 
 
-class Page(NamedTuple):
+class SourcePage(NamedTuple):
     """Rows, ascending by time, in the dataset's schema, and the window in which the source has no other rows.
 
     A page claims only what the source has shown: an empty answer proves nothing by itself. Rows lie inside of `answered`.
@@ -39,7 +39,7 @@ class Page(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class SourceMarket:
     """An instrument as the source lists it.
 
     symbol: what we call it. cls: `crypto`, `equity`, `future` … tick_size: the smallest step of its price; None if the
@@ -103,14 +103,14 @@ class Source(Protocol):
         """Return why it is not worth asking, by what is known without a request; "" if it is."""
         ...
 
-    def markets(self) -> Iterable[Market]:
+    def markets(self) -> Iterable[SourceMarket]:
         """Return what it lists, read as far as it is iterated. Raises `SourceError`s.
 
         Empty if it cannot list them: then any name is asked for, and is the symbol.
         """
         ...
 
-    def pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:
+    def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         """Yield what it has in a window, ascending, page by page, 10,000 rows at most in each.
 
         Parts of the window that no page answers stay unknown. Blocks. Raises `SourceError`s; the pages before hold.

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from sources.protocol import Page, Wanted
+from sources.protocol import SourcePage, Wanted
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
@@ -32,7 +32,7 @@ def wanted(
     return Wanted(dataset, Instrument(symbol, **terms), symbol, resolution)
 
 
-def rows_of(pages: Iterable[Page]) -> pa.Table:
+def rows_of(pages: Iterable[SourcePage]) -> pa.Table:
     """The rows of pages, which must lie in what their pages answer, without two answers of one instant."""
     found, end_ns = [], 0
     for page in pages:
@@ -45,7 +45,7 @@ def rows_of(pages: Iterable[Page]) -> pa.Table:
     return pa.Table.from_batches(found) if found else pa.table({})
 
 
-def answered_of(pages: Iterable[Page]) -> list[Window]:
+def answered_of(pages: Iterable[SourcePage]) -> list[Window]:
     """What pages answer, neighbours merged."""
     merged: list[Window] = []
     for _, each, _ in pages:

@@ -9,7 +9,7 @@ import pytest
 
 from sources.asking import batch_of
 from sources.folder import Folder
-from sources.protocol import Page, SourceFailed, SourceRefused
+from sources.protocol import SourceFailed, SourcePage, SourceRefused
 from store.datasets import BARS, TRADES
 from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
@@ -48,7 +48,7 @@ def folder(root: Path, pattern: str = "{symbol}/{date}.csv", **options) -> Folde
     return Folder("archive", path=str(root), pattern=pattern, **options)
 
 
-def fetched(source: Folder, window: Window = WINDOW) -> list[Page]:
+def fetched(source: Folder, window: Window = WINDOW) -> list[SourcePage]:
     return list(source.pages(wanted(), window))
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from sources.installation import Installation
-from sources.protocol import Page, SourceFailed, SourceRefused, Wanted
+from sources.protocol import SourceFailed, SourcePage, SourceRefused, Wanted
 from store.datasets import BARS, CORPORATE_ACTIONS, OPTION_QUOTES, QUOTES, TRADES
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, parse_timestamp
@@ -23,7 +23,7 @@ def installation(url: str, **options: Any) -> Installation:
     return Installation("desk", url=url, **{"key": "md_abcdef_secret", "limits": QUICK, **options})
 
 
-def pages(api: Api, of: Wanted, asked: Window = HOUR) -> list[Page]:
+def pages(api: Api, of: Wanted, asked: Window = HOUR) -> list[SourcePage]:
     return by_the_api(api, lambda server: list(installation(server.url).pages(of, asked)))
 
 
