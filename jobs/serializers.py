@@ -1,4 +1,4 @@
-"""The answer documents of jobs, with an example for the schema."""
+"""The answer documents of jobs, with an example for the schema, and the bases of the bodies that submit jobs."""
 
 from typing import Any, ClassVar
 
@@ -7,8 +7,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs.models import STATES
+from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
+from trades.exceptions import InvalidValue
+from trades.instruments.services import requested_symbol, symbol_canonical
 from web.documents import AnswerDocument
 from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Instant, Text
 from webhooks.serializers import TargetUrl
 
 JOB: dict[str, Any] = {
@@ -99,3 +103,37 @@ class SubmissionSerializer(KnownFieldsSerializer):
         required=False,
         help_text="Where the job's end and question are POSTed, signed with the answer's `callback_secret`.",
     )
+
+
+class RequestSymbol(Text):
+    """A symbol, normalized; of an alias, the symbol that it stands for now."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return symbol_canonical(requested_symbol(super().to_internal_value(data)))
+        except InvalidValue as error:
+            raise serializers.ValidationError(str(error), code=error.code) from error
+
+
+def _request_time() -> Instant:
+    """Return the field of an instant or a date; normalized to RFC 3339."""
+    schema = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02"]}
+    return Instant(convert=lambda text: format_timestamp(parse_timestamp(text)), schema=schema)
+
+
+class RequestRangeSerializer(KnownFieldsSerializer):
+    """A range `[start, end)`."""
+
+    start = _request_time()
+    end = _request_time()
+
+    longest_ns = 3_660 * DAY_NS
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse a range without an instant, and one that is too long."""
+        if parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"]):
+            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+        if parse_timestamp(attrs["end"]) - parse_timestamp(attrs["start"]) > self.longest_ns:
+            message = f"must be at most {self.longest_ns // DAY_NS:,} days after start; submit several"
+            raise serializers.ValidationError({"end": [message]}, code="invalid_range")
+        return attrs

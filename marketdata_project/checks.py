@@ -10,7 +10,6 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
-from jobs.backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
 from sources import registry as sources
 from store.datasets import TRADES
@@ -178,9 +177,7 @@ _CHECKS = (
     check_worker_cores,
     check_debug,
     check_secret_files,
-    check_sources,
     sources.check_sources,
-    check_order,
     check_schedules,
 )
 _DEPLOYMENT_CHECKS = (check_hosts, check_data_folder)

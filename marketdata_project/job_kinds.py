@@ -1,8 +1,9 @@
 """The table of the kinds of jobs."""
 
-from jobs.backfills.kinds import BACKFILL, GAP_REPORT
+from jobs.backfills.kinds import BACKFILL
 from jobs.exports.audit_log import AUDIT_EXPORT
 from jobs.exports.views import EXPORT
+from jobs.gap_reports import GAP_REPORT
 from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
 from trading.api.backtests import BACKTEST

@@ -27,7 +27,6 @@ from rest_framework.views import set_rollback
 from audit import exceptions as audit
 from calendars import exceptions as calendars
 from jobs import exceptions as jobs
-from jobs.backfills import exceptions as backfills
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.error_shapes import error_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
@@ -61,7 +60,6 @@ OWN_ERRORS = (
     keys.RateLimitError,
     idempotency.IdempotencyError,
     jobs.JobError,
-    backfills.SourceError,
     live.LiveError,
     trading.TradingError,
 )

@@ -54,7 +54,6 @@ def own_secrets() -> tuple[str, ...]:
     for name in _URLS:
         password = urlsplit(getattr(settings, name, "")).password or ""
         values.update((password, unquote(password)))
-    values.update(str(each.get("OPTIONS", {}).get("key", "")) for each in settings.BACKFILL_SOURCES.values())
     values.update(settings.SOURCE_KEYS.values())
     # Some vendors' keys are an id and a secret.
     values.update(key.partition(":")[2] for key in settings.SOURCE_KEYS.values())

@@ -3,7 +3,6 @@
 from django.contrib import admin
 
 from jobs.backfills.models import Backfill
-from store.timestamps import format_timestamp
 from web.read_only_admin import ReadOnlyAdmin
 
 
@@ -20,11 +19,3 @@ class BackfillAdmin(ReadOnlyAdmin):
         "job", "attempts", "retry_at", "asked_at",
     )  # fmt: skip
     readonly_fields = fields
-
-    @admin.display(description="start")
-    def start(self, backfill: Backfill) -> str:
-        return format_timestamp(backfill.start_ns)
-
-    @admin.display(description="end")
-    def end(self, backfill: Backfill) -> str:
-        return format_timestamp(backfill.end_ns)

@@ -1,38 +1,32 @@
-"""The job that fills the gaps of a symbol in a range: finds them, asks the sources, stores what they have."""
+"""The job that fills the gaps of a symbol: finds them, asks the sources in order, and stores each page that they give."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from calendars.schedule import Hours
+from jobs.backfills.asking import Asked, Log, missing_log, resolution_of, sources_asked
 from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
-from jobs.backfills.records import (
-    backfill_record,
-    exhausted_forget,
-    exhausted_record,
-    not_deferred,
-)
-from jobs.backfills.sources.order import FirstFetched, SourceStatement, fetch_first
-from jobs.backfills.sources.protocol import Fetched, Source, SourceRequest
-from jobs.backfills.sources.registry import sources_in_order
+from jobs.backfills.records import backfill_record, exhausted_forget, exhausted_record, not_deferred
 from jobs.kinds import Run
-from sources.row_checks import far_price
+from sources.asking import rows_within
+from sources.protocol import SourceError, SourceFailed, SourcePage, SourceRefused, Wanted
+from sources.registry import source_named
+from sources.row_checks import far_price, rows_check
 from stats.market_data.gaps import gaps_of
-from stats.market_data.ohlcv.found_gaps import Gap
-from store.datasets import TRADES
-from store.exceptions import UnknownSymbol
-from store.log_views.log_view import first_row, last_row, view_of
+from stats.market_data.plan import log_at
+from store.datasets import BARS, TRADES
+from store.log_views.log_view import first_row, last_row
 from store.protocol import Fill, Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
+from store.timestamps import SECOND_NS, parse_timestamp
 from trades.services import fill_store
 from trades.stores import market_store
 from web.requests.json_fields import JsonObject
@@ -40,7 +34,6 @@ from web.requests.json_fields import JsonObject
 CALLER = "backfill"
 COUNTS = ("gaps", FILLED, EMPTY, EXHAUSTED, "rows")
 """The members of a job's result, in the order in which they are shown. PostgreSQL's JSON has an order of its own."""
-_LONGEST_PIECE_NS = 31 * DAY_NS
 _WARNINGS_SHOWN = 100
 
 
@@ -61,10 +54,9 @@ class BackfillTask:
     @classmethod
     def of(cls, parameters: JsonObject) -> "BackfillTask":
         """Return the task of a job's parameters."""
-        instrument = market_store().instrument(parameters["symbol"])
         hours = parameters.get("hours")
         return cls(
-            instrument.symbol,
+            market_store().instrument(parameters["symbol"]).symbol,
             Window(parse_timestamp(parameters["start"]), parse_timestamp(parameters["end"])),
             None if hours is None else Hours(hours),
             parameters.get("rule"),
@@ -74,31 +66,33 @@ class BackfillTask:
 
 def open_gaps(task: BackfillTask, *, now: datetime) -> list[Window]:
     """Return the gaps of a task for which sources are to be asked, ascending."""
-    now_ns = int(now.astimezone(UTC).timestamp()) * SECOND_NS
-    gaps = gaps_of(task.symbol, task.window, Resolution.MINUTE, task.rule, hours=task.hours, now_ns=now_ns)
-    windows = unfilled(task.symbol, gaps)
+    windows = missing_windows(
+        task.symbol, task.window, resolution_of(task.symbol), now=now, rule=task.rule, hours=task.hours
+    )
     exhausted_forget(task.symbol, task.window, gaps=windows)
-    if not task.with_exhausted:
-        windows = not_deferred(task.symbol, windows, now=now)
-    return [part for window in windows for part in _pieces(window)]
+    return windows if task.with_exhausted else not_deferred(task.symbol, windows, now=now)
 
 
-def unfilled(symbol: str, gaps: Sequence[Gap]) -> list[Window]:
-    """Return the windows of a symbol's gaps without those that a source has filled.
+def missing_windows(
+    symbol: str,
+    window: Window,
+    resolution: Resolution,
+    *,
+    now: datetime,
+    rule: str | None = None,
+    hours: Hours | None = None,
+) -> list[Window]:
+    """Return the gaps of a symbol without the parts that a source has answered.
 
     Under the rule `calendar` a window stays a gap in which a source has answered that nobody traded.
     """
-    if not gaps:
-        return []
-    whole = Window(gaps[0].start_ns, gaps[-1].end_ns)
-    filled = [fill.window for _, fill in market_store().log(TRADES, symbol).at().fills(whole)]
-    return [part for gap in gaps for part in Window(gap.start_ns, gap.end_ns).without(filled)]
-
-
-def _pieces(window: Window) -> list[Window]:
-    """Cut a window so that a source's answer, and a commit, stay small."""
-    starts = range(window.start_ns, window.end_ns, _LONGEST_PIECE_NS)
-    return [Window(start, min(start + _LONGEST_PIECE_NS, window.end_ns)) for start in starts]
+    now_ns = int(now.astimezone(UTC).timestamp()) * SECOND_NS
+    found = []
+    for gap in gaps_of(symbol, window, resolution, rule, hours=hours, now_ns=now_ns):
+        whole, log = Window(gap.start_ns, gap.end_ns), missing_log(symbol, gap.start_ns)
+        fills = log_at(log.dataset, symbol).snapshot.fills(whole)
+        found += whole.without(fill.window for _, fill in fills if log.resolution in (None, fill.request))
+    return found
 
 
 def backfill(run: Run) -> JsonObject:
@@ -113,122 +107,161 @@ def backfill(run: Run) -> JsonObject:
     gaps = open_gaps(task, now=timezone.now())
     before = counts["gaps"]
     run.progress(before, before + len(gaps))
-    for number, window in enumerate(gaps, before + 1):
-        filler = GapFiller(run, task)
-        counts.update(filler.fill(window))
-        counts["gaps"] += 1
+    for number, gap in enumerate(gaps, before + 1):
+        filler = GapFiller(run, task, gap)
+        counts.update({**filler.fill(), "gaps": 1})
         warnings += filler.warnings[: _WARNINGS_SHOWN - len(warnings)]
         run.leave({"counts": dict(counts), "warnings": warnings})
         run.progress(number, before + len(gaps))
     return {**dict.fromkeys(COUNTS, 0), **counts, "warnings": warnings}
 
 
+class Stored(NamedTuple):
+    """A window that a source has answered, and what was stored of it: the number of rows, the commit, a warning."""
+
+    window: Window
+    rows: int
+    source_commit: str
+    commit: str
+    warning: str
+
+
 class GapFiller:
     """Fills one gap of a task. warnings: of prices that were stored and differ far from those beside the gap."""
 
-    def __init__(self, run: Run, task: BackfillTask) -> None:
+    def __init__(self, run: Run, task: BackfillTask, gap: Window) -> None:
         self._run = run
-        self._task = task
+        self._task = replace(task, window=gap)
         self._instrument = market_store().instrument(task.symbol)
+        self._beside = _prices_beside(task.symbol, gap)
+        self._told: list[tuple[str, str]] = []
+        self._waits: list[float] = []
         self.warnings: list[str] = []
 
-    def fill(self, window: Window) -> Counter[str]:
-        """Ask the sources in order for the rows of a gap; return the number of its parts by state, and of rows."""
-        return self._fill_from(sources_in_order(self._instrument.exchange), window, ())
+    def fill(self) -> Counter[str]:
+        """Ask the sources in order until nothing is missing. Return how many parts were filled, and how many rows."""
+        gap, counts = self._task.window, Counter[str]()
+        log, missing = missing_log(self._task.symbol, gap.start_ns), [gap]
+        for asked in sources_asked(self._instrument, log):
+            stored: list[Stored] = []
+            try:
+                self._ask(asked, missing, stored)
+            finally:  # also if the job is stopped between two pages
+                counts += self._recorded(asked, stored)
+            if stored:
+                missing = open_gaps(self._task, now=timezone.now())
+            if not missing:
+                break
+            self._tell(asked.source, "has no rows here, and does not know that there are none")
+        for part in missing:
+            exhausted_record(
+                dataset=log.dataset, symbol=self._task.symbol, window=part, told=self._told,
+                retry_after=min(self._waits, default=None), now=timezone.now(), job=self._run.uuid,
+            )  # fmt: skip
+        return counts + Counter({EXHAUSTED: len(missing)})
 
-    def _fill_from(
-        self, sources: Sequence[Source], window: Window, told: tuple[SourceStatement, ...]
-    ) -> Counter[str]:
-        """Ask these sources; then ask those after the one that answered for the parts that it does not know.
+    def _ask(self, asked: Asked, missing: Sequence[Window], stored: list[Stored]) -> None:
+        """Store each page that a source has of the missing windows, until it fails. What was stored goes to `stored`."""
+        try:
+            source, wanted = source_named(asked.source), asked.wanted(self._instrument)
+            refusal = source.refusal(wanted)
+            if refusal:
+                raise SourceRefused(refusal)
+            for part in map(asked.log.window, missing):
+                for page in source.pages(wanted, part):
+                    self._run.check()
+                    stored += (
+                        self._store(asked, *each, page) for each in self._parts(asked, wanted, page, part)
+                    )
+        except (SourceError, ImproperlyConfigured) as error:
+            self._tell(asked.source, str(error))
+            if isinstance(error, SourceFailed) and error.retry_after is not None:
+                self._waits.append(error.retry_after)
 
-        told: what the sources before said. Returns what `fill` does.
-        """
-        self._run.check()
-        request = SourceRequest(TRADES, self._instrument, window)
-        first = fetch_first(sources, request)
-        first = replace(first, told=(*told, *first.told))
-        if first.fetched is None or first.rows is None:
-            return self._exhausted(window, first)
+    def _recorded(self, asked: Asked, stored: Sequence[Stored]) -> Counter[str]:
+        """Record what a source gave; return how many windows it filled or knows as empty, and how many rows."""
         counts = Counter[str]()
-        beside = _prices_beside(self._task.symbol, window)
-        answered = _answered(first.fetched, first.rows, window)
-        for part in answered:
-            counts.update(self._store(part, first.fetched, first.rows, first, beside))
-        names = [source.name for source in sources]
-        others = sources[names.index(first.fetched.source) + 1 :]
-        said = SourceStatement(
-            first.fetched.source, "has no rows here, and does not know that there are none"
-        )
-        for rest in window.without(answered):
-            for part in open_gaps(replace(self._task, window=rest), now=timezone.now()):
-                counts.update(self._fill_from(others, part, (*first.told, said)))
+        for each in _merged(stored):
+            state = FILLED if each.rows else EMPTY
+            backfill_record(
+                dataset=asked.log.dataset, symbol=self._task.symbol, window=each.window, state=state,
+                now=timezone.now(), job=self._run.uuid, source=asked.source, source_commit=each.source_commit,
+                commit=each.commit, rows=each.rows, told=[list(said) for said in self._told], message=each.warning,
+            )  # fmt: skip
+            counts += Counter({state: 1, "rows": each.rows})
+            self.warnings += [f"{asked.source}: {each.warning}"] if each.warning else []
         return counts
 
-    def _store(
-        self,
-        window: Window,
-        fetched: Fetched,
-        fetched_rows: pa.RecordBatch,
-        first: FirstFetched,
-        beside: Sequence[float],
-    ) -> Counter[str]:
+    def _tell(self, source: str, said: str) -> None:
+        """Keep what a source said, the first time that it said something."""
+        if all(name != source for name, _ in self._told):
+            self._told.append((source, said))
+
+    def _parts(
+        self, asked: Asked, wanted: Wanted, page: SourcePage, part: Window
+    ) -> Iterator[tuple[Window, pa.RecordBatch]]:
+        """Yield what is stored of a page: windows in the missing part, each with its rows."""
+        allows_nonpositive = self._instrument.allow_nonpositive_price
+        rows = rows_check(page.rows, wanted.dataset, page.answered, allows_nonpositive=allows_nonpositive)
+        window = page.answered.within(part)
+        if not asked.is_own:
+            for run in _interval_runs(rows_within(rows, window), asked.log, window):
+                yield run, rows_within(rows, run)
+        elif window.start_ns < window.end_ns:
+            yield window, rows_within(rows, window)
+
+    def _store(self, asked: Asked, window: Window, rows: pa.RecordBatch, page: SourcePage) -> Stored:
         """Store a source's rows in a window, or that it has none."""
-        rows = _rows_in(fetched_rows, window)
-        warning = far_price(rows, TRADES, beside)
-        self.warnings += [f"{fetched.source}: {warning}"] if warning else []
-        start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
         receipt = fill_store(
-            dataset=TRADES,
+            dataset=asked.log.dataset,
             symbol=self._task.symbol,
             rows=rows,
-            fill=Fill(window, fetched.source, f"{TRADES.name} {start}/{end}", fetched.commit),
+            fill=Fill(window, asked.source, asked.log.request, page.commit),
             caller=CALLER,
-            request_key=self._run.request_key(f"{window.start_ns}-{window.end_ns}"),
+            request_key=self._run.request_key(f"{asked.source}-{window.start_ns}-{window.end_ns}"),
         )
-        state = FILLED if rows.num_rows else EMPTY
-        self._record(
-            window, state, source=fetched.source, source_commit=fetched.commit, rows=rows.num_rows,
-            commit=receipt.commit.token, told=[list(each) for each in first.told], message=warning,
-        )  # fmt: skip
-        return Counter({state: 1, "rows": rows.num_rows})
-
-    def _exhausted(self, window: Window, first: FirstFetched) -> Counter[str]:
-        exhausted_record(
-            dataset=TRADES, symbol=self._task.symbol, window=window, told=first.told,
-            retry_after=first.retry_after, now=timezone.now(), job=self._job,
-        )  # fmt: skip
-        return Counter({EXHAUSTED: 1})
-
-    def _record(self, window: Window, state: str, **columns: Any) -> None:
-        backfill_record(
-            dataset=TRADES, symbol=self._task.symbol, window=window, state=state, now=timezone.now(),
-            job=self._job, **columns,
-        )  # fmt: skip
-
-    @property
-    def _job(self) -> UUID:
-        return self._run.uuid
+        return Stored(
+            window,
+            rows.num_rows,
+            page.commit,
+            receipt.commit.token,
+            far_price(rows, asked.log.dataset, self._beside),
+        )
 
 
-def _answered(fetched: Fetched, rows: pa.RecordBatch, window: Window) -> list[Window]:
-    """Return the parts of a window that a source has answered: those it knows all rows of, and minutes with rows."""
-    minutes = np.unique(rows.column(0).to_numpy() // MINUTE_NS).tolist()
-    with_rows = (Window(minute * MINUTE_NS, (minute + 1) * MINUTE_NS) for minute in minutes)
-    parts = [each.within(window) for each in (*fetched.answered, *with_rows)]
-    return window.without(window.without(part for part in parts if part.start_ns < part.end_ns))
+def _merged(stored: Sequence[Stored]) -> list[Stored]:
+    """Return what was stored with neighbours as one, in which the newest commit and the first warning stand."""
+    merged: list[Stored] = []
+    for each in stored:
+        last = merged[-1] if merged else None
+        if last is not None and last.window.end_ns == each.window.start_ns:
+            whole = Window(last.window.start_ns, each.window.end_ns)
+            merged[-1] = each._replace(
+                window=whole, rows=last.rows + each.rows, warning=last.warning or each.warning
+            )
+        else:
+            merged.append(each)
+    return merged
+
+
+def _interval_runs(rows: pa.RecordBatch, log: Log, window: Window) -> Iterator[Window]:
+    """Yield the windows of bars without a bar missing between them, whose intervals lie in a window."""
+    resolution = Resolution.of_bars(log.resolution or "")
+    times = rows.column(0).to_numpy()
+    ends = resolution.start_ns(resolution.number_of(times) + 1)
+    inside = ends <= window.end_ns
+    times, ends = times[inside], ends[inside]
+    first = np.flatnonzero(np.append(True, times[1:] != ends[:-1])[: len(times)])
+    for start_ns, end_ns in zip(
+        times[first].tolist(), ends[np.append(first[1:], len(times)) - 1].tolist(), strict=True
+    ):
+        yield Window(start_ns, end_ns)
 
 
 def _prices_beside(symbol: str, window: Window) -> list[float]:
     """Return the last price before a window and the first one after it, where there are any."""
-    try:
-        trades = view_of(market_store().log(TRADES, symbol).at())
-    except UnknownSymbol:  # only bars are stored
-        return []
-    beside = last_row(trades, window.start_ns), first_row(trades, window.end_ns)
-    return [row.column("price")[0].as_py() for row in beside if row is not None]
-
-
-def _rows_in(rows: pa.RecordBatch, window: Window) -> pa.RecordBatch:
-    times = rows.column(0)
-    is_inside = pc.and_(pc.greater_equal(times, window.start_ns), pc.less(times, window.end_ns))
-    return rows.filter(is_inside)
+    log, name = log_at(TRADES, symbol), "price"
+    if log.is_empty:
+        log, name = log_at(BARS, symbol), "close"
+    beside = last_row(log, window.start_ns), first_row(log, window.end_ns)
+    return [row.column(name)[0].as_py() for row in beside if row is not None]

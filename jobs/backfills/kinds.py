@@ -1,17 +1,9 @@
-"""The kinds of jobs about missing rows."""
+"""The kind of jobs that fill gaps."""
 
-from jobs.backfills import gap_report
 from jobs.backfills.filling import backfill
 from jobs.backfills.records import KIND, SUBMISSION
-from jobs.backfills.serializers import BackfillRequestSerializer, RequestRangeSerializer
+from jobs.backfills.serializers import BackfillRequestSerializer
 from jobs.kinds import JobKind
-from web.requests.json_fields import JsonObject
-
-
-def _turn(parameters: JsonObject) -> str:
-    """Return the turn of a symbol's backfills, so that two of them never ask for the same gap."""
-    return f"{KIND}:{parameters['symbol']}"
-
 
 BACKFILL = JobKind(
     name=KIND,
@@ -19,16 +11,8 @@ BACKFILL = JobKind(
     serializer=BackfillRequestSerializer,
     unit="gaps",
     access=SUBMISSION,
-    turn=_turn,
+    # One turn for a symbol, so that two of its backfills never ask for the same gap.
+    turn=lambda parameters: f"{KIND}:{parameters['symbol']}",
     at_once=5,
-    is_schedulable=True,
-)
-
-GAP_REPORT = JobKind(
-    name=gap_report.KIND,
-    function=gap_report.gap_report,
-    serializer=RequestRangeSerializer,
-    unit="exchanges",
-    at_once=1,
     is_schedulable=True,
 )

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from store.timestamps import format_timestamp
+
 FILLED, EMPTY, EXHAUSTED = "filled", "empty", "exhausted"
 STATES = (FILLED, EMPTY, EXHAUSTED)
 
@@ -40,3 +42,18 @@ class Backfill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.start_ns}-{self.end_ns}"
+
+    @property
+    def start(self) -> str:
+        """The gap's start, RFC 3339."""
+        return format_timestamp(self.start_ns)
+
+    @property
+    def end(self) -> str:
+        """The gap's end, exclusive, RFC 3339."""
+        return format_timestamp(self.end_ns)
+
+    @property
+    def statements(self) -> list[dict[str, str]]:
+        """What the sources before said."""
+        return [{"source": source, "said": said} for source, said in self.told]

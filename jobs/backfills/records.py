@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import Max, QuerySet
 
+from jobs.backfills.asking import is_askable
 from jobs.backfills.models import EXHAUSTED, FILLED, Backfill
-from jobs.backfills.sources.order import SourceStatement
 from jobs.models import UNFINISHED, Job
 from store.declarations import Dataset
 from store.protocol import Window
@@ -49,7 +48,7 @@ def backfill_record(
 ) -> Backfill:
     """Store the state of a gap. columns: of `Backfill`."""
     with transaction.atomic():
-        _superseded(dataset, symbol, window).update(retry_at=None)
+        _superseded(symbol, window).update(retry_at=None)
         row, _ = Backfill.objects.update_or_create(
             dataset=dataset.name,
             symbol=symbol,
@@ -80,7 +79,7 @@ def exhausted_record(
     dataset: Dataset,
     symbol: str,
     window: Window,
-    told: Sequence[SourceStatement],
+    told: Sequence[tuple[str, str]],
     retry_after: float | None,
     now: datetime,
     job: UUID | None,
@@ -90,14 +89,14 @@ def exhausted_record(
     retry_after: the shortest wait that a source asked for, in seconds.
     """
     # The gap of a feed that is away grows: the attempts for its beginning count.
-    earlier = _superseded(dataset, symbol, window).aggregate(Max("attempts"))["attempts__max"]
+    earlier = _superseded(symbol, window).aggregate(Max("attempts"))["attempts__max"]
     attempts = (earlier or 0) + 1
     delay = min(_FIRST_RETRY * 2 ** min(attempts - 1, 10), _LONGEST_RETRY)
     delay = max(delay, min(timedelta(seconds=min(retry_after or 0, 86_400)), _LONGEST_RETRY))
     logger.error(
         "no source could fill the gap of %s %s from %s to %s: %s",
         dataset.name, symbol, format_timestamp(window.start_ns), format_timestamp(window.end_ns),
-        "; ".join(f"{each.source}: {each.said}" for each in told) or "there is no source",
+        "; ".join(f"{source}: {said}" for source, said in told) or "there is no source",
     )  # fmt: skip
     return backfill_record(
         dataset=dataset, symbol=symbol, window=window, state=EXHAUSTED, now=now, job=job,
@@ -105,14 +104,10 @@ def exhausted_record(
     )  # fmt: skip
 
 
-def _superseded(dataset: Dataset, symbol: str, window: Window) -> QuerySet[Backfill]:
+def _superseded(symbol: str, window: Window) -> QuerySet[Backfill]:
     """Return the exhausted gaps that lie in a window, for which sources have now been asked again."""
     return Backfill.objects.filter(
-        dataset=dataset.name,
-        symbol=symbol,
-        state=EXHAUSTED,
-        start_ns__gte=window.start_ns,
-        end_ns__lte=window.end_ns,
+        symbol=symbol, state=EXHAUSTED, start_ns__gte=window.start_ns, end_ns__lte=window.end_ns
     )
 
 
@@ -134,11 +129,11 @@ def not_deferred(symbol: str, gaps: Iterable[Window], *, now: datetime) -> list[
 
 
 def pending_windows(symbol: str) -> tuple[Window, ...] | None:
-    """Return the ranges for which backfills of a symbol are queued or running; None if no source is configured."""
-    if not settings.BACKFILL_SOURCES:
-        return None
+    """Return the ranges for which backfills of a symbol are queued or running; None if there is no source to ask."""
     jobs = Job.objects.filter(kind=KIND, state__in=UNFINISHED, parameters__symbol=symbol).order_by("pk")
     try:
+        if not is_askable(symbol):
+            return None
         ranges = list(jobs.values_list("parameters__start", "parameters__end"))
     except Error as error:
         # Market data are read without the database, too.

@@ -1,8 +1,7 @@
 """Services of backfills: queue them, for a caller or by themselves when an answer meets a gap, and show them."""
 
 import logging
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,8 @@ from django.conf import settings
 from django.db import Error, transaction
 from django.utils import timezone
 
-from jobs.backfills.filling import unfilled
+from jobs.backfills.asking import is_askable, resolution_of
+from jobs.backfills.filling import missing_windows
 from jobs.backfills.models import EXHAUSTED, Backfill
 from jobs.backfills.records import KIND, gap_tell, not_deferred, pending_windows
 from jobs.models import AWAITED, Job
@@ -18,9 +18,8 @@ from jobs.services import job_submit
 from stats.delivery.answers import AnswerSnapshot
 from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.page import PageSnapshot
-from stats.market_data.gaps import GapsReport, gaps_of
+from stats.market_data.gaps import GapsReport
 from stats.market_data.plan import since
-from store.instant_text import format_instant
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, format_timestamp
@@ -54,15 +53,16 @@ def exhausted_retry(*, now: datetime) -> None:
 
 
 def gaps_queue(*, snapshot: AnswerSnapshot, **_: Any) -> None:
-    """Queue backfills for the gaps of the bars that were just computed, if a source is configured.
+    """Queue backfills for the gaps of the bars that were just computed, if there is a source to ask.
 
     A receiver of `answer_computed`. Errors are logged.
     """
-    if not (settings.BACKFILL_AUTOMATIC and settings.BACKFILL_SOURCES) or snapshot.as_of_ns is not None:
+    if not settings.BACKFILL_AUTOMATIC or snapshot.as_of_ns is not None:
         return
     try:
         for symbol, window, resolution in _ranges(snapshot):
-            _queue_gaps(symbol, window, resolution)
+            if is_askable(symbol):
+                _queue_gaps(symbol, window, resolution)
     except (*READ_ERRORS, Error) as error:
         logger.warning("gaps of %s cannot be looked for: %s", snapshot.name, error)
 
@@ -82,9 +82,8 @@ def _ranges(snapshot: AnswerSnapshot) -> Iterator[tuple[str, Window, Resolution]
 def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
     """Queue one backfill from the first open gap of the window to the last."""
     now = timezone.now()
-    judged = resolution if resolution.is_period else Resolution.MINUTE
-    found = gaps_of(symbol, window, judged, now_ns=time.time_ns())
-    missing = not_deferred(symbol, unfilled(symbol, found), now=now)
+    judged = resolution if resolution.is_period else resolution_of(symbol)
+    missing = not_deferred(symbol, missing_windows(symbol, window, judged, now=now), now=now)
     missing = [part for gap in missing for part in gap.without(pending_windows(symbol) or ())]
     if missing:
         whole = Window(missing[0].start_ns, missing[-1].end_ns)
@@ -92,27 +91,3 @@ def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
             job = backfill_submit(symbol=symbol, window=whole, now=now, urgency=AWAITED)
             if job.created_at == now:
                 gap_tell("gap.found", symbol, whole, {"job": str(job.uuid)}, now=now)
-
-
-def backfill_documents(rows: Iterable[Backfill]) -> list[dict[str, Any]]:
-    """Return what clients see of gaps for which sources were asked."""
-    return [
-        {
-            "dataset": row.dataset,
-            "symbol": row.symbol,
-            "start": format_timestamp(row.start_ns),
-            "end": format_timestamp(row.end_ns),
-            "state": row.state,
-            "source": row.source,
-            "source_commit": row.source_commit,
-            "commit": row.commit,
-            "rows": row.rows,
-            "told": [{"source": source, "said": said} for source, said in row.told],
-            "message": row.message,
-            "job": None if row.job is None else str(row.job),
-            "attempts": row.attempts,
-            "retry_at": format_instant(row.retry_at),
-            "asked_at": format_instant(row.asked_at),
-        }
-        for row in rows
-    ]

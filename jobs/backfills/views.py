@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from jobs.backfills.models import STATES, Backfill
 from jobs.backfills.records import KIND, SUBMISSION
 from jobs.backfills.serializers import BackfillRequestSerializer, BackfillSerializer
-from jobs.backfills.services import backfill_documents
 from jobs.views import SubmissionViewSet
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
@@ -61,7 +60,7 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
     def list(self, request: Request) -> Response:
         """List backfills. Gaps for which sources were asked, with what came of it."""
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(backfill_documents(rows or []))
+        return self.get_paginated_response(BackfillSerializer(rows or [], many=True).data)
 
     def create(self, request: Request) -> Response:
         """Fill gaps.

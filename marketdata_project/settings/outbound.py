@@ -1,4 +1,4 @@
-"""Settings of other hosts: which of them may be asked, and the sources of missing rows."""
+"""Settings of other hosts: which of them may be asked, and the sources of market data."""
 
 import os
 from pathlib import Path
@@ -27,18 +27,6 @@ if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 
 
-def _sources() -> dict[str, Any]:
-    """Return the declared sources, each with the key of `BACKFILL_KEY_` and its name in capitals."""
-    declared = json_object("BACKFILL_SOURCES")
-    for name, source in declared.items():
-        if not (isinstance(source, dict) and name.isidentifier() and name.isascii()):
-            raise ImproperlyConfigured("BACKFILL_SOURCES: a name is of a-z, 0-9 and _, a source is an object")
-        key = secret(f"BACKFILL_KEY_{name.upper()}")
-        if key:
-            source["OPTIONS"] = {**source.get("OPTIONS", {}), "key": key}
-    return declared
-
-
 def _declared_sources() -> dict[str, dict[str, Any]]:
     """Return the sources that the variable declares, by name."""
     declared = json_object("SOURCES")
@@ -63,10 +51,6 @@ def _source_keys() -> dict[str, str]:
 # order in which they are asked to fill gaps.
 SOURCES = _declared_sources()
 SOURCE_KEYS = _source_keys()
-# Where missing rows come from, by name: {"BACKEND": dotted path, "OPTIONS": {…}}.
-BACKFILL_SOURCES = _sources()
-# The names of sources in the order in which they are asked, by the instrument's exchange or "default".
-BACKFILL_ORDER = json_object("BACKFILL_ORDER")
 # Whether gaps that an answer meets are filled without being asked for.
 BACKFILL_AUTOMATIC = env.bool("BACKFILL_AUTOMATIC", True)
 # Where traces are sent, by the names that OpenTelemetry gives; empty: there are none.

@@ -12,8 +12,8 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from jobs import beat
-from jobs.backfills.kinds import GAP_REPORT
 from jobs.beat import RowScheduler, beat_service
+from jobs.gap_reports import GAP_REPORT
 from jobs.models import SUCCEEDED, Job
 from jobs.schedules import JobSchedule, ScheduleRefused, last_due, scheduled_submit, schedules
 from marketdata_project.checks import check_schedules

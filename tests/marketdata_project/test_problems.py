@@ -12,7 +12,6 @@ from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
 
 from jobs import exceptions as jobs
-from jobs.backfills import exceptions as backfills
 from jobs.exports import exceptions as exports
 from jobs.uploads import exceptions as uploads
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
@@ -37,8 +36,6 @@ ARGUMENTS = {
     storage.RequestInProgress: (),
     storage.OtherVersion: ("/secret/path", "its format is 2"),
     requests.BodyTooLarge: (1,),
-    backfills.SourceFailed: ("desk", "answered 500"),
-    backfills.NotOffered: ("desk", "there is no file of these dates"),
     jobs.TooManyJobs: ("backtest", 20),
     exports.ExportQuota: (1,),
     uploads.TooManyUploads: (1,),

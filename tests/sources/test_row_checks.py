@@ -135,11 +135,6 @@ def test_nothing_is_far_where_a_side_is_unknown(beside: tuple[float, ...]):
     assert far_price(trades(1), TRADES, beside) == ""
 
 
-def test_other_far_rows_are_counted():
-    rows = trades(3, price=[190.0, 900.0, 1_000.0])
-    assert far_price(rows, TRADES, BESIDE).endswith("from the prices beside the gap (one of 2 such rows)")
-
-
 @pytest.mark.parametrize(
     ("dataset", "name"), [(QUOTES, "bid"), (QUOTES, "ask"), (BARS, "high"), (BARS, "low")]
 )

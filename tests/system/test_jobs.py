@@ -40,12 +40,11 @@ ARCHIVED = 3
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The settings of an installation with further kinds of jobs, and with an archive for backfills."""
-    archive = {"path": str(tmp_path / "archive"), "pattern": "{symbol}.{date}.csv"}
-    source = {"BACKEND": "jobs.backfills.sources.folder.Folder", "OPTIONS": archive}
+    archive = {"kind": "folder", "path": str(tmp_path / "archive"), "pattern": "{symbol}.{date}.csv"}
     return {
         "TRADING_ENGINE": "0",
         "DJANGO_SETTINGS_MODULE": SETTINGS,
-        "BACKFILL_SOURCES": orjson.dumps({"archive": source}).decode(),
+        "SOURCES": orjson.dumps({"archive": archive}).decode(),
     }
 
 

@@ -1,7 +1,8 @@
 """The absences of a page of bars: runs of intervals without a bar, each with its reason."""
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -105,9 +106,18 @@ class BarAbsences:
             over_until_ns=self.over_until_ns,
             halts=halts,
             evidence=self._evidence(days, listing_window, halts) if self.rule == EVIDENCE else None,
-            filled=Periods.of(fill.window for _, fill in self.inputs.trades.snapshot.fills(ALL_TIME)),
+            filled=Periods.of(self._answered()),
             pending=Periods.of(self.pending),
         )
+
+    def _answered(self) -> Iterator[Window]:
+        """Yield where a source has given all trades, or all bars of which the grid's bars can be made, that it has."""
+        yield from (fill.window for _, fill in self.inputs.trades.snapshot.fills(ALL_TIME))
+        for _, fill in self.inputs.stored_bars.snapshot.fills(ALL_TIME):
+            # The request of a fetch's or a backfill's fill of bars is their resolution.
+            with suppress(ValueError):
+                if self.grid.resolution.is_made_of(Resolution.of_bars(fill.request)):
+                    yield fill.window
 
     def _evidence(self, days: BarGrid, listing_window: Window, halts: Halts) -> GapEvidence:
         trades, stored_bars = self.inputs.trades, self.inputs.stored_bars

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import format_timestamp
-from tests.jobs.backfills.test_filling import LOST, SCHEDULE, TIMES, archive, without  # noqa: F401 a fixture
+from tests.jobs.backfills.gap_market import LOST, SCHEDULE, TIMES, without
 from tests.stats.market_data.absence.quiet_market import store_trades
 from trades.stores import market_store
 
@@ -26,7 +26,7 @@ def said(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_gaps_are_filled_and_shown(default_store, archive) -> None:  # noqa: F811 a fixture
+def test_gaps_are_filled_and_shown(default_store, archive) -> None:
     store_trades(without(LOST))
     archive()
     shown = said("gen", *RANGE)
@@ -36,7 +36,7 @@ def test_gaps_are_filled_and_shown(default_store, archive) -> None:  # noqa: F81
     assert json.loads(said("GEN", *RANGE, "--json"))["gaps"] == 0
 
 
-def test_what_is_wrong_is_told_in_a_sentence(default_store, archive) -> None:  # noqa: F811 a fixture
+def test_what_is_wrong_is_told_in_a_sentence(default_store, archive) -> None:
     with pytest.raises(CommandError, match="end: must be later than start"):
         said("GEN", "--start=2025-01-03", "--end=2025-01-02")
     with pytest.raises(CommandError, match="nothing is stored under the symbol NONE"):

@@ -20,12 +20,11 @@ from jobs.models import SUCCEEDED, Job
 from jobs.services import job_submit
 from ops.command_line import command_actor
 from store.instruments import GAP_RULES
-from store.timestamps import format_timestamp
 from web.requests.field_errors import field_errors
 
 
 class Command(BaseCommand):
-    help = "Fetch the missing trades of a symbol from the configured sources. Needs no server; may run beside one."
+    help = "Fetch the missing rows of a symbol from its source and the secondary ones. Needs no server; may run beside one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("symbol", metavar="SYMBOL")
@@ -64,11 +63,7 @@ def _table(job: Job) -> Table:
     for row in Backfill.objects.filter(job=job.uuid).order_by("start_ns"):
         told = "; ".join(f"{source}: {said}" for source, said in row.told)
         table.add_row(
-            format_timestamp(row.start_ns),
-            format_timestamp(row.end_ns),
-            row.state,
-            f"{row.rows:,}",
-            row.source or told or "there is no source",
+            row.start, row.end, row.state, f"{row.rows:,}", row.source or told or "there is no source"
         )
     return table
 

@@ -1,4 +1,4 @@
-"""The pages of backfills and of calls of other hosts: their samples work, and their table is of the limits that there are."""
+"""The pages of sources and of calls of other hosts: their samples work, and their table is of the limits that there are."""
 
 import json
 import re
@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 from django.conf import settings as project
 
-from jobs.backfills.sources.registry import sources_in_order
 from ops.outbound.destination import Limits
+from sources.registry import declared_names, source_named
 from tests.ops.outbound.hostile_server import says, served
 from tests.ops.outbound.test_addresses import LOOPBACK
 
 OUTBOUND = (project.BASE_DIR / "docs" / "outbound.md").read_text()
-BACKFILLS = (project.BASE_DIR / "docs" / "backfills.md").read_text()
+SOURCES = (project.BASE_DIR / "docs" / "sources.md").read_text()
 UNITS = {"s": 1.0, "GiB": 2.0**30}
 
 
@@ -39,9 +39,5 @@ def test_the_table_has_each_limit_with_its_default():
 
 
 def test_the_sources_of_the_page_can_be_made(settings):
-    settings.BACKFILL_SOURCES = json.loads(sample(BACKFILLS, "json"))
-    assert [source.name for source in sources_in_order("XNYS")] == ["desk", "archive"]
-    order = re.search(r"`(\{\"XNYS\".*?\})`", BACKFILLS)
-    assert order is not None
-    settings.BACKFILL_ORDER = json.loads(order[1])
-    assert [source.name for source in sources_in_order("XNYS")] == ["archive", "desk"]
+    settings.SOURCES = json.loads(sample(SOURCES, "json"))
+    assert [source_named(name).name for name in declared_names()] == ["archive", "desk"]

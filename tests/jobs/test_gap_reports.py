@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from calendars.exceptions import UnknownExchange
-from jobs.backfills import gap_report
+from jobs import gap_reports
 from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_submit
@@ -28,11 +28,11 @@ def test_each_exchange_is_judged_on_each_date(default_store, monkeypatch: pytest
             raise UnknownExchange("XXXX")
         return [Silence(NOON, NOON + 60_000_000_000, 31.5, 7)] if day == NOON // DAY_NS else []
 
-    monkeypatch.setattr(gap_report, "exchange_silence", silence)
+    monkeypatch.setattr(gap_reports, "exchange_silence", silence)
     for symbol, exchange in (("AAPL", "XNAS"), ("MSFT", "XNAS"), ("ODD", "XXXX"), ("EURUSD", None)):
         market_store().set_instrument(Instrument(symbol, exchange=exchange))
     job = job_submit(
-        kind=gap_report.KIND,
+        kind=gap_reports.KIND,
         parameters={"start": "2025-01-02T00:00:00Z", "end": "2025-01-04T00:00:00Z"},
         owner="service",
         created_by="service",

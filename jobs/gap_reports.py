@@ -5,7 +5,8 @@ import time
 from dataclasses import asdict
 
 from calendars.exceptions import UnknownExchange
-from jobs.kinds import Run
+from jobs.kinds import JobKind, Run
+from jobs.serializers import RequestRangeSerializer
 from stats.market_data.silence import exchange_silence
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.stores import market_store
@@ -51,3 +52,13 @@ def _judge(run: Run, exchange: str, days: range, note: JsonObject) -> None:
         note["unknown_hours"].append(exchange)
     note["silences"] += found
     note["done"].append(exchange)
+
+
+GAP_REPORT = JobKind(
+    name=KIND,
+    function=gap_report,
+    serializer=RequestRangeSerializer,
+    unit="exchanges",
+    at_once=1,
+    is_schedulable=True,
+)
