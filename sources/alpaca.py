@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ops.outbound.destination import Destination, Limits
 from sources.asking import PAGE_ROWS, Shown, batch_of, errors_told, pages_of, rows_within
-from sources.protocol import Market, Page, SourceFailed, SourceRefused, Wanted
+from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
 from sources.us_shares import NEW_YORK, Action, actions_batch, date_of_midnight, day_of, local_midnight
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import WORD_SEPARATOR
@@ -109,7 +109,7 @@ class Alpaca:
             return f"{self.name} has no bars of {wanted.resolution}: it has {', '.join(_TIMEFRAMES)}"
         return self._needs_key
 
-    def markets(self) -> Iterator[Market]:
+    def markets(self) -> Iterator[SourceMarket]:
         """See `Source`."""
         if self._needs_key:
             raise SourceRefused(self._needs_key)
@@ -120,7 +120,7 @@ class Alpaca:
                 found = [_market(each) for each in assets]
             yield from found
 
-    def pages(self, wanted: Wanted, window: Window) -> Iterator[Page]:
+    def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         """See `Source`. A bar that is not closed is left out. After the last row nothing is known, unless a later one exists."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)
@@ -246,10 +246,10 @@ def _action(kind: str, row: Any) -> Action:
     return Action(row["ex_date"], "split", ratio, None, None, row["id"])
 
 
-def _market(asset: Any) -> Market:
+def _market(asset: Any) -> SourceMarket:
     cls = CRYPTO if asset["class"] == "crypto" else EQUITY
     symbol, tick = asset["symbol"].replace("/", "-", 1), asset.get("price_increment")
     currency = symbol.rpartition("-")[2] if cls == CRYPTO else "USD"
     tick_size = Decimal(tick) if tick else (None if cls == CRYPTO else Decimal("0.01"))
     exchange = _MICS.get(asset["exchange"])
-    return Market(asset["symbol"], symbol, cls, asset.get("name") or "", currency, tick_size, exchange)
+    return SourceMarket(asset["symbol"], symbol, cls, asset.get("name") or "", currency, tick_size, exchange)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from sources.alpaca import Alpaca
-from sources.protocol import Page, SourceFailed, SourceRefused, Wanted
+from sources.protocol import SourceFailed, SourcePage, SourceRefused, Wanted
 from store.datasets import BARS, CORPORATE_ACTIONS, OPEN_INTEREST, QUOTES, TRADES
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
@@ -35,12 +35,12 @@ def alpaca(url: str, **options: Any) -> Alpaca:
     return Alpaca("alpaca", url=url, **{"key": "id:secret", "limits": QUICK, **options})
 
 
-def pages(behave: Behaviour, of: Wanted, asked_window: Window) -> list[Page]:
+def pages(behave: Behaviour, of: Wanted, asked_window: Window) -> list[SourcePage]:
     with served(behave) as server:
         return list(alpaca(server.url).pages(of, asked_window))
 
 
-def of_the_api(api: Api, of: Wanted, asked_window: Window = HOUR) -> list[Page]:
+def of_the_api(api: Api, of: Wanted, asked_window: Window = HOUR) -> list[SourcePage]:
     return by_the_api(api, lambda server: list(alpaca(f"{server.url}/api").pages(of, asked_window)))
 
 
