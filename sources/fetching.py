@@ -173,7 +173,7 @@ class Fetch:
             dataset=wanted.dataset,
             symbol=self._plan.symbol,
             rows=rows,
-            fill=Fill(answered, order.source, question(wanted), commit),
+            fill=Fill(answered, order.source, question(wanted.dataset, wanted.resolution), commit),
             caller=CALLER,
             request_key=f"{self._key}:{self._pages}",
         )

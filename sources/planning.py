@@ -110,9 +110,9 @@ def market_named(source: Source, name: str) -> SourceMarket:
     )
 
 
-def question(wanted: Wanted) -> str:
+def question(dataset: Dataset, resolution: str | None) -> str:
     """Return the text by which fills say what was asked: `trades`, or `bars 1m`."""
-    return f"{wanted.dataset.name} {wanted.resolution or ''}".rstrip()
+    return f"{dataset.name} {resolution or ''}".rstrip()
 
 
 def unknown_windows(wanted: Wanted, source: str, window: Window) -> list[Window]:
@@ -121,7 +121,7 @@ def unknown_windows(wanted: Wanted, source: str, window: Window) -> list[Window]
         fills = market_store().log(wanted.dataset, wanted.instrument.symbol).at().fills(window)
     except UnknownSymbol:
         return [window]
-    asked = (source, question(wanted))
+    asked = (source, question(wanted.dataset, wanted.resolution))
     return window.without(fill.window for _, fill in fills if (fill.source, fill.request) == asked)
 
 

@@ -24,11 +24,6 @@ class Log(NamedTuple):
     dataset: Dataset
     resolution: str | None = None
 
-    @property
-    def request(self) -> str:
-        """What its fills say was asked for."""
-        return self.resolution or self.dataset.name
-
     def window(self, gap: Window) -> Window:
         """Return the window in which a gap's rows lie: a day's bar is at the midnight of its date."""
         is_period = self.resolution is not None and Resolution.parse(self.resolution).is_period

@@ -17,6 +17,7 @@ from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
 from jobs.backfills.records import backfill_record, exhausted_forget, exhausted_record, not_deferred
 from jobs.kinds import Run
 from sources.asking import rows_within
+from sources.planning import question
 from sources.protocol import SourceError, SourceFailed, SourcePage, SourceRefused, Wanted
 from sources.registry import source_named
 from sources.row_checks import far_price, rows_check
@@ -90,8 +91,8 @@ def missing_windows(
     found = []
     for gap in gaps_of(symbol, window, resolution, rule, hours=hours, now_ns=now_ns):
         whole, log = Window(gap.start_ns, gap.end_ns), missing_log(symbol, gap.start_ns)
-        fills = log_at(log.dataset, symbol).snapshot.fills(whole)
-        found += whole.without(fill.window for _, fill in fills if log.resolution in (None, fill.request))
+        fills, asked = log_at(log.dataset, symbol).snapshot.fills(whole), question(*log)
+        found += whole.without(fill.window for _, fill in fills if fill.request == asked)
     return found
 
 
@@ -216,7 +217,7 @@ class GapFiller:
             dataset=asked.log.dataset,
             symbol=self._task.symbol,
             rows=rows,
-            fill=Fill(window, asked.source, asked.log.request, page.commit),
+            fill=Fill(window, asked.source, question(*asked.log), page.commit),
             caller=CALLER,
             request_key=self._run.request_key(f"{asked.source}-{window.start_ns}-{window.end_ns}"),
         )

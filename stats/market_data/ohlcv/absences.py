@@ -114,9 +114,11 @@ class BarAbsences:
         """Yield where a source has given all trades, or all bars of which the grid's bars can be made, that it has."""
         yield from (fill.window for _, fill in self.inputs.trades.snapshot.fills(ALL_TIME))
         for _, fill in self.inputs.stored_bars.snapshot.fills(ALL_TIME):
-            # The request of a fetch's or a backfill's fill of bars is their resolution.
+            # A fill of bars says which were asked for: `bars 1m`.
             with suppress(ValueError):
-                if self.grid.resolution.is_made_of(Resolution.of_bars(fill.request)):
+                if self.grid.resolution.is_made_of(
+                    Resolution.of_bars(fill.request.removeprefix(f"{BARS.name} "))
+                ):
                     yield fill.window
 
     def _evidence(self, days: BarGrid, listing_window: Window, halts: Halts) -> GapEvidence:

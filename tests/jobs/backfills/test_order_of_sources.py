@@ -61,7 +61,7 @@ def test_a_secondary_source_gives_bars_of_whole_minutes_and_no_trades(api: Api, 
         each for each in MINUTES.tolist() if LOST[0] <= each < LOST[1] and not lacks[0] <= each < lacks[1]
     ]
     assert bars.rows(ALL_TIME).column("timestamp").to_pylist() == expected
-    assert {(fill.source, fill.request) for _, fill in bars.fills(ALL_TIME)} == {("venue", "1m")}
+    assert {(fill.source, fill.request) for _, fill in bars.fills(ALL_TIME)} == {("venue", "bars 1m")}
     nothing = "has no rows here, and does not know that there are none"
     told = {(row.state, row.dataset, row.source): row.told for row in Backfill.objects.all()}
     assert told == {
