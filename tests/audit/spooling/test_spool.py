@@ -218,8 +218,8 @@ def after_first_open(monkeypatch, action):
     """Let `action` see the first spool file when it exists and is not locked yet."""
     open_file, pending = os.open, [action]
 
-    def open_then_act(path, flags, mode):
-        fd = open_file(path, flags, mode)
+    def open_then_act(path, *arguments, **options):
+        fd = open_file(path, *arguments, **options)
         if pending:
             pending.pop()(path)
         return fd

@@ -72,7 +72,7 @@ def test_a_date_is_its_midnight():
         None,
         b"2025-01-02",
         pd.NaT,
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "s"),
         np.datetime64("30000-01-01"),
         dt.date(1800, 1, 1),
         dt.datetime(2300, 1, 1),
@@ -119,7 +119,7 @@ def test_one_interval_in_every_form(given_as: Any, length: int):
     "wrong",
     [
         "", "0min", "-1min", "1", "min", "1 min", "1month", "1min1s", "9" * 17 + "d", "٣min",
-        0, -1, 2**63, True, 1.5, None, [], pd.NaT, np.timedelta64("NaT"), np.timedelta64(1, "M"), dt.timedelta(0),
+        0, -1, 2**63, True, 1.5, None, [], pd.NaT, np.timedelta64("NaT", "s"), np.timedelta64(1, "M"), dt.timedelta(0),
     ],
     ids=repr,
 )  # fmt: skip
