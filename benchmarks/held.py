@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-import orjson
+import msgspec
 
 from benchmarks.clients import Connection, header
 from benchmarks.generated_trades import BATCH_ROWS, json_body, spread_rows
@@ -166,7 +166,9 @@ def _warmed(server: Server, case: _Case) -> tuple[dict[str, str], bytes]:
         headers = {"If_None_Match": header(head, "etag")} if case.unchanged else {}
         if case.unchanged:
             connection.answer(server.request("GET", case.target, **headers), expected=(304,))
-    rows = next(iter(v for v in orjson.loads(body).values() if isinstance(v, list))) if case.rows else ()
+    rows = (
+        next(iter(v for v in msgspec.json.decode(body).values() if isinstance(v, list))) if case.rows else ()
+    )
     if len(rows) != case.rows:
         raise UnexpectedAnswer(f"{len(rows)} rows instead of {case.rows}: {case.target}")
     return headers, body

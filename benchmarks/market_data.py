@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import orjson
+import msgspec
 
 from benchmarks.clients import Connection, header
 from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, Unsynced, stored
@@ -129,7 +129,7 @@ def _walked(server: Server, connection: Connection, target: str, pages: int) -> 
     for _ in range(pages):
         page_seconds, body = _timed(connection, server.request("GET", target + cursor))
         seconds.append(page_seconds)
-        cursor = f"&cursor={orjson.loads(body)['next_cursor']}"
+        cursor = f"&cursor={msgspec.json.decode(body)['next_cursor']}"
     return seconds
 
 

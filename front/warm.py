@@ -8,7 +8,7 @@ from io import BytesIO
 from threading import Thread
 from typing import Any
 
-import orjson
+import msgspec
 from django.urls import get_resolver
 
 from front.application import DjangoHandler
@@ -59,7 +59,7 @@ def load_before_forks() -> None:
 def load_everything(handler: DjangoHandler) -> None:
     """Import the URLconf, decode a batch and answer two requests, so that no client waits for imports."""
     _ = get_resolver().url_patterns
-    READERS[JSON](orjson.dumps({"trades": SEED_TRADES}), BatchOptions())
+    READERS[JSON](msgspec.json.encode({"trades": SEED_TRADES}), BatchOptions())
     for _attempt in range(2):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "GET",

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import orjson
+import msgspec
 from django.db.models import Case, F, JSONField, Q, QuerySet, Value, When
 from django.utils import timezone
 
@@ -93,7 +93,7 @@ def job_renewed(uuid: UUID, identity: str) -> Renewed | None:
     if job is None:
         return None
     headers = {} if job.is_active else {"Retry-After": None}
-    return Renewed(orjson.dumps(job_document(job, now=now)), headers)
+    return Renewed(msgspec.json.encode(job_document(job, now=now)), headers)
 
 
 def listed_job_document(job: Job, *, now: datetime) -> JsonObject:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
+import msgspec
 from django.http import HttpRequest, HttpResponse
 
 from marketdata_project.versions import is_unversioned
@@ -81,8 +81,8 @@ def error_body(problem: Mapping[str, Any], path: str) -> tuple[str, bytes]:
     """Return the content type and the body of a problem (RFC 9457) at a decoded path."""
     shape = shape_of(path)
     if shape is None:
-        return CONTENT_TYPE, orjson.dumps(problem)
-    return SHAPED_CONTENT_TYPE, orjson.dumps(shape(problem))
+        return CONTENT_TYPE, msgspec.json.encode(problem)
+    return SHAPED_CONTENT_TYPE, msgspec.json.encode(shape(problem))
 
 
 class ErrorShapeMiddleware:
@@ -94,7 +94,7 @@ class ErrorShapeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
         if response.headers.get("Content-Type") == CONTENT_TYPE and shape_of(request.path_info):
-            problem = orjson.loads(response.content)
+            problem = msgspec.json.decode(response.content)
             response.status_code = error_status(response.status_code, problem["code"], request.path_info)
             response.headers["Content-Type"], response.content = error_body(problem, request.path_info)
         return response

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import orjson
+import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
@@ -72,12 +72,12 @@ def schema_document(name: str, encoding: Encoding | None = None, version: str = 
 
 def _json(version: str) -> bytes:
     generator: Any = VersionGenerator(api_version=version)
-    return orjson.dumps(generator.get_schema(request=None, public=True))
+    return msgspec.json.encode(generator.get_schema(request=None, public=True))
 
 
 def _yaml(version: str) -> bytes:
     # Made from the other text, because the document itself takes 23 MB and is not kept.
     renderer: Any = OpenApiYamlRenderer()
-    document = orjson.loads(schema_document("json", version=version).body)
+    document = msgspec.json.decode(schema_document("json", version=version).body)
     body: bytes = renderer.render(document, renderer.media_type, {})
     return body

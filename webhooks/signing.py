@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from datetime import datetime
 
-import orjson
+import msgspec
 from django.conf import settings
 from standardwebhooks import Webhook as Signer
 
@@ -51,7 +51,7 @@ def event_id(event: WebhookEvent) -> str:
 
 def signed_request(event: WebhookEvent, of: Iterable[str], *, now: datetime) -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers of a call. of: the secrets, each of which makes a signature."""
-    body = orjson.dumps(
+    body = msgspec.json.encode(
         {"type": event.kind, "timestamp": format_instant(event.created_at), "data": event.data}
     )
     signatures = [Signer(secret).sign(event_id(event), now, body.decode()) for secret in of]

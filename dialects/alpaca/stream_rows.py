@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-import orjson
 
 from dialects.alpaca.market_rows import BAR_NAMES, QUOTE_NAMES, trade_number
 from dialects.alpaca.symbols import ZONES, label_of
@@ -33,7 +32,9 @@ def frame_of(*maps: Mapping[str, Any], is_packed: bool) -> bytes:
     """Return the frame with some maps. Each `t` is in nanoseconds. is_packed: MessagePack, not JSON."""
     time_of = _timestamp if is_packed else format_timestamp
     timed = [{**each, "t": time_of(each["t"])} if "t" in each else each for each in maps]
-    return binary_frame(msgspec.msgpack.encode(timed)) if is_packed else text_frame(orjson.dumps(timed))
+    return (
+        binary_frame(msgspec.msgpack.encode(timed)) if is_packed else text_frame(msgspec.json.encode(timed))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class StreamRows:
     def __call__(self, message: Message) -> bytes:
         """See `stats.live.frames.Encode`."""
         kind, _, symbol = message.channel.partition(":")
-        document = orjson.loads(message.payload)
+        document = msgspec.json.decode(message.payload)
         rows = document.get("data", ())
         if class_of(market_store().instrument(symbol).instrument_class).path != self.market_class:
             return b""

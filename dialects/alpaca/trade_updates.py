@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-import orjson
 from rest_framework.exceptions import PermissionDenied
 
 from dialects.alpaca.market_stream import ANSWER_ID
@@ -151,4 +150,4 @@ def _account_of(caller: Caller) -> str:
 
 
 def _frame(stream: str, data: Mapping[str, Any]) -> bytes:
-    return text_frame(orjson.dumps({"stream": stream, "data": data}))
+    return text_frame(msgspec.json.encode({"stream": stream, "data": data}))

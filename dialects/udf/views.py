@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import orjson
 from django.db.models import Case, Value, When
 from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
@@ -171,7 +170,7 @@ def _step(instrument: Instrument, now_ns: int) -> Decimal:
     query = MarketDataQuery.of(
         OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
     )
-    rows = map(orjson.loads, map(bytes, page_snapshot(query, now_ns=now_ns).newest_rows))
+    rows = map(msgspec.json.decode, map(bytes, page_snapshot(query, now_ns=now_ns).newest_rows))
     prices = [
         Decimal(repr(row[name])).normalize() for row in rows for name in ("open", "high", "low", "close")
     ]
@@ -217,7 +216,9 @@ def _quote(name: str) -> dict[str, Any]:
         "snapshot", market_class, (instrument.symbol,),
         several=False, as_of_ns=None, best=BestOptions(), adjustment="split",
     )  # fmt: skip
-    report = orjson.loads(msgspec.json.encode(report_snapshot(query, now_ns=time.time_ns()).document()))
+    report = msgspec.json.decode(
+        msgspec.json.encode(report_snapshot(query, now_ns=time.time_ns()).document())
+    )
     best, day, before = (report[each] or {} for each in ("quote", "daily_bar", "previous_daily_bar"))
     values = {
         "lp": _last_price(report),

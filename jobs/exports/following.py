@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from jobs.exports.files import new_file, symbol_files, symbol_path
 from jobs.exports.query import ExportQuery
@@ -42,7 +42,7 @@ class ExportFollower:
             count += self._update(symbol, days, now_ns)
             if self._hashes[symbol] != before:
                 with new_file(self._path(symbol), self._unfinished) as file:
-                    file.write(orjson.dumps(self._hashes[symbol]))
+                    file.write(msgspec.json.encode(self._hashes[symbol]))
         return count
 
     def _update(self, symbol: str, days: range | None, now_ns: int) -> int:
@@ -92,4 +92,4 @@ class ExportFollower:
 
     def _remembered(self, symbol: str) -> dict[str, str]:
         path = self._path(symbol)
-        return orjson.loads(path.read_bytes()) if path.exists() else {}
+        return msgspec.json.decode(path.read_bytes()) if path.exists() else {}

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-import orjson
+import msgspec
 from django.conf import settings
 from django.core import signing
 
@@ -82,10 +82,10 @@ def _dataset_remember(folder: Path, identity: str, parameters: JsonObject, owner
     path = _datasets() / sha256(owner.encode()).hexdigest() / f"{identity}.json"
     if path.exists():
         return
-    manifest = orjson.loads((folder / "files" / MANIFEST).read_bytes())
+    manifest = msgspec.json.decode((folder / "files" / MANIFEST).read_bytes())
     manifest["files"] = len(manifest["files"])
     with new_file(path, folder) as file:
-        file.write(orjson.dumps({"id": identity, **manifest, "again": parameters}))
+        file.write(msgspec.json.encode({"id": identity, **manifest, "again": parameters}))
 
 
 def dataset_document(caller: Caller, identity: str) -> JsonObject:
@@ -93,7 +93,7 @@ def dataset_document(caller: Caller, identity: str) -> JsonObject:
     found = re.fullmatch("[0-9a-f]{64}", identity) and next(_datasets().glob(f"*/{identity}.json"), None)
     if not found:
         raise UnknownJob("data set")
-    document: JsonObject = orjson.loads(found.read_bytes())
+    document: JsonObject = msgspec.json.decode(found.read_bytes())
     if denial_of(caller, EXPORTED[document["dataset"]].access) is not None:
         raise UnknownJob("data set")
     return document
@@ -184,7 +184,7 @@ class FileOnDisk:
 
 def exported_files(job: Job) -> list[JsonObject]:
     """Return the files of an export: their paths, rows, bytes, SHA-256. Raises UnfinishedExport and ExportExpired."""
-    files: list[JsonObject] = orjson.loads(_manifest(job).read_bytes())["files"]
+    files: list[JsonObject] = msgspec.json.decode(_manifest(job).read_bytes())["files"]
     return files
 
 

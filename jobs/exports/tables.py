@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-import orjson
 import pyarrow as pa
 
 from jobs.exports.files import FileEntry, file_sha256, new_file, rows_writer
@@ -96,4 +95,4 @@ def _table(columns: Sequence[OutColumn], schema: pa.Schema, page: Sequence[Answe
 def _cell(row: Any, path: Sequence[str]) -> Any:
     for name in path:
         row = None if row is None else row.get(name)
-    return orjson.dumps(row).decode() if isinstance(row, list | dict) else row
+    return msgspec.json.encode(row).decode() if isinstance(row, list | dict) else row

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 from django.conf import settings
 
@@ -70,7 +70,7 @@ class ExportWriter:
     def _finds(self, line: bytes) -> bool:
         """Return whether the file of a note is as it was written, and take it."""
         try:
-            note = orjson.loads(line)
+            note = msgspec.json.decode(line)
         except ValueError:  # the line was cut off
             return False
         entry, symbol = FileEntry(**note["file"]), note["symbol"]
@@ -106,7 +106,7 @@ class ExportWriter:
             self._take(symbol, entry, day)
             note = {"symbol": symbol, "commits": self._commits[symbol], "file": entry, "day": day}
             with self._notes.open("ab") as notes:
-                notes.write(orjson.dumps(note) + b"\n")
+                notes.write(msgspec.json.encode(note) + b"\n")
             if len(self._files) > MOST_FILES:
                 raise RangeTooLarge(
                     f"an export has at most {MOST_FILES:,} files: ask for fewer symbols, a shorter range or another format"
@@ -143,7 +143,7 @@ def manifest_write(head: JsonObject, files: Sequence[FileEntry], out: Path, unfi
             "numpy": np.__version__,
         },
     }
-    content = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+    content = msgspec.json.format(msgspec.json.encode(manifest))
     with new_file(out / MANIFEST, unfinished) as file:
         file.write(content)
     for folder, _, _ in os.walk(out):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import httpx
-import orjson
+import msgspec
 import tenacity
 
 from ops.breaker import Breaker
@@ -135,8 +135,8 @@ class Destination:
                 if len(body) > max_bytes:
                     raise AnswerTooLarge(self.name, f"a document has at most {max_bytes:,} bytes")
         try:
-            return orjson.loads(body), answer.headers
-        except orjson.JSONDecodeError:
+            return msgspec.json.decode(body), answer.headers
+        except (ValueError, RecursionError):
             raise AnswerMalformed(self.name, "the answer is not JSON") from None
 
     @contextmanager

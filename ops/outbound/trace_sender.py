@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 import httpx
-import orjson
+import msgspec
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _send_all(waiting: deque[FinishedSpan], process: int) -> None:
             if not spans:
                 continue
             scopes = [{"scope": {"name": "marketdata"}, "spans": spans}]
-            body = orjson.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]})
+            body = msgspec.json.encode({"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]})
             try:
                 collector.post(url, content=body).raise_for_status()
                 is_away = False

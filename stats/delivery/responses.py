@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-import orjson
+import msgspec
 from django.core.signals import setting_changed
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -141,7 +141,7 @@ def _browsable_response(request: Request, snapshot: AnswerSnapshot, now_ns: int)
     headers = with_link(finished.headers, path=request.path, query=paged_query_string(request))
     del headers["Content-Type"]
     headers.pop("ETag", None)
-    return Response(orjson.loads(finished.body), headers=headers)
+    return Response(msgspec.json.decode(finished.body), headers=headers)
 
 
 def with_link(headers: Mapping[str, str], *, path: str, query: str) -> dict[str, str]:

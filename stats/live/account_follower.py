@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple, Self
 
-import orjson
+import msgspec
 from django.db import DatabaseError
 
 from stats.exceptions import READ_ERRORS
@@ -88,7 +88,7 @@ class EventFeed:
         for number, at_ns, rows, source in events:
             prev, self.seq = self.seq, str(number)
             head = {"ch": name, "seq": self.seq, "prev": prev, "at": format_timestamp(at_ns)}
-            message = Message(name, self.seq, rows_payload(head, b",".join(map(orjson.dumps, rows))))
+            message = Message(name, self.seq, rows_payload(head, b",".join(map(msgspec.json.encode, rows))))
             message.source = source
             messages.append(message)
         self._number = upto if len(events) < _EVENTS_AT_ONCE else events[-1].number
@@ -128,7 +128,7 @@ class PortfolioFeed:
 
     def _read(self) -> None:
         number, portfolio = ACCOUNT_FEEDS.get().portfolio(self._channel.account)
-        self._number, self._row, self._read_ns = number, orjson.dumps(portfolio), time.time_ns()
+        self._number, self._row, self._read_ns = number, msgspec.json.encode(portfolio), time.time_ns()
         self.due_ns = self._read_ns + _PAUSE_WITHOUT_EVENT_NS
 
     def _message(self) -> Message:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-import orjson
+import msgspec
 
 from stats.live.bar_feed import BarFeed, BarPosition, BarStep, merged_steps, touched_commits
 from stats.live.channels import Channel
@@ -101,4 +101,4 @@ class BarFrames:
 
 
 def _removed(time_ns: int) -> bytes:
-    return orjson.dumps({"timestamp": format_timestamp(time_ns), "removed": True}) + b","
+    return msgspec.json.encode({"timestamp": format_timestamp(time_ns), "removed": True}) + b","

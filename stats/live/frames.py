@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-import orjson
+import msgspec
 import pyarrow as pa
 
 from stats.live.channels import Channel
@@ -77,13 +77,13 @@ def merged(messages: Sequence[Message]) -> Message:
 
 def resync_message(channel: str, seq: str) -> Message:
     """Return the message that tells a client to forget what it has of a channel."""
-    payload = orjson.dumps({"op": "resync", "ch": channel, "seq": seq})
+    payload = msgspec.json.encode({"op": "resync", "ch": channel, "seq": seq})
     return Message(channel, seq, payload, is_replaceable=False)
 
 
 def rows_payload(head: Mapping[str, Any], rows: bytes) -> bytes:
     """Return a frame's JSON: the fields of `head`, the time of sending, and `data`. rows: objects, joined by commas."""
-    opened = orjson.dumps({**head, "sent_at": format_timestamp(time.time_ns())})
+    opened = msgspec.json.encode({**head, "sent_at": format_timestamp(time.time_ns())})
     return b"".join((opened[:-1], b',"data":[', rows, b"]}"))
 
 
@@ -165,7 +165,9 @@ def _correction_objects(
     for each in corrections:
         head = {"action": each.action.value, "commit": each.target_commit, "ordinal": each.target_ordinal}
         values = b"null" if each.after is None else next(after)
-        yield b"".join((orjson.dumps(head)[:-1], b',"before":', next(before), b',"after":', values, b"}"))
+        yield b"".join(
+            (msgspec.json.encode(head)[:-1], b',"before":', next(before), b',"after":', values, b"}")
+        )
 
 
 def _objects(dataset: Dataset, rows: Sequence[Mapping[str, object]], has_integer_volume: bool) -> list[bytes]:

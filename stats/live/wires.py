@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
-import orjson
 
 from ratelimit.callers import Caller
 from stats.live.exceptions import UnknownOperation
@@ -51,7 +50,7 @@ def _as_json(message: Message) -> bytes:
 
 
 def _as_message_pack(message: Message) -> bytes:
-    return binary_frame(msgspec.msgpack.encode(orjson.loads(message.payload)))
+    return binary_frame(msgspec.msgpack.encode(msgspec.json.decode(message.payload)))
 
 
 # By the query string of the handshake.
@@ -95,7 +94,7 @@ class OwnWire:
 
     def document_frame(self, document: Mapping[str, Any]) -> bytes:
         """See `Wire`."""
-        return self._encode(Message("", "", orjson.dumps(document)))
+        return self._encode(Message("", "", msgspec.json.encode(document)))
 
     def frame(self, message: Message) -> bytes:
         """See `Wire`."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import orjson
+import msgspec
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
@@ -80,7 +80,7 @@ def report_schema(market_class: MarketClass, report: MarketReport, *, several: b
 
 def _about_symbol(example: Any, symbol: str) -> Any:
     """Return an example of AAPL with another symbol."""
-    return orjson.loads(orjson.dumps(example).replace(b'"AAPL"', orjson.dumps(symbol)))
+    return msgspec.json.decode(msgspec.json.encode(example).replace(b'"AAPL"', msgspec.json.encode(symbol)))
 
 
 def _operation_id(market_class: MarketClass, dataset: MarketDataset, suffix: str) -> str:

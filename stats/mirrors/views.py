@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
+import msgspec
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -83,7 +83,7 @@ class LogsViewSet(ViewSet):
         change = LogsChange.of(symbols)  # first: what is stored meanwhile is a change
         states = market_store().log_states(symbols)
         if is_browsed(request):
-            return Response(orjson.loads(encode_states(states)))
+            return Response(msgspec.json.decode(encode_states(states)))
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and values.get("seen") == states.seen:
             renewed = partial(_renewed, symbols, partial(may_still_call, request.META))

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from stats.rendering.format import Rendered, RowsDocument, TimeForm
@@ -78,7 +78,7 @@ def render_arrow(document: RowsDocument) -> Rendered:
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     return {
-        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for name, value in fields.items()
     }
 

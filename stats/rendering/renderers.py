@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
+import msgspec
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 
@@ -159,7 +159,7 @@ def _answer_context(content: str, view: Any, request: Request, *, is_problem: bo
     return {
         "content": content,
         "chart_url": view.chart_url() if hasattr(view, "chart_url") else "",
-        "page_links": page_links(request, orjson.loads(content)),
+        "page_links": page_links(request, msgspec.json.decode(content)),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request, override_method
 
@@ -69,7 +69,7 @@ def _form(view: Any, method: str, present: Any) -> SendForm:
     if method == "DELETE" or call.get_request_serializer() is None:
         return SendForm(method, label, None, {}, question=question)
     example = _with_values(_example(view, call), present)
-    content = "" if example is None else orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
+    content = "" if example is None else msgspec.json.format(msgspec.json.encode(example)).decode()
     media_types = [parser.media_type for parser in view.parser_classes]
     bodies = {_JSON: content}
     rows = _rows(example)
@@ -109,7 +109,7 @@ def _rows(example: Any) -> list[dict[str, Any]]:
 
 
 def _lines(rows: list[dict[str, Any]]) -> str:
-    return "".join(orjson.dumps(row).decode() + "\n" for row in rows)
+    return "".join(msgspec.json.encode(row).decode() + "\n" for row in rows)
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

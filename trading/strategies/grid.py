@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import django
-import orjson
+import msgspec
 from django.template.loader import render_to_string
 
 from store import open_store
@@ -68,7 +68,7 @@ def results_of(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    results = [orjson.loads(future.result()) for future in futures]
+    results = [msgspec.json.decode(future.result()) for future in futures]
     if len({each["strategy_sha256"] for each in results}) > 1:
         raise StrategyError("the strategy's file changed while the grid ran: run it again")
     yield from results

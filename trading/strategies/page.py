@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+import msgspec
 from django.conf import settings
 
 from stats.rendering.renderers import QueryFormRenderer
@@ -22,7 +22,7 @@ class BacktestPageRenderer(QueryFormRenderer):
         context = super().get_context(data, accepted_media_type, renderer_context)
         if context["problem"] or not context["content"] or renderer_context["view"].action != "retrieve":
             return context
-        job = orjson.loads(context["content"])
+        job = msgspec.json.decode(context["content"])
         return {
             **context,
             "job": job,

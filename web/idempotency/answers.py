@@ -4,14 +4,13 @@ Answers may contain a new key's secrets, so they are stored encrypted, with a ke
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-import orjson
+import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
@@ -80,9 +79,7 @@ class KeyedCall:
     @property
     def fingerprint(self) -> str:
         """The SHA-256 of the body and the query, in hex. The order of names does not matter."""
-        # `orjson` refuses integers of 2^64 and more.
-        text = json.dumps([self.body, self.query], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(msgspec.json.encode([self.body, self.query], order="sorted")).hexdigest()
 
 
 def keyed_call(request: Request, body: Any) -> KeyedCall | None:
@@ -106,7 +103,7 @@ def answer_once(call: KeyedCall, make: Callable[[], JsonObject], *, now: datetim
         if earlier is not None:
             return _answer(earlier, call), True
         answer = make()
-        _rows_of(call).update(sealed=encrypted(orjson.dumps(answer), label=_LABEL))
+        _rows_of(call).update(sealed=encrypted(msgspec.json.encode(answer), label=_LABEL))
         return answer, False
 
 
@@ -142,7 +139,7 @@ def _answer(earlier: SealedAnswer, call: KeyedCall) -> JsonObject:
     data = decrypted(earlier.sealed, label=_LABEL)
     if data is None:
         raise AlreadyMade
-    answer: JsonObject = orjson.loads(data)
+    answer: JsonObject = msgspec.json.decode(data)
     return answer
 
 

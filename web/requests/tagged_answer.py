@@ -5,7 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import orjson
+import msgspec
 from django.http import HttpResponse
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
@@ -24,7 +24,9 @@ def tagged_answer(request: Request, data: Any, headers: Mapping[str, str] | None
     if isinstance(request.accepted_renderer, BrowsableAPIRenderer):
         return Response(data, headers=all_headers)
     encoding = accepted_encoding(request.headers.get("Accept-Encoding"))
-    all_headers["ETag"] = content_tag(orjson.dumps([data, request.accepted_renderer.media_type, encoding]))
+    all_headers["ETag"] = content_tag(
+        msgspec.json.encode([data, request.accepted_renderer.media_type, encoding])
+    )
     if is_current(request.headers.get("If-None-Match"), all_headers["ETag"]):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=all_headers)
     response = Response(data, headers=all_headers)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from rest_framework.exceptions import ValidationError
 from rich.console import Console
@@ -121,7 +121,7 @@ def _taken(out: Path, document: JsonObject, *, is_followed: bool) -> Iterator[Js
     """
     work, asked = out / _NOTES, [document, is_followed]
     path = work / "parameters.json"
-    kept = orjson.loads(path.read_bytes()) if path.exists() else {}
+    kept = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
     others = {each.name for each in out.iterdir()} - {_NOTES} if out.exists() else set()
     if kept["asked"] != asked if kept else others:
         raise CommandError(
@@ -137,7 +137,7 @@ def _taken(out: Path, document: JsonObject, *, is_followed: bool) -> Iterator[Js
         if not kept or is_followed:
             kept = {"asked": asked, "parameters": export_parameters(document, now_ns=time.time_ns())}
             with new_file(path, work) as file:
-                file.write(orjson.dumps(kept))
+                file.write(msgspec.json.encode(kept))
         yield kept["parameters"]
 
 

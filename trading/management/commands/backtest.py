@@ -7,7 +7,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
@@ -164,7 +164,7 @@ class Command(BaseCommand):
     def _run_grid(self, options: Mapping[str, Any], reader: Reader) -> None:
         rows = _grid_rows(options, reader, self._progress(options))
         if options["json"]:
-            self.stdout.write(orjson.dumps([row._asdict() for row in rows]).decode())
+            self.stdout.write(msgspec.json.encode([row._asdict() for row in rows]).decode())
             return
         inputs = next(row.result["inputs"] for row in rows if row.result)
         fixed = {name: each for name, each in inputs["parameters"].items() if name not in options["grid"]}
