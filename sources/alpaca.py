@@ -1,6 +1,5 @@
 """Alpaca's market data, or an installation that speaks its API (`/api/v2`): US shares and crypto."""
 
-import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -11,15 +10,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ops.outbound.destination import Destination, Limits
-from sources.asking import PAGE_ROWS, Shown, batch_of, errors_told, pages_of, rows_within
+from sources.asking import PAGE_ROWS, Shown, batch_of, errors_told, pages_of, rows_within, shown_to_end
 from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
-from sources.us_shares import NEW_YORK, Action, actions_batch, date_of_midnight, day_of, local_midnight
+from sources.us_shares import (
+    NEW_YORK,
+    Action,
+    actions_batch,
+    date_of_midnight,
+    day_of,
+    final_window,
+    is_dated,
+    local_bounds,
+    window_after,
+)
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import WORD_SEPARATOR
 from store.instruments import CRYPTO, EQUITY
 from store.protocol import Window
-from store.resolutions import Resolution
-from store.timestamps import DAY_NS, MINUTE_NS, format_timestamp, parse_timestamps
+from store.timestamps import MINUTE_NS, format_timestamp, parse_timestamps
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.tapes import EXCHANGES_BY_LETTER
 
@@ -49,10 +57,8 @@ _MICS = {"NYSE": "XNYS", "NASDAQ": "XNAS", "ARCA": "ARCX", "AMEX": "XASE", "BATS
 _BODY_BYTES = 64 * 2**20
 # 200 calls a minute are free.
 _LIMITS: dict[str, Any] = {"attempts": 1, "rate": 3.0}
-# Trades come and bars change so late. Free plans have no SIP data of the last 15 minutes, and refuse a range with them.
-_LATE_NS, _DELAY_NS = MINUTE_NS, 16 * MINUTE_NS
-# No market is closed for longer.
-_CLOSED_NS = 10 * DAY_NS
+# Free plans have no SIP data of the last 15 minutes, and refuse a range with them.
+_DELAY_NS = 16 * MINUTE_NS
 # Prints that were cancelled, or replaced by a corrected one.
 _GONE = frozenset({"canceled", "incorrect"})
 # Alpaca finds actions by their dates of processing, which are up to some weeks after the ex-dates.
@@ -124,27 +130,18 @@ class Alpaca:
         """See `Source`. A bar that is not closed is left out. After the last row nothing is known, unless a later one exists."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)
-        delay_ns = _DELAY_NS if self._feed == "sip" else 0
-        final_ns = max(window.start_ns, time.time_ns() - _late_ns(wanted) - delay_ns)
-        final = Window(window.start_ns, min(window.end_ns, final_ns))
-        if final.start_ns >= final.end_ns:
+        if wanted.dataset is CORPORATE_ACTIONS:
+            yield from pages_of(self.name, self._actions(wanted, window), window.start_ns)
             return
-        of_dataset = self._actions if wanted.dataset is CORPORATE_ACTIONS else self._shown
-        yield from pages_of(self.name, of_dataset(wanted, final), final.start_ns)
+        final = final_window(wanted, window, _DELAY_NS if self._feed == "sip" else 0)
+        later = window_after(wanted, final.end_ns, _DELAY_NS)
+        if final.start_ns < final.end_ns:
+            shown = shown_to_end(self._rows(wanted, final), final, lambda: self._has_rows(wanted, later))
+            yield from pages_of(self.name, shown, final.start_ns)
 
-    def _shown(self, wanted: Wanted, window: Window) -> Iterator[Shown]:
-        last_ns = window.start_ns - 1
-        for rows, is_last, commit in self._rows(wanted, window):
-            last_ns = rows.column(0)[-1].as_py() if rows.num_rows else last_ns
-            has_later = is_last and self._has_later(wanted, window.end_ns)
-            yield Shown(rows, window.end_ns if has_later else last_ns + is_last, commit)
-
-    def _has_later(self, wanted: Wanted, start_ns: int) -> bool:
-        """Return whether there is a row at an instant or soon after: it shows that the rows before are all there."""
-        later = Window(start_ns, min(start_ns + _CLOSED_NS, time.time_ns() - _DELAY_NS - _late_ns(wanted)))
-        return later.start_ns < later.end_ns and any(
-            rows.num_rows for rows, *_ in self._rows(wanted, later, limit=1)
-        )
+    def _has_rows(self, wanted: Wanted, window: Window) -> bool:
+        rows = self._rows(wanted, window, limit=1) if window.start_ns < window.end_ns else ()
+        return any(each.num_rows for each, *_ in rows)
 
     def _rows(
         self, wanted: Wanted, window: Window, limit: int = PAGE_ROWS
@@ -152,7 +149,9 @@ class Alpaca:
         """Yield the rows of each page, whether it is the last one, and the commit."""
         cls, name = wanted.instrument.instrument_class, _NAMES[wanted.dataset]
         symbol = wanted.name.replace("-", "/", 1) if cls == CRYPTO else wanted.name
-        terms = {"symbols": symbol, "limit": str(limit), "sort": "asc", **_bounds(wanted, window)}
+        asked = local_bounds(wanted, window, _ZONES[cls])
+        terms = {"symbols": symbol, "limit": str(limit), "sort": "asc"}
+        terms |= {"start": format_timestamp(asked.start_ns), "end": format_timestamp(asked.end_ns - 1)}
         if wanted.dataset is BARS:
             terms |= {"timeframe": _TIMEFRAMES[wanted.resolution or ""]}
         if cls == EQUITY:
@@ -188,34 +187,19 @@ class Alpaca:
         yield Shown(rows, rows.column(0)[-1].as_py() + 1 if rows.num_rows else window.start_ns)
 
 
-def _date_zone(wanted: Wanted) -> ZoneInfo | None:
-    """Return the zone of the days by which bars are dated; None for other rows."""
-    is_dated = wanted.resolution is not None and Resolution.of_bars(wanted.resolution).is_period
-    return _ZONES[wanted.instrument.instrument_class] if is_dated else None
-
-
-def _late_ns(wanted: Wanted) -> int:
-    """Return how long after its time a row is final. The time of a bar is its start, or the midnight UTC of its date."""
-    length_ns = Resolution.of_bars(wanted.resolution).length_ns if wanted.resolution else 0
-    return length_ns + _LATE_NS + (5 * 60 * MINUTE_NS if _date_zone(wanted) else 0)
-
-
-def _bounds(wanted: Wanted, window: Window) -> dict[str, str]:
-    """Return a window as parameters. Alpaca's end is included."""
-    start_ns, end_ns, zone = window.start_ns, window.end_ns, _date_zone(wanted)
-    if zone is not None:
-        start_ns, end_ns = local_midnight(start_ns, zone), local_midnight(end_ns, zone)
-    return {"start": format_timestamp(start_ns), "end": format_timestamp(end_ns - 1)}
-
-
 def _batch(source: str, wanted: Wanted, rows: list[Any]) -> pa.RecordBatch:
     """Return rows in the dataset's schema."""
     rows = [row for row in rows if row.get("u") not in _GONE]
     columns: dict[str, Any] = {
         name: [row.get(theirs) for row in rows] for name, theirs in _COLUMNS[wanted.dataset].items()
     }
-    times, zone = parse_timestamps([row["t"] for row in rows]).tolist(), _date_zone(wanted)
-    columns["timestamp"] = times if zone is None else [date_of_midnight(each, zone, source) for each in times]
+    times, zone = (
+        parse_timestamps([row["t"] for row in rows]).tolist(),
+        _ZONES[wanted.instrument.instrument_class],
+    )
+    columns["timestamp"] = (
+        [date_of_midnight(each, zone, source) for each in times] if is_dated(wanted) else times
+    )
     columns["resolution"] = [wanted.resolution] * len(rows)
     if "exchange" in columns:
         columns["exchange"] = [EXCHANGES_BY_LETTER.get(each, each) for each in columns["exchange"]]

@@ -1,19 +1,53 @@
-"""What sources of US shares have in common: days of New York, and splits and dividends."""
+"""What sources of US shares have in common: when a bar is final, days of New York, splits and dividends."""
 
+import time
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from sources.asking import batch_of
-from sources.protocol import SourceRefused
+from sources.protocol import SourceRefused, Wanted
 from store.datasets import CORPORATE_ACTIONS
-from store.timestamps import DAY_NS, SECOND_NS, parse_timestamps
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, parse_timestamps
 
 NEW_YORK = ZoneInfo("America/New_York")
 _EPOCH = date(1970, 1, 1)
+_LATE_NS, _WEST_NS = MINUTE_NS, 5 * 60 * MINUTE_NS
+# No market is closed for longer.
+_CLOSED_NS = 10 * DAY_NS
+
+
+def is_dated(wanted: Wanted) -> bool:
+    """Return whether bars are wanted that are stored at the midnight UTC of their date."""
+    return wanted.resolution is not None and Resolution.of_bars(wanted.resolution).is_period
+
+
+def final_window(wanted: Wanted, window: Window, delay_ns: int = 0) -> Window:
+    """Return the part of a window whose rows are final by now. delay_ns: how much older they must be.
+
+    Trades come and bars change some seconds late. The time of a bar is its start, or the midnight UTC of a date that ends
+    up to five hours after the date of UTC.
+    """
+    length_ns = Resolution.of_bars(wanted.resolution).length_ns if wanted.resolution else 0
+    late_ns = length_ns + _LATE_NS + delay_ns + (_WEST_NS if is_dated(wanted) else 0)
+    return Window(window.start_ns, max(window.start_ns, min(window.end_ns, time.time_ns() - late_ns)))
+
+
+def window_after(wanted: Wanted, start_ns: int, delay_ns: int) -> Window:
+    """Return the window from an instant on in which a market that goes on has a final row."""
+    return final_window(wanted, Window(start_ns, start_ns + _CLOSED_NS), delay_ns)
+
+
+def local_bounds(wanted: Wanted, window: Window, zone: ZoneInfo) -> Window:
+    """Return the window in which a source has the rows of a window: its bars of dates begin at local midnights."""
+    if not is_dated(wanted):
+        return window
+    return Window(local_midnight(window.start_ns, zone), local_midnight(window.end_ns, zone))
 
 
 def day_of(instant_ns: int) -> date:
@@ -23,7 +57,7 @@ def day_of(instant_ns: int) -> date:
 
 def local_midnight(date_ns: int, zone: ZoneInfo) -> int:
     """Return the instant at which a date begins in a zone. date_ns: the date's midnight UTC; later ones are rounded up."""
-    midnight = datetime.combine(day_of(date_ns + DAY_NS - 1), time(), zone)
+    midnight = datetime.combine(day_of(date_ns + DAY_NS - 1), datetime.min.time(), zone)
     return int(midnight.timestamp()) * SECOND_NS
 
 
@@ -34,7 +68,7 @@ def date_of_midnight(instant_ns: int, zone: ZoneInfo, source: str) -> int:
     wrong dates.
     """
     local = datetime.fromtimestamp(instant_ns // SECOND_NS, zone)
-    if local.time() != time() or instant_ns % SECOND_NS:
+    if local.time() != datetime.min.time() or instant_ns % SECOND_NS:
         text = f"the days of {source} do not begin at midnight of {zone.key}: fetch 1h, of which days are made here"
         raise SourceRefused(text)
     return (local.date() - _EPOCH).days * DAY_NS

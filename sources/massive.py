@@ -1,0 +1,178 @@
+"""Massive's aggregates (formerly Polygon's) by HTTP: bars of US shares, and their splits and dividends."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import pyarrow as pa
+
+from ops.outbound.destination import Destination, Limits
+from sources.asking import Shown, batch_of, errors_told, pages_of, rows_within, shown_to_end
+from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
+from sources.us_shares import (
+    NEW_YORK,
+    Action,
+    actions_batch,
+    date_of_midnight,
+    day_of,
+    final_window,
+    is_dated,
+    local_bounds,
+    window_after,
+)
+from store.datasets import BARS, CORPORATE_ACTIONS
+from store.instruments import EQUITY
+from store.protocol import Window
+from store.timestamps import MINUTE_NS
+
+_URL = "https://api.massive.com"
+# The weeks of Massive begin on Sundays, ours on Mondays.
+_TIMESPANS = {"1h": "1/hour", "1d": "1/day"} | {
+    f"{n}m": f"{n}/minute" for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
+}
+_COLUMNS = {
+    "open": "o",
+    "high": "h",
+    "low": "l",
+    "close": "c",
+    "volume": "v",
+    "vwap": "vw",
+    "trade_count": "n",
+}
+_MILLISECOND_NS = 1_000_000
+_MOST_MINUTES = 50_000
+_BODY_BYTES = 64 * 2**20
+# Free plans have 5 calls a minute, and 15 minutes of delay are usual.
+_LIMITS: dict[str, Any] = {"attempts": 1, "rate": 5 / 60}
+_DELAY_NS = 16 * MINUTE_NS
+
+
+class Massive:
+    """Bars of US shares, which are not adjusted, and splits and dividends.
+
+    key: an API key. url: the URL before `/v2`. limits: see `ops.outbound.destination.Limits`.
+    """
+
+    terms = "Massive's terms apply: the data are for your own use. How old and how recent they are depends on your plan."
+    tested = "read in its documentation, tested with its published examples only"
+    ids_are_sequential = False
+
+    def __init__(
+        self, name: str, *, key: str = "", url: str = _URL, limits: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name = name
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._destination = Destination(
+            name, url, headers=headers, limits=Limits(**{**_LIMITS, **(limits or {})})
+        )
+        setting = f"SOURCE_KEY_{name.upper()}"
+        self._needs_key = "" if key else f"{name} needs a key: set {setting}"
+        self._refusals = {
+            401: f"{name} does not know the key in {setting}",
+            403: f"the plan of the key in {setting} lacks data of this time: a free plan has the two years up to yesterday",
+        }
+
+    def refusal(self, wanted: Wanted) -> str:
+        """See `Source`."""
+        if wanted.instrument.instrument_class != EQUITY or wanted.dataset not in (BARS, CORPORATE_ACTIONS):
+            return f"{self.name} is asked for bars, splits and dividends of US shares only: import its files of others"
+        if wanted.dataset is BARS and wanted.resolution not in _TIMESPANS:
+            return f"{self.name} has no bars of {wanted.resolution}: it has {', '.join(_TIMESPANS)}"
+        return self._needs_key
+
+    def markets(self) -> Iterator[SourceMarket]:
+        """See `Source`. A page has 1,000, by name."""
+        if self._needs_key:
+            raise SourceRefused(self._needs_key)
+        terms = {"market": "stocks", "active": "true", "sort": "ticker", "order": "asc", "limit": "1000"}
+        for tickers in self._results("/v3/reference/tickers", terms):
+            with errors_told(self.name):
+                found = [_market(each) for each in tickers[0]]
+            yield from found
+
+    def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
+        """See `Source`. A bar that is not closed is left out. After the last row nothing is known, unless a later one exists."""
+        if refusal := self.refusal(wanted):
+            raise SourceRefused(refusal)
+        if wanted.dataset is CORPORATE_ACTIONS:
+            yield from pages_of(self.name, self._actions(wanted, window), window.start_ns)
+            return
+        final = final_window(wanted, window, _DELAY_NS)
+        later = window_after(wanted, final.end_ns, _DELAY_NS)
+        if final.start_ns < final.end_ns:
+            shown = shown_to_end(self._bars(wanted, final), final, lambda: self._has_bars(wanted, later))
+            yield from pages_of(self.name, shown, final.start_ns)
+
+    def _has_bars(self, wanted: Wanted, window: Window) -> bool:
+        bars = self._bars(wanted, window, minutes=120) if window.start_ns < window.end_ns else ()
+        return any(rows.num_rows for rows, *_ in bars)
+
+    def _bars(
+        self, wanted: Wanted, window: Window, minutes: int = _MOST_MINUTES
+    ) -> Iterator[tuple[pa.RecordBatch, bool, str]]:
+        """Yield the bars of each page, and whether it is the last one. Massive rounds a range to whole bars.
+
+        minutes: so many bars of minutes, or of days, make the bars of a page.
+        """
+        asked = local_bounds(wanted, window, NEW_YORK)
+        first, last = -(-asked.start_ns // _MILLISECOND_NS), (asked.end_ns - 1) // _MILLISECOND_NS
+        path = f"/v2/aggs/ticker/{quote(wanted.name, safe='')}/range/{_TIMESPANS[wanted.resolution or '']}/{first}/{last}"
+        terms = {"adjusted": "false", "sort": "asc", "limit": str(minutes)}
+        for bars, is_last in self._results(path, terms):
+            with errors_told(self.name):
+                times = [bar["t"] * _MILLISECOND_NS for bar in bars]
+                if is_dated(wanted):
+                    times = [date_of_midnight(each, NEW_YORK, self.name) for each in times]
+                columns = {name: [bar.get(theirs) for bar in bars] for name, theirs in _COLUMNS.items()}
+                rows = batch_of(
+                    BARS, {**columns, "timestamp": times, "resolution": [wanted.resolution] * len(bars)}
+                )
+            yield rows_within(rows, window), is_last, ""
+
+    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Shown]:
+        """Yield the splits and dividends of a window. After the last one nothing is known."""
+        found: list[Action] = []
+        for name, day, action in (
+            ("splits", "execution_date", _split),
+            ("dividends", "ex_dividend_date", _dividend),
+        ):
+            terms = {"ticker": wanted.name, "limit": "5000", "sort": f"{day}.asc"}
+            terms |= {f"{day}.gte": f"{day_of(window.start_ns)}", f"{day}.lte": f"{day_of(window.end_ns)}"}
+            for rows, _ in self._results(f"/stocks/v1/{name}", terms):
+                with errors_told(self.name):
+                    found += [action(row) for row in rows]
+        with errors_told(self.name):
+            batch = rows_within(actions_batch(found), window)
+        yield Shown(batch, batch.column(0)[-1].as_py() + 1 if batch.num_rows else window.start_ns)
+
+    def _results(self, path: str, terms: Mapping[str, str]) -> Iterator[tuple[list[Any], bool]]:
+        """Yield the results of each page, and whether it is the last one."""
+        before = ""
+        while True:
+            with errors_told(self.name, self._refusals):
+                document, _ = self._destination.get_json(path, params=terms, max_bytes=_BODY_BYTES)
+                found, following = document.get("results") or [], document.get("next_url") or ""
+            yield found, not following
+            if not following:
+                return
+            if following == before:
+                raise SourceFailed(f"{self.name}: its pages do not end")
+            # Only the path and the query: the key goes to no other host.
+            before, parts = following, urlsplit(following)
+            path, terms = parts.path, dict(parse_qsl(parts.query))
+
+
+def _split(row: Any) -> Action:
+    return Action(row["execution_date"], "split", row["split_to"] / row["split_from"], None, None, row["id"])
+
+
+def _dividend(row: Any) -> Action:
+    kind = "special_dividend" if row.get("distribution_type") == "special" else "dividend"
+    return Action(row["ex_dividend_date"], kind, None, row["cash_amount"], row["currency"], row["id"])
+
+
+def _market(row: Any) -> SourceMarket:
+    ticker, currency = row["ticker"], (row.get("currency_name") or "usd").upper()
+    name, exchange = row.get("name") or "", row.get("primary_exchange")
+    return SourceMarket(ticker, ticker, EQUITY, name, currency, Decimal("0.01"), exchange)
