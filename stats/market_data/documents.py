@@ -38,6 +38,13 @@ class NotAppliedDocument(AnswerDocument, kw_only=True):
     reason: WhyNotApplied
 
 
+class UnadjustedDocument(AnswerDocument, kw_only=True):
+    """A share whose bars are not adjusted. It has `symbol` with `symbols=`."""
+
+    symbol: str | UnsetType = UNSET
+    reason: Literal["no actions stored"]
+
+
 class PageTail(AnswerDocument):
     """What follows the rows of a page."""
 
@@ -47,6 +54,12 @@ class PageTail(AnswerDocument):
     not_applied: Annotated[
         list[NotAppliedDocument] | UnsetType,
         about("With `adjustment`: the stored corporate actions that were not applied."),
+    ] = UNSET
+    unadjusted: Annotated[
+        list[UnadjustedDocument] | UnsetType,
+        about(
+            "With `adjustment`: a share without stored corporate actions, whose prices are as they were traded."
+        ),
     ] = UNSET
     knowledge: KnowledgeDocument | UnsetType = UNSET
     absences: Annotated[

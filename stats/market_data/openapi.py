@@ -19,7 +19,12 @@ _BINARY = OpenApiTypes.BINARY
 _OTHER_FORMATS = {"columnar": OpenApiTypes.OBJECT, "csv": OpenApiTypes.STR, "ndjson": OpenApiTypes.STR}
 _SYMBOL_IN_PATH = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
 # The members of a page that only some datasets have, with the parameter that they have then.
-_MEMBERS = {"absences": "coverage", "knowledge": "knowledge", "not_applied": "adjustment"}
+_MEMBERS = {
+    "absences": "coverage",
+    "knowledge": "knowledge",
+    "not_applied": "adjustment",
+    "unadjusted": "adjustment",
+}
 
 
 def _inline(document: type[AnswerDocument]) -> Schema:

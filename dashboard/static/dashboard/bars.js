@@ -16,6 +16,8 @@ export class Bars {
     this.absences = [];
     // The token from which the live feed continues.
     this.token = null;
+    // Why the bars are not adjusted, though that was asked for; "" if they are.
+    this.unadjusted = "";
   }
 
   /** The newest bars, oldest first. Earlier pages then continue before them. */
@@ -23,6 +25,7 @@ export class Bars {
     this.absences = [];
     const {data, headers} = await this.#page({}, signal);
     this.token = headers.get("X-Commit");
+    this.unadjusted = data.unadjusted ? `unadjusted: ${data.unadjusted[0].reason}` : "";
     return data.bars;
   }
 

@@ -103,7 +103,8 @@ export class ChartPanel {
     this.#chart.setBars(bars, {symbol: state.symbol, averages: state.averages ? [] : AVERAGES});
     this.#shade();
     if (!bars.length) note("There are no bars.");
-    else note(state.resolution === resolution ? "" : `There are no bars of ${resolution}: these are bars of ${state.resolution}.`);
+    else if (state.resolution !== resolution) note(`There are no bars of ${resolution}: these are bars of ${state.resolution}.`);
+    else note(this.#bars.unadjusted);
     if (from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
     else if (bars.length) this.#chart.showNewest();
     if (!state.as_of) this.#follow();

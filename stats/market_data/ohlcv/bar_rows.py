@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
-from stats.market_data.documents import NotAppliedDocument
+from stats.market_data.documents import NotAppliedDocument, UnadjustedDocument
 from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_in_memory, part_over_gaps
 from stats.market_data.rows import Rows
@@ -57,6 +57,19 @@ class BarInputs:
         if self.rules is None:
             return self.unadjusted(grid)
         return adjusted_bars(self.unadjusted, grid, self.actions, self.rules, self.actions_until_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class NoActions:
+    """A note: the bars of a share are unadjusted, because nobody has stored its corporate actions."""
+
+    name: ClassVar = "unadjusted"
+
+    def of_page(
+        self, _times_ns: Integers, _start_ns: int | None, _end_ns: int | None
+    ) -> list[UnadjustedDocument]:
+        """See `BarRowReader.of_page`."""
+        return [UnadjustedDocument(reason="no actions stored")]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from stats.market_data.intervals.windows import (
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
-from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, bar_columns
+from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, NoActions, bar_columns
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import TRADED, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import QueryParameter, conflict
@@ -27,7 +27,7 @@ from stats.parameters import WordField
 from store.bar_policies import BAR_POLICIES
 from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES, TRADING_STATUS
-from store.instruments import GAP_RULES, Instrument
+from store.instruments import EQUITY, GAP_RULES, Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS, effects_until_ns
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
@@ -140,6 +140,9 @@ def _bars_plan(
     query, settle_ns = symbol_query.query, symbol_query.settle_ns
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (trades, stored_bars))
+    is_unadjusted = (
+        actions.is_empty and query.adjustment != "raw" and symbol_query.instrument.instrument_class == EQUITY
+    )
     # No action is known before it takes effect, so prices that were known then are unadjusted.
     if not actions.is_empty and (query.adjustment == "raw" or settle_ns is not None):
         actions = empty_view(actions.store.log(actions.dataset, actions.symbol))
@@ -166,6 +169,7 @@ def _bars_plan(
 
     notes = (
         None if inputs.rules is None else reader,
+        NoActions() if is_unadjusted else None,
         None if settle_ns is None else BarKnowledge(logs[:2], grid, inputs.policy, settle_ns),
         absences,
     )

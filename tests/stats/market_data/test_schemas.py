@@ -19,6 +19,7 @@ ANSWERS = [
     (f"equities/{{symbol}}/ohlcv?{WEEK}&knowledge=then", "knowledge"),
     ("equities/{symbol}/trades?last=5&knowledge=then", "knowledge"),
     (f"equities/ohlcv?symbols={EQUITY},{SPLIT}&{WEEK}&adjustment=all&resolution=1d", "not_applied"),
+    (f"equities/{{symbol}}/ohlcv?{WEEK}&adjustment=split", "unadjusted"),
     ("equities/{symbol}/quotes?start=2030-01-01&end=2030-01-01T01:00", "reason"),
     (f"equities/{{symbol}}/ohlcv/explain?{AT}&policy=us_equities", "compared"),
     ("equities/{symbol}/ohlcv/explain?at=2024-12-24&resolution=1d", "revisions"),

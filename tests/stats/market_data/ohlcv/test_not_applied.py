@@ -3,11 +3,15 @@
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 
+from store.datasets import CORPORATE_ACTIONS
 from store.instruments import Instrument
+from store.protocol import Fill, Window
 from tests.api_client import answer, problem
 from tests.stats.market_data.builders import SPLIT, Market, ingest, midnight_ns
+from trades.services import fill_store
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +122,38 @@ def test_with_several_symbols_each_is_named(traded: Market):
     query = {"symbols": SPLIT, "start": "2024-12-23", "end": "2024-12-28", "adjustment": "all"}
     found = answer(traded.api.get("/api/v1/market-data/equities/ohlcv", query))
     assert found["not_applied"] == [{"symbol": SPLIT, **named("rename", "changes_no_price")}]
+
+
+def test_a_share_without_stored_actions_is_said_to_be_unadjusted(traded: Market):
+    nothing = [{"reason": "no actions stored"}]
+    assert page(traded, "split")["unadjusted"] == page(traded, "all")["unadjusted"] == nothing
+    assert "unadjusted" not in page(traded, "raw")
+    query = {"symbols": SPLIT, "start": "2024-12-23", "end": "2024-12-28", "adjustment": "split"}
+    found = answer(traded.api.get("/api/v1/market-data/equities/ohlcv", query))
+    assert found["unadjusted"] == [{"symbol": SPLIT, **nothing[0]}]
+    act(traded, "rename")
+    assert "unadjusted" not in page(traded, "split")
+
+
+def test_a_source_that_knows_of_no_action_has_said_so(traded: Market):
+    window = Window(midnight_ns("2024-12-01"), midnight_ns("2025-01-01"))
+    none = pa.RecordBatch.from_pylist([], schema=CORPORATE_ACTIONS.schema)
+    fill_store(
+        dataset=CORPORATE_ACTIONS,
+        symbol=SPLIT,
+        rows=none,
+        fill=Fill(window, "venue"),
+        caller="tests",
+        request_key="1",
+    )
+    assert "unadjusted" not in page(traded, "split")
+
+
+def test_another_class_has_no_actions_to_store(traded: Market):
+    market_store().set_instrument(Instrument(SPLIT, instrument_class="crypto"))
+    path = PATH.replace("/equities/", "/crypto/")
+    found = answer(traded.api.get(path, {"start": "2024-12-23", "end": "2024-12-28", "adjustment": "split"}))
+    assert "unadjusted" not in found
 
 
 @pytest.mark.parametrize("ratio", [1e-300, 1e-7, 2e6])
