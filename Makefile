@@ -60,12 +60,16 @@ run test test-system test-servers soak screenshots bench: export PYTHONDONTWRITE
 
 test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
-	@$(PYTEST) -n 2 --dist loadgroup --durations 20 -m "not system"
+	@$(PYTEST) -n 2 --dist loadgroup --durations 20 -m "not system" $(addprefix --ignore=tests/,browser faults hostile system)
+
+# In this order the groups that take longest begin first. Modules without a system test are not imported: that takes 15 s.
+SYSTEM_TESTS = tests/store/test_conformance_*.py tests/hostile tests/browser \
+	$$(grep -rl --include='test_*.py' 'mark\.system' tests clients/python/tests) tests/faults tests/system
 
 # These wait at times: three at once for two cores. With four, calls waited ten seconds and more.
 test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
 	@echo "Testing real processes"
-	@$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder --durations 20 -m system
+	@$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder --durations 20 -m system $(SYSTEM_TESTS)
 
 test-servers: .venv/.installed-dev  ## run the tests over PostgreSQL, those of market data over ClickHouse, too
 	@echo "Testing over PostgreSQL"

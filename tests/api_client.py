@@ -1,12 +1,15 @@
 """The API as a client meets it: through Django's whole middleware stack, with a key of its own."""
 
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, cast
 
 import orjson
 import pytest
-from django.db import transaction
+from django.core.signals import request_finished
+from django.db import close_old_connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -72,6 +75,27 @@ def _usual_key_and_columns() -> tuple[str, dict[str, Any]]:
     return text, columns
 
 
+# The streamed answers of the test that runs.
+_streams: list[Any] = []
+
+
+def streams_close() -> None:
+    """Close the streamed answers that a test left unread.
+
+    To close one sets a context variable. If the garbage collector closes it while a variable is being set, Python 3.11
+    crashes (python/cpython#148891).
+    """
+    while _streams:
+        response = _streams.pop()
+        # As Django's client does, so that the connection to the database stays open.
+        request_finished.disconnect(close_old_connections)
+        response.close()
+        request_finished.connect(close_old_connections)
+        # Of a closed stream nothing is left, and of a closed file nothing can be read. The client's iterator over it ends, too.
+        with suppress(ValueError):
+            deque(response.streaming_content, maxlen=0)
+
+
 class Api:
     """Requests with a key; `key=None` sends none. Paths are whole. Answers are Django's responses."""
 
@@ -80,11 +104,11 @@ class Api:
         self._key = {} if key is None else {"X-API-Key": key}
 
     def get(self, path: str, params: Any = None, **headers: str) -> Any:
-        return self._client.get(path, params or {}, headers=self._headers(headers))
+        return _noted(self._client.get(path, params or {}, headers=self._headers(headers)))
 
     def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
         content_type = headers.pop("content_type", "application/json")
-        return self._client.generic(method, path, body, content_type, headers=self._headers(headers))
+        return _noted(self._client.generic(method, path, body, content_type, headers=self._headers(headers)))
 
     def ingest(self, *rows: Any, query: str = "", path: str = INGEST, **headers: str) -> Any:
         """Post rows; a single `bytes` is the body as it is."""
@@ -111,6 +135,12 @@ class Api:
 
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {**self._key, **{name.replace("_", "-"): value for name, value in headers.items()}}
+
+
+def _noted(response: Any) -> Any:
+    if response.streaming:
+        _streams.append(response)
+    return response
 
 
 def until_limited(send: Callable[[], Any]) -> Any:

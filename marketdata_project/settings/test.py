@@ -11,10 +11,13 @@ if os.environ.get("TEST_DATA_OF") != _process:
     os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="marketdata-test-", dir="/tmp")
 
 from marketdata_project.settings.base import *  # noqa: E402, F403 a settings module extends its base
-from marketdata_project.settings.base import BASE_DIR  # noqa: E402
+from marketdata_project.settings.base import BASE_DIR, DATABASES  # noqa: E402
 from marketdata_project.settings.environment import env  # noqa: E402
 
 REAL_DATA = Path(env.str("REAL_DATA", str(BASE_DIR.parent / "shared" / "data")))
+
+if DATABASES["default"]["ENGINE"] == "ops.postgresql":
+    DATABASES["default"]["ENGINE"] = "tests.postgresql_of_tests"
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

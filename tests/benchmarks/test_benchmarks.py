@@ -15,6 +15,8 @@ from benchmarks.live_clients import Message, Received
 from benchmarks.report import Goal, Ratio, UnexpectedAnswer
 from benchmarks.servers import Server
 
+pytestmark = pytest.mark.system
+
 STORED = [Acknowledged("L0000", f"{number}-abcdef", number) for number in (1, 2)]
 MESSAGES = [Message(n + 0.25, f"{n}-abcdef.99", f"{n - 1}-abcdef.99", 100) for n in (1, 2)]
 COMPLETE = Received("trades:L0000", "0-abcdef.99", MESSAGES)

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.chromium import DESKTOP, SCREENSHOTS, Watched, chromium
 from tests.front.front_server import eventually
+from tests.group_servers import until_group_ends
 from tests.system.installation import Installation, installed
 from tests.system.traders import is_engine_alive, trader_key
 
@@ -17,22 +18,19 @@ from tests.system.traders import is_engine_alive, trader_key
 UDF_KEY = "udfchart"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the browser's tests in one process, so that one installation serves them all."""
-    for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("browser"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put the folder's tests into the system suite, and into one process, so that one installation serves them all."""
+    item.add_marker("system")
+    item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """A running installation with the sample, without its feed."""
     folder = tmp_path_factory.mktemp("browser")
-    with installed(
-        folder, LOAD_SAMPLE="1", SAMPLE_FEED="0", ADDRESS_RATE="1000000", UDF_KEY=UDF_KEY
-    ) as installation:
-        yield installation
+    return until_group_ends(
+        installed(folder, LOAD_SAMPLE="1", SAMPLE_FEED="0", ADDRESS_RATE="1000000", UDF_KEY=UDF_KEY)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,13 @@ import random
 import pytest
 
 from tests.chance import chosen_seed
-from tests.faults.table import tallied  # noqa: F401 a fixture
 
 logger = logging.getLogger(__name__)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put the folder's tests into the system suite."""
+    item.add_marker("system")
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def table(lines: list[tuple[Any, ...]]) -> list[str]:
     return [rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]]
 
 
-def report(terminalreporter: Any) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the table of the faults that this run tried."""
     lines = properties_of(terminalreporter, _PROPERTY)
     if lines:

@@ -1,6 +1,7 @@
 import logging
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ratelimit.access.scopes import ALL_SCOPES
 from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
+from tests.group_servers import until_group_ends
 from tests.hostile import callers, failing_settings, failing_views, stock
 from tests.hostile.figures import Told, teller
 from tests.hostile.gauge import Gauge
@@ -18,6 +20,11 @@ from tests.system.installation import Installation, installed
 logger = logging.getLogger(__name__)
 SECRET = "outside the store"
 MODEST_MIB = 50.0
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put the folder's tests into the system suite."""
+    item.add_marker("system")
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +47,14 @@ def told(request: pytest.FixtureRequest) -> Told:
 
 
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One web process over a store with a little of everything.
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """One web process over a store with a little of everything."""
+    return until_group_ends(stocked(tmp_path_factory.mktemp("hostile")))
 
-    At the end it still stands, and nothing has left its folder.
-    """
-    folder = tmp_path_factory.mktemp("hostile")
+
+@contextmanager
+def stocked(folder: Path) -> Iterator[Installation]:
+    """An installation in a folder. At the end it still stands, and nothing has left its folder."""
     (folder / "x.csv").write_text(SECRET)
     with installed(
         folder,

@@ -19,7 +19,7 @@ def teller(item: Any) -> Told:
     return tell
 
 
-def report(terminalreporter: Any) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print what this run measured, in the order of the tests."""
     lines = properties_of(terminalreporter, _PROPERTY)
     if lines:

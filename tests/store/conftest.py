@@ -12,10 +12,17 @@ from store.csv import CsvStore
 from store.csv.files import arrow_file
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Receipt
+from tests.group_servers import until_group_ends
 from tests.memory_store import MemoryStore
 from tests.store.builders import Clock
 from tests.system.clickhouse import clickhouse
 from tests.system.postgresql import postgresql
+
+CONFORMANCE = "test_conformance_"
+ON_TODAYS_CLICKHOUSE = {
+    CONFORMANCE + subject
+    for subject in ("append", "corrections", "duplicates", "reads", "revisions", "spans", "superseding")
+}
 
 
 class FoldedStore(CsvStore):
@@ -50,6 +57,19 @@ STORES: dict[str, Callable[[Path, Clock], MarketStore]] = {
 }
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave most tests over a store of servers to the soak.
+
+    The usual run has the conformance suite over the cluster. Over today's ClickHouse it has the modules that add something
+    to its SQL.
+    """
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    store, module = parameters.get("store"), item.path.stem
+    is_usual = module in ON_TODAYS_CLICKHOUSE if store == "chdb" else module.startswith(CONFORMANCE)
+    if store in {"cluster", "chdb"} and not is_usual:
+        item.add_marker("soak")
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -60,10 +80,10 @@ IN_CHDB = pytest.param("chdb", marks=[pytest.mark.system, pytest.mark.xdist_grou
 
 
 @pytest.fixture(scope="session")
-def cluster_url() -> Iterator[str]:
+def cluster_url() -> str:
     """The URL of a store in two shards of ClickHouse and a PostgreSQL, which are started once."""
-    with postgresql() as postgres, clickhouse() as hosts:
-        yield f"clickhouse://{hosts}/conformance?{urlencode({'postgres': postgres})}"
+    postgres, hosts = until_group_ends(postgresql()), until_group_ends(clickhouse())
+    return f"clickhouse://{hosts}/conformance?{urlencode({'postgres': postgres})}"
 
 
 def _forget_all(store: ClickHouseStore) -> None:

@@ -1,14 +1,18 @@
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from tests.chance import chosen_seed
-from tests.faults.table import tallied  # noqa: F401 a fixture
+from tests.group_servers import until_group_ends
 from tests.hostile.figures import Told, teller
 from tests.system.installation import Installation, installed
 
 logger = logging.getLogger(__name__)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put the folder's tests into the system suite."""
+    item.add_marker("system")
 
 
 @pytest.fixture(scope="session")
@@ -23,27 +27,24 @@ def _seed_in_the_log(seed: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Iterator[Installation]:
+def shared(tmp_path_factory) -> Installation:
     """An installation that several modules use, each with symbols and keys of its own.
 
     Its tests share the xdist group `installation`, so that only one is started.
     """
-    with installed(tmp_path_factory.mktemp("shared")) as installation:
-        yield installation
+    return until_group_ends(installed(tmp_path_factory.mktemp("shared")))
 
 
 @pytest.fixture(scope="session")
-def traded(tmp_path_factory) -> Iterator[Installation]:
+def traded(tmp_path_factory) -> Installation:
     """An installation whose processes are killed while accounts trade; its tests share the xdist group `trading`."""
-    with installed(tmp_path_factory.mktemp("traded")) as installation:
-        yield installation
+    return until_group_ends(installed(tmp_path_factory.mktemp("traded")))
 
 
 @pytest.fixture(scope="session")
-def sampled(tmp_path_factory) -> Iterator[Installation]:
+def sampled(tmp_path_factory) -> Installation:
     """An installation as `make run` starts it, with the sample; its tests share the xdist group `sample`."""
-    with installed(tmp_path_factory.mktemp("sampled"), LOAD_SAMPLE="1") as installation:
-        yield installation
+    return until_group_ends(installed(tmp_path_factory.mktemp("sampled"), LOAD_SAMPLE="1"))
 
 
 @pytest.fixture

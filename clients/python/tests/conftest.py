@@ -6,14 +6,14 @@ import pytest
 from client_server import ScriptedServer
 
 from marketdata_client import Client
+from tests.group_servers import until_group_ends
 from tests.system.installation import UNLIMITED, Installation, installed
 
 
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Started once: its tests share the xdist group `client`."""
-    with installed(tmp_path_factory.mktemp("client")) as installation:
-        yield installation
+    return until_group_ends(installed(tmp_path_factory.mktemp("client")))
 
 
 @pytest.fixture(scope="session")

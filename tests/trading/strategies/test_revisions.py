@@ -246,11 +246,12 @@ def assigned() -> TradingDesk:
 
 
 @pytest.fixture
-def live(tmp_path: Path, settings: Any, transactional_db: None) -> Path:
+def live(tmp_path: Path, settings: Any, db: None) -> Path:
     settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
     return tmp_path
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "is_killed", [pytest.param(False, marks=pytest.mark.soak), True], ids=["undisturbed", "killed"]
 )
@@ -268,6 +269,7 @@ def test_the_engine_on_the_data_clock_is_told_the_same(live: Path, is_killed: bo
     assert told == in_order(expected(oracles, end_ns))
 
 
+@pytest.mark.django_db(transaction=True)
 def test_late_rows_of_one_commit_are_one_revision(live: Path) -> None:
     """On the wall clock, a bar is revised when the rows are committed."""
     clock, now = Clock(START_NS), Clock(START_NS + 1)

@@ -1,0 +1,1 @@
+"""The project's backend for PostgreSQL, which leaves the transaction of a test alone."""
