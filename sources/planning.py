@@ -97,6 +97,9 @@ def actions_plan(plan: FetchPlan) -> FetchPlan | None:
 
 def market_named(source: Source, name: str) -> SourceMarket:
     """Return a market of a source by its name there. Raises `SourceRefused` with near names, other `SourceError`s."""
+    if (named := getattr(source, "market", None)) is not None:
+        found: SourceMarket = named(name)
+        return found
     names: list[str] = []
     for market in source.markets():
         if market.name == name:

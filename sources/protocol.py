@@ -83,8 +83,9 @@ class SourceRefused(SourceError):
 class Source(Protocol):
     """A source of rows. A process makes it once; several threads use it.
 
-    A class may also have `tested`, a text that says how far it was tried (without it: "tested"), and
-    `estimate(wanted, window) -> Estimate`, which may ask the source for a price.
+    A class may also have `tested`, a text that says how far it was tried (without it: "tested");
+    `estimate(wanted, window) -> Estimate`, which may ask the source for a price; `costs_money`, true if each request of
+    rows costs, so that gaps are not filled unasked; and `market(name) -> SourceMarket`, where listing all would cost.
 
     terms: a sentence about what its data may be used for, shown once in an installation. ids_are_sequential: whether
     a jump in the ids of its trades proves that some are missing.

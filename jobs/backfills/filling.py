@@ -164,7 +164,12 @@ class GapFiller:
     def _ask(self, asked: Asked, missing: Sequence[Window], stored: list[Stored]) -> None:
         """Store each page that a source has of the missing windows, until it fails. What was stored goes to `stored`."""
         try:
-            source, wanted = source_named(asked.source), asked.wanted(self._instrument)
+            source = source_named(asked.source)
+            if getattr(source, "costs_money", False):
+                raise SourceRefused(
+                    "costs money, so it is asked only by manage.py fetch, which shows the price first"
+                )
+            wanted = asked.wanted(self._instrument)
             refusal = source.refusal(wanted)
             if refusal:
                 raise SourceRefused(refusal)

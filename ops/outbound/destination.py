@@ -106,16 +106,22 @@ class Destination:
 
     @contextmanager
     def stream(
-        self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> Iterator[DestinationAnswer]:
-        """GET `path` below the base URL, and yield the answer while its body is read.
+        """GET `path` below the base URL, or POST a form to it, and yield the answer while its body is read.
 
         Until the answer begins, failed attempts are repeated. Redirects are not followed. path: begins with "/";
         its parts are percent-encoded. Raises `OutboundError`s.
         """
         deadline = time.monotonic() + self._limits.total
         with self._guarded(), self._client(deadline) as client:
-            request = client.build_request("GET", self._target(path, params), headers=headers)
+            method = "GET" if form is None else "POST"
+            request = client.build_request(method, self._target(path, params), headers=headers, data=form)
             with closing(self._retrying()(self._attempt, client, request)) as response:
                 yield DestinationAnswer(response.status_code, response.headers, self._pieces(response))
 

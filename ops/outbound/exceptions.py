@@ -69,10 +69,11 @@ class UnexpectedStatus(OutboundError):
 
     @property
     def code(self) -> str:
-        """The code of a problem of another installation; "" if there is none that looks like a code."""
+        """The code of another installation's problem, or the case of Databento's; "" for a text that is no code."""
         try:
-            code = json.loads(self.body).get("code")
-        except (ValueError, AttributeError, RecursionError):
+            problem = json.loads(self.body)
+            code = problem.get("code") or problem["detail"].get("case")
+        except (ValueError, AttributeError, LookupError, RecursionError):
             return ""
         is_code = isinstance(code, str) and len(code) <= 64 and code.isascii() and code.isidentifier()
         return code if is_code else ""

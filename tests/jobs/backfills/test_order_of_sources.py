@@ -97,6 +97,16 @@ def test_a_source_that_asks_to_wait_is_asked_again_after_that_time(api: Api, arc
     assert "503" in row.told[0][1]
 
 
+def test_a_source_that_costs_money_is_never_asked(api: Api, settings) -> None:
+    store_trades(without(LOST))
+    with served(says(b"")) as vendor:
+        settings.SOURCES = {"paid": {"kind": "databento", "url": vendor.url}}
+        settings.SOURCE_KEYS = {"paid": "db-key"}
+        assert ran(submitted(api))["exhausted"] == 1
+        assert vendor.calls == []
+    assert [name for name, said in Backfill.objects.get().told if "costs money" in said] == ["paid"]
+
+
 def test_a_job_that_is_stopped_between_pages_has_recorded_what_it_stored(
     api: Api, archive, monkeypatch
 ) -> None:

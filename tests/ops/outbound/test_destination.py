@@ -131,6 +131,14 @@ def test_the_first_bytes_of_a_refusal_are_kept_for_the_caller():
     assert "missing_scope" not in str(refused.value)
 
 
+def test_a_form_is_posted():
+    with served(says(b"rows")) as server:
+        with to(server).stream("/rows", form={"symbols": "A,B"}) as answer:
+            assert b"".join(answer.pieces) == b"rows"
+        ((headers, body),) = server.posts
+    assert (headers["Content-Type"], body) == ("application/x-www-form-urlencoded", b"symbols=A%2CB")
+
+
 def test_json_is_read_and_bounded():
     with served(
         in_turn([says(b'{"a":[1]}'), says(b"{"), says(b"[" * 100_000), says(b" " * (2**20 + 1))])
