@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar
 from stats.caching.keys import Irrelevant, key_parts
 from stats.cursors import stored_commit
 from stats.exceptions import ResyncRequired, WrongClass
-from stats.market_data.documents import AbsenceDocument, NotAppliedDocument
+from stats.market_data.documents import AbsenceDocument, NotAppliedDocument, UnadjustedDocument
 from stats.market_data.query import MARKET_DATASETS, MarketClass, MarketDataQuery, class_of
 from stats.market_data.rows import RowSource
 from store.arrays import Integers
@@ -153,7 +153,7 @@ class Note(Protocol):
 
     def of_page(
         self, times_ns: Integers, start_ns: int | None, end_ns: int | None
-    ) -> Sequence[AbsenceDocument | NotAppliedDocument] | dict[str, int] | None:
+    ) -> Sequence[AbsenceDocument | NotAppliedDocument | UnadjustedDocument] | dict[str, int] | None:
         """Return a list, numbers by name, which are added for all symbols, or None to leave out the field.
 
         times_ns: of the page's rows of one symbol. start_ns: where the page starts; None for the start of the range.

@@ -415,6 +415,9 @@ def test_a_symbol_of_coarser_bars_opens_at_theirs(opened: Opened, feed: httpx.Cl
         page = show(watched, "COARSE")
         expect(page.locator("#resolution")).to_have_value("5m")
         expect(page.locator("#note")).to_have_text("There are no bars of 1m: these are bars of 5m.")
+        page.locator("#settings summary").click()
+        page.locator("#adjustment").select_option("split")
+        expect(page.locator("#note")).to_have_text("unadjusted: no actions stored")
         expect(page.locator("#messages")).to_be_empty()
 
 
