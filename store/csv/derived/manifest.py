@@ -16,7 +16,7 @@ from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 7
+FORMAT = 1
 
 
 def rows_file(name: str) -> str:
