@@ -3,6 +3,7 @@
 from jobs.backfills.kinds import BACKFILL
 from jobs.exports.audit_log import AUDIT_EXPORT
 from jobs.exports.views import EXPORT
+from jobs.fetches.services import FETCH, MARKETS
 from jobs.gap_reports import GAP_REPORT
 from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
@@ -14,6 +15,8 @@ from trading.api.transfers import TRANSFER
 KINDS: tuple[JobKind, ...] = (
     BACKFILL,
     GAP_REPORT,
+    FETCH,
+    MARKETS,
     EXPORT,
     AUDIT_EXPORT,
     ACCOUNT_EXPORT,

@@ -32,6 +32,7 @@ TAGS = (
     Tag("exports", "Rows as files: whole ranges of many symbols, made by a job.", r"(?:exports|datasets|downloads)(?:/|$)"),
     Tag("webhooks", "Be told of events by calls to a URL of yours; alerts of prices.", r"(?:webhooks|alerts)(?:/|$)"),
     Tag("uploads", "Files of rows of any size, sent in pieces and imported by a job.", r"ingest/batch(?:/|$)"),
+    Tag("sources", "Fetch history from exchanges and vendors.", r"(?:fetches|sources)(?:/|$)"),
     Tag("gaps and backfills", "Find missing rows, and fetch them.", r"(?:gaps|backfills|market-data/.*/gaps)$"),
     Tag("trading", "Trade on paper: accounts, orders, executions, portfolio, risk.", r"(?:accounts|backtests|strategies|models|orders|executions|trade|trading|transactions|signals|status|portfolio|performance|risk|config)(?:/|$)|trades$"),
     Tag("access", "Logins, tokens, keys and limits.", r"(?:auth|oauth|keys|limits)(?:/|$)"),

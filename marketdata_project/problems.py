@@ -32,6 +32,7 @@ from marketdata_project.error_shapes import error_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ops.masking import masked_path
 from ratelimit import exceptions as keys
+from sources import protocol as sources
 from stats import exceptions as stats
 from stats.live import exceptions as live
 from stats.market_data.navigation import unknown_name_hint
@@ -60,6 +61,7 @@ OWN_ERRORS = (
     keys.RateLimitError,
     idempotency.IdempotencyError,
     jobs.JobError,
+    sources.SourceError,
     live.LiveError,
     trading.TradingError,
 )

@@ -15,6 +15,7 @@ from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet
 from jobs.exports.audit_log import AuditExportsViewSet
 from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
+from jobs.fetches.views import FetchesViewSet, SourcesViewSet
 from jobs.uploads.views import UploadsViewSet
 from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
@@ -190,6 +191,13 @@ jobs = [
         r"^exports/(?P<job>[^/]+)/files/(?P<path>.+)\Z",
         ExportFilesViewSet.as_view({"get": "retrieve"}),
         name="export-file",
+    ),
+    re_path(r"^fetches/?\Z", FetchesViewSet.as_view({"post": "create"}), name="fetch"),
+    re_path(r"^sources/?\Z", SourcesViewSet.as_view({"get": "list"}), name="sources"),
+    re_path(
+        r"^sources/(?P<source>[^/]+)/markets/?\Z",
+        SourcesViewSet.as_view({"get": "markets"}),
+        name="source-markets",
     ),
     re_path(r"^ingest/batch/?\Z", UploadsViewSet.as_view({"post": "create"}), name="uploads"),
     re_path(

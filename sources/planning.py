@@ -100,6 +100,10 @@ def market_named(source: Source, name: str) -> SourceMarket:
     if (named := getattr(source, "market", None)) is not None:
         found: SourceMarket = named(name)
         return found
+    of_name = getattr(source, "market", None)
+    if of_name is not None:
+        found: SourceMarket = of_name(name)
+        return found
     names: list[str] = []
     for market in source.markets():
         if market.name == name:

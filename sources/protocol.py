@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -65,7 +65,9 @@ class Estimate(NamedTuple):
 
 
 class SourceError(Exception):
-    """A source gave no rows. The message is one sentence for people."""
+    """A source gave no rows. The message is one sentence for people. code: of a job that ends with it."""
+
+    code: ClassVar[str] = "source_failed"
 
 
 class SourceFailed(SourceError):
@@ -78,6 +80,8 @@ class SourceFailed(SourceError):
 
 class SourceRefused(SourceError):
     """The source will not answer this: an unknown symbol or timeframe, a wrong key, a country that it refuses."""
+
+    code = "source_refused"
 
 
 class Source(Protocol):

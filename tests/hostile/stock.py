@@ -151,7 +151,7 @@ EXAMPLES: dict[str, Any] = {
 }
 # What is answered where not with 200. Nobody is known to log in, and no token is good twice.
 STATUSES = {
-    "key_create": 201, "key_rotate": 201, "backfill_submit": 202,
+    "key_create": 201, "key_rotate": 201, "backfill_submit": 202, "fetch_submit": 202,
     # The job has ended.
     "job_confirm": 409,
     # The account is open and stopped, its order has ended, and it holds nothing. Orders are sent without a key, and

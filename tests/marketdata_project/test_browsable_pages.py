@@ -74,6 +74,7 @@ def path_of(template: str) -> str:
         .replace("{path}", "manifest.json")
         .replace("{alert}", str(MarketAlert.objects.values_list("uuid", flat=True).first()))
         .replace("{webhook}", str(Webhook.objects.values_list("uuid", flat=True).first()))
+        .replace("{source}", "binance")
         .replace("{account}", "main")
         .replace("{model}", "core")
         .replace("{order}", str(OrderRow.objects.values_list("uuid", flat=True).first()))

@@ -23,6 +23,7 @@ SAMPLES = {
     "webhook": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "alert": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "delivery": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
+    "source": "binance",
     "upload": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "account_id": "999999999",
     "account": "main",
