@@ -10,19 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ops.outbound.destination import Destination, Limits
-from sources.asking import PAGE_ROWS, Shown, batch_of, errors_told, pages_of, rows_within, shown_to_end
+from sources.asking import PAGE_ROWS, batch_of, errors_told, rows_within
 from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
-from sources.us_shares import (
-    NEW_YORK,
-    Action,
-    actions_batch,
-    date_of_midnight,
-    day_of,
-    final_window,
-    is_dated,
-    local_bounds,
-    window_after,
-)
+from sources.us_shares import NEW_YORK, Action, Answer, day_of, local_bounds, share_pages, stored_times
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import WORD_SEPARATOR
 from store.instruments import CRYPTO, EQUITY
@@ -119,53 +109,41 @@ class Alpaca:
         """See `Source`."""
         if self._needs_key:
             raise SourceRefused(self._needs_key)
-        for asset_class in ("us_equity", "crypto"):
-            with errors_told(self.name, self._refusals):
+        with errors_told(self.name, self._refusals):
+            for asset_class in ("us_equity", "crypto"):
                 terms = {"status": "active", "asset_class": asset_class}
                 assets, _ = self._trading.get_json("/v2/assets", params=terms, max_bytes=_BODY_BYTES)
-                found = [_market(each) for each in assets]
-            yield from found
+                yield from map(_market, assets)
 
     def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
-        """See `Source`. A bar that is not closed is left out. After the last row nothing is known, unless a later one exists."""
+        """See `Source`, and `share_pages`."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)
-        if wanted.dataset is CORPORATE_ACTIONS:
-            yield from pages_of(self.name, self._actions(wanted, window), window.start_ns)
-            return
-        final = final_window(wanted, window, _DELAY_NS if self._feed == "sip" else 0)
-        later = window_after(wanted, final.end_ns, _DELAY_NS)
-        if final.start_ns < final.end_ns:
-            shown = shown_to_end(self._rows(wanted, final), final, lambda: self._has_rows(wanted, later))
-            yield from pages_of(self.name, shown, final.start_ns)
+        delay_ns = _DELAY_NS if self._feed == "sip" else 0
+        with errors_told(self.name, self._refusals):
+            yield from share_pages(
+                self.name, wanted, window, rows=self._rows, actions=self._actions, delay_ns=delay_ns
+            )
 
-    def _has_rows(self, wanted: Wanted, window: Window) -> bool:
-        rows = self._rows(wanted, window, limit=1) if window.start_ns < window.end_ns else ()
-        return any(each.num_rows for each, *_ in rows)
-
-    def _rows(
-        self, wanted: Wanted, window: Window, limit: int = PAGE_ROWS
-    ) -> Iterator[tuple[pa.RecordBatch, bool, str]]:
-        """Yield the rows of each page, whether it is the last one, and the commit."""
+    def _rows(self, wanted: Wanted, window: Window, is_first_enough: bool) -> Iterator[Answer]:
         cls, name = wanted.instrument.instrument_class, _NAMES[wanted.dataset]
         symbol = wanted.name.replace("-", "/", 1) if cls == CRYPTO else wanted.name
         asked = local_bounds(wanted, window, _ZONES[cls])
-        terms = {"symbols": symbol, "limit": str(limit), "sort": "asc"}
+        terms = {"symbols": symbol, "limit": "1" if is_first_enough else str(PAGE_ROWS), "sort": "asc"}
         terms |= {"start": format_timestamp(asked.start_ns), "end": format_timestamp(asked.end_ns - 1)}
         if wanted.dataset is BARS:
             terms |= {"timeframe": _TIMEFRAMES[wanted.resolution or ""]}
         if cls == EQUITY:
             terms |= {"feed": self._feed, **({"adjustment": "raw"} if wanted.dataset is BARS else {})}
         for document, is_last, commit in self._documents(f"{_PATHS[cls]}/{name}", terms):
-            with errors_told(self.name):
-                rows = _batch(self.name, wanted, (document[name] or {}).get(symbol) or [])
+            rows = _batch(self.name, wanted, (document[name] or {}).get(symbol) or [])
             yield rows_within(rows, window), is_last, commit
 
     def _documents(self, path: str, terms: dict[str, str]) -> Iterator[tuple[Any, bool, str]]:
+        """Yield the document of each page, whether it is the last one, and the commit."""
         while True:
-            with errors_told(self.name, self._refusals):
-                document, headers = self._data.get_json(path, params=terms, max_bytes=_BODY_BYTES)
-                token = document["next_page_token"]
+            document, headers = self._data.get_json(path, params=terms, max_bytes=_BODY_BYTES)
+            token = document["next_page_token"]
             yield document, not token, headers.get("X-Commit", "")
             if not token:
                 return
@@ -173,18 +151,13 @@ class Alpaca:
                 raise SourceFailed(f"{self.name}: its pages do not end")
             terms["page_token"] = token
 
-    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Shown]:
-        """Yield the splits and dividends whose ex-date is in a window. After the last one nothing is known."""
+    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Action]:
         first, last = day_of(window.start_ns) - _PROCESSED, day_of(window.end_ns) + _PROCESSED
         terms = {"symbols": wanted.name, "limit": "1000", "start": f"{first}", "end": f"{last}"}
-        found: list[Action] = []
         for document, *_ in self._documents("/v1/corporate-actions", terms):
-            with errors_told(self.name):
-                actions = document["corporate_actions"]
-                found += [_action(kind, row) for kind in _ACTIONS for row in actions.get(kind, ())]
-        with errors_told(self.name):
-            rows = rows_within(actions_batch(found), window)
-        yield Shown(rows, rows.column(0)[-1].as_py() + 1 if rows.num_rows else window.start_ns)
+            for kind in _ACTIONS:
+                for row in document["corporate_actions"].get(kind, ()):
+                    yield _action(kind, row)
 
 
 def _batch(source: str, wanted: Wanted, rows: list[Any]) -> pa.RecordBatch:
@@ -193,13 +166,8 @@ def _batch(source: str, wanted: Wanted, rows: list[Any]) -> pa.RecordBatch:
     columns: dict[str, Any] = {
         name: [row.get(theirs) for row in rows] for name, theirs in _COLUMNS[wanted.dataset].items()
     }
-    times, zone = (
-        parse_timestamps([row["t"] for row in rows]).tolist(),
-        _ZONES[wanted.instrument.instrument_class],
-    )
-    columns["timestamp"] = (
-        [date_of_midnight(each, zone, source) for each in times] if is_dated(wanted) else times
-    )
+    times = parse_timestamps([row["t"] for row in rows]).tolist()
+    columns["timestamp"] = stored_times(source, wanted, times, _ZONES[wanted.instrument.instrument_class])
     columns["resolution"] = [wanted.resolution] * len(rows)
     if "exchange" in columns:
         columns["exchange"] = [EXCHANGES_BY_LETTER.get(each, each) for each in columns["exchange"]]

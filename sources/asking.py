@@ -1,6 +1,6 @@
 """What sources share: errors of requests as `SourceError`s, and rows cut into pages."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -66,20 +66,6 @@ class Shown(NamedTuple):
     rows: pa.RecordBatch
     until_ns: int
     commit: str = ""
-
-
-def shown_to_end(
-    answers: Iterable[tuple[pa.RecordBatch, bool, str]], window: Window, has_later: Callable[[], bool]
-) -> Iterator[Shown]:
-    """Yield what a vendor's pages show of a window.
-
-    answers: of each page its rows, whether it is the last one, and its commit. has_later: asks whether there is a row at the
-    window's end or soon after. If so, the vendor has shown the whole window, else only up to its last row.
-    """
-    last_ns = window.start_ns - 1
-    for rows, is_last, commit in answers:
-        last_ns = rows.column(0)[-1].as_py() if rows.num_rows else last_ns
-        yield Shown(rows, window.end_ns if is_last and has_later() else last_ns + is_last, commit)
 
 
 def pages_of(source: str, shown: Iterable[Shown], start_ns: int) -> Iterator[SourcePage]:

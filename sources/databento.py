@@ -91,11 +91,11 @@ class Databento:
 
     def estimate(self, wanted: Wanted, window: Window) -> Estimate:
         """See `Source`. Asks for the number of rows and the price, which is free."""
-        window = self._available(wanted, window)
-        if window.start_ns >= window.end_ns:
-            return Estimate(0, 0)
-        terms = self._terms(wanted, window)
         with errors_told(self.name, self._refusals):
+            window = self._available(wanted, window)
+            if window.start_ns >= window.end_ns:
+                return Estimate(0, 0)
+            terms = self._terms(wanted, window)
             dollars, _ = self._destination.get_json("/v0/metadata.get_cost", params=terms)
             rows, _ = self._destination.get_json("/v0/metadata.get_record_count", params=terms)
             price = f"{math.ceil(dollars * 100) / 100:,.2f} USD" if dollars else ""
@@ -105,8 +105,9 @@ class Databento:
         """See `Source`. After the last row nothing is known: asking again for no rows costs nothing."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)
-        window = self._available(wanted, window)
-        yield from pages_of(self.name, self._shown(wanted, window), window.start_ns)
+        with errors_told(self.name, self._refusals):
+            window = self._available(wanted, window)
+            yield from pages_of(self.name, self._shown(wanted, window), window.start_ns)
 
     def _shown(self, wanted: Wanted, window: Window) -> Iterator[Shown]:
         last_ns = window.start_ns - 1
@@ -118,10 +119,9 @@ class Databento:
 
     def _available(self, wanted: Wanted, window: Window) -> Window:
         """Return the part of a window for which the dataset is there."""
-        with errors_told(self.name, self._refusals):
-            terms = {"dataset": self._dataset_of(wanted)}
-            document, _ = self._destination.get_json("/v0/metadata.get_dataset_range", params=terms)
-            end_ns = parse_timestamp(document["end"]) - _margin_ns(wanted)
+        terms = {"dataset": self._dataset_of(wanted)}
+        document, _ = self._destination.get_json("/v0/metadata.get_dataset_range", params=terms)
+        end_ns = parse_timestamp(document["end"]) - _margin_ns(wanted)
         return Window(window.start_ns, max(window.start_ns, min(window.end_ns, end_ns)))
 
     def _dataset_of(self, wanted: Wanted) -> str:
@@ -147,7 +147,6 @@ class Databento:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "rows.dbn.zst")
             with (
-                errors_told(self.name, self._refusals),
                 self._destination.stream("/v0/timeseries.get_range", form=form) as answer,
                 path.open("wb") as file,
             ):

@@ -88,15 +88,14 @@ class Installation:
 
     def markets(self) -> Iterator[SourceMarket]:
         """See `Source`."""
-        cursor = ""
-        while True:
-            with errors_told(self.name, self._refusals):
-                terms = {"limit": str(PAGE_ROWS), **({"cursor": cursor} if cursor else {})}
-                document = self._document("/api/v1/instruments", terms)[0]
-                found, cursor = [_market(each) for each in document["instruments"]], document["next_cursor"]
-            yield from found
-            if not cursor:
-                return
+        terms = {"limit": str(PAGE_ROWS)}
+        with errors_told(self.name, self._refusals):
+            while True:
+                document, _ = self._document("/api/v1/instruments", terms)
+                yield from map(_market, document["instruments"])
+                if not document["next_cursor"]:
+                    return
+                terms["cursor"] = document["next_cursor"]
 
     def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         """See `Source`. Where the other installation has a gap itself, or no rows before or after, nothing is answered."""
@@ -105,15 +104,16 @@ class Installation:
         market_class = class_of(wanted.instrument.instrument_class)
         path = f"/api/v1/market-data/{market_class.path}/{quote(wanted.name, safe='')}"
         log = _Log(wanted, path, Resolution.of_bars(wanted.resolution) if wanted.resolution else None)
-        for year in _parts(window.within(self._stored(log)), _BARS_NS):
-            holes = self._holes(log, year)
-            for part in _parts(year, log.longest_ns):
-                known_ns = part.start_ns
-                for page in pages_of(self.name, self._shown(log, part), part.start_ns):
-                    yield from _without(page, holes)
-                    known_ns = page.answered.end_ns
-                if known_ns < part.end_ns:
-                    return
+        with errors_told(self.name, self._refusals):
+            for year in _parts(window.within(self._stored(log)), _BARS_NS):
+                holes = self._holes(log, year)
+                for part in _parts(year, log.longest_ns):
+                    known_ns = part.start_ns
+                    for page in pages_of(self.name, self._shown(log, part), part.start_ns):
+                        yield from _without(page, holes)
+                        known_ns = page.answered.end_ns
+                    if known_ns < part.end_ns:
+                        return
 
     def _document(self, path: str, terms: Mapping[str, str]) -> tuple[Any, str]:
         """Return a JSON document, and its commit."""
@@ -123,11 +123,10 @@ class Installation:
     def _stored(self, log: _Log) -> Window:
         """Return where the other installation has rows; an empty window if it has none."""
         names = {TRADES.name, BARS.name} if log.wanted.dataset is BARS else {log.wanted.dataset.name}
-        with errors_told(self.name, self._refusals):
-            document, _ = self._document(f"{log.path}/coverage", {})
-            stored = [each for each in document["datasets"] if each["dataset"] in names]
-            first = min((parse_timestamp(each["first"]) for each in stored), default=0)
-            last = max((parse_timestamp(each["last"]) for each in stored), default=-1)
+        document, _ = self._document(f"{log.path}/coverage", {})
+        stored = [each for each in document["datasets"] if each["dataset"] in names]
+        first = min((parse_timestamp(each["first"]) for each in stored), default=0)
+        last = max((parse_timestamp(each["last"]) for each in stored), default=-1)
         if log.resolution is not None:
             first = int(log.resolution.start_ns(log.resolution.number_of(np.array([first])))[0])
         return Window(first, last + 1)
@@ -138,14 +137,13 @@ class Installation:
             return []
         resolution = log.resolution.value if log.resolution else "1m"
         terms = {**log.bounds(window), "resolution": resolution, "hours": "all"}
-        with errors_told(self.name, self._refusals):
-            gaps = [
-                each
-                for each in self._document(f"{log.path}/gaps", terms)[0]["gaps"]
-                if each["reason"] != _NOBODY_TRADED
-            ]
-            found = [Window(parse_timestamp(each["start"]), parse_timestamp(each["end"])) for each in gaps]
-        return [each.whole_dates() for each in found] if log.has_dates else found
+        gaps = self._document(f"{log.path}/gaps", terms)[0]["gaps"]
+        holes = (
+            Window(parse_timestamp(each["start"]), parse_timestamp(each["end"]))
+            for each in gaps
+            if each["reason"] != _NOBODY_TRADED
+        )
+        return [each.whole_dates() if log.has_dates else each for each in holes]
 
     def _shown(self, log: _Log, window: Window) -> Iterator[Shown]:
         """Yield the rows of each page. They end before the first bar that is not final."""
@@ -154,10 +152,9 @@ class Installation:
             terms |= {"resolution": log.resolution.value, "partial": "exclude"}
         until_ns = window.start_ns
         while True:
-            with errors_told(self.name, self._refusals):
-                document, commit = self._document(f"{log.path}/{_NAMES[log.wanted.dataset]}", terms)
-                rows, is_final = _rows(log.wanted, document)
-                rows, cursor = rows_within(rows, window), document["next_cursor"]
+            document, commit = self._document(f"{log.path}/{_NAMES[log.wanted.dataset]}", terms)
+            rows, is_final = _rows(log.wanted, document)
+            rows, cursor = rows_within(rows, window), document["next_cursor"]
             if cursor is None and is_final:
                 until_ns = window.end_ns
             elif rows.num_rows:

@@ -5,22 +5,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-import pyarrow as pa
-
 from ops.outbound.destination import Destination, Limits
-from sources.asking import Shown, batch_of, errors_told, pages_of, rows_within, shown_to_end
+from sources.asking import batch_of, errors_told, rows_within
 from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
-from sources.us_shares import (
-    NEW_YORK,
-    Action,
-    actions_batch,
-    date_of_midnight,
-    day_of,
-    final_window,
-    is_dated,
-    local_bounds,
-    window_after,
-)
+from sources.us_shares import NEW_YORK, Action, Answer, day_of, local_bounds, share_pages, stored_times
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.instruments import EQUITY
 from store.protocol import Window
@@ -41,7 +29,6 @@ _COLUMNS = {
     "trade_count": "n",
 }
 _MILLISECOND_NS = 1_000_000
-_MOST_MINUTES = 50_000
 _BODY_BYTES = 64 * 2**20
 # Free plans have 5 calls a minute, and 15 minutes of delay are usual.
 _LIMITS: dict[str, Any] = {"attempts": 1, "rate": 5 / 60}
@@ -86,74 +73,52 @@ class Massive:
         if self._needs_key:
             raise SourceRefused(self._needs_key)
         terms = {"market": "stocks", "active": "true", "sort": "ticker", "order": "asc", "limit": "1000"}
-        for tickers in self._results("/v3/reference/tickers", terms):
-            with errors_told(self.name):
-                found = [_market(each) for each in tickers[0]]
-            yield from found
+        with errors_told(self.name, self._refusals):
+            for tickers, _ in self._results("/v3/reference/tickers", terms):
+                yield from map(_market, tickers)
 
     def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
-        """See `Source`. A bar that is not closed is left out. After the last row nothing is known, unless a later one exists."""
+        """See `Source`, and `share_pages`."""
         if refusal := self.refusal(wanted):
             raise SourceRefused(refusal)
-        if wanted.dataset is CORPORATE_ACTIONS:
-            yield from pages_of(self.name, self._actions(wanted, window), window.start_ns)
-            return
-        final = final_window(wanted, window, _DELAY_NS)
-        later = window_after(wanted, final.end_ns, _DELAY_NS)
-        if final.start_ns < final.end_ns:
-            shown = shown_to_end(self._bars(wanted, final), final, lambda: self._has_bars(wanted, later))
-            yield from pages_of(self.name, shown, final.start_ns)
+        with errors_told(self.name, self._refusals):
+            yield from share_pages(
+                self.name, wanted, window, rows=self._bars, actions=self._actions, delay_ns=_DELAY_NS
+            )
 
-    def _has_bars(self, wanted: Wanted, window: Window) -> bool:
-        bars = self._bars(wanted, window, minutes=120) if window.start_ns < window.end_ns else ()
-        return any(rows.num_rows for rows, *_ in bars)
-
-    def _bars(
-        self, wanted: Wanted, window: Window, minutes: int = _MOST_MINUTES
-    ) -> Iterator[tuple[pa.RecordBatch, bool, str]]:
-        """Yield the bars of each page, and whether it is the last one. Massive rounds a range to whole bars.
-
-        minutes: so many bars of minutes, or of days, make the bars of a page.
-        """
+    def _bars(self, wanted: Wanted, window: Window, is_first_enough: bool) -> Iterator[Answer]:
+        """See `share_pages`. Massive rounds a range to whole bars. Its limit is of the minutes or days that make them."""
         asked = local_bounds(wanted, window, NEW_YORK)
         first, last = -(-asked.start_ns // _MILLISECOND_NS), (asked.end_ns - 1) // _MILLISECOND_NS
-        path = f"/v2/aggs/ticker/{quote(wanted.name, safe='')}/range/{_TIMESPANS[wanted.resolution or '']}/{first}/{last}"
-        terms = {"adjusted": "false", "sort": "asc", "limit": str(minutes)}
-        for bars, is_last in self._results(path, terms):
-            with errors_told(self.name):
-                times = [bar["t"] * _MILLISECOND_NS for bar in bars]
-                if is_dated(wanted):
-                    times = [date_of_midnight(each, NEW_YORK, self.name) for each in times]
-                columns = {name: [bar.get(theirs) for bar in bars] for name, theirs in _COLUMNS.items()}
-                rows = batch_of(
-                    BARS, {**columns, "timestamp": times, "resolution": [wanted.resolution] * len(bars)}
-                )
+        span = f"{_TIMESPANS[wanted.resolution or '']}/{first}/{last}"
+        terms = {"adjusted": "false", "sort": "asc", "limit": "120" if is_first_enough else "50000"}
+        for bars, is_last in self._results(
+            f"/v2/aggs/ticker/{quote(wanted.name, safe='')}/range/{span}", terms
+        ):
+            columns = {name: [bar.get(theirs) for bar in bars] for name, theirs in _COLUMNS.items()}
+            times = stored_times(self.name, wanted, [bar["t"] * _MILLISECOND_NS for bar in bars], NEW_YORK)
+            resolutions = [wanted.resolution] * len(bars)
+            rows = batch_of(BARS, {**columns, "timestamp": times, "resolution": resolutions})
             yield rows_within(rows, window), is_last, ""
 
-    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Shown]:
-        """Yield the splits and dividends of a window. After the last one nothing is known."""
-        found: list[Action] = []
+    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Action]:
+        first, last = day_of(window.start_ns), day_of(window.end_ns)
         for name, day, action in (
-            ("splits", "execution_date", _split),
-            ("dividends", "ex_dividend_date", _dividend),
-        ):
-            terms = {"ticker": wanted.name, "limit": "5000", "sort": f"{day}.asc"}
-            terms |= {f"{day}.gte": f"{day_of(window.start_ns)}", f"{day}.lte": f"{day_of(window.end_ns)}"}
-            for rows, _ in self._results(f"/stocks/v1/{name}", terms):
-                with errors_told(self.name):
-                    found += [action(row) for row in rows]
-        with errors_told(self.name):
-            batch = rows_within(actions_batch(found), window)
-        yield Shown(batch, batch.column(0)[-1].as_py() + 1 if batch.num_rows else window.start_ns)
+            ("splits", "execution_date", _split), ("dividends", "ex_dividend_date", _dividend)
+        ):  # fmt: skip
+            terms = {"ticker": wanted.name, f"{day}.gte": f"{first}", f"{day}.lte": f"{last}"}
+            for rows, _ in self._results(
+                f"/stocks/v1/{name}", terms | {"limit": "5000", "sort": f"{day}.asc"}
+            ):
+                yield from map(action, rows)
 
     def _results(self, path: str, terms: Mapping[str, str]) -> Iterator[tuple[list[Any], bool]]:
         """Yield the results of each page, and whether it is the last one."""
         before = ""
         while True:
-            with errors_told(self.name, self._refusals):
-                document, _ = self._destination.get_json(path, params=terms, max_bytes=_BODY_BYTES)
-                found, following = document.get("results") or [], document.get("next_url") or ""
-            yield found, not following
+            document, _ = self._destination.get_json(path, params=terms, max_bytes=_BODY_BYTES)
+            following = document.get("next_url") or ""
+            yield document.get("results") or [], not following
             if not following:
                 return
             if following == before:
