@@ -183,7 +183,7 @@ class IndexFile:
             uri = "file::memory:" if self._in_memory else f"file:{quote(str(self.path))}?mode={mode}"
             with _translated_errors:
                 self._connection = sqlite3.connect(
-                    uri, _PATIENCE_SECONDS, isolation_level=None, check_same_thread=False, uri=True
+                    uri, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False, uri=True
                 )
                 self._connection.text_factory = bytes
                 self._connection.execute("PRAGMA cache_size = -256")
