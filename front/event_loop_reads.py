@@ -21,7 +21,7 @@ from audit.services import call_record, call_spool
 from front.answers import WITHOUT_BODY, Answer, ReadyAnswer, count_answer, encoded_headers, header_lines
 from ops.metrics.declarations import EVENT_LOOP_ANSWERS
 from ops.redis.loop_connection import LoopConnection
-from ratelimit.access.denials import denial_of
+from ratelimit.access.denials import denial_of, is_cleared
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
 from ratelimit.limits.admission import COST_HEADER, Admission, admission_lines
@@ -159,7 +159,12 @@ class EventLoopReads:
         self._reads.move_to_end(key)
         began_ns, now = perf_counter_ns(), datetime.now(UTC)
         caller = caller_if_cached(read.key_digest, address=read.call.address, now=now)
-        if caller is None or denial_of(caller, read.access) is not None:
+        # Whether a caller for public data may read fetched rows is asked of the database.
+        if (
+            caller is None
+            or not is_cleared(caller.sensitivity, for_="internal")
+            or denial_of(caller, read.access) is not None
+        ):
             return False
         answer = read.repeatable.call.from_memory(
             if_none_match=read.if_none_match, now_ns=time.time_ns(), poll=self._newest_iteration()

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from audit.needs import CALLER_NAMES, PERSON_MAY
 from jobs.kinds import JOB_KINDS, JobKind
+from ratelimit.access.denials import FETCHED_IN
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
@@ -28,6 +29,7 @@ def wire() -> None:
     CALLER_NAMES.provide(_caller_names)
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
+    FETCHED_IN.provide(_fetched_in)
     ACCOUNT_FEEDS.provide(_account_feeds)
     EVENT_WRITE.provide(_event_write)
     WATCHER.correlation_id, WATCHER.span = correlation_id, span
@@ -67,6 +69,12 @@ def _event_write() -> Callable[..., object]:
     from webhooks.events import event_write
 
     return event_write
+
+
+def _fetched_in() -> Callable[[Mapping[str, str]], bool]:
+    from sources.fetched import fetched_in
+
+    return fetched_in
 
 
 def _account_feeds() -> AccountFeeds:

@@ -9,7 +9,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from ratelimit.access.denials import Denial, denial_of
+from ratelimit.access.denials import Denial, denial_of, fetched_denial
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import admit_call
@@ -48,7 +48,9 @@ def authorize(
     no credential is not charged here, unless the endpoint is open to everybody. arguments: the URL's.
     charges_admitted, charges_refused: False leaves the charge of such a call to a later call of this function.
     """
-    denial = denial_of(caller, access, arguments=arguments)
+    denial = denial_of(caller, access, arguments=arguments) or fetched_denial(
+        caller, access, arguments=arguments
+    )
     is_charged = charges_admitted if denial is None else charges_refused and caller is not None
     if is_charged and access is not None:
         check_limits(charge(caller, access))

@@ -118,7 +118,7 @@ class BarPoliciesSerializer(serializers.Serializer[Any]):
 class ConditionsViewSet(ViewSet):
     """Sale conditions."""
 
-    access = {"list": Access("market:read")}
+    access = {"list": Access("market:read", has_rows=False)}
 
     @extend_schema(
         responses={200: BarPoliciesSerializer},

@@ -47,6 +47,7 @@ class Access:
     body_bytes: the largest accepted body, in bytes.
     body_on_disk: whether the front writes a body over SMALL_BODY_BYTES to a file while it arrives.
     is_heavy: whether its calls may compute for long, however little they cost before.
+    has_rows: whether its answers may have rows of market data, and not only facts about instruments and exchanges.
     """
 
     scope: str
@@ -63,6 +64,7 @@ class Access:
     rate: int | None = None
     is_heavy: bool = False
     body_on_disk: bool = False
+    has_rows: bool = True
 
     def __post_init__(self) -> None:
         if self.rate is not None and not self.bucket:

@@ -63,7 +63,10 @@ AlpacaAsset = cast(
 class AlpacaAssetsViewSet(DeclaredView, ViewSet):
     """Assets."""
 
-    access = {"list": Access("market:read", cost="stream"), "retrieve": Access("market:read", is_heavy=True)}
+    access = {
+        "list": Access("market:read", cost="stream", has_rows=False),
+        "retrieve": Access("market:read", is_heavy=True, has_rows=False),
+    }
     answers = {"list": list[AlpacaAsset], "retrieve": AlpacaAsset}  # type: ignore[valid-type]
     renderer_classes = [JSONRenderer]
     parameters = {

@@ -47,7 +47,7 @@ class AlpacaCalendarDate(AnswerDocument):
 class AlpacaHoursViewSet(DeclaredView, ViewSet):
     """The exchange's hours, and the exchanges."""
 
-    access = {name: Access("market:read") for name in ("clock", "calendar", "exchanges")}
+    access = {name: Access("market:read", has_rows=False) for name in ("clock", "calendar", "exchanges")}
     parameters = {
         "calendar": tuple(
             OpenApiParameter(name, str, description=f"A date, included. Default: {default}.")

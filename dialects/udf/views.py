@@ -60,7 +60,8 @@ class UdfViewSet(ViewSet):
     """TradingView's datafeed, but for its bars."""
 
     access = {
-        **dict.fromkeys(UDF_ACTIONS, Access("market:read")),
+        **dict.fromkeys(("config", "time", "symbols", "search"), Access("market:read", has_rows=False)),
+        **dict.fromkeys(("marks", "timescale_marks"), Access("market:read")),
         "quotes": Access("market:read", cost="page", is_heavy=True),
     }
     authentication_classes = [UdfAuthentication]

@@ -51,6 +51,8 @@ def _source_keys() -> dict[str, str]:
 # order in which they are asked to fill gaps.
 SOURCES = _declared_sources()
 SOURCE_KEYS = _source_keys()
+# Whether callers that may read public data alone read rows that were fetched from a source.
+PUBLIC_READS_FETCHED = env.bool("PUBLIC_READS_FETCHED", False)
 # Whether gaps that an answer meets are filled without being asked for.
 BACKFILL_AUTOMATIC = env.bool("BACKFILL_AUTOMATIC", True)
 # Where traces are sent, by the names that OpenTelemetry gives; empty: there are none.

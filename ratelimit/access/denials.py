@@ -1,8 +1,9 @@
 """Who may make a call: the decision about a caller and what the endpoint requires (`web.endpoints.Access`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ops.needs import Need
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.callers import Caller
 from web.endpoints import ANY_CALLER, ANYBODY, Access
@@ -20,6 +21,13 @@ class Denial:
     message: str
 
 
+FETCHED_IN: Need[Callable[[Mapping[str, str]], bool]] = Need("ratelimit.access.denials.FETCHED_IN")
+"""Returns whether the answer to a call with these URL arguments may have rows that were fetched from a source."""
+_OF_FETCHED = Denial(
+    "insufficient_sensitivity",
+    "the answer may have rows of a source, whose terms forbid to pass them on: it needs a caller that may read internal"
+    " data, or the setting PUBLIC_READS_FETCHED=1",
+)
 UNDECLARED = Denial("forbidden", "nobody may call this endpoint")
 NOBODY = Denial("not_authenticated", "a credential is needed")
 # The same answer as for an unknown object, so that nobody learns which objects other accounts have.
@@ -60,6 +68,19 @@ def _grant_denial(caller: Caller, access: Access) -> Denial | None:
         message = f"the caller may read data up to {caller.sensitivity}, this is {access.sensitivity}"
         return Denial("insufficient_sensitivity", message)
     return None
+
+
+def fetched_denial(
+    caller: Caller | None, access: Access | None, *, arguments: Mapping[str, str] | None = None
+) -> Denial | None:
+    """Return why a caller for public data alone may not read fetched rows; None if the call reads none.
+
+    arguments: as of `denial_of`. May ask the database.
+    """
+    if caller is None or access is None or not access.has_rows or access.scope != "market:read":
+        return None
+    is_public = not is_cleared(caller.sensitivity, for_=SENSITIVITIES[1])
+    return _OF_FETCHED if is_public and FETCHED_IN.get()(arguments or {}) else None
 
 
 def is_cleared(sensitivity: str, *, for_: str) -> bool:

@@ -24,7 +24,7 @@ _CALENDAR_QUERY, _CLOCK_QUERY = CalendarQuerySerializer(), ClockQuerySerializer(
 class CalendarViewSet(AnswerViewSet):
     """Trading dates of exchanges."""
 
-    access = {"retrieve": Access("market:read")}
+    access = {"retrieve": Access("market:read", has_rows=False)}
     query_serializer_class = CalendarQuerySerializer
 
     @extend_schema(
@@ -54,7 +54,7 @@ class CalendarViewSet(AnswerViewSet):
 class ClockViewSet(AnswerViewSet):
     """The states of exchanges."""
 
-    access = {"retrieve": Access("market:read")}
+    access = {"retrieve": Access("market:read", has_rows=False)}
     query_serializer_class = ClockQuerySerializer
 
     @extend_schema(

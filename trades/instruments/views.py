@@ -55,8 +55,8 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
     """Instruments with data or a declaration."""
 
     access = {
-        "list": Access("market:read", cost="page"),
-        "retrieve": Access("market:read"),
+        "list": Access("market:read", cost="page", has_rows=False),
+        "retrieve": Access("market:read", has_rows=False),
         "update": Access("market:write", kind=WRITE, audit_class="config"),
     }
     queryset = InstrumentEntry.objects.all()
