@@ -16,6 +16,8 @@ from django.conf import settings
 NAME = "marketdata.sqlite3"
 _MANAGE = settings.BASE_DIR / "manage.py"
 _DEVELOPMENT = "marketdata_project.settings.development"
+# The processes of one run have one folder: those of xdist inherit the variable.
+os.environ.setdefault("TEST_RUN", str(os.getpid()))
 
 
 def place_database(data_dir: Path) -> None:
@@ -46,9 +48,7 @@ def _template() -> Path:
 
 
 def _folder() -> Path:
-    """The same for all processes of one run."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    return Path(tempfile.gettempdir()) / f"marketdata-migrated-{run}"
+    return Path(tempfile.gettempdir()) / f"marketdata-migrated-{os.environ['TEST_RUN']}"
 
 
 @contextmanager
