@@ -5,6 +5,7 @@ import math
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import EQUITY, FUTURE
 from store.protocol import Window
-from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
 from trades.conditions.rows import translated_rows
 from trades.exceptions import ImportsError
+from trades.imports.blocks import SYMBOL
 from trades.imports.formats import opened_file, read_options
 from trades.imports.reading import file_reading
 
@@ -172,8 +173,9 @@ def _read(wanted: Wanted, path: Path) -> pa.RecordBatch:
     file = opened_file(path)
     if not file.names:  # a file without records
         return batch_of(wanted.dataset, {"timestamp": []})
-    symbols = frozenset({parse_symbol(wanted.name)})
-    options = read_options(file, "databento", dataset=wanted.dataset, symbols=symbols)
+    # All records are of the symbol that was asked for. A spelling such as ES.c.0 is no symbol of ours.
+    options = read_options(file, "databento", dataset=wanted.dataset, symbol=wanted.instrument.symbol)
+    options = replace(options, columns={**options.columns, SYMBOL: ""})
     blocks = file_reading(file, options).parser(skip_bad=False).blocks(file)
     tables = [block.rows.select(wanted.dataset.schema.names) for block in blocks]
     table = (

@@ -97,9 +97,6 @@ def actions_plan(plan: FetchPlan) -> FetchPlan | None:
 
 def market_named(source: Source, name: str) -> SourceMarket:
     """Return a market of a source by its name there. Raises `SourceRefused` with near names, other `SourceError`s."""
-    if (named := getattr(source, "market", None)) is not None:
-        found: SourceMarket = named(name)
-        return found
     of_name = getattr(source, "market", None)
     if of_name is not None:
         found: SourceMarket = of_name(name)

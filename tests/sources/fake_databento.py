@@ -8,7 +8,7 @@ import orjson
 
 from store.timestamps import parse_timestamp
 from tests.ops.outbound.hostile_server import Call, says
-from tests.trades.imports.vendor_files import Row, dbn_bytes
+from tests.trades.imports.vendor_files import IDS, Row, dbn_bytes
 
 KEY = "db-goodgoodgoodgoodgoodgoodgoodgood"
 PRICE = 0.1234
@@ -36,7 +36,7 @@ class FakeDatabento:
             says(orjson.dumps(answer))(call)
         elif parse_timestamp(terms["end"]) > parse_timestamp(self.available):
             self._refuse(call, 422, "data_end_after_available_end")
-        elif terms["symbols"] not in ("AAPL", "BRK.B"):
+        elif terms["symbols"] not in IDS:
             self._refuse(call, 422, "symbology_invalid_request")
         elif url.path == "/v0/metadata.get_cost":
             says(orjson.dumps(PRICE))(call)

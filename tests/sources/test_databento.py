@@ -8,11 +8,13 @@ from sources.databento import Databento
 from sources.planning import market_named
 from sources.protocol import SourceFailed, SourceRefused, Wanted
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
+from store.instruments import Instrument
 from store.protocol import Window
 from store.timestamps import DAY_NS
 from tests.ops.outbound.hostile_server import says, served
 from tests.sources.asked import QUICK, answered_of, rows_of, wanted, window
 from tests.sources.fake_databento import KEY, FakeDatabento
+from tests.trades.imports import vendor_files
 from tests.trades.imports.vendor_files import NINE_THIRTY, bars, quotes, trades
 
 pytestmark = pytest.mark.usefixtures("default_store")
@@ -135,3 +137,12 @@ def test_the_class_of_a_market_follows_from_its_name():
         "equity",
         "equity",
     ]
+
+
+def test_a_continuous_contract_is_asked_for_as_one(monkeypatch):
+    monkeypatch.setitem(vendor_files.IDS, "ES.c.0", 17)
+    fake = FakeDatabento([trades()[0] | {"symbol": "ES.c.0"}])
+    of = Wanted(TRADES, Instrument("ES.C.0", instrument_class="future"), "ES.c.0")
+    with served(fake) as server:
+        assert rows_of(databento(server.url).pages(of, DAY)).num_rows == 1
+    assert [(each["stype_in"], each["dataset"]) for each in fake.bought] == [("continuous", "GLBX.MDP3")]
