@@ -68,11 +68,12 @@ class Fetch:
         self._moved, self._pause = moved, pause
         self._key = f"fetch:{uuid4()}"
         self._pages = self._failures = self._behind_ns = 0
+        self._is_bound = False
         self._backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 
     def run(self) -> FetchResult:
         """Fetch, and store what comes. Raises `SourceError`s, `StorageError`s; what was stored before stays."""
-        self._bind()
+        ShownTerms.objects.get_or_create(source=self._plan.source.name, defaults={"shown_at": timezone.now()})
         for window in self._plan.windows:
             self._moved(self._behind_ns)
             self._window(window)
@@ -83,9 +84,8 @@ class Fetch:
         return self.result
 
     def _bind(self) -> None:
-        """Declare the instrument, if it never was, and note the source of the symbol."""
+        """Declare the instrument, if it never was, and note the source of the symbol: before the first page is stored."""
         plan, order = self._plan, self._plan.order
-        ShownTerms.objects.get_or_create(source=plan.source.name, defaults={"shown_at": timezone.now()})
         bound, _ = SourceSymbol.objects.get_or_create(
             symbol=plan.symbol, defaults={"source": order.source, "name": order.name}
         )
@@ -164,6 +164,9 @@ class Fetch:
     def _store(self, rows: pa.RecordBatch, answered: Window, commit: str) -> None:
         """Store a page: its rows, and that the source has no others there."""
         wanted, order = self._plan.wanted, self._plan.order
+        if not self._is_bound:
+            self._bind()
+            self._is_bound = True
         if order.again:
             rows = self._correct(rows, answered)
             if not rows.num_rows and not unknown_windows(wanted, order.source, answered):

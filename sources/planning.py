@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import cast
 
 from sources.models import FetchedLog, ShownTerms, SourceSymbol
 from sources.protocol import Estimate, Source, SourceMarket, SourceRefused, Wanted
@@ -99,8 +100,7 @@ def market_named(source: Source, name: str) -> SourceMarket:
     """Return a market of a source by its name there. Raises `SourceRefused` with near names, other `SourceError`s."""
     of_name = getattr(source, "market", None)
     if of_name is not None:
-        found: SourceMarket = of_name(name)
-        return found
+        return cast("SourceMarket", of_name(name))
     names: list[str] = []
     for market in source.markets():
         if market.name == name:

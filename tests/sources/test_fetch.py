@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from sources import fetching
 from sources.models import FetchedLog, SourceSymbol
 from store.datasets import BARS, TRADES
 from store.instruments import Instrument
@@ -259,6 +260,7 @@ def test_each_mistake_is_one_sentence(binance: FakeBinance, words: list[str], se
         fetch(*words)
     assert "\n" not in str(raised.value)
     assert binance.asked("klines") == []
+    assert not SourceSymbol.objects.exists()
 
 
 def test_a_clock_that_is_wrong_is_refused(binance: FakeBinance):
@@ -306,3 +308,35 @@ def test_what_is_fetched_is_kept(binance: FakeBinance):
         parse_timestamp(START),
         False,
     )
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+def test_a_fetch_that_is_killed_ten_times_stores_the_same_and_asks_nothing_twice(
+    binance: FakeBinance, monkeypatch: pytest.MonkeyPatch
+):
+    binance.missing = {START_MS + MINUTE_MS * each for each in range(5_000, 7_500)}
+    words = ("--start", START, "--end", "2024-01-12T00:00:00Z")
+    fetch("binance", "ETH/USDT", *words)
+    whole = stored("ETH-USDT")
+    binance.calls.clear()
+    usual, kills = fetching.fill_store, 0
+
+    def store_and_die(**page: Any) -> Any:
+        nonlocal kills
+        receipt = usual(**page)
+        kills += 1
+        if kills <= 10:
+            raise Killed
+        return receipt
+
+    monkeypatch.setattr(fetching, "fill_store", store_and_die)
+    for _ in range(10):
+        with pytest.raises(Killed):
+            fetch("binance", "BTC/USDT", *words)
+    fetch("binance", "BTC/USDT", *words)
+    assert stored() == whole
+    assert len(whole) == 11 * 1440 - 2_500
+    assert binance.most_asked("klines") == 1
