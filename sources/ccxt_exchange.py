@@ -79,10 +79,16 @@ class CcxtExchange:
                     yield _market(market)
 
     def estimate(self, wanted: Wanted, window: Window) -> Estimate:
-        """See `Source`."""
-        if wanted.dataset is not BARS:
-            return Estimate()
+        """See `Source`. The number of trades is estimated by the newest ones."""
         client = self._client.loaded(":" in wanted.name)
+        if wanted.dataset is not BARS:
+            newest = self._trades(client, wanted.name, None, TRADES_A_PAGE, {})
+            if len(newest) < 2:
+                return Estimate()
+            span_ns = max(newest[-1].time_ns - newest[0].time_ns, MILLISECOND_NS)
+            rows = len(newest) * (window.end_ns - window.start_ns) // span_ns
+            requests = rows // TRADES_A_PAGE + 1
+            return Estimate(requests, rows, requests * max(client.rateLimit / 1000, 0.2))
         rows = (window.end_ns - window.start_ns) // (client.parse_timeframe(wanted.resolution) * SECOND_NS)
         requests = -(-rows // _a_page(client, wanted.name)) + 1
         return Estimate(requests, rows, requests * max(client.rateLimit / 1000, 0.2))

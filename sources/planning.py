@@ -16,6 +16,7 @@ from store.instruments import EQUITY, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import SECOND_NS
 from trades.stores import market_store
 
 # Measured: bytes in the store for a row.
@@ -62,7 +63,9 @@ class FetchPlan:
 def fetch_plan(order: FetchOrder, *, now_ns: int) -> FetchPlan:
     """Return what a fetch will do. Asks the source for its markets and prices only. Raises `SourceError`s."""
     source = source_named(order.source)
-    window = Window(order.window.start_ns, min(order.window.end_ns, now_ns))
+    # A bar that is not closed is no row that the source lacks.
+    step_ns = SECOND_NS if order.dataset is not BARS else Resolution.of_bars(order.resolution).length_ns
+    window = Window(order.window.start_ns, min(order.window.end_ns, now_ns // step_ns * step_ns))
     if window.start_ns >= window.end_ns:
         raise SourceRefused("the start lies after the end, or in the future")
     bound = SourceSymbol.objects.filter(source=order.source, name=order.name).first()

@@ -215,12 +215,13 @@ class FakeKraken(FakeExchange):
             ]
             result = {pair: rows, "last": newest}
         else:
-            since = int(query["since"])
+            since = int(query.get("since", 0))
             rows = [
                 [f"{price}", f"{amount}", seconds, side, "m", "", number]
                 for number, (seconds, price, amount, side) in enumerate(self.trades, 1)
                 if _nanoseconds(seconds) > since
-            ][:1000]
+            ]
+            rows = rows[:1000] if since else rows[-1000:]
             result = {pair: rows, "last": str(_nanoseconds(rows[-1][2]) if rows else since)}
         return {"error": [], "result": result}
 

@@ -10,6 +10,7 @@ from django.core.management import CommandError
 from sources.exchange_pages import (
     READ,
     UNTESTED,
+    Candle,
     CandleSeries,
     ExchangeTrade,
     Traits,
@@ -28,7 +29,8 @@ from tests.sources.test_fetch import fetch
 from trades.stores import market_store
 
 MS = 1_000_000
-Candles = list[list[float]]
+Candles = list[Candle]
+Answers = dict[tuple[int, int | None], Candles]
 
 
 @pytest.fixture
@@ -103,11 +105,11 @@ def test_krakens_trades_keep_their_nanoseconds_and_none_is_lost(kraken: FakeKrak
     assert kraken.asked("Trades") == []
 
 
-def series(answers: dict[tuple[int, int | None], Candles], *, closed: int = 10_000) -> CandleSeries:
+def series(answers: Answers, *, closed: int = 10_000) -> CandleSeries:
     return CandleSeries(lambda since, until: answers.get((since, until), []), 10, 10, closed)
 
 
-def candle(at: int) -> list[float]:
+def candle(at: int) -> Candle:
     return [at, 1, 1, 1, 1, 1]
 
 
@@ -117,14 +119,14 @@ def parts(made: CandleSeries, traits: Traits, start: int, end: int) -> list[tupl
 
 
 def test_an_exchange_of_which_nothing_is_known_answers_only_between_its_rows():
-    answers = {(0, 99): [candle(20), candle(50)], (60, 159): [candle(150)]}
+    answers: Answers = {(0, 99): [candle(20), candle(50)], (60, 159): [candle(150)]}
     assert parts(series(answers), Traits(UNTESTED), 0, 160) == [([20, 50], 20, 60), ([150], 150, 160)]
 
 
 def test_an_empty_answer_claims_nothing():
     assert parts(series({}), Traits(READ), 0, 300) == []
-    answers = {(100, 199): [candle(150)]}
-    assert parts(series(answers), Traits(READ), 0, 160) == []
+    late: Answers = {(100, 199): [candle(150)]}
+    assert parts(series(late), Traits(READ), 0, 160) == []
     assert parts(series({(100, 159): [candle(150)]}), Traits(READ), 0, 160) == [([150], 100, 160)]
 
 

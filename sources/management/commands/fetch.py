@@ -97,7 +97,9 @@ class Command(BaseCommand):
                     and input(f"Pay {plan.cost.price}? [y/N] ").lower() not in ("y", "yes")
                 ):
                     raise SourceRefused("nothing was bought")
-                self._say(_result_line(plan, _run(plan)))
+                result = _run(plan)
+                if plan.windows or result.actions:
+                    self._say(_result_line(plan, result))
             except EOFError:
                 raise SourceRefused("this costs money: add --yes to pay") from None
             except _FAILURES as error:
@@ -155,9 +157,9 @@ def plan_lines(plan: FetchPlan) -> list[str]:
         return [*lines, "  everything is known already"]
     size = "" if plan.bytes is None else f", {max(plan.bytes / 1e6, 0.1):,.1f} MB"
     if cost.requests is None:
-        lines.append("  the number of requests is not known before; a trade takes about 150 bytes")
+        lines.append(f"  the number of requests is not known before{size}")
     else:
-        lines.append(f"  {cost.requests:,} requests, about {_duration(cost.seconds or 0)}{size}")
+        lines.append(f"  {_count(cost.requests, 'request')}, about {_duration(cost.seconds or 0)}{size}")
     return [*lines, f"  price: {cost.price}"] if cost.price else lines
 
 
@@ -222,8 +224,14 @@ def _result_line(plan: FetchPlan, result: FetchResult) -> str:
     parts += [f"{result.left_out:,} left out ({result.wrong})"] if result.left_out else []
     if result.unanswered:
         first = format_timestamp(result.unanswered[0].start_ns)
-        parts.append(f"no answer for {len(result.unanswered):,} stretches, the first from {first} on")
+        parts.append(
+            f"no answer for {_count(len(result.unanswered), 'stretch', 'es')}, the first from {first} on"
+        )
     return f"  {plan.symbol}: {', '.join(parts)}"
+
+
+def _count(number: int, name: str, plural: str = "s") -> str:
+    return f"{number:,} {name}{'' if number == 1 else plural}"
 
 
 def _duration(seconds: float) -> str:

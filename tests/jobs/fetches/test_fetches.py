@@ -33,7 +33,7 @@ def binance(settings: Any, tmp_path: Path) -> Iterator[FakeBinance]:
         yield exchange
 
 
-def run(job_id: str) -> Job:
+def run(job_id: str) -> Any:
     run_job(Job.objects.get(uuid=job_id).uuid)
     return Job.objects.get(uuid=job_id)
 
