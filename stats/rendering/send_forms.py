@@ -102,10 +102,10 @@ def _with_values(example: Any, present: Any) -> Any:
 
 
 def _rows(example: Any) -> list[dict[str, Any]]:
-    """Return the rows of a batch; [] if the example is no batch."""
+    """Return the rows of a batch; [] if the example is no batch, such as a list of ids."""
     values = list(example.values()) if isinstance(example, Mapping) else []
     is_batch = len(values) == 1 and isinstance(values[0], list)
-    return values[0] if is_batch else []
+    return values[0] if is_batch and all(isinstance(row, Mapping) for row in values[0]) else []
 
 
 def _lines(rows: list[dict[str, Any]]) -> str:

@@ -67,6 +67,14 @@ def test_the_page_of_ingest_offers_a_form(browser):
     assert "<textarea" in response.content.decode()
 
 
+def test_a_form_of_a_list_of_ids_has_no_rows(browser):
+    response = browser.get("/api/v1/orders/batch/cancel", headers=HTML)
+    assert response.status_code == 200
+    page = response.content.decode()
+    assert "<textarea" in page
+    assert "&quot;orders&quot;: [" in page
+
+
 def test_a_program_is_told_that_ingest_is_not_read(browser):
     response = browser.get(INGEST)
     assert problem(response) == (405, "method_not_allowed")
