@@ -14,7 +14,7 @@ from django.utils import timezone
 from calendars.schedule import Hours
 from jobs.backfills.asking import Asked, Log, missing_log, resolution_of, sources_asked
 from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
-from jobs.backfills.records import backfill_record, exhausted_forget, exhausted_record, not_deferred
+from jobs.backfills.records import backfill_record, exhausted_record, not_deferred
 from jobs.kinds import Run
 from sources.asking import rows_within
 from sources.planning import question
@@ -70,7 +70,6 @@ def open_gaps(task: BackfillTask, *, now: datetime) -> list[Window]:
     windows = missing_windows(
         task.symbol, task.window, resolution_of(task.symbol), now=now, rule=task.rule, hours=task.hours
     )
-    exhausted_forget(task.symbol, task.window, gaps=windows)
     return windows if task.with_exhausted else not_deferred(task.symbol, windows, now=now)
 
 

@@ -23,16 +23,6 @@ logger = logging.getLogger(__name__)
 KIND = "backfill"
 # The call that submits a backfill.
 SUBMISSION = Access("backfill:write", kind=WRITE)
-_EMPTY_COLUMNS: dict[str, Any] = {
-    "source": "",
-    "source_commit": "",
-    "commit": "",
-    "rows": 0,
-    "told": [],
-    "message": "",
-    "attempts": 0,
-    "retry_at": None,
-}
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -46,7 +36,9 @@ def backfill_record(
     job: UUID | None,
     **columns: Any,
 ) -> Backfill:
-    """Store the state of a gap. columns: of `Backfill`."""
+    """Store the state of a gap. columns: of `Backfill`; the others get their defaults."""
+    fields = Backfill._meta.fields  # noqa: SLF001 the public way to a model's fields
+    defaults = {each.name: each.get_default() for each in fields if each.has_default() or each.null}
     with transaction.atomic():
         _superseded(symbol, window).update(retry_at=None)
         row, _ = Backfill.objects.update_or_create(
@@ -54,7 +46,7 @@ def backfill_record(
             symbol=symbol,
             start_ns=window.start_ns,
             end_ns=window.end_ns,
-            defaults={**_EMPTY_COLUMNS, "state": state, "asked_at": now, "job": job, **columns},
+            defaults={**defaults, "state": state, "asked_at": now, "job": job, **columns},
         )
         if state in (FILLED, EXHAUSTED):
             data = {"dataset": dataset.name, "source": row.source, "rows": row.rows, "job": job and str(job)}
@@ -109,14 +101,6 @@ def _superseded(symbol: str, window: Window) -> QuerySet[Backfill]:
     return Backfill.objects.filter(
         symbol=symbol, state=EXHAUSTED, start_ns__gte=window.start_ns, end_ns__lte=window.end_ns
     )
-
-
-def exhausted_forget(symbol: str, window: Window, *, gaps: Sequence[Window]) -> None:
-    """Ask no more for exhausted gaps in a window that are none any more. gaps: those that are there now."""
-    waiting = Backfill.objects.filter(symbol=symbol, state=EXHAUSTED, retry_at__isnull=False)
-    for row in waiting.filter(start_ns__gte=window.start_ns, end_ns__lte=window.end_ns):
-        if not any(gap.start_ns < row.end_ns and row.start_ns < gap.end_ns for gap in gaps):
-            Backfill.objects.filter(pk=row.pk).update(retry_at=None, message="it is no gap any more")
 
 
 def not_deferred(symbol: str, gaps: Iterable[Window], *, now: datetime) -> list[Window]:

@@ -49,7 +49,10 @@ def exhausted_retry(*, now: datetime) -> None:
     """Queue the gaps that no source could fill, and whose time to ask again has come."""
     due = Backfill.objects.filter(state=EXHAUSTED, retry_at__lte=now).order_by("retry_at")[:100]
     for row in due:
-        backfill_submit(symbol=row.symbol, window=Window(row.start_ns, row.end_ns), now=now)
+        with transaction.atomic():
+            # The job finds whether it is a gap still, and then records it anew.
+            Backfill.objects.filter(pk=row.pk).update(retry_at=None)
+            backfill_submit(symbol=row.symbol, window=Window(row.start_ns, row.end_ns), now=now)
 
 
 def gaps_queue(*, snapshot: AnswerSnapshot, **_: Any) -> None:

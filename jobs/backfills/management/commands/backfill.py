@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
-from rest_framework.exceptions import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from jobs.backfills.models import Backfill
 from jobs.backfills.records import KIND
 from jobs.backfills.serializers import BackfillRequestSerializer
 from jobs.follow import run_shown
-from jobs.models import SUCCEEDED, Job
+from jobs.models import SUCCEEDED
 from jobs.services import job_submit
 from ops.command_line import command_actor
 from store.instruments import GAP_RULES
@@ -37,11 +36,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         names = ("symbol", "start", "end", "hours", "rule")
         serializer = BackfillRequestSerializer(data={name: options[name] for name in names if options[name]})
-        try:
-            serializer.is_valid(raise_exception=True)
-        except ValidationError as error:
-            first = next(field_errors(error.detail))
-            raise CommandError(f"{first.path}: {first.message}") from error
+        if not serializer.is_valid():
+            first = next(field_errors(serializer.errors))
+            raise CommandError(f"{first.path}: {first.message}")
         actor = command_actor()
         job = job_submit(
             kind=KIND, parameters=serializer.validated_data, owner=actor, created_by=actor, now=timezone.now()
@@ -51,22 +48,13 @@ class Command(BaseCommand):
             raise CommandError(job.error["message"] if job.error else f"the job is {job.state}")
         if options["json"]:
             self.stdout.write(json.dumps(job.result))
-        else:
-            Console(file=self.stdout, width=180).print(_table(job))  # type: ignore[arg-type]
-            for warning in (job.result or {})["warnings"]:
-                self.stdout.write(f"warning: {warning}")
-
-
-def _table(job: Job) -> Table:
-    """Return what became of each gap, and the sums."""
-    table = Table("start", "end", "state", "rows", "source", caption=_sums(job.result or {}))
-    for row in Backfill.objects.filter(job=job.uuid).order_by("start_ns"):
-        told = "; ".join(f"{source}: {said}" for source, said in row.told)
-        table.add_row(
-            row.start, row.end, row.state, f"{row.rows:,}", row.source or told or "there is no source"
-        )
-    return table
-
-
-def _sums(result: dict[str, Any]) -> str:
-    return ", ".join(f"{name}: {result[name]:,}" for name in COUNTS if result.get(name)) or "no gaps"
+            return
+        result = job.result or {}
+        counts = ", ".join(f"{name}: {result[name]:,}" for name in COUNTS if result[name])
+        table = Table("start", "end", "state", "rows", "source", caption=counts or "no gaps")
+        for row in Backfill.objects.filter(job=job.uuid).order_by("start_ns"):
+            told = "; ".join(f"{source}: {said}" for source, said in row.told) or "there is no source"
+            table.add_row(row.start, row.end, row.state, f"{row.rows:,}", row.source or told)
+        Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type]
+        for warning in result["warnings"]:
+            self.stdout.write(f"warning: {warning}")
