@@ -216,13 +216,13 @@ class FakeKraken(FakeExchange):
             result = {pair: rows, "last": newest}
         else:
             since = int(query.get("since", 0))
-            rows = [
+            trades: list[list[Any]] = [
                 [f"{price}", f"{amount}", seconds, side, "m", "", number]
                 for number, (seconds, price, amount, side) in enumerate(self.trades, 1)
                 if _nanoseconds(seconds) > since
             ]
-            rows = rows[:1000] if since else rows[-1000:]
-            result = {pair: rows, "last": str(_nanoseconds(rows[-1][2]) if rows else since)}
+            trades = trades[:1000] if since else trades[-1000:]
+            result = {pair: trades, "last": str(_nanoseconds(trades[-1][2]) if trades else since)}
         return {"error": [], "result": result}
 
 

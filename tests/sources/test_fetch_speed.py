@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sources.ccxt_exchange import _candle_rows
+from sources.exchange_pages import Candle
 from sources.fetching import Fetch
 from sources.planning import FetchOrder, FetchPlan, unknown_windows
 from sources.protocol import Estimate, SourceMarket, SourcePage, Wanted
@@ -38,7 +39,7 @@ class MemorySource:
     def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
         for first in range(window.start_ns, window.end_ns, 1000 * MINUTE_NS):
             end_ns = min(first + 1000 * MINUTE_NS, window.end_ns)
-            candles = [
+            candles: list[Candle] = [
                 [at // 10**6, 100.0, 101.5, 99.5, 100.25, 3.125] for at in range(first, end_ns, MINUTE_NS)
             ]
             yield SourcePage(_candle_rows(candles, wanted), Window(first, end_ns))

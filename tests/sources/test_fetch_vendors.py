@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.protocol import ALL_TIME
 from tests.api_client import Api, answer
 from tests.ops.outbound.hostile_server import Call, Server, served
@@ -31,6 +31,10 @@ DAYS = [
     {"t": f"{day}T04:00:00Z", "o": price, "h": price, "l": price, "c": price, "v": 100, "n": 1, "vw": price}
     for day, price in PRICES.items()
 ]
+QUOTE = {"ax": "Q", "ap": 500.2, "as": 1, "bx": "Q", "bs": 2, "c": ["R"], "z": "C"}
+# The last one shows that the quotes before are all there.
+BIDS = ("14:31:00", 500.0), ("14:31:00", 500.0), ("14:39:58", 500.1), ("14:50:00", 500.2)
+QUOTED = [{**QUOTE, "t": f"2020-08-28T{at}Z", "bp": bid} for at, bid in BIDS]
 ARGUMENTS = ("alpaca", "AAPL", "--timeframe", "1d", "--start", "2020-08-27", "--end", "2020-09-02")
 
 
@@ -49,7 +53,12 @@ def stored(dataset: Any) -> list[dict[str, Any]]:
 @pytest.fixture
 def alpaca(settings: Any, tmp_path: Path) -> Iterator[Server]:
     settings.RUN_DIR = tmp_path / "run"
-    behaviours = {"assets": gives_assets, "bars": gives("bars", DAYS), "corporate-actions": gives_actions}
+    behaviours = {
+        "assets": gives_assets,
+        "bars": gives("bars", DAYS),
+        "quotes": gives("quotes", QUOTED),
+        "corporate-actions": gives_actions,
+    }
 
     def behave(call: Call) -> None:
         behaviours[call.path.partition("?")[0].rpartition("/")[2]](call)
@@ -78,6 +87,15 @@ def test_a_share_comes_with_its_split_so_that_its_chart_can_be_adjusted(alpaca: 
         ("2020-08-31", 129.04),
         ("2020-09-01", 134.18),
     ]
+
+
+def test_quotes_are_fetched_once_and_equal_ones_are_kept(alpaca: Server):
+    words = ("alpaca", "AAPL", "--quotes", "--start", "2020-08-28T14:30:00Z", "--end", "2020-08-28T14:40:00Z")
+    assert "3 new rows, 0 known" in fetch(*words)
+    assert [row["bid"] for row in stored(QUOTES)] == [500.0, 500.0, 500.1]
+    assert "everything is known already" in fetch(*words)
+    assert "0 new rows, 3 known, 0 corrected" in fetch(*words, "--again")
+    assert len(stored(QUOTES)) == 3
 
 
 def test_a_second_fetch_asks_for_no_bars(alpaca: Server):
