@@ -123,13 +123,20 @@ class CcxtExchange:
             unit_ns = 1 if self._exchange == "kraken" else MILLISECOND_NS
             for trades, answered in trade_pages(ask, window, unit_ns=unit_ns, by_id=by_id):
                 yield SourcePage(_trade_rows(trades), answered)
-            return
-        series = self._series(client, wanted)
-        listed_ns = (client.markets[wanted.name].get("created") or 0) // _DAY_MS * _DAY_MS * MILLISECOND_NS
+        else:
+            yield from self._candles(client, wanted, window)
+
+    def _candles(self, client: Any, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
+        series, market, traits = self._series(client, wanted), client.markets[wanted.name], self._traits
+        if market.get("inverse"):
+            # ccxt gives such a question of Binance an end.
+            traits = traits._replace(since_alone=False)
+        listed_ms = (market.get("created") or 0) if traits.honours_since else 0
+        listed_ns = listed_ms // _DAY_MS * _DAY_MS * MILLISECOND_NS
         before = Window(window.start_ns, max(listed_ns, window.start_ns)).within(window)
         if before.start_ns < before.end_ns:
             yield SourcePage(_candle_rows([], wanted), before)
-        for candles, answered in candle_pages(series, self._traits, Window(before.end_ns, window.end_ns)):
+        for candles, answered in candle_pages(series, traits, Window(before.end_ns, window.end_ns)):
             if answered.start_ns < answered.end_ns:
                 yield SourcePage(_candle_rows(candles, wanted), answered)
 

@@ -16,7 +16,7 @@ from store.instruments import EQUITY, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import SECOND_NS
+from store.timestamps import MINUTE_NS
 from trades.stores import market_store
 
 # Measured: bytes in the store for a row.
@@ -63,9 +63,7 @@ class FetchPlan:
 def fetch_plan(order: FetchOrder, *, now_ns: int) -> FetchPlan:
     """Return what a fetch will do. Asks the source for its markets and prices only. Raises `SourceError`s."""
     source = source_named(order.source)
-    # A bar that is not closed is no row that the source lacks.
-    step_ns = SECOND_NS if order.dataset is not BARS else Resolution.of_bars(order.resolution).length_ns
-    window = Window(order.window.start_ns, min(order.window.end_ns, now_ns // step_ns * step_ns))
+    window = _whole_window(order, now_ns)
     if window.start_ns >= window.end_ns:
         raise SourceRefused("the start lies after the end, or in the future")
     bound = SourceSymbol.objects.filter(source=order.source, name=order.name).first()
@@ -161,6 +159,21 @@ def known_orders(*, now_ns: int) -> list[FetchOrder]:
         )
         for row in rows
     ]
+
+
+def _whole_window(order: FetchOrder, now_ns: int) -> Window:
+    """Return an order's window up to now.
+
+    Of bars it ends with the last one that is closed. Of trades it has whole minutes: some trades of a minute would hide
+    a stored bar of the whole minute.
+    """
+    start_ns, end_ns = order.window.start_ns, min(order.window.end_ns, now_ns)
+    if order.dataset is BARS:
+        step_ns = Resolution.of_bars(order.resolution).length_ns
+        return Window(start_ns, min(end_ns, now_ns // step_ns * step_ns))
+    if order.dataset is TRADES:
+        return Window(start_ns // MINUTE_NS * MINUTE_NS, end_ns // MINUTE_NS * MINUTE_NS)
+    return Window(start_ns, end_ns)
 
 
 def _instrument(market: SourceMarket, symbol: str) -> Instrument:

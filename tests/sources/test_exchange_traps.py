@@ -87,7 +87,7 @@ def test_krakens_candles_within_reach_are_fetched_once(kraken: FakeKraken):
 
 def test_krakens_trades_keep_their_nanoseconds_and_none_is_lost(kraken: FakeKraken):
     # 2,500 trades, of which 1,200 lie in one second, more than a page.
-    second = kraken.now_ms // 1000 - 50_000
+    second = kraken.now_ms // MINUTE_MS * 60 - 49_980
     kraken.trades = [(f"{second}.{each:07d}", 100.0, 1.0, "b") for each in range(1200)]
     kraken.trades += [(f"{second + each}.5", 101.0, 0.5, "s") for each in range(1, 1301)]
     start = format_timestamp((second - 10) * 10**9)

@@ -103,11 +103,13 @@ def test_without_arguments_everything_known_is_brought_up_to_now(binance: FakeBi
     before = len(stored()), len(stored("ETH-USDT"))
     binance.calls.clear()
     said = fetch()
+    assert "corrected" not in said
     assert len(stored()) >= before[0] + 58
     assert len(stored("ETH-USDT")) >= before[1] + 58
     assert all(int(query["startTime"]) >= now - 2 * 3_600_000 for query in binance.asked("klines"))
     assert said.count(" new rows") + said.count("is known already") == 3
     assert "no answer" not in said
+    assert fetch("--again").count(" 0 corrected") == 3
 
 
 def _text(instant_ms: int) -> str:
@@ -160,9 +162,10 @@ def test_candles_that_changed_become_corrections(binance: FakeBinance):
 
 def test_trades_have_the_ids_of_aggregated_trades_and_none_is_lost(binance: FakeBinance):
     # Three trades in each millisecond, so that pages end within one; 2,100 of one millisecond fill two pages.
-    times = [START_MS + each // 3 for each in range(3000)] + [START_MS + 1_001] * 2100 + [START_MS + 1_002]
+    first = START_MS + MINUTE_MS - 100
+    times = [first + each // 3 for each in range(3000)] + [first + 1_001] * 2100 + [first + 1_002]
     binance.trades = [(at, 100 + each % 7, 1.5, each % 2 == 0) for each, at in enumerate(times)]
-    start = "2024-01-01T00:00:00.100Z"
+    start = "2024-01-01T00:01:00Z"
     fetch("binance", "BTC/USDT", "--trades", "--start", start, "--end", "2024-01-02")
     rows = stored(dataset=TRADES)
     # The last instant is as old as the others, so no trade can come there any more.
@@ -175,6 +178,21 @@ def test_trades_have_the_ids_of_aggregated_trades_and_none_is_lost(binance: Fake
         if query.get("limit") == "1000" and "fromId" in query
     ]
     assert len(asked) == len(set(asked))
+
+
+def test_trades_are_fetched_of_whole_minutes(binance: FakeBinance):
+    binance.trades = [(START_MS + each * 20_000, 100.0, 1.0, True) for each in range(12)]
+    fetch(
+        "binance", "BTC/USDT", "--trades", "--start", "2024-01-01T00:01:30Z", "--end", "2024-01-01T00:03:30Z"
+    )
+    assert [int(row["trade_id"]) for row in stored(dataset=TRADES)] == [3, 4, 5, 6, 7, 8]
+
+
+def test_the_time_before_the_listing_that_an_exchange_tells_is_not_asked_for(binance: FakeBinance):
+    said = fetch("binance", "BTC/USDT:USDT", "--start", "2023-12-01", "--end", "2024-01-01T00:10:00Z")
+    assert "10 new rows" in said
+    assert "no answer" not in said
+    assert len(binance.asked("klines")) == 1
 
 
 def test_trades_that_the_answer_leaves_out_are_noticed(binance: FakeBinance, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -170,7 +171,7 @@ def _orders(source: str | None, names: list[str], options: dict[str, Any]) -> li
             raise SourceRefused(
                 "nothing was fetched yet: manage.py fetch binance BTC/USDT --start 2024-01-01"
             )
-        return orders
+        return [replace(order, again=options["again"]) for order in orders]
     if not names or not options["start"]:
         raise SourceRefused(f"name symbols and a start: manage.py fetch {source} NAME --start 2024-01-01")
     if options["symbol"] and len(names) > 1:
