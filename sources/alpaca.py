@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ops.outbound.destination import Destination, Limits
 from sources.asking import PAGE_ROWS, batch_of, errors_told, rows_within
 from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
-from sources.us_shares import NEW_YORK, Action, Answer, day_of, local_bounds, share_pages, stored_times
+from sources.us_shares import NEW_YORK, Answer, ShareAction, day_of, local_bounds, share_pages, stored_times
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import WORD_SEPARATOR
 from store.instruments import CRYPTO, EQUITY
@@ -151,7 +151,7 @@ class Alpaca:
                 raise SourceFailed(f"{self.name}: its pages do not end")
             terms["page_token"] = token
 
-    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Action]:
+    def _actions(self, wanted: Wanted, window: Window) -> Iterator[ShareAction]:
         first, last = day_of(window.start_ns) - _PROCESSED, day_of(window.end_ns) + _PROCESSED
         terms = {"symbols": wanted.name, "limit": "1000", "start": f"{first}", "end": f"{last}"}
         for document, *_ in self._documents("/v1/corporate-actions", terms):
@@ -189,13 +189,13 @@ def _conditions(dataset: str, rows: list[Any]) -> pa.Array:
     return pc.if_else(tapes.is_null(), codes, pc.if_else(pc.equal(tapes, "C"), utp, cta))
 
 
-def _action(kind: str, row: Any) -> Action:
+def _action(kind: str, row: Any) -> ShareAction:
     """Return a split or dividend. A dividend in shares is a split."""
     if kind == "cash_dividends":
         name = "special_dividend" if row.get("special") else "dividend"
-        return Action(row["ex_date"], name, None, row["rate"], row.get("currency") or "USD", row["id"])
+        return ShareAction(row["ex_date"], name, None, row["rate"], row.get("currency") or "USD", row["id"])
     ratio = 1 + row["rate"] if kind == "stock_dividends" else row["new_rate"] / row["old_rate"]
-    return Action(row["ex_date"], "split", ratio, None, None, row["id"])
+    return ShareAction(row["ex_date"], "split", ratio, None, None, row["id"])
 
 
 def _market(asset: Any) -> SourceMarket:

@@ -30,7 +30,7 @@ _BARS = 8_000
 _NOBODY_TRADED = "no_trades"
 
 
-class _Log(NamedTuple):
+class _InstallationLog(NamedTuple):
     """What is read. path: of the symbol. resolution: of bars."""
 
     wanted: Wanted
@@ -103,7 +103,9 @@ class Installation:
             raise SourceRefused(refusal)
         market_class = class_of(wanted.instrument.instrument_class)
         path = f"/api/v1/market-data/{market_class.path}/{quote(wanted.name, safe='')}"
-        log = _Log(wanted, path, Resolution.of_bars(wanted.resolution) if wanted.resolution else None)
+        log = _InstallationLog(
+            wanted, path, Resolution.of_bars(wanted.resolution) if wanted.resolution else None
+        )
         with errors_told(self.name, self._refusals):
             for year in _parts(window.within(self._stored(log)), _BARS_NS):
                 holes = self._holes(log, year)
@@ -120,7 +122,7 @@ class Installation:
         document, headers = self._destination.get_json(path, params=terms, max_bytes=_PAGE_BYTES)
         return document, headers.get("X-Commit", "")
 
-    def _stored(self, log: _Log) -> Window:
+    def _stored(self, log: _InstallationLog) -> Window:
         """Return where the other installation has rows; an empty window if it has none."""
         names = {TRADES.name, BARS.name} if log.wanted.dataset is BARS else {log.wanted.dataset.name}
         document, _ = self._document(f"{log.path}/coverage", {})
@@ -131,7 +133,7 @@ class Installation:
             first = int(log.resolution.start_ns(log.resolution.number_of(np.array([first])))[0])
         return Window(first, last + 1)
 
-    def _holes(self, log: _Log, window: Window) -> list[Window]:
+    def _holes(self, log: _InstallationLog, window: Window) -> list[Window]:
         """Return the gaps of the other installation, in which the absence of a row means nothing."""
         if log.wanted.dataset not in (TRADES, BARS):
             return []
@@ -145,7 +147,7 @@ class Installation:
         )
         return [each.whole_dates() if log.has_dates else each for each in holes]
 
-    def _shown(self, log: _Log, window: Window) -> Iterator[Shown]:
+    def _shown(self, log: _InstallationLog, window: Window) -> Iterator[Shown]:
         """Yield the rows of each page. They end before the first bar that is not final."""
         terms = {**log.bounds(window), "format": "columnar", "time": "ns", "limit": str(PAGE_ROWS)}
         if log.resolution is not None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from ops.outbound.destination import Destination, Limits
 from sources.asking import batch_of, errors_told, rows_within
 from sources.protocol import SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
-from sources.us_shares import NEW_YORK, Action, Answer, day_of, local_bounds, share_pages, stored_times
+from sources.us_shares import NEW_YORK, Answer, ShareAction, day_of, local_bounds, share_pages, stored_times
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.instruments import EQUITY
 from store.protocol import Window
@@ -101,7 +101,7 @@ class Massive:
             rows = batch_of(BARS, {**columns, "timestamp": times, "resolution": resolutions})
             yield rows_within(rows, window), is_last, ""
 
-    def _actions(self, wanted: Wanted, window: Window) -> Iterator[Action]:
+    def _actions(self, wanted: Wanted, window: Window) -> Iterator[ShareAction]:
         first, last = day_of(window.start_ns), day_of(window.end_ns)
         for name, day, action in (
             ("splits", "execution_date", _split), ("dividends", "ex_dividend_date", _dividend)
@@ -128,13 +128,15 @@ class Massive:
             path, terms = parts.path, dict(parse_qsl(parts.query))
 
 
-def _split(row: Any) -> Action:
-    return Action(row["execution_date"], "split", row["split_to"] / row["split_from"], None, None, row["id"])
+def _split(row: Any) -> ShareAction:
+    return ShareAction(
+        row["execution_date"], "split", row["split_to"] / row["split_from"], None, None, row["id"]
+    )
 
 
-def _dividend(row: Any) -> Action:
+def _dividend(row: Any) -> ShareAction:
     kind = "special_dividend" if row.get("distribution_type") == "special" else "dividend"
-    return Action(row["ex_dividend_date"], kind, None, row["cash_amount"], row["currency"], row["id"])
+    return ShareAction(row["ex_dividend_date"], kind, None, row["cash_amount"], row["currency"], row["id"])
 
 
 def _market(row: Any) -> SourceMarket:

@@ -26,7 +26,7 @@ Answer = tuple[pa.RecordBatch, bool, str]
 """Rows, whether they are the last ones, and the commit."""
 
 
-class Action(NamedTuple):
+class ShareAction(NamedTuple):
     """A split or dividend. day: the ex-date. kind, ratio, amount, currency: see `CORPORATE_ACTIONS`. action_id: the source's."""
 
     day: str
@@ -43,7 +43,7 @@ def share_pages(
     window: Window,
     *,
     rows: Callable[[Wanted, Window, bool], Iterator[Answer]],
-    actions: Callable[[Wanted, Window], Iterator[Action]],
+    actions: Callable[[Wanted, Window], Iterator[ShareAction]],
     delay_ns: int = 0,
 ) -> Iterator[SourcePage]:
     """Yield the pages of a vendor. After the last row nothing is answered, unless there is a later row.
@@ -127,7 +127,7 @@ def day_of(instant_ns: int) -> date:
     return _EPOCH + timedelta(instant_ns // DAY_NS)
 
 
-def _actions_batch(actions: Iterable[Action]) -> pa.RecordBatch:
+def _actions_batch(actions: Iterable[ShareAction]) -> pa.RecordBatch:
     """Return corporate actions as rows, ascending. Actions without an effect are left out.
 
     Only the second action of a kind and date gets its id: the first one is recognised by date and kind, so that an

@@ -18,7 +18,7 @@ from store.resolutions import Resolution
 from store.timestamps import MINUTE_NS
 
 
-class Log(NamedTuple):
+class MissingLog(NamedTuple):
     """The log in which a gap's rows are missing. resolution: of bars, else None."""
 
     dataset: Dataset
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
     """
 
     source: str
-    log: Log
+    log: MissingLog
     name: str | None
     is_own: bool
 
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
         return Wanted(self.log.dataset, instrument, name, self.log.resolution)
 
 
-def missing_log(symbol: str, start_ns: int) -> Log:
+def missing_log(symbol: str, start_ns: int) -> MissingLog:
     """Return the log in which a symbol's rows are missing from an instant on.
 
     Of a fetched symbol trades come before bars, shorter bars before longer ones, and only what is fetched from the
@@ -63,14 +63,14 @@ def missing_log(symbol: str, start_ns: int) -> Log:
     fetched = SourceSymbol.objects.filter(symbol=symbol, logs__start_ns__lte=start_ns)
     logs = fetched.values_list("logs__dataset", "logs__resolution")
     if any(dataset == TRADES.name for dataset, _ in logs):
-        return Log(TRADES)
+        return MissingLog(TRADES)
     resolutions = [Resolution.parse(resolution) for dataset, resolution in logs if dataset == BARS.name]
     if resolutions:
-        return Log(BARS, min(resolutions, key=lambda each: each.rank).value)
-    return Log(TRADES) if has_trades(symbol) else Log(BARS, resolution_of(symbol).value)
+        return MissingLog(BARS, min(resolutions, key=lambda each: each.rank).value)
+    return MissingLog(TRADES) if has_trades(symbol) else MissingLog(BARS, resolution_of(symbol).value)
 
 
-def sources_asked(instrument: Instrument, log: Log) -> Iterator[Asked]:
+def sources_asked(instrument: Instrument, log: MissingLog) -> Iterator[Asked]:
     """Yield the sources to ask for a log's rows, in order: the symbol's own, then those of `SOURCES`.
 
     A symbol that was never fetched has the rows of the installation's own feed. A folder or another installation has
@@ -79,7 +79,7 @@ def sources_asked(instrument: Instrument, log: Log) -> Iterator[Asked]:
     own = SourceSymbol.objects.filter(symbol=instrument.symbol).first()
     if own is not None:
         yield Asked(own.source, log, own.name, is_own=True)
-    bars = log if log.resolution else Log(BARS, Resolution.MINUTE.value)
+    bars = log if log.resolution else MissingLog(BARS, Resolution.MINUTE.value)
     for name in declared_names():
         is_copy = kind_of(name) in DECLARED
         if own is None and is_copy:

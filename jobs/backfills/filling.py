@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from calendars.schedule import Hours
-from jobs.backfills.asking import Asked, Log, missing_log, resolution_of, sources_asked
+from jobs.backfills.asking import Asked, MissingLog, missing_log, resolution_of, sources_asked
 from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
 from jobs.backfills.records import backfill_record, exhausted_record, not_deferred
 from jobs.kinds import Run
@@ -249,7 +249,7 @@ def _merged(stored: Sequence[Stored]) -> list[Stored]:
     return merged
 
 
-def _interval_runs(rows: pa.RecordBatch, log: Log, window: Window) -> Iterator[Window]:
+def _interval_runs(rows: pa.RecordBatch, log: MissingLog, window: Window) -> Iterator[Window]:
     """Yield the windows of bars without a bar missing between them, whose intervals lie in a window."""
     resolution = Resolution.of_bars(log.resolution or "")
     times = rows.column(0).to_numpy()
