@@ -10,7 +10,7 @@ from sources.protocol import SourceFailed
 from store.arrays import Floats, Integers
 from store.declarations import Dataset
 from store.protocol import Window
-from store.timestamps import DAY_NS, format_timestamp
+from store.timestamps import format_timestamp
 from trades.batches.validation import TypedColumn, row_errors, validate_columns
 
 FAR_PERCENT = 20
@@ -21,10 +21,10 @@ _PRICES = {"trades": ("price",), "quotes": ("bid", "ask"), "bars": ("open", "hig
 def rows_check(
     rows: pa.RecordBatch, dataset: Dataset, window: Window, *, allows_nonpositive: bool
 ) -> pa.RecordBatch:
-    """Return rows in the dataset's schema as they are to be stored. Values, window, order and ids are checked.
+    """Return rows in the dataset's schema as they are to be stored. Values, window and order are checked.
 
-    allows_nonpositive: whether the instrument's prices may be zero or less. Rows without an id may repeat, because real
-    prints do. An id may not. Raises `SourceFailed`, which names the first wrong row.
+    allows_nonpositive: whether the instrument's prices may be zero or less. Raises `SourceFailed`, which names the first
+    wrong row.
     """
     columns = {name: TypedColumn(rows.column(name)) for name in dataset.schema.names}
     values, broken = validate_columns(dataset, columns, allows_nonpositive=lambda: allows_nonpositive)
@@ -32,7 +32,7 @@ def rows_check(
         error = row_errors(broken, limit=1)[0]
         raise SourceFailed(f"{_place(rows, error.row)} {error.column or 'the row'} {error.message}")
     checked = pa.record_batch([values[name] for name in dataset.schema.names], schema=dataset.schema)
-    for row, fault in _faults(checked, dataset, window):
+    for row, fault in _faults(checked, window):
         raise SourceFailed(f"{_place(checked, row)} {fault}")
     return checked
 
@@ -54,7 +54,7 @@ def far_price(rows: pa.RecordBatch, dataset: Dataset, beside: Sequence[float]) -
     return f"{_place(rows, int(far.argmax()))} {text}" if far.any() else ""
 
 
-def _faults(rows: pa.RecordBatch, dataset: Dataset, window: Window) -> Iterator[tuple[int, str]]:
+def _faults(rows: pa.RecordBatch, window: Window) -> Iterator[tuple[int, str]]:
     """Yield what is wrong with valid rows: each kind once, with its first row."""
     times: Integers = rows.column(0).to_numpy()
     outside = (times < window.start_ns) | (times >= window.end_ns)
@@ -63,28 +63,6 @@ def _faults(rows: pa.RecordBatch, dataset: Dataset, window: Window) -> Iterator[
     backwards = times[1:] < times[:-1]
     if backwards.any():
         yield int(backwards.argmax()) + 1, "lies before the row before it"
-    repeated = _first_repeated_id(rows, dataset, times)
-    if repeated is not None:
-        yield repeated, "has the id of a row before it"
-
-
-def _first_repeated_id(rows: pa.RecordBatch, dataset: Dataset, times: Integers) -> int | None:
-    """Return the first row whose event date and id columns are those of an earlier row. A null id identifies nothing."""
-    if not dataset.id_columns or not rows.num_rows:
-        return None
-    has_id = rows.column(dataset.id_columns[-1]).is_valid().to_numpy(zero_copy_only=False)
-    numbers = np.flatnonzero(has_id)
-    keys = times[numbers] // DAY_NS
-    for name in dataset.id_columns:
-        encoded = rows.column(name).dictionary_encode(null_encoding="encode").indices.to_numpy()[numbers]
-        # Numbering the combinations anew keeps them small, so that no product overflows.
-        keys = np.unique(keys * (int(encoded.max(initial=0)) + 1) + encoded, return_inverse=True)[1]
-    _, first = np.unique(keys, return_index=True)
-    if len(first) == len(numbers):
-        return None
-    is_repeated = np.ones(len(numbers), dtype=bool)
-    is_repeated[first] = False
-    return int(numbers[is_repeated.argmax()])
 
 
 def _place(rows: pa.RecordBatch, row: int) -> str:
