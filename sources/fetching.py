@@ -17,12 +17,11 @@ from django.utils import timezone
 
 from sources.models import FetchedLog, ShownTerms, SourceSymbol
 from sources.planning import FetchPlan, actions_plan, check_binding, question, unknown_windows
-from sources.protocol import SourceFailed, SourceRefused, Wanted
-from sources.row_checks import rows_check
+from sources.protocol import SourceFailed, Wanted
+from sources.row_checks import rows_checked
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import Action, Correction, Fill, Window
-from trades.batches.validation import TypedColumn, validate_columns
 from trades.correction_batch import CorrectionBatch
 from trades.instruments.services import instruments_set
 from trades.services import fill_store, rows_correct
@@ -142,24 +141,12 @@ class Fetch:
 
     def _valid(self, rows: pa.RecordBatch, answered: Window) -> pa.RecordBatch:
         """Return a page's rows without those that break a rule. Raises SourceRefused if they are in disorder."""
-        wanted, allows = self._plan.wanted, self._plan.wanted.instrument.allow_nonpositive_price
-        try:
-            return rows_check(rows, wanted.dataset, answered, allows_nonpositive=allows)
-        except SourceFailed as error:
-            self.result.wrong = self.result.wrong or str(error)
-        columns = {name: TypedColumn(rows.column(name)) for name in wanted.dataset.schema.names}
-        _, broken = validate_columns(wanted.dataset, columns, allows_nonpositive=lambda: allows)
-        is_wrong = np.logical_or.reduce(
-            [np.zeros(rows.num_rows, dtype=bool), *(each.rows for each in broken)]
-        )
-        self.result.left_out += int(is_wrong.sum())
-        try:
-            rows = rows.filter(pa.array(~is_wrong))
-            return rows_check(rows, wanted.dataset, answered, allows_nonpositive=allows)
-        except SourceFailed as error:
-            raise SourceRefused(
-                f"{self._plan.source.name} gave rows that cannot be stored: {error}"
-            ) from error
+        wanted = self._plan.wanted
+        allows = wanted.instrument.allow_nonpositive_price
+        checked = rows_checked(rows, wanted.dataset, answered, allows_nonpositive=allows)
+        self.result.left_out += checked.left_out
+        self.result.wrong = self.result.wrong or checked.wrong
+        return checked.rows
 
     def _store(self, rows: pa.RecordBatch, answered: Window, commit: str) -> None:
         """Store a page: its rows, and that the source has no others there."""

@@ -1,12 +1,13 @@
 """Checks rows that a source gave, before they are stored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.protocol import SourceFailed
+from sources.protocol import SourceRefused
 from store.arrays import Floats, Integers
 from store.declarations import Dataset
 from store.protocol import Window
@@ -18,23 +19,42 @@ FAR_PERCENT = 20
 _PRICES = {"trades": ("price",), "quotes": ("bid", "ask"), "bars": ("open", "high", "low", "close")}
 
 
-def rows_check(
-    rows: pa.RecordBatch, dataset: Dataset, window: Window, *, allows_nonpositive: bool
-) -> pa.RecordBatch:
-    """Return rows in the dataset's schema as they are to be stored. Values, window and order are checked.
+class CheckedRows(NamedTuple):
+    """Rows as they are to be stored. left_out: how many broke a rule of the dataset. wrong: the first of these, or ""."""
 
-    allows_nonpositive: whether the instrument's prices may be zero or less. Raises `SourceFailed`, which names the first
-    wrong row.
+    rows: pa.RecordBatch
+    left_out: int = 0
+    wrong: str = ""
+
+
+def rows_checked(
+    rows: pa.RecordBatch, dataset: Dataset, window: Window, *, allows_nonpositive: bool
+) -> CheckedRows:
+    """Leave out the rows of a page that break a rule of the dataset.
+
+    allows_nonpositive: whether the instrument's prices may be zero or less. Raises `SourceRefused`, which names the first
+    row outside of the window or before the row before it.
     """
     columns = {name: TypedColumn(rows.column(name)) for name in dataset.schema.names}
     values, broken = validate_columns(dataset, columns, allows_nonpositive=lambda: allows_nonpositive)
     if broken:
         error = row_errors(broken, limit=1)[0]
-        raise SourceFailed(f"{_place(rows, error.row)} {error.column or 'the row'} {error.message}")
+        wrong = f"{_place(rows, error.row)} {error.column or 'the row'} {error.message}"
+        is_wrong = np.logical_or.reduce([each.rows for each in broken])
+        kept = rows.filter(pa.array(~is_wrong))
+        rest = rows_checked(kept, dataset, window, allows_nonpositive=allows_nonpositive)
+        return CheckedRows(rest.rows, int(is_wrong.sum()), wrong)
     checked = pa.record_batch([values[name] for name in dataset.schema.names], schema=dataset.schema)
-    for row, fault in _faults(checked, window):
-        raise SourceFailed(f"{_place(checked, row)} {fault}")
-    return checked
+    times: Integers = checked.column(0).to_numpy()
+    outside = (times < window.start_ns) | (times >= window.end_ns)
+    if outside.any():
+        raise SourceRefused(
+            f"{_place(checked, int(outside.argmax()))} lies outside of the window of its page"
+        )
+    backwards = times[1:] < times[:-1]
+    if backwards.any():
+        raise SourceRefused(f"{_place(checked, int(backwards.argmax()) + 1)} lies before the row before it")
+    return CheckedRows(checked)
 
 
 def far_price(rows: pa.RecordBatch, dataset: Dataset, beside: Sequence[float]) -> str:
@@ -52,17 +72,6 @@ def far_price(rows: pa.RecordBatch, dataset: Dataset, beside: Sequence[float]) -
         far |= np.logical_and.reduce([np.abs(prices - side) > side * FAR_PERCENT / 100 for side in sides])
     text = f"differs by more than {FAR_PERCENT} % from the prices beside the gap"
     return f"{_place(rows, int(far.argmax()))} {text}" if far.any() else ""
-
-
-def _faults(rows: pa.RecordBatch, window: Window) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong with valid rows: each kind once, with its first row."""
-    times: Integers = rows.column(0).to_numpy()
-    outside = (times < window.start_ns) | (times >= window.end_ns)
-    if outside.any():
-        yield int(outside.argmax()), "lies outside of the window that was asked for"
-    backwards = times[1:] < times[:-1]
-    if backwards.any():
-        yield int(backwards.argmax()) + 1, "lies before the row before it"
 
 
 def _place(rows: pa.RecordBatch, row: int) -> str:

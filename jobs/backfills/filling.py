@@ -20,7 +20,7 @@ from sources.asking import rows_within
 from sources.planning import question
 from sources.protocol import SourceError, SourceFailed, SourcePage, SourceRefused, Wanted
 from sources.registry import source_named
-from sources.row_checks import far_price, rows_check
+from sources.row_checks import far_price, rows_checked
 from stats.market_data.gaps import gaps_of
 from stats.market_data.plan import log_at
 from store.datasets import BARS, TRADES
@@ -207,7 +207,11 @@ class GapFiller:
     ) -> Iterator[tuple[Window, pa.RecordBatch]]:
         """Yield what is stored of a page: windows in the missing part, each with its rows."""
         allows_nonpositive = self._instrument.allow_nonpositive_price
-        rows = rows_check(page.rows, wanted.dataset, page.answered, allows_nonpositive=allows_nonpositive)
+        rows, _, wrong = rows_checked(
+            page.rows, wanted.dataset, page.answered, allows_nonpositive=allows_nonpositive
+        )
+        if wrong:
+            raise SourceRefused(wrong)
         window = page.answered.within(part)
         if not asked.is_own:
             for run in _interval_runs(rows_within(rows, window), asked.log, window):

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from sources.protocol import SourceFailed
-from sources.row_checks import far_price, rows_check
+from sources.protocol import SourceRefused
+from sources.row_checks import far_price, rows_checked
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.protocol import Window
@@ -35,7 +35,11 @@ def checked(
     *,
     allows_nonpositive: bool = False,
 ) -> pa.RecordBatch:
-    return rows_check(rows, dataset, window, allows_nonpositive=allows_nonpositive)
+    found = rows_checked(rows, dataset, window, allows_nonpositive=allows_nonpositive)
+    if found.wrong:
+        assert found.rows.num_rows == rows.num_rows - found.left_out
+        raise SourceRefused(found.wrong)
+    return found.rows
 
 
 def at(*seconds: float) -> list[int]:
@@ -62,7 +66,7 @@ def test_good_rows_are_stored_as_they_are(count: int):
     ],
 )
 def test_the_first_wrong_row_is_named(columns, row: int, reason: str):
-    with pytest.raises(SourceFailed, match=rf"^row {row}, \S+, {reason}"):
+    with pytest.raises(SourceRefused, match=rf"^row {row}, \S+, {reason}"):
         checked(trades(3, **columns))
 
 
