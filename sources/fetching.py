@@ -4,6 +4,7 @@ The fills in the symbol's log are the progress: a page is stored with the window
 answered is not asked for again. So a fetch that ends in the midst loses at most a page, whatever ended it.
 """
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import tenacity
 from django.utils import timezone
 
 from sources.models import FetchedLog, ShownTerms, SourceSymbol
@@ -28,7 +28,7 @@ from trades.services import fill_store, rows_correct
 from trades.stores import market_store
 
 CALLER = "fetch"
-_ATTEMPTS, _LONGEST_WAIT = 8, 3_600.0
+_ATTEMPTS, _LONGEST_BACKOFF, _LONGEST_WAIT = 8, 30.0, 3_600.0
 
 
 @dataclass
@@ -68,7 +68,6 @@ class Fetch:
         self._key = f"fetch:{uuid4()}"
         self._pages = self._failures = self._behind_ns = 0
         self._is_bound = False
-        self._backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 
     def run(self) -> FetchResult:
         """Fetch, and store what comes. Raises `SourceError`s, `StorageError`s; what was stored before stays."""
@@ -104,27 +103,22 @@ class Fetch:
     def _window(self, window: Window) -> None:
         """Fetch a window. After an error that may pass, go on where the last page ended."""
         answered: list[Window] = []
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(SourceFailed),
-            stop=lambda _: self._failures >= _ATTEMPTS,
-            wait=self._seconds,
-            sleep=lambda _: None,
-            before_sleep=self._wait,
-            reraise=True,
-        )
         try:
-            retrying(self._ask, window, answered)
+            while True:
+                try:
+                    self._ask(window, answered)
+                except SourceFailed as error:
+                    self._wait(error)
+                else:
+                    return
         finally:
             self.result.unanswered += window.without(answered)
 
-    def _seconds(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        return max(getattr(error, "retry_after", None) or 0.0, self._backoff(state))
-
-    def _wait(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        seconds = state.next_action.sleep if state.next_action else 0.0
-        if error is not None and seconds > _LONGEST_WAIT:
+    def _wait(self, error: SourceFailed) -> None:
+        """Wait after an error: as long as the source says, and longer after each failure in a row. Raises it at last."""
+        jitter = random.uniform(0, min(_LONGEST_BACKOFF, 0.5 * 2**self._failures))  # noqa: S311
+        seconds = max(error.retry_after or 0.0, jitter)
+        if self._failures >= _ATTEMPTS or seconds > _LONGEST_WAIT:
             raise error
         self._pause(seconds, str(error))
 
