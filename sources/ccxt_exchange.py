@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sources.asking import batch_of
 from sources.exchange_client import ExchangeClient
 from sources.exchange_pages import (
     MILLISECOND_NS,
@@ -20,7 +21,6 @@ from sources.exchange_pages import (
 )
 from sources.protocol import Estimate, SourceFailed, SourceMarket, SourcePage, SourceRefused, Wanted
 from store.datasets import BARS, TRADES
-from store.declarations import Dataset
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import SECOND_NS
@@ -80,17 +80,17 @@ class CcxtExchange:
 
     def estimate(self, wanted: Wanted, window: Window) -> Estimate:
         """See `Source`. The number of trades is estimated by the newest ones."""
-        client = self._client.loaded(":" in wanted.name)
-        if wanted.dataset is not BARS:
+        client, length_ns = self._client.loaded(":" in wanted.name), window.end_ns - window.start_ns
+        if wanted.dataset is BARS:
+            rows = length_ns // (client.parse_timeframe(wanted.resolution) * SECOND_NS)
+            a_page = _a_page(client, wanted.name)
+        else:
             newest = self._trades(client, wanted.name, None, TRADES_A_PAGE, {})
             if len(newest) < 2:
                 return Estimate()
-            span_ns = max(newest[-1].time_ns - newest[0].time_ns, MILLISECOND_NS)
-            rows = len(newest) * (window.end_ns - window.start_ns) // span_ns
-            requests = rows // TRADES_A_PAGE + 1
-            return Estimate(requests, rows, requests * max(client.rateLimit / 1000, 0.2))
-        rows = (window.end_ns - window.start_ns) // (client.parse_timeframe(wanted.resolution) * SECOND_NS)
-        requests = -(-rows // _a_page(client, wanted.name)) + 1
+            rows = len(newest) * length_ns // max(newest[-1].time_ns - newest[0].time_ns, MILLISECOND_NS)
+            a_page = TRADES_A_PAGE
+        requests = -(-rows // a_page) + 1
         return Estimate(requests, rows, requests * max(client.rateLimit / 1000, 0.2))
 
     def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
@@ -115,11 +115,7 @@ class CcxtExchange:
             raise SourceRefused(f"{self.name} has no market {wanted.name}")
         if wanted.dataset is TRADES:
             by_id = self._traits.trades == "id"
-            ask = (
-                self._trades_by_id(client, wanted, window)
-                if by_id
-                else self._trades_by_time(client, wanted, window)
-            )
+            ask = (self._trades_by_id if by_id else self._trades_by_time)(client, wanted, window)
             unit_ns = 1 if self._exchange == "kraken" else MILLISECOND_NS
             for trades, answered in trade_pages(ask, window, unit_ns=unit_ns, by_id=by_id):
                 yield SourcePage(_trade_rows(trades), answered)
@@ -251,21 +247,17 @@ def _market(market: Mapping[str, Any]) -> SourceMarket:
 
 
 def _candle_rows(candles: list[Candle], wanted: Wanted) -> pa.RecordBatch:
-    names = ("timestamp", "open", "high", "low", "close", "volume")
-    columns: dict[str, list[Any]] = dict(zip(names, map(list, zip(*candles, strict=True)), strict=False))
-    columns["timestamp"] = [int(each) * MILLISECOND_NS for each in columns.get("timestamp", ())]
-    return _rows(BARS, {**columns, "resolution": [wanted.resolution] * len(candles)}, len(candles))
+    names = ("open", "high", "low", "close", "volume")
+    columns: dict[str, list[Any]] = {
+        name: [each[number] for each in candles] for number, name in enumerate(names, 1)
+    }
+    columns["timestamp"] = [int(each[0]) * MILLISECOND_NS for each in candles]
+    return batch_of(BARS, {**columns, "resolution": [wanted.resolution] * len(candles)})
 
 
 def _trade_rows(trades: list[ExchangeTrade]) -> pa.RecordBatch:
     names = ("timestamp", "trade_id", "price", "volume", "buyer_is_maker")
-    return _rows(TRADES, dict(zip(names, zip(*trades, strict=True), strict=False)), len(trades))
-
-
-def _rows(dataset: Dataset, columns: Mapping[str, Any], count: int) -> pa.RecordBatch:
-    fields = list(dataset.schema)
-    arrays = [pa.array(columns.get(field.name, [None] * count), field.type) for field in fields]
-    return pa.record_batch(arrays, schema=dataset.schema)
+    return batch_of(TRADES, {name: [each[number] for each in trades] for number, name in enumerate(names)})
 
 
 def _trade(row: Mapping[str, Any]) -> ExchangeTrade:
