@@ -97,11 +97,6 @@ class CcxtExchange:
         """See `Source`."""
         try:
             yield from self._pages(wanted, window)
-        except (SourceFailed, SourceRefused) as error:
-            if not str(error).startswith("it "):
-                raise
-            error.args = (f"{self.name}: {error}",)
-            raise
         except (TypeError, ValueError, KeyError, ArithmeticError) as error:
             raise SourceRefused(
                 f"{self.name} gave an answer that cannot be read ({type(error).__name__})"

@@ -94,10 +94,10 @@ def candle_pages(
         else:
             cursor, empty = until, empty + 1
             if empty == _MOST_EMPTY:
-                raise SourceRefused(f"it has no candles up to {_text(cursor)}: begin later")
+                raise SourceRefused(f"the exchange has no candles up to {_text(cursor)}: begin later")
     if reach:
         raise SourceRefused(
-            f"it gives only its newest candles, here from {_text(reach)} on, and nothing is known of the time before:"
+            f"the exchange gives only its newest candles, here from {_text(reach)} on, and nothing is known of the time before:"
             " begin there, or fetch --trades"
         )
 
@@ -138,7 +138,7 @@ def trade_pages(
             start_ns = held[0].time_ns
         elif not by_id and len(new) >= TRADES_A_PAGE:
             raise SourceRefused(
-                f"it has too many trades in one instant, {_text(start_ns // MILLISECOND_NS)}, to be read"
+                f"the exchange has too many trades in one instant, {_text(start_ns // MILLISECOND_NS)}, to be read"
             )
         elif not new or not by_id:
             if held and held[0].time_ns < asked_ns - _SETTLED_NS:
@@ -150,7 +150,7 @@ def _first_later(series: CandleSeries, cursor: int, until: int) -> int:
     """Return when the first candle after an empty stretch begins; 0 if there is none yet."""
     later = next((int(row[0]) for row in series.ask(cursor, None) if row[0] >= cursor), 0)
     if 0 < later < until:
-        raise SourceFailed("it answers the same question with and without rows")
+        raise SourceFailed("the exchange answers the same question with and without rows")
     return later
 
 

@@ -59,7 +59,7 @@ def fills(dataset: Any) -> list[Window]:
 def test_krakens_newest_candles_are_no_answer_about_last_month(kraken: FakeKraken):
     with pytest.raises(
         CommandError,
-        match=r"kraken: it gives only its newest candles, here from .* begin there, or fetch --trades",
+        match=r"BTC/USD: the exchange gives only its newest candles, here from .* begin there, or fetch --trades",
     ):
         fetch("kraken", "BTC/USD", "--start", ago(kraken, 43_200), "--end", ago(kraken, 20_000))
     assert rows_of(BARS) == []
@@ -131,7 +131,9 @@ def test_an_empty_answer_claims_nothing():
 
 
 def test_an_exchange_without_rows_for_long_is_not_asked_for_ever():
-    with pytest.raises(SourceRefused, match="it has no candles up to 1970-01-01T00:00:10Z: begin later"):
+    with pytest.raises(
+        SourceRefused, match="the exchange has no candles up to 1970-01-01T00:00:10Z: begin later"
+    ):
         parts(series({}, closed=10**9), Traits(UNTESTED), 0, 10**9)
 
 
@@ -150,7 +152,7 @@ def test_more_trades_in_one_instant_than_an_answer_holds_are_refused():
     def ask(last: ExchangeTrade | None) -> list[ExchangeTrade]:
         return [ExchangeTrade(5 * MS, None, 1.0, 1.0, None)] * 1000
 
-    with pytest.raises(SourceRefused, match="it has too many trades in one instant"):
+    with pytest.raises(SourceRefused, match="the exchange has too many trades in one instant"):
         list(trade_pages(ask, Window(0, 10 * MS), unit_ns=MS, by_id=False))
 
 
