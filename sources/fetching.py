@@ -22,6 +22,7 @@ from sources.row_checks import rows_checked
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import Action, Correction, Fill, Window
+from store.resolutions import Resolution
 from trades.correction_batch import CorrectionBatch
 from trades.instruments.services import instruments_set
 from trades.services import fill_store, rows_correct
@@ -112,7 +113,14 @@ class Fetch:
                 else:
                     return
         finally:
-            self.result.unanswered += window.without(answered)
+            self.result.unanswered += [each for each in window.without(answered) if self._has_room(each)]
+
+    def _has_room(self, window: Window) -> bool:
+        """Return whether a bar fits into a window. The candle that runs does not: it is not asked for."""
+        bar_ns = (
+            Resolution.of_bars(self._plan.order.resolution).length_ns if self._plan.order.resolution else 1
+        )
+        return window.end_ns - window.start_ns >= bar_ns
 
     def _wait(self, error: SourceFailed) -> None:
         """Wait after an error: as long as the source says, and longer after each failure in a row. Raises it at last."""

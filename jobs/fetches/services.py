@@ -99,5 +99,6 @@ def markets_document(source: str, search: str, *, now: datetime) -> JsonObject:
 
 def _matching(markets: Sequence[JsonObject], text: str) -> list[JsonObject]:
     """Return the markets with a text in their names, those that begin with it first."""
-    found = [each for each in markets if text in each["name"].upper() or text in each["long_name"].upper()]
+    names = ("name", "symbol", "long_name")
+    found = [each for each in markets if any(text in each[name].upper() for name in names)]
     return sorted(found, key=lambda each: not each["name"].upper().startswith(text))

@@ -89,7 +89,8 @@ def test_a_stretch_without_candles_and_the_time_before_the_listing_are_answered(
 
 def test_the_candle_that_runs_is_not_stored(binance: FakeBinance):
     binance.listed_ms = (binance.now_ms // MINUTE_MS - 5) * MINUTE_MS
-    fetch("binance", "BTC/USDT", "--start", START)
+    said = fetch("binance", "BTC/USDT", "--start", START)
+    assert "no answer" not in said
     newest = stored()[-1]["timestamp"] // 10**6
     assert newest + MINUTE_MS <= binance.now_ms
     assert len(stored()) in {4, 5, 6}

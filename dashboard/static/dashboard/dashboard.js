@@ -8,8 +8,9 @@ import {byId} from "./dom.js";
 import {explain, forgetBar} from "./explain.js";
 import {ExportsPanel} from "./exports_panel.js";
 import {Feed} from "./feed.js";
+import {FetchPanel} from "./fetch_panel.js";
 import {Headline} from "./headline.js";
-import {complain, settled, wasAway} from "./messages.js";
+import {complain, note, settled, wasAway} from "./messages.js";
 import {learnTick} from "./prices.js";
 import {CHOICES, keep, readState, state} from "./state.js";
 import {Status} from "./status.js";
@@ -40,7 +41,7 @@ const feed = new Feed({
 });
 const status = new Status(api, {onRead: repeat});
 let connection = ["connecting", 0];
-let panel, tape, asOf, watch, headline, trading, alerts, exported;
+let panel, tape, asOf, watch, headline, trading, alerts, exported, fetching;
 
 function showConnection() {
   const [name, seconds] = connection;
@@ -79,6 +80,7 @@ function build() {
   trading = new TradingPanel(api, feed);
   alerts = new AlertsPanel(api);
   exported = new ExportsPanel(api);
+  fetching = new FetchPanel(api, {onFetched: showFetched});
   watch = new WatchList(api, (instrument) => choose(instrument));
   headline = new Headline(api, feed, {onSnapshot: (snapshot) => watch.show(snapshot)});
   for (const name of CHOICES) {
@@ -106,6 +108,7 @@ function build() {
   window.addEventListener("hashchange", () => {
     readState();
     forgetBar();
+    fetching.hide();
     openTab(state.tab);
     trading.follow();
     show();
@@ -122,7 +125,21 @@ function changedAsOf() {
 async function choose(instrument) {
   keep({symbol: instrument.symbol, class: instrument.class, from: "", to: "", as_of: ""});
   forgetBar();
+  fetching.hide();
   await show(instrument);
+}
+
+// Show the chart of what was fetched, unless somebody has left the form meanwhile.
+async function showFetched({symbol, class: kind, resolution}, text) {
+  await watch.search();
+  if (byId("fetch").hidden) return;
+  const hasFocus = byId("fetch").contains(document.activeElement);
+  keep({symbol, class: kind, resolution, from: "", to: "", as_of: ""});
+  forgetBar();
+  fetching.hide();
+  if (hasFocus) byId("chart").focus();
+  await show();
+  note(text);
 }
 
 async function show(known = null) {
@@ -153,6 +170,7 @@ async function show(known = null) {
     panel.clear("There are no bars.");
     tape.clear();
     status.forget();
+    if (error.code === "unknown_symbol") fetching.offer(symbol);
     return;
   }
   await Promise.all([panel.load(), tape.load(), headline.load(), status.forget()]);
@@ -167,9 +185,10 @@ async function begin() {
   openTab(state.tab);
   feed.start();
   status.start();
-  await watch.search();
+  await Promise.all([watch.search(), fetching.start()]);
   const {first} = watch;
   if (!state.symbol && first) keep({symbol: first.symbol, class: first.class});
+  if (!state.symbol && !wasAway("Search")) fetching.offer();
   await Promise.all([show(), trading.start()]);
 }
 

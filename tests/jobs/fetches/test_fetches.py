@@ -154,6 +154,8 @@ def test_markets_are_read_by_a_job_once_a_day_and_searched(api: Api, binance: Fa
     assert found["markets"][0] == {
         "name": "ETH/USDT", "symbol": "ETH-USDT", "class": "crypto", "long_name": "ETH in USDT", "currency": "USDT",
     }  # fmt: skip
+    by_symbol = answer(api.call("GET", f"{MARKETS_PATH}?search=eth-usdt"))["markets"]
+    assert [each["name"] for each in by_symbol] == ["ETH/USDT", "ETH/USDT:USDT"]
     assert Job.objects.count() == 1
 
 
