@@ -216,6 +216,18 @@ class Candles {
     } else this.#draw();
   }
 
+  /** Show many bars that are new or changed, in one drawing. Those before the first bar are left out. */
+  updateBars(bars) {
+    const first = this.bars.length ? timeOf(this.bars[0]) : -Infinity;
+    const merged = new Map(this.bars.map((bar) => [timeOf(bar), bar]));
+    for (const bar of bars) {
+      if (bar.removed) merged.delete(timeOf(bar));
+      else if (timeOf(bar) >= first) merged.set(timeOf(bar), bar);
+    }
+    this.bars = [...merged.values()].sort((one, other) => timeOf(one) - timeOf(other));
+    this.#draw();
+  }
+
   /** Show earlier bars before the others. What is in view stays. */
   prependBars(bars) {
     const first = this.bars.length ? timeOf(this.bars[0]) : Infinity;
