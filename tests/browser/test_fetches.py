@@ -48,6 +48,7 @@ def form(page: Page) -> Locator:
 
 
 def show_cost(page: Page, market: str, start: str, end: str) -> None:
+    expect(form(page).get_by_label("Fetch from")).to_have_value("binance")
     fields = {"Market": market, "From (UTC)": start, "To, exclusive (UTC)": end}
     for label, value in fields.items():
         form(page).get_by_label(label).fill(value)
@@ -106,6 +107,7 @@ def test_an_unknown_symbol_is_offered_and_a_refusal_is_a_sentence(
         watched.goto("/?symbol=ETH-USTD")
         expect(form(page).get_by_label("Market")).to_have_value("ETH-USTD")
         expect(page.locator("#chart")).to_be_hidden()
+        expect(form(page).get_by_label("Fetch from")).to_have_value("binance")
         form(page).get_by_role("button", name="Show the cost").press("Enter")
         refusal = page.locator("#fetch-refusal")
         expect(refusal).to_contain_text("binance has no market ETH-USTD: did you mean ETH/USDT")
