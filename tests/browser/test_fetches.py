@@ -29,9 +29,14 @@ def binance() -> Iterator[FakeBinance]:
 def site(tmp_path_factory: pytest.TempPathFactory, binance: FakeBinance) -> Iterator[Installation]:
     """An installation without data, which asks the fake instead of Binance."""
     sources = json.dumps({"binance": {"url": binance.url}})
-    outbound = {"OUTBOUND_SCHEMES": "http,https", "OUTBOUND_NETWORKS": "127.0.0.0/8"}
     folder = tmp_path_factory.mktemp("fetches")
-    with installed(folder, LOAD_SAMPLE="0", SAMPLE_FEED="0", SOURCES=sources, **outbound) as installation:
+    with installed(
+        folder,
+        LOAD_SAMPLE="0",
+        SOURCES=sources,
+        OUTBOUND_SCHEMES="http,https",
+        OUTBOUND_NETWORKS="127.0.0.0/8",
+    ) as installation:
         yield installation
 
 
