@@ -106,7 +106,6 @@ fmt: .venv/.installed-dev  ## format the code and mend what lint can mend
 
 lock: .venv/.installed-dev  ## compile requirements*.txt anew from requirements*.in
 	@echo "Locking requirements.txt"; $(COMPILE) -o requirements.txt requirements.in
-	@echo "Locking requirements-exchanges.txt"; $(COMPILE) -o requirements-exchanges.txt requirements-exchanges.in
 	@echo "Locking requirements-dev.txt"; $(COMPILE) -o requirements-dev.txt requirements-dev.in
 	@echo "Locking requirements-bench.txt"; $(COMPILE) -o requirements-bench.txt requirements-bench.in
 	@echo "Locking requirements-bench-backtests.txt"; $(COMPILE) -o requirements-bench-backtests.txt requirements-bench-backtests.in

@@ -58,12 +58,8 @@ class ExchangeClient:
             return self._loaded[is_contract]
 
     def _made_client(self) -> Any:
-        try:
-            import ccxt  # noqa: PLC0415 it takes 100 MB
-        except ImportError as error:
-            raise SourceRefused(
-                f"{self._name} needs ccxt: run manage.py fetch {self._name} once, which installs it"
-            ) from error
+        import ccxt  # noqa: PLC0415 it takes 100 MB
+
         client = getattr(ccxt, self._exchange)({"timeout": 20_000})
         client.throttle = lambda cost=None: self._pace.wait(
             client.rateLimit / 1000 * (1 if cost is None else cost)

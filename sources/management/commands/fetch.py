@@ -13,11 +13,10 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sources.ccxt_install import require_ccxt
 from sources.fetching import Fetch, FetchResult
 from sources.planning import FetchOrder, FetchPlan, fetch_plan, known_orders, terms_unshown
 from sources.protocol import SourceError, SourceRefused, Wanted
-from sources.registry import DECLARED, VENDORS, kind_of, source_named, source_names
+from sources.registry import kind_of, source_named, source_names
 from store.datasets import BARS, QUOTES, TRADES
 from store.exceptions import StorageError
 from store.instruments import default_instrument
@@ -70,8 +69,6 @@ class Command(BaseCommand):
             if options["sources"]:
                 self._list_sources()
                 return
-            if source is not None and kind_of(source) not in {*VENDORS, *DECLARED}:
-                require_ccxt(self._say)
             if source is not None and options["markets"]:
                 self._list_markets(source, names)
             elif source is not None and options["check"]:
