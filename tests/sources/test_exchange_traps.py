@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
+from sources.ccxt_exchange import _market
 from sources.exchange_pages import (
     READ,
     UNTESTED,
@@ -172,3 +173,18 @@ def test_the_turns_of_all_processes_are_in_one_file(
     with pytest.raises(SourceFailed, match="binance is not asked for 30 s more, as it wished") as raised:
         other.wait(0.5)
     assert raised.value.retry_after == 30.0
+
+
+def test_volumes_that_count_contracts_are_told_by_the_name():
+    market = {
+        "symbol": "BTC/USDT:USDT",
+        "base": "BTC",
+        "quote": "USDT",
+        "settle": "USDT",
+        "type": "swap",
+        "contract": True,
+    }
+    assert _market({**market, "contractSize": 0.01}).long_name == (
+        "BTC in USDT, swap settled in USDT; volume in contracts of 0.01 BTC"
+    )
+    assert _market({**market, "contractSize": 1}).long_name == "BTC in USDT, swap settled in USDT"
