@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,6 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from ops.outbound.exceptions import DestinationRefused
-from sources.exchange_pages import TRAITS
 from sources.protocol import Source, SourceRefused
 
 VENDORS: Mapping[str, str] = {
@@ -54,11 +54,9 @@ def declared_names() -> list[str]:
 
 
 def exchange_names() -> list[str]:
-    """Return the exchanges that ccxt knows, ascending, without loading it; without ccxt those that were read."""
-    spec = find_spec("ccxt")
-    if spec is None or spec.origin is None:
-        return sorted(TRAITS)
-    return sorted(path.stem for path in (Path(spec.origin).parent / "abstract").glob("[a-z]*.py"))
+    """Return the exchanges that ccxt knows, ascending, without loading it."""
+    package = cast("ModuleSpec", find_spec("ccxt"))
+    return sorted(path.stem for path in Path(str(package.origin)).with_name("abstract").glob("[a-z]*.py"))
 
 
 def kind_of(name: str) -> str:

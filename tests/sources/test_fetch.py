@@ -261,6 +261,7 @@ def test_an_exchange_that_fails_is_left_alone_after_five_times(
         ),
         (["binance", "BTC/USDT", "--start", "yesterday"], "not an ISO 8601 / RFC 3339 date or time"),
         (["binance", "BTC/USDT", "--start", "2024-01-02", "--end", START], "the start lies after the end"),
+        (["binance", "BTC/USDT", "--start", "yesterday"], "--start yesterday: not an ISO 8601"),
         (
             ["binance", "BTC/USDT", "--start", START, "--timeframe", "7m"],
             "binance has no candles of 7m; it has 1s, 1m, 3m",

@@ -175,13 +175,20 @@ def _orders(source: str | None, names: list[str], options: dict[str, Any]) -> li
         raise SourceRefused("--as names one symbol: fetch one at a time")
     dataset = TRADES if options["trades"] else QUOTES if options["quotes"] else BARS
     try:
-        start_ns = parse_timestamp(options["start"])
-        end_ns = parse_timestamp(options["end"]) if options["end"] else time.time_ns()
+        start_ns = _instant("--start", options["start"])
+        end_ns = _instant("--end", options["end"]) if options["end"] else time.time_ns()
         resolution = Resolution.of_bars(options["timeframe"] or "1m").value if dataset is BARS else ""
-    except (InvalidTimestamp, ValueError) as error:
+    except ValueError as error:
         raise SourceRefused(str(error)) from error
     terms = (dataset, resolution, Window(start_ns, end_ns), options["symbol"] or "", options["again"])
     return [FetchOrder(source, name, *terms) for name in dict.fromkeys(names)]
+
+
+def _instant(option: str, text: str) -> int:
+    try:
+        return parse_timestamp(text)
+    except InvalidTimestamp as error:
+        raise SourceRefused(f"{option} {text}: {error}") from error
 
 
 def _run(plan: FetchPlan) -> FetchResult:
