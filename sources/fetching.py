@@ -23,6 +23,7 @@ from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import Action, Correction, Fill, Window
 from store.resolutions import Resolution
+from store.timestamps import DAY_NS
 from trades.correction_batch import CorrectionBatch
 from trades.instruments.services import instruments_set
 from trades.services import fill_store, rows_correct
@@ -195,10 +196,15 @@ class Fetch:
 
 
 def _identity(wanted: Wanted, row: dict[str, Any]) -> object:
-    """Return what a row of the source is known by; None for rows without an id, which cannot be corrected."""
+    """Return what a row of the source is known by; None for rows without an id, which cannot be corrected.
+
+    The id of a trade may come again on another exchange, or another date.
+    """
     if wanted.dataset is BARS:
         return (row["resolution"], row["timestamp"])
-    return row["trade_id"] if wanted.dataset is TRADES else None
+    if wanted.dataset is not TRADES or row["trade_id"] is None:
+        return None
+    return (row["exchange"], row["trade_id"], row["timestamp"] // DAY_NS)
 
 
 def _stored_by_id(wanted: Wanted, window: Window) -> dict[object, dict[str, Any]]:

@@ -35,6 +35,16 @@ QUOTE = {"ax": "Q", "ap": 500.2, "as": 1, "bx": "Q", "bs": 2, "c": ["R"], "z": "
 # The last one shows that the quotes before are all there.
 BIDS = ("14:31:00", 500.0), ("14:31:00", 500.0), ("14:39:58", 500.1), ("14:50:00", 500.2)
 QUOTED = [{**QUOTE, "t": f"2020-08-28T{at}Z", "bp": bid} for at, bid in BIDS]
+# Ids of trades come again on another exchange, and on another day. The last one shows that those before are all there.
+PRINTED = [
+    {"t": f"2020-08-{at}Z", "x": exchange, "p": price, "s": 10, "c": ["@"], "i": number, "z": "C"}
+    for at, exchange, price, number in (
+        ("27T14:30:00", "P", 500.0, 1),
+        ("27T14:30:01", "Q", 501.0, 1),
+        ("28T14:30:00", "P", 502.0, 1),
+        ("28T14:40:00", "P", 503.0, 2),
+    )
+]
 ARGUMENTS = ("alpaca", "AAPL", "--timeframe", "1d", "--start", "2020-08-27", "--end", "2020-09-02")
 
 
@@ -57,6 +67,7 @@ def alpaca(settings: Any, tmp_path: Path) -> Iterator[Server]:
         "assets": gives_assets,
         "bars": gives("bars", DAYS),
         "quotes": gives("quotes", QUOTED),
+        "trades": gives("trades", PRINTED),
         "corporate-actions": gives_actions,
     }
 
@@ -103,6 +114,13 @@ def test_a_second_fetch_asks_for_no_bars(alpaca: Server):
     asked = len([path for path, _ in alpaca.calls if "/bars?" in path])
     assert "everything is known already" in fetch(*ARGUMENTS)
     assert len([path for path, _ in alpaca.calls if "/bars?" in path]) == asked == 2
+
+
+def test_trades_that_share_an_id_are_not_corrected_to_one_another(alpaca: Server):
+    words = ("alpaca", "AAPL", "--trades", "--start", "2020-08-27", "--end", "2020-08-28T14:35:00Z")
+    assert "3 new rows" in fetch(*words)
+    assert "0 new rows, 3 known, 0 corrected" in fetch(*words, "--again")
+    assert [row["price"] for row in stored(TRADES)] == [500.0, 501.0, 502.0]
 
 
 def test_a_symbol_that_alpaca_does_not_list_is_refused_with_near_names(alpaca: Server):
