@@ -101,11 +101,9 @@ class Folder:
         """Return the file of a symbol and date, if there is one inside the folder."""
         text = format_timestamp(day.start_ns)[:10]
         path = self._root / self._pattern.format(symbol=symbol, date=text)
-        if not path.is_file():
-            return None
         if not path.resolve().is_relative_to(self._root.resolve()):
-            raise SourceFailed(f"{self.name}: {path.relative_to(self._root)} is a link out of the folder")
-        return path
+            raise SourceFailed(f"{self.name}: {path.relative_to(self._root)} lies outside of the folder")
+        return path if path.is_file() else None
 
     def _shown(self, wanted: Wanted, path: Path, day: Window, part: Window) -> Iterator[Shown]:
         """Yield the rows of a day's file that are in a part of the day. The file answers the whole day."""

@@ -66,9 +66,11 @@ def fetch_plan(order: FetchOrder, *, now_ns: int) -> FetchPlan:
     window = _whole_window(order, now_ns)
     if window.start_ns >= window.end_ns:
         raise SourceRefused("the start lies after the end, or in the future")
-    bound = SourceSymbol.objects.filter(source=order.source, name=order.name).first()
+    bound = SourceSymbol.objects.filter(source=order.source, name=order.name).values_list("symbol", flat=True)
+    if len(bound) > 1 and not order.symbol:
+        raise SourceRefused(f"{order.name} is stored as {', '.join(sorted(bound))}: name one by --as")
     market = market_named(source, order.name)
-    text = order.symbol or (bound.symbol if bound else market.symbol)
+    text = order.symbol or (bound[0] if bound else market.symbol)
     try:
         symbol = market_store().canonical(parse_symbol(text))
     except InvalidSymbol as error:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +54,7 @@ def declared_names() -> list[str]:
     return list(settings.SOURCES)
 
 
+@cache
 def exchange_names() -> list[str]:
     """Return the exchanges that ccxt knows, ascending, without loading it."""
     package = cast("ModuleSpec", find_spec("ccxt"))

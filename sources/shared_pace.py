@@ -1,6 +1,7 @@
 """The pace of a source: one for all processes of the machine, so that together they do not exceed its rate."""
 
 import fcntl
+import os
 import time
 from pathlib import Path
 
@@ -8,14 +9,14 @@ from django.conf import settings
 
 from sources.protocol import SourceFailed
 
-_LONGEST_SLEEP, _LONGEST_HOLD = 10.0, 3_600.0
+_LONGEST_SLEEP = 10.0
 
 
 class SharedPace:
     """Says when the next request of a source may be sent. The instant is in a file that is locked while it changes.
 
-    The clock is the machine's, because processes share it. An instant that lies further ahead than an hour comes from
-    a clock that was set back, and does not count.
+    The clock is the machine's, because processes share it. The instant of a file that was written in the future does not
+    count: the clock was set back.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,7 +38,7 @@ class SharedPace:
 
     def hold(self, seconds: float) -> None:
         """Let nobody ask the source for some seconds."""
-        self._turn(time.time() + min(seconds, _LONGEST_HOLD), 0.0)
+        self._turn(time.time() + seconds, 0.0)
 
     def _turn(self, earliest: float, seconds: float) -> float:
         """Return the instant of the next turn, and move it on, unless it is too far ahead to be taken."""
@@ -46,7 +47,8 @@ class SharedPace:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             stored = float(file.read() or 0)
-            mine = max(earliest, stored if stored - time.time() <= _LONGEST_HOLD else 0.0)
+            is_of_the_past = os.fstat(file.fileno()).st_mtime <= time.time() + 1
+            mine = max(earliest, stored if is_of_the_past else 0.0)
             if not seconds or mine - time.time() <= _LONGEST_SLEEP:
                 file.truncate(0)
                 file.write(f"{mine + seconds:.6f}")

@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from jobs.serializers import JOB, SubmissionSerializer
+from sources.protocol import SourceRefused
+from sources.registry import kind_of
 from store.datasets import BARS, QUOTES, TRADES
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
@@ -61,6 +63,13 @@ class FetchRequestSerializer(SubmissionSerializer):
         default=False,
         help_text="Show requests, rows, bytes and price as the job's `preview` first, and wait for its confirmation.",
     )
+
+    def validate_source(self, source: str) -> str:
+        try:
+            kind_of(source)
+        except SourceRefused as error:
+            raise serializers.ValidationError(str(error), code="invalid_choice") from error
+        return source
 
     def validate_timeframe(self, timeframe: str) -> str:
         try:

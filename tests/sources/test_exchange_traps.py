@@ -1,5 +1,6 @@
 """Traps of exchanges: Kraken's fake with the real ccxt, and answers that no fake gives."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,8 @@ def test_the_turns_of_all_processes_are_in_one_file(
     settings.RUN_DIR = tmp_path
     waits: list[float] = []
     monkeypatch.setattr("sources.shared_pace.time.sleep", waits.append)
-    monkeypatch.setattr("sources.shared_pace.time.time", lambda: 1_000.0)
+    now = float(int(time.time()) + 1)
+    monkeypatch.setattr("sources.shared_pace.time.time", lambda: now)
     one, other = SharedPace("binance"), SharedPace("binance")
     one.wait(0.5)
     other.wait(0.5)
@@ -172,7 +174,13 @@ def test_the_turns_of_all_processes_are_in_one_file(
     one.hold(30.0)
     with pytest.raises(SourceFailed, match="binance is not asked for 30 s more, as it wished") as raised:
         other.wait(0.5)
-    assert raised.value.retry_after == 30.0
+    assert raised.value.retry_after == pytest.approx(30.0)
+    one.hold(7_200.0)
+    with pytest.raises(SourceFailed, match="binance is not asked for 7200 s more, as it wished"):
+        other.wait(0.5)
+    monkeypatch.setattr("sources.shared_pace.time.time", lambda: now - 600)
+    other.wait(0.5)
+    assert waits[3:] == [0.0], "the clock was set back: no pause of before counts"
 
 
 def test_volumes_that_count_contracts_are_told_by_the_name():

@@ -140,9 +140,13 @@ def test_a_second_source_of_a_symbol_needs_another_symbol(binance: FakeBinance, 
     assert len(stored("COPY:BTC-USDT")) == 10
     # From now on the name means the symbol that was given.
     assert "everything is known already" in fetch("copy", "BTC/USDT", *window)
+    fetch("copy", "BTC/USDT", *window, "--as", "OTHER")
+    with pytest.raises(CommandError, match="BTC/USDT is stored as COPY:BTC-USDT, OTHER: name one by --as"):
+        fetch("copy", "BTC/USDT", *window)
     assert {row.symbol: row.source for row in SourceSymbol.objects.all()} == {
         "BTC-USDT": "binance",
         "COPY:BTC-USDT": "copy",
+        "OTHER": "copy",
     }
 
 

@@ -182,7 +182,7 @@ def test_a_link_out_of_the_folder_is_not_read(root: Path, tmp_path: Path):
     secret = written(tmp_path / "elsewhere.csv")
     (root / "AAPL").mkdir()
     (root / "AAPL" / "2025-01-02.csv").symlink_to(secret)
-    with pytest.raises(SourceFailed, match="link out of the folder"):
+    with pytest.raises(SourceFailed, match="lies outside of the folder"):
         prices(folder(root))
 
 

@@ -85,7 +85,6 @@ def test_a_preview_shows_the_cost_and_stores_nothing_before_it_is_confirmed(api:
     ("body", "code", "message"),
     [
         ({"name": "BTC/USTD"}, "source_refused", "binance has no market BTC/USTD: did you mean BTC/USDT"),
-        ({"source": "binanse"}, "source_refused", "there is no source binanse: did you mean binance"),
         ({"timeframe": "7m"}, "source_refused", "binance has no candles of 7m; it has 1s, 1m, 3m"),
         ({"dataset": "quotes"}, "source_refused", "binance gives candles and trades, no quotes"),
     ],
@@ -113,6 +112,8 @@ def test_an_exchange_that_is_away_is_asked_again_by_a_later_attempt(
 @pytest.mark.parametrize(
     ("body", "field"),
     [
+        ({"source": "binanse"}, "source"),
+        ({"source": "http://169.254.169.254/"}, "source"),
         ({"timeframe": "often"}, "timeframe"),
         ({"end": "2023-01-01"}, "end"),
         ({"symbol": "a b c d!"}, "symbol"),
