@@ -162,7 +162,7 @@ def test_the_second_source_fills_what_the_first_cannot_and_the_history_says_why(
             ]
             text = "\n".join(["timestamp,price,volume", *lines, ""])
             (tmp_path / "second" / f"{symbol}.{format_timestamp(start)[:10]}.csv").write_text(text)
-    quick = {"connect": 0.5, "read": 0.5, "total": 1, "attempts": 1, "failures": 100}
+    quick = {"connect": 10, "read": 2, "total": 20, "attempts": 1, "failures": 100}
     with served(first_source) as first:
         sources = {
             "first": {"kind": "installation", "url": first.url, "limits": quick},
