@@ -16,12 +16,14 @@ from store.instruments import EQUITY, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import MINUTE_NS
+from store.timestamps import MINUTE_NS, SECOND_NS
 from trades.stores import market_store
 
 # Measured: bytes in the store for a row.
 _ROW_BYTES = {BARS: 70, TRADES: 150}
 _A_PAGE, _SECONDS_A_PAGE = 10_000, 0.5
+# A source's clock may be five seconds behind, and a bar changes for a second after its end.
+_LATE_NS = 6 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _whole_window(order: FetchOrder, now_ns: int) -> Window:
     start_ns, end_ns = order.window.start_ns, min(order.window.end_ns, now_ns)
     if order.dataset is BARS:
         step_ns = Resolution.of_bars(order.resolution).length_ns
-        return Window(start_ns, min(end_ns, now_ns // step_ns * step_ns))
+        return Window(start_ns, min(end_ns, (now_ns - _LATE_NS) // step_ns * step_ns))
     if order.dataset is TRADES:
         return Window(start_ns // MINUTE_NS * MINUTE_NS, end_ns // MINUTE_NS * MINUTE_NS)
     return Window(start_ns, end_ns)
