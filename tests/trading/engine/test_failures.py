@@ -164,6 +164,7 @@ def test_rows_that_wait_are_one_transaction(desk: TradingDesk):
     prints("COIN", (1, 100.0, 1.0), (2, 100.0, 1.0))
     with (
         mock.patch("trading.engine.desk._LOCKED_SECONDS", 60.0),
+        mock.patch("trading.engine.engine._ROUND_SECONDS", 60.0),
         mock.patch("trading.engine.desk._audit", side_effect=[None, OperationalError]),
         pytest.raises(OperationalError),
     ):

@@ -382,7 +382,7 @@ def test_a_daily_bar_is_that_of_the_trading_date(api: Api, path, instrument, dat
     market_store().set_instrument(instrument)
     put(api, stored("1d", date, 1, 2), symbol=instrument.symbol)
     ohlcv = f"{TREE}/{path}/ohlcv"
-    behind = str(np.datetime64(date) + 1)
+    behind = str(np.datetime64(date) + np.timedelta64(1, "D"))
     (bar,) = get(api, ohlcv, start=date, end=behind)
     assert (bar["timestamp"], bar["date"], bar["final"]) == (label, date, True)
     assert get(api, ohlcv, start="2024-11-25", end="2024-12-07") == [bar]
