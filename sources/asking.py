@@ -15,9 +15,10 @@ from ops.outbound.exceptions import (
     UnexpectedStatus,
 )
 from sources.protocol import SourceFailed, SourcePage, SourceRefused
+from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import Window
-from store.timestamps import InvalidTimestamp
+from store.timestamps import MINUTE_NS, InvalidTimestamp
 
 PAGE_ROWS = 10_000
 _FORM_ERRORS = (LookupError, TypeError, AttributeError, ArithmeticError, InvalidTimestamp, pa.ArrowException)
@@ -58,6 +59,29 @@ def rows_within(rows: pa.RecordBatch, window: Window) -> pa.RecordBatch:
     times = rows.column(0).to_numpy()
     is_inside = (times >= window.start_ns) & (times < window.end_ns)
     return rows if is_inside.all() else rows.filter(pa.array(is_inside))
+
+
+def minute_pages(pages: Iterable[SourcePage], dataset: Dataset) -> Iterator[SourcePage]:
+    """Yield pages of trades that end with a whole minute, but the last one; pages of other rows as they are.
+
+    A fetch that stops between two pages would leave a part of a minute, which hides the stored bar of the minute.
+    """
+    held: SourcePage | None = None
+    for given in pages:
+        page = given
+        if held is not None and held.answered.end_ns == page.answered.start_ns:
+            rows = pa.concat_batches([held.rows, page.rows])
+            page = page._replace(rows=rows, answered=Window(held.answered.start_ns, page.answered.end_ns))
+        elif held is not None:
+            yield held
+        cut_ns = page.answered.end_ns // MINUTE_NS * MINUTE_NS if dataset is TRADES else page.answered.end_ns
+        whole, rest = Window(page.answered.start_ns, cut_ns), Window(cut_ns, page.answered.end_ns)
+        if whole.start_ns < whole.end_ns:
+            yield page._replace(rows=rows_within(page.rows, whole), answered=whole)
+            page = page._replace(rows=rows_within(page.rows, rest), answered=rest)
+        held = page if page.answered.start_ns < page.answered.end_ns else None
+    if held is not None:
+        yield held
 
 
 class Shown(NamedTuple):

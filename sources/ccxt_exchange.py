@@ -197,9 +197,12 @@ class CcxtExchange:
     ) -> Callable[[ExchangeTrade | None], list[ExchangeTrade]]:
         def ask(last: ExchangeTrade | None) -> list[ExchangeTrade]:
             since_ns = window.start_ns if last is None else last.time_ns
-            # Kraken answers with the trades after an instant in nanoseconds; ccxt would send seconds.
-            finer = {"since": str(since_ns - 1)} if self._exchange == "kraken" else {}
-            return self._trades(client, wanted.name, since_ns // MILLISECOND_NS, TRADES_A_PAGE, finer)
+            # Kraken answers with the trades after an instant in nanoseconds; ccxt would send seconds. Deribit's order
+            # is not said to be ascending.
+            extra = {"kraken": {"since": str(since_ns - 1)}, "deribit": {"sorting": "asc"}}.get(
+                self._exchange, {}
+            )
+            return self._trades(client, wanted.name, since_ns // MILLISECOND_NS, TRADES_A_PAGE, extra)
 
         return ask
 

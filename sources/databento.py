@@ -35,6 +35,7 @@ _REQUEST_NS = {TRADES: DAY_NS, QUOTES: 3_600 * SECOND_NS, BARS: 31 * DAY_NS}
 _RECEIVED_NS = 10 * SECOND_NS
 # A month's letter, and one or two digits of the year; or a continuous contract.
 _FUTURE = re.compile(r"[A-Z0-9]{1,4}[FGHJKMNQUVXZ][0-9]{1,2}|[A-Z0-9]{1,4}\.[cnv]\.[0-9]+")
+_NAME = re.compile(r"[A-Za-z0-9 ./-]{1,32}")
 _CONTINUOUS = re.compile(r".+\.[cnv]\.[0-9]+")
 _LIMITS: dict[str, Any] = {"attempts": 1, "read": 300.0, "total": 3_600.0, "max_bytes": 4 * 2**30}
 
@@ -86,7 +87,12 @@ class Databento:
         return iter(())
 
     def market(self, name: str) -> SourceMarket:
-        """See `Source`. A name such as `ESZ5` or `ES.c.0` is a future's."""
+        """See `Source`. A name such as `ESZ5` or `ES.c.0` is a future's.
+
+        Raises SourceRefused for a list of names, or for all: their rows would be one symbol's.
+        """
+        if not _NAME.fullmatch(name):
+            raise SourceRefused(f"{self.name}: {name} is not the name of one instrument")
         cls = FUTURE if _FUTURE.fullmatch(name) else EQUITY
         return SourceMarket(name, name, cls, currency="USD")
 
@@ -99,7 +105,7 @@ class Databento:
             terms = self._terms(wanted, window)
             dollars, _ = self._destination.get_json("/v0/metadata.get_cost", params=terms)
             rows, _ = self._destination.get_json("/v0/metadata.get_record_count", params=terms)
-            price = f"{math.ceil(dollars * 100) / 100:,.2f} USD" if dollars else ""
+            price = "" if dollars == 0 else f"{math.ceil(dollars * 100) / 100:,.2f} USD"
         return Estimate(len(list(_parts(wanted, window))), rows, None, price)
 
     def pages(self, wanted: Wanted, window: Window) -> Iterator[SourcePage]:

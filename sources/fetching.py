@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 from django.utils import timezone
 
+from sources.asking import minute_pages, rows_within
 from sources.models import FetchedLog, ShownTerms, SourceSymbol
 from sources.planning import FetchPlan, actions_plan, check_binding, question, unknown_windows
-from sources.protocol import SourceFailed, Wanted
+from sources.protocol import SourceFailed, SourceRefused, Wanted
 from sources.row_checks import rows_checked
+from stats.market_data.plan import log_at
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
-from store.exceptions import UnknownSymbol
 from store.protocol import Action, Correction, Fill, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
@@ -70,6 +71,8 @@ class Fetch:
         self._key = f"fetch:{uuid4()}"
         self._pages = self._failures = self._behind_ns = 0
         self._is_bound = False
+        resolution = plan.wanted.resolution
+        self._bar_ns = 1 if resolution is None else Resolution.of_bars(resolution).length_ns
 
     def run(self) -> FetchResult:
         """Fetch, and store what comes. Raises `SourceError`s, `StorageError`s; what was stored before stays."""
@@ -118,13 +121,15 @@ class Fetch:
 
     def _has_room(self, window: Window) -> bool:
         """Return whether a bar fits into a window. The candle that runs does not: it is not asked for."""
-        bar_ns = (
-            Resolution.of_bars(self._plan.order.resolution).length_ns if self._plan.order.resolution else 1
-        )
-        return window.end_ns - window.start_ns >= bar_ns
+        return window.end_ns - window.start_ns >= self._bar_ns
 
     def _wait(self, error: SourceFailed) -> None:
-        """Wait after an error: as long as the source says, and longer after each failure in a row. Raises it at last."""
+        """Wait after an error: as long as the source says, and longer after each failure in a row. Raises it at last.
+
+        Raises SourceRefused at once if each question costs money: nobody has agreed to pay for another one.
+        """
+        if self._plan.costs_money:
+            raise SourceRefused(f"{error}: what was stored stays, and the rest costs again") from error
         jitter = random.uniform(0, min(_LONGEST_BACKOFF, 0.5 * 2**self._failures))  # noqa: S311
         seconds = max(error.retry_after or 0.0, jitter)
         if self._failures >= _ATTEMPTS or seconds > _LONGEST_WAIT:
@@ -135,21 +140,29 @@ class Fetch:
         """Ask for a window from the end of the last page on, and store each page."""
         start_ns = answered[-1].end_ns if answered else window.start_ns
         self._failures += 1
-        for page in self._plan.source.pages(self._plan.wanted, Window(start_ns, window.end_ns)):
-            self._store(self._valid(page.rows, page.answered), page.answered, page.commit)
+        pages = self._plan.source.pages(self._plan.wanted, Window(start_ns, window.end_ns))
+        for page in minute_pages(pages, self._plan.wanted.dataset):
+            rows, broken = self._valid(page.rows, page.answered)
+            for part in page.answered.without(broken):
+                self._store(rows_within(rows, part), part, page.commit)
+                answered.append(part)
             self._failures = 0
-            answered.append(page.answered)
             self._moved(self._behind_ns + page.answered.end_ns - window.start_ns)
         self._failures = 0
 
-    def _valid(self, rows: pa.RecordBatch, answered: Window) -> pa.RecordBatch:
-        """Return a page's rows without those that break a rule. Raises SourceRefused if they are in disorder."""
+    def _valid(self, rows: pa.RecordBatch, answered: Window) -> tuple[pa.RecordBatch, list[Window]]:
+        """Return a page's rows without those that break a rule, and the intervals of the bars that do.
+
+        Of these intervals the source has shown nothing. Raises SourceRefused if the rows are in disorder.
+        """
         wanted = self._plan.wanted
         allows = wanted.instrument.allow_nonpositive_price
         checked = rows_checked(rows, wanted.dataset, answered, allows_nonpositive=allows)
-        self.result.left_out += checked.left_out
+        self.result.left_out += len(checked.left_out)
         self.result.wrong = self.result.wrong or checked.wrong
-        return checked.rows
+        if wanted.dataset is not BARS:
+            return checked.rows, []
+        return checked.rows, [Window(each, each + self._bar_ns) for each in checked.left_out.tolist()]
 
     def _store(self, rows: pa.RecordBatch, answered: Window, commit: str) -> None:
         """Store a page: its rows, and that the source has no others there."""
@@ -157,7 +170,7 @@ class Fetch:
         if not self._is_bound:
             self._bind()
             self._is_bound = True
-        if order.again:
+        if order.again or (wanted.dataset is BARS and self._has_fills_of_others(answered)):
             rows = self._correct(rows, answered)
             if not rows.num_rows and not unknown_windows(wanted, order.source, answered):
                 return
@@ -172,6 +185,11 @@ class Fetch:
         )
         self.result.new += receipt.stored
         self.result.known += receipt.duplicates
+
+    def _has_fills_of_others(self, window: Window) -> bool:
+        """Return whether secondary sources filled gaps in a window: the symbol's own source has better bars."""
+        fills = log_at(self._plan.wanted.dataset, self._plan.symbol).snapshot.fills(window)
+        return any(fill.source != self._plan.order.source for _, fill in fills)
 
     def _correct(self, rows: pa.RecordBatch, answered: Window) -> pa.RecordBatch:
         """Correct stored rows that the source now gives with other values; return the rows that are not stored."""
@@ -208,10 +226,7 @@ def _identity(wanted: Wanted, row: dict[str, Any]) -> object:
 
 
 def _stored_by_id(wanted: Wanted, window: Window) -> dict[object, dict[str, Any]]:
-    try:
-        rows = market_store().log(wanted.dataset, wanted.instrument.symbol).at().rows(window)
-    except UnknownSymbol:
-        return {}
+    rows = log_at(wanted.dataset, wanted.instrument.symbol).snapshot.rows(window)
     by_id = {_identity(wanted, row): row for row in rows.to_pylist()}
     by_id.pop(None, None)
     return by_id

@@ -102,7 +102,7 @@ class Folder:
         text = format_timestamp(day.start_ns)[:10]
         path = self._root / self._pattern.format(symbol=symbol, date=text)
         if not path.resolve().is_relative_to(self._root.resolve()):
-            raise SourceFailed(f"{self.name}: {path.relative_to(self._root)} lies outside of the folder")
+            raise SourceFailed(f"{self.name}: the file of {symbol} and {text} lies outside of the folder")
         return path if path.is_file() else None
 
     def _shown(self, wanted: Wanted, path: Path, day: Window, part: Window) -> Iterator[Shown]:

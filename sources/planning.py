@@ -7,11 +7,11 @@ from typing import cast
 
 from sources.models import FetchedLog, ShownTerms, SourceSymbol
 from sources.protocol import Estimate, Source, SourceMarket, SourceRefused, Wanted
-from sources.registry import source_named
+from sources.registry import DECLARED, kind_of, source_named
+from stats.market_data.plan import log_at
 from store.currencies import CURRENCIES
-from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, QUOTES, TRADES
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
 from store.instruments import EQUITY, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -55,6 +55,11 @@ class FetchPlan:
     @property
     def symbol(self) -> str:
         return self.wanted.instrument.symbol
+
+    @property
+    def costs_money(self) -> bool:
+        """Whether each request of rows costs."""
+        return getattr(self.source, "costs_money", False)
 
     @property
     def bytes(self) -> int | None:
@@ -126,22 +131,30 @@ def question(dataset: Dataset, resolution: str | None) -> str:
 
 def unknown_windows(wanted: Wanted, source: str, window: Window) -> list[Window]:
     """Return the parts of a window for which a source has not answered yet, ascending."""
-    try:
-        fills = market_store().log(wanted.dataset, wanted.instrument.symbol).at().fills(window)
-    except UnknownSymbol:
-        return [window]
+    fills = log_at(wanted.dataset, wanted.instrument.symbol).snapshot.fills(window)
     asked = (source, question(wanted.dataset, wanted.resolution))
     return window.without(fill.window for _, fill in fills if (fill.source, fill.request) == asked)
 
 
 def check_binding(order: FetchOrder, symbol: str) -> None:
-    """Raise `SourceRefused` if a symbol is fetched from another source, or is another name there."""
+    """Raise `SourceRefused` if a symbol is fetched from another source, is another name there, or has rows of a feed.
+
+    A folder or another installation has the rows of the same feed.
+    """
     bound = SourceSymbol.objects.filter(symbol=symbol).first()
     if bound is not None and (bound.source, bound.name) != (order.source, order.name):
-        raise SourceRefused(
-            f"{symbol} is {bound.name} of {bound.source}, and a symbol has one source: add --as"
-            f" {order.source.upper()}:{symbol}"
-        )
+        whose = f"is {bound.name} of {bound.source}"
+    elif bound is None and kind_of(order.source) not in DECLARED and _has_rows(symbol):
+        whose = "has rows that were not fetched"
+    else:
+        return
+    raise SourceRefused(
+        f"{symbol} {whose}, and a symbol has one source: add --as {order.source.upper()}:{symbol}"
+    )
+
+
+def _has_rows(symbol: str) -> bool:
+    return not all(log_at(dataset, symbol).is_empty for dataset in (TRADES, QUOTES, BARS))
 
 
 def terms_unshown(source: Source) -> str:

@@ -44,6 +44,12 @@ def source_named(name: str) -> Source:
         return _made[name]
 
 
+def source_forget(name: str) -> None:
+    """Let the next `source_named` make the source anew."""
+    with _mutex:
+        _made.pop(name, None)
+
+
 def source_names() -> list[str]:
     """Return the names of all sources: those of `SOURCES` in their order, then the vendors and the exchanges."""
     return list(dict.fromkeys([*settings.SOURCES, *VENDORS, *exchange_names()]))

@@ -20,10 +20,13 @@ _PRICES = {"trades": ("price",), "quotes": ("bid", "ask"), "bars": ("open", "hig
 
 
 class CheckedRows(NamedTuple):
-    """Rows as they are to be stored. left_out: how many broke a rule of the dataset. wrong: the first of these, or ""."""
+    """Rows as they are to be stored.
+
+    left_out: the times of those that break a rule of the dataset, 0 for a missing one. wrong: names the first, or "".
+    """
 
     rows: pa.RecordBatch
-    left_out: int = 0
+    left_out: Integers
     wrong: str = ""
 
 
@@ -43,7 +46,8 @@ def rows_checked(
         is_wrong = np.logical_or.reduce([each.rows for each in broken])
         kept = rows.filter(pa.array(~is_wrong))
         rest = rows_checked(kept, dataset, window, allows_nonpositive=allows_nonpositive)
-        return CheckedRows(rest.rows, int(is_wrong.sum()), wrong)
+        left_out = pc.fill_null(rows.column(0), 0).to_numpy()[is_wrong]
+        return CheckedRows(rest.rows, left_out, wrong)
     checked = pa.record_batch([values[name] for name in dataset.schema.names], schema=dataset.schema)
     times: Integers = checked.column(0).to_numpy()
     outside = (times < window.start_ns) | (times >= window.end_ns)
@@ -54,7 +58,7 @@ def rows_checked(
     backwards = times[1:] < times[:-1]
     if backwards.any():
         raise SourceRefused(f"{_place(checked, int(backwards.argmax()) + 1)} lies before the row before it")
-    return CheckedRows(checked)
+    return CheckedRows(checked, times[:0])
 
 
 def far_price(rows: pa.RecordBatch, dataset: Dataset, beside: Sequence[float]) -> str:

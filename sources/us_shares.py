@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from ops.outbound.exceptions import UnexpectedStatus
 from sources.asking import Shown, batch_of, pages_of, rows_within
 from sources.protocol import SourcePage, SourceRefused, Wanted
 from store.datasets import CORPORATE_ACTIONS
@@ -74,7 +76,13 @@ def _last_ns(rows: pa.RecordBatch, default: int) -> int:
 
 
 def _has_rows(answers: Iterator[Answer]) -> bool:
-    return any(rows.num_rows for rows, *_ in answers)
+    """Return whether there are rows. A refusal, such as of a time that a plan lacks, proves nothing."""
+    try:
+        return any(rows.num_rows for rows, *_ in answers)
+    except UnexpectedStatus as error:
+        if error.status == HTTPStatus.FORBIDDEN:
+            return False
+        raise
 
 
 def _final_window(wanted: Wanted, window: Window, delay_ns: int) -> Window:

@@ -16,7 +16,7 @@ from jobs.backfills.asking import Asked, MissingLog, missing_log, resolution_of,
 from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
 from jobs.backfills.records import backfill_record, exhausted_record, not_deferred
 from jobs.kinds import Run
-from sources.asking import rows_within
+from sources.asking import minute_pages, rows_within
 from sources.planning import question
 from sources.protocol import SourceError, SourceFailed, SourcePage, SourceRefused, Wanted
 from sources.registry import source_named
@@ -173,7 +173,7 @@ class GapFiller:
             if refusal:
                 raise SourceRefused(refusal)
             for part in map(asked.log.window, missing):
-                for page in source.pages(wanted, part):
+                for page in minute_pages(source.pages(wanted, part), wanted.dataset):
                     self._run.check()
                     stored += (
                         self._store(asked, *each, page) for each in self._parts(asked, wanted, page, part)

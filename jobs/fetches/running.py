@@ -7,7 +7,7 @@ from jobs.exceptions import ConfirmationNeeded
 from jobs.kinds import Run
 from sources.fetching import Fetch, FetchResult
 from sources.planning import FetchOrder, FetchPlan, fetch_plan, terms_unshown
-from sources.registry import source_named
+from sources.registry import source_forget, source_named
 from store.datasets import BARS, DATASETS
 from store.protocol import Window
 from store.timestamps import MINUTE_NS, format_timestamp, parse_timestamp
@@ -22,8 +22,11 @@ def fetch(run: Run) -> JsonObject:
 
     An attempt after another one goes on: what was answered is known. Raises `SourceError`s, ConfirmationNeeded.
     """
-    plan = fetch_plan(_order(run.parameters), now_ns=time.time_ns())
-    if not run.is_confirmed and (run.parameters["preview"] or plan.cost.price):
+    parameters = {**run.parameters, **run.note}
+    plan = fetch_plan(_order(parameters), now_ns=time.time_ns())
+    if not run.is_confirmed and (parameters["preview"] or plan.cost.price):
+        # What was shown is what is bought.
+        run.leave({"end": format_timestamp(plan.order.window.end_ns)})
         raise ConfirmationNeeded(_plan_document(plan))
     total = sum(each.end_ns - each.start_ns for each in plan.windows) // MINUTE_NS
 
@@ -38,7 +41,7 @@ def fetch(run: Run) -> JsonObject:
 
 
 def read_markets(run: Run) -> JsonObject:
-    """Return the markets of a source. Raises `SourceError`s."""
+    """Return the markets of a source, and forget them in this process: an exchange's take megabytes. Raises `SourceError`s."""
     found: list[JsonObject] = []
     for market in source_named(run.parameters["source"]).markets():
         run.check()
@@ -51,6 +54,7 @@ def read_markets(run: Run) -> JsonObject:
                 "currency": market.currency,
             }
         )
+    source_forget(run.parameters["source"])
     return {"markets": found}
 
 

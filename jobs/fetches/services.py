@@ -39,6 +39,7 @@ MARKETS = JobKind(
     serializer=MarketsRequestSerializer,
     unit="markets",
     attempts=2,
+    at_once=1,
     is_result_large=True,
 )
 

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -11,6 +12,7 @@ from rest_framework.viewsets import ViewSet
 from jobs.fetches.serializers import FetchRequestSerializer, SourceMarketsSerializer, SourcesSerializer
 from jobs.fetches.services import FETCH, SUBMISSION, markets_document, source_documents
 from jobs.views import SubmissionViewSet
+from ratelimit.callers import Caller
 from web.endpoints import Access
 from web.requests.json_fields import JsonObject
 from web.views import DeclaredView
@@ -43,6 +45,11 @@ class FetchesViewSet(SubmissionViewSet):
         With `preview`, or if the source takes money, the job asks for confirmation first, and shows what it would cost.
         """
         return self.submit(request)
+
+    def check_caller(self, caller: Caller, parameters: JsonObject) -> None:
+        """Asking again may correct stored rows, which `backfill:write` does not allow."""
+        if parameters["again"] and "market:write" not in caller.scopes:
+            raise PermissionDenied("the caller lacks the scope market:write", "missing_scope")
 
 
 class SourcesViewSet(DeclaredView, ViewSet):

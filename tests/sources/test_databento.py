@@ -139,6 +139,22 @@ def test_the_class_of_a_market_follows_from_its_name():
     ]
 
 
+@pytest.mark.parametrize("name", ["AAPL,MSFT", "ALL_SYMBOLS", "ES.FUT;X", ""])
+def test_a_name_of_several_instruments_is_refused(name: str):
+    with pytest.raises(SourceRefused, match="is not the name of one instrument"):
+        market_named(Databento("databento"), name)
+
+
+def test_a_price_that_is_not_told_is_not_nothing():
+    fake = FakeDatabento(trades())
+
+    def silent(call: Any) -> None:
+        says(b"null")(call) if "get_cost" in call.path else fake(call)
+
+    with served(silent) as server, pytest.raises(SourceFailed, match="another form"):
+        databento(server.url).estimate(wanted(), DAY)
+
+
 def test_a_continuous_contract_is_asked_for_as_one(monkeypatch):
     monkeypatch.setitem(vendor_files.IDS, "ES.c.0", 17)
     fake = FakeDatabento([trades()[0] | {"symbol": "ES.c.0"}])

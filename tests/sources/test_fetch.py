@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from django.core.management import CommandError, call_command
 
 from sources import fetching
+from sources.asking import batch_of
 from sources.models import FetchedLog, SourceSymbol
 from store.datasets import BARS, TRADES
 from store.instruments import Instrument
-from store.protocol import ALL_TIME
+from store.protocol import ALL_TIME, Append, Fill, Window
 from store.timestamps import MINUTE_NS, format_timestamp, parse_timestamp
 from tests.sources.exchanges import FakeBinance, declared
 from trades import services
@@ -43,6 +45,13 @@ def fetch(*words: str, **options: Any) -> str:
 def stored(symbol: str = "BTC-USDT", dataset: Any = BARS) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = market_store().log(dataset, symbol).at().rows(ALL_TIME).to_pylist()
     return rows
+
+
+def odd_bar(minute: int) -> pa.RecordBatch:
+    """A bar that is not the exchange's."""
+    prices = {key: [9.0] for key in ("open", "high", "low", "close", "volume")}
+    times = [START_MS * 10**6 + minute * MINUTE_NS]
+    return batch_of(BARS, {"timestamp": times, "resolution": ["1m"], **prices})
 
 
 def close(minute: int) -> float:
@@ -150,6 +159,32 @@ def test_a_second_source_of_a_symbol_needs_another_symbol(binance: FakeBinance, 
     }
 
 
+def test_a_symbol_of_the_own_feed_is_not_fetched_from_an_exchange(binance: FakeBinance):
+    market_store().append(Append(BARS, "BTC-USDT", odd_bar(0), "feed", request_key="one"))
+    window = ("--start", START, "--end", "2024-01-01T00:10:00Z")
+    for words in (window, (*window, "--again")):
+        with pytest.raises(
+            CommandError, match="BTC-USDT has rows that were not fetched, and a symbol has one source"
+        ):
+            fetch("binance", "BTC/USDT", *words)
+    assert [each["close"] for each in stored()] == [9.0]
+    assert not SourceSymbol.objects.exists()
+    assert "10 new rows" in fetch("binance", "BTC/USDT", *window, "--as", "BINANCE:BTC-USDT")
+
+
+def test_bars_of_the_own_source_replace_those_that_another_filled_in(binance: FakeBinance):
+    window = ("--start", START, "--end", "2024-01-01T00:10:00Z")
+    fetch("binance", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:05:00Z")
+    at = START_MS * 10**6 + 6 * MINUTE_NS
+    fill = Fill(Window(at, at + MINUTE_NS), "venue", "bars 1m")
+    services.fill_store(
+        dataset=BARS, symbol="BTC-USDT", rows=odd_bar(6), fill=fill, caller="backfill", request_key="one"
+    )
+    assert stored()[-1]["close"] == 9.0
+    assert "1 corrected" in fetch("binance", "BTC/USDT", *window)
+    assert [each["close"] for each in stored()] == [close(each) for each in range(10)]
+
+
 def test_candles_that_changed_become_corrections(binance: FakeBinance):
     window = ("--start", START, "--end", "2024-01-01T01:00:00Z")
     fetch("binance", "BTC/USDT", *window)
@@ -201,15 +236,16 @@ def test_the_time_before_the_listing_that_an_exchange_tells_is_not_asked_for(bin
 
 
 def test_trades_that_the_answer_leaves_out_are_noticed(binance: FakeBinance, monkeypatch: pytest.MonkeyPatch):
-    binance.trades = [(START_MS + each, 100.0, 1.0, True) for each in range(2500)]
+    binance.trades = [(START_MS + 100 * each, 100.0, 1.0, True) for each in range(2500)]
     whole = binance.agg_trades
     monkeypatch.setattr(
         binance, "agg_trades", lambda query: [row for row in whole(query) if row["a"] != 1700]
     )
     monkeypatch.setattr("sources.fetching._ATTEMPTS", 1)
-    with pytest.raises(CommandError, match="binance left out trades: the ids after 999 have gaps"):
+    with pytest.raises(CommandError, match="binance left out trades: the ids after 1200 have gaps"):
         fetch("binance", "BTC/USDT", "--trades", "--start", START, "--end", "2024-01-02")
-    assert len(stored(dataset=TRADES)) == 999
+    # A part of a minute would hide the stored bar of the minute.
+    assert len(stored(dataset=TRADES)) == 1200
 
 
 def test_a_fetch_goes_on_after_a_ban_is_announced_and_asks_nothing_meanwhile(binance: FakeBinance):
@@ -300,10 +336,14 @@ def test_a_candle_that_breaks_a_rule_is_left_out_and_told(binance: FakeBinance):
     binance.changed = {START_MS + 5 * MINUTE_MS: 1_000.0}
     said = fetch("binance", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:10:00Z")
     assert "9 new rows" in said
+    assert "no answer for 1 stretch, the first from 2024-01-01T00:05:00Z on" in said
     assert (
         "1 left out (row 5, 2024-01-01T00:05:00Z, the row open and close must lie between low and high)"
         in said
     )
+    # The exchange has not shown that nobody traded: the minute is asked for again.
+    binance.changed = {}
+    assert "1 new rows" in fetch("binance", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:10:00Z")
 
 
 def test_a_perpetual_has_a_symbol_of_its_own(binance: FakeBinance):

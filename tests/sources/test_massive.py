@@ -42,6 +42,16 @@ def test_the_end_of_a_window_is_answered_if_there_is_a_later_bar():
     assert answered_of(found) == [window("2020-01-01", "2020-01-03")]
 
 
+def test_a_plan_that_lacks_later_bars_gives_the_window_all_the_same():
+    fake = FakeMassive(DAYS)
+
+    def old_only(call: Any) -> None:
+        says(b'{"status":"NOT_AUTHORIZED"}', 403)(call) if "limit=120" in call.path else fake(call)
+
+    found = pages(old_only, DAILY, window("2020-01-01", "2020-01-03"))
+    assert answered_of(found) == [Window(FIRST - DAY_NS, FIRST + 1)]
+
+
 def test_without_bars_nothing_is_answered():
     assert pages(FakeMassive([]), wanted(BARS), window("2020-01-01", "2020-01-03")) == []
 

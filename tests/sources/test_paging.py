@@ -1,12 +1,15 @@
 """Rows that come in parts become pages that claim only what was shown."""
 
+import itertools
+
 import pyarrow as pa
 import pytest
 
-from sources.asking import PAGE_ROWS, Shown, batch_of, pages_of
-from sources.protocol import SourceFailed
-from store.datasets import TRADES
+from sources.asking import PAGE_ROWS, Shown, batch_of, minute_pages, pages_of
+from sources.protocol import SourceFailed, SourcePage
+from store.datasets import QUOTES, TRADES
 from store.protocol import Window
+from store.timestamps import MINUTE_NS
 from tests.sources.asked import rows_of
 
 
@@ -56,3 +59,37 @@ def test_more_rows_of_one_time_than_a_page_has_are_one_page():
 def test_rows_that_go_back_in_time_are_refused(shown):
     with pytest.raises(SourceFailed, match="back in time"):
         pages(*shown)
+
+
+def minutes(*bounds: float) -> list[SourcePage]:
+    """Pages between some instants, in minutes. Each has a trade at its start."""
+    at = [int(each * MINUTE_NS) for each in bounds]
+    return [SourcePage(trades(start), Window(start, end)) for start, end in itertools.pairwise(at)]
+
+
+def test_pages_of_trades_end_with_a_whole_minute_but_the_last():
+    given = minutes(0.5, 1.5, 1.7, 3.2, 3.4)
+    found = list(minute_pages(given, TRADES))
+    assert [each.answered.end_ns / MINUTE_NS for each in found] == [1, 3, 3.4]
+    assert rows_of(found)["timestamp"].to_pylist() == rows_of(given)["timestamp"].to_pylist()
+    assert list(minute_pages(given, QUOTES)) == given
+
+
+def test_a_part_of_a_minute_is_not_given_if_no_page_follows():
+    def failing():
+        yield from minutes(0, 1.5)
+        raise SourceFailed("away")
+
+    pages = minute_pages(failing(), TRADES)
+    assert next(pages).answered == Window(0, MINUTE_NS)
+    with pytest.raises(SourceFailed):
+        next(pages)
+
+
+def test_a_stretch_that_no_page_answers_parts_two_pages():
+    (first,), (second,) = minutes(0, 1.5), minutes(2.5, 4)
+    assert list(minute_pages([first, second], TRADES)) == [
+        SourcePage(trades(0), Window(0, MINUTE_NS)),
+        SourcePage(trades(), Window(MINUTE_NS, 3 * MINUTE_NS // 2)),
+        second,
+    ]

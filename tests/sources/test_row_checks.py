@@ -37,7 +37,7 @@ def checked(
 ) -> pa.RecordBatch:
     found = rows_checked(rows, dataset, window, allows_nonpositive=allows_nonpositive)
     if found.wrong:
-        assert found.rows.num_rows == rows.num_rows - found.left_out
+        assert found.rows.num_rows == rows.num_rows - len(found.left_out)
         raise SourceRefused(found.wrong)
     return found.rows
 

@@ -224,7 +224,7 @@ def _bar(plan: FetchPlan) -> Iterator[Progress]:
 
 def _result_line(plan: FetchPlan, result: FetchResult) -> str:
     parts = [f"{result.new:,} new rows", f"{result.known:,} known"]
-    parts += [f"{result.corrected:,} corrected"] if plan.order.again else []
+    parts += [f"{result.corrected:,} corrected"] if plan.order.again or result.corrected else []
     parts += [f"{result.actions:,} new splits and dividends"] if result.actions else []
     parts += [f"{result.left_out:,} left out ({result.wrong})"] if result.left_out else []
     if result.unanswered:

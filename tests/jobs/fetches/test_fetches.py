@@ -12,7 +12,7 @@ from jobs.models import FAILED, NEEDS_CONFIRMATION, QUEUED, SUCCEEDED, Job
 from jobs.run import run_job
 from store.datasets import BARS
 from store.protocol import ALL_TIME
-from tests.api_client import Api, answer, problem
+from tests.api_client import Api, answer, make_key, problem
 from tests.sources.exchanges import FakeBinance, declared
 from trades.stores import market_store
 
@@ -79,6 +79,20 @@ def test_a_preview_shows_the_cost_and_stores_nothing_before_it_is_confirmed(api:
     assert run(submitted["id"]).result["new"] == 60
     again = run(submit(api, preview=True)["id"])
     assert (again.preview["unknown"], again.preview["requests"], again.preview["terms"]) == ([], 0, "")
+
+
+def test_what_was_shown_is_what_is_fetched(api: Api, binance: FakeBinance):
+    body = orjson.dumps({name: value for name, value in (HOUR | {"preview": True}).items() if name != "end"})
+    job = run(answer(api.call("POST", "/api/v1/fetches", body))["id"])
+    shown = job.preview["end"]
+    assert job.note == {"end": shown}
+
+
+def test_who_may_not_correct_rows_may_not_ask_again(binance: FakeBinance):
+    caller = Api(make_key(scopes=("backfill:write",)))
+    refused = caller.call("POST", "/api/v1/fetches", orjson.dumps(HOUR | {"again": True}))
+    assert problem(refused) == (403, "missing_scope")
+    assert caller.call("POST", "/api/v1/fetches", orjson.dumps(HOUR)).status_code == 202
 
 
 @pytest.mark.parametrize(
