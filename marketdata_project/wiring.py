@@ -72,7 +72,7 @@ def _event_write() -> Callable[..., object]:
 
 
 def _fetched_in() -> Callable[[Mapping[str, str]], bool]:
-    from sources.fetched import fetched_in
+    from jobs.backfills.fetched import fetched_in
 
     return fetched_in
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sources.fetched import fetched_symbols
+from jobs.backfills.fetched import fetched_symbols
 from sources.models import SourceSymbol
 from sources.protocol import SourceRefused, Wanted
 from sources.registry import DECLARED, declared_names, kind_of, source_named

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sources.fetched import fetched_forget
+from jobs.backfills.fetched import fetched_forget
 from store.arrays import Integers
 from store.timestamps import DAY_NS, format_timestamp
 from tests.jobs.backfills.gap_market import TIMES, bars_of, table_of

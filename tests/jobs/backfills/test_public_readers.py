@@ -1,11 +1,15 @@
 """A key of the sensitivity `public` does not read rows that were fetched, unless the owner says so."""
 
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import orjson
 import pytest
+from django.db import OperationalError
+from django.utils import timezone
 
-from sources.fetched import fetched_forget
+from jobs.backfills.fetched import fetched_forget, fetched_in
+from jobs.backfills.models import Backfill
 from sources.models import SourceSymbol
 from store.aliases import DatedAlias
 from store.instruments import Instrument
@@ -76,6 +80,23 @@ def test_contracts_on_a_fetched_symbol_and_of_a_fetched_contract_are_refused(pub
     futures = "/api/v1/market-data/futures"
     assert problem(public.get(f"{futures}/ES/continuous", HOUR)) == REFUSED
     assert problem(public.get(f"{futures}/NQH5/ohlcv", HOUR)) == REFUSED
+
+
+def test_bars_that_a_vendor_filled_in_are_refused_and_those_of_a_folder_are_not(public: Api, settings):
+    settings.SOURCES = {"archive": {"kind": "folder"}, "massive": {}}
+    gap = {"dataset": "bars", "symbol": "AAPL", "end_ns": 9, "state": "filled", "asked_at": timezone.now()}
+    Backfill.objects.create(**gap, start_ns=1, source="archive")
+    fetched_forget()
+    assert public.get(f"{TREE}/AAPL/ohlcv", HOUR).status_code == 200
+    Backfill.objects.create(**gap, start_ns=2, source="massive")
+    fetched_forget()
+    assert problem(public.get(f"{TREE}/AAPL/ohlcv", HOUR)) == REFUSED
+
+
+def test_before_the_database_could_be_asked_all_is_refused(public: Api, monkeypatch):
+    fetched_forget()
+    monkeypatch.setattr(SourceSymbol.objects, "values_list", Mock(side_effect=OperationalError))
+    assert fetched_in({"symbol": "AAPL"})
 
 
 def test_the_owner_may_permit_it(public: Api, settings):
