@@ -20,15 +20,13 @@ class SourceSymbol(models.Model):
 class FetchedLog(models.Model):
     """Rows that are fetched of a symbol: `fetch` without arguments brings each of these up to now.
 
-    dataset: the name of a dataset. resolution: of bars, else "". start_ns: from when on rows are wanted, nanoseconds
-    UTC. is_fed: whether a feed keeps it current.
+    dataset: the name of a dataset. resolution: of bars, else "". start_ns: from when on rows are wanted, nanoseconds UTC.
     """
 
     source_symbol = models.ForeignKey(SourceSymbol, on_delete=models.CASCADE, related_name="logs")
     dataset = models.CharField(max_length=40)
     resolution = models.CharField(max_length=8, default="", blank=True)
     start_ns = models.BigIntegerField()
-    is_fed = models.BooleanField(default=False)
 
     class Meta:
         constraints = [

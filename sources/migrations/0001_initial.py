@@ -36,7 +36,6 @@ class Migration(migrations.Migration):
                 ('dataset', models.CharField(max_length=40)),
                 ('resolution', models.CharField(blank=True, default='', max_length=8)),
                 ('start_ns', models.BigIntegerField()),
-                ('is_fed', models.BooleanField(default=False)),
                 ('source_symbol', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='logs', to='sources.sourcesymbol')),
             ],
             options={

@@ -368,12 +368,7 @@ def test_what_is_fetched_is_kept(binance: FakeBinance):
     fetch("binance", "BTC/USDT", "--start", "2024-01-01T00:05:00Z", "--end", "2024-01-01T00:10:00Z")
     fetch("binance", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:10:00Z")
     (log,) = FetchedLog.objects.all()
-    assert (log.dataset, log.resolution, log.start_ns, log.is_fed) == (
-        "bars",
-        "1m",
-        parse_timestamp(START),
-        False,
-    )
+    assert (log.dataset, log.resolution, log.start_ns) == ("bars", "1m", parse_timestamp(START))
 
 
 class Killed(BaseException):
