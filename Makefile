@@ -69,7 +69,7 @@ SYSTEM_TESTS = tests/store/test_conformance_*.py tests/hostile tests/browser \
 # These wait at times: three at once for two cores. With four, calls waited ten seconds and more.
 test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
 	@echo "Testing real processes"
-	@$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder --durations 20 -m system $(SYSTEM_TESTS)
+	@$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder --maxfail 15 --durations 20 -m system $(SYSTEM_TESTS)
 
 test-servers: .venv/.installed-dev  ## run the tests over PostgreSQL, those of market data over ClickHouse, too
 	@echo "Testing over PostgreSQL"

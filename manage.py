@@ -9,16 +9,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from marketdata_project import __version__
-from ops.command_line import open_standard_streams, quiet_without_a_reader
 from ops.command_line.disk_errors import one_line_for_disk_errors
 
 if __name__ == "__main__":
-    open_standard_streams()
     # What a command makes is nobody else's to read: the database, the secret key, market data.
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.development")
     try:
-        with quiet_without_a_reader(), one_line_for_disk_errors():
+        with one_line_for_disk_errors():
             if sys.argv[1:] in (["version"], ["--version"]):  # Django would print its own version
                 sys.stdout.write(f"{__version__}\n")
             else:

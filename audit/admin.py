@@ -12,7 +12,6 @@ from functools import cached_property  # noqa: TID251 the audit log imports noth
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user
 from django.core.exceptions import PermissionDenied
@@ -20,7 +19,6 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -29,8 +27,6 @@ from audit.needs import CALLER_NAMES, PERSON_MAY
 from audit.reading.export import ndjson_pieces
 from audit.reading.filters import AuditFilter
 from audit.reading.views import AuditViewSet
-from web.lists.filters import matching_rows
-from web.requests.exceptions import InvalidParameter
 
 _ESCAPED = re.compile("%(2C|2F|3A)", re.IGNORECASE)
 """Escapes that mean the same as their characters in a path and in a query: a comma, a slash and a colon."""
@@ -211,22 +207,6 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def _value(self, name: str, record: AuditRecord | None) -> Any:
         return getattr(self, name)(record) if hasattr(self, name) else getattr(record, name, "")
-
-    def get_urls(self) -> list[URLPattern]:
-        """Return the admin's pages and the export."""
-        export = path("export/", self.admin_site.admin_view(self.export), name="audit_auditrecord_export")
-        return [export, *super().get_urls()]
-
-    def export(self, request: HttpRequest) -> HttpResponseBase:
-        """Download all records that match the list's filters. Raises PermissionDenied and InvalidParameter."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        try:
-            listed = cast("FilteredList", self.get_changelist_instance(request))
-        except IncorrectLookupParameters as error:
-            message = f"a filter is unknown or has an invalid value: {error}"
-            raise InvalidParameter("invalid_parameter", message) from error
-        return self._exported(request, matching_rows(listed.filters))
 
     def _exported(self, request: HttpRequest, records: QuerySet[AuditRecord]) -> StreamingHttpResponse:
         def pieces() -> Iterator[bytes]:

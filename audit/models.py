@@ -93,14 +93,13 @@ class ChainEnds(models.Model):
 
 
 class SpoolFile(models.Model):
-    """Progress in one spool file: all lines before `offset` are in the database or counted as unreadable.
+    """Progress in one spool file: all lines before `offset` are in the database, the unreadable ones as an event.
 
-    The row is deleted with the file. If lines were unreadable, the file is moved and the row stays.
+    The row is deleted with the file.
     """
 
     name = models.CharField(max_length=255, unique=True)
     offset = models.PositiveBigIntegerField(default=0)
-    unreadable = models.PositiveBigIntegerField(default=0)
     updated_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -9,7 +9,8 @@ from typing import Unpack
 from django.conf import settings
 
 from audit.chain.append import head_of_chain, head_reserve, records_append
-from audit.records.call import AuditEvent, CallOutcome, CallRecord, columns_of_event, record_of_call
+from audit.records.call import AuditEvent, CallOutcome, columns_of_event, record_of_call
+from audit.records.columns import AuditColumns
 from audit.records.recorded_names import RECORDED_NAMES
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
@@ -50,7 +51,7 @@ def call_record(*, spool: Spool, call: ReceivedCall, **outcome: Unpack[CallOutco
     return spool.append(encode_line(record_of(call, **outcome)))
 
 
-def record_of(call: ReceivedCall, **outcome: Unpack[CallOutcome]) -> CallRecord:
+def record_of(call: ReceivedCall, **outcome: Unpack[CallOutcome]) -> AuditColumns:
     """Return the masked record of a call."""
     return record_of_call(
         method=call.method,
@@ -74,7 +75,7 @@ def event_record(**event: Unpack[AuditEvent]) -> None:
     Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at` without an
     offset.
     """
-    records_append([columns_of_event(**event)], now=event["at"])
+    records_append([columns_of_event(**event)])
 
 
 def events_lock() -> None:
@@ -112,8 +113,8 @@ def audit_lag(*, now: datetime) -> SpoolLag:
 
 
 def head_log(*, now: datetime) -> None:
-    """Log the newest record's number and hash: evidence of the chain's end where the log is kept. Raises django.db.Error."""
-    logger.info("audit head: record %d has the hash %s", *head_of_chain())
+    """Log the newest record's number and hash, for `audit verify --head`. Raises django.db.Error."""
+    logger.info("audit head %d:%s", *head_of_chain())
 
 
 def _spool_folder() -> Path:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from benchmarks.backtests import measure_backtests
 from benchmarks.cold import measure_cold
 from benchmarks.exports import measure_exports
+from benchmarks.feed import measure_feed
 from benchmarks.gaps import measure_gaps
 from benchmarks.held import measure_held
 from benchmarks.import_csv import measure_import
@@ -48,6 +49,7 @@ BENCHMARKS = {
     "exports": Benchmark("an export of ten million trades to Parquet, against pyarrow", measure_exports),
     "live": Benchmark("the live feed, against bare websockets", measure_live),
     "quiet": Benchmark("1,000 quiet connections of the live feed", measure_quiet),
+    "feed": Benchmark("a feed of 50 symbols from an exchange", measure_feed),
     "trading": Benchmark("previews, executes, fills and stops", measure_trading),
     "cold": Benchmark("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": Benchmark("reads in process", measure_in_process),

@@ -32,9 +32,9 @@ from store.declarations import Dataset
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append, Dedupe
 from store.timestamps import MINUTE_NS
+from trading.core.account_store import RecordedEvent
 from trading.core.configuration import RiskConfig
 from trading.core.events import Executed
-from trading.engine.floor import RecordedEvent
 from trading.strategies.backtest import Backtest, BacktestInputs
 
 PEER_VENV = BASE_DIR / ".venv-bench-backtests"

@@ -136,7 +136,7 @@ def by_upload(file: Path) -> int:
     from jobs.uploads.importing import opened_upload  # noqa: PLC0415
     from trades.imports.services import symbols_import  # noqa: PLC0415
 
-    [(opened, options)] = opened_upload(file, {"format": "csv", "dataset": "trades"})
+    opened, options = opened_upload(file, {"format": "csv", "dataset": "trades"})
     reading = symbols_import(
         file=opened,
         options=options,

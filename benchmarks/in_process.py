@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -11,19 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from benchmarks.report import Goal, Ratio, Row, Sizes
 from store import open_store
-from store.copies import encode_states
 from store.csv import CsvStore
-from store.datasets import STORED_DATASETS, TRADES
-from store.mirroring import Mirror
-from store.protocol import Append, CommitId, Dedupe
+from store.datasets import TRADES
+from store.protocol import Append, Dedupe
 from store.reading import Reader
 from store.timestamps import DAY_NS, SECOND_NS
-from store.walk_lines import walk_lines
 
 _FIRST_DAY_NS = 1_736_121_600 * SECOND_NS  # a Monday
 _MINUTE_NS = 60 * SECOND_NS
@@ -34,18 +30,16 @@ _PRINTS_A_MINUTE = 10
 _ROUNDS = 9
 _ROUND_SECONDS = 0.05
 _CALLS_TIMED = 50
-_SCAN = Goal(least=1e6, unit="bars/s")
 
 Column = npt.NDArray[Any]
 
 
 def measure_in_process(sizes: Sizes) -> Iterator[Row]:
-    """Yield the times of repeated calls of `bars`, `latest` and `scan`, with current derived files."""
+    """Yield the times of repeated calls of `bars` and `latest`, with current derived files."""
     with _universe(sizes.symbols) as folder:
         reader = open_store(folder)
         symbol = reader.symbols()[0]
         yield from _measure_bars(reader, symbol, folder)
-        yield from _measure_mirror(reader, symbol, folder)
         file = str(folder / TRADES.name / symbol / "commits.jsonl")
         here, peer = _microseconds(lambda: reader.latest(symbol), lambda: os.stat(file))  # noqa: PTH116
         yield Ratio(
@@ -55,7 +49,6 @@ def measure_in_process(sizes: Sizes) -> Iterator[Row]:
             unit="µs",
             goal=Goal(most=5, unit="µs"),
         )
-        yield from _measure_scan(reader)
 
 
 def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
@@ -71,76 +64,6 @@ def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
         yield Ratio(
             f"bars() of {_BARS} minutes, against slices of {name}", here=here, beside=peer, unit="µs", goal=Goal(most=3)
         )  # fmt: skip
-
-
-def _measure_mirror(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
-    """Yield the time of the same bars from a mirror, beside that of the original."""
-    mirror = Mirror(folder / "mirror", "here")
-    with mirror.opened():
-        mirror.fold(mirror.update(LocalSource(CsvStore(folder)), [symbol]))
-    bars, copied = reader.bars(symbol), open_store(folder / "mirror")
-    first = len(bars) // 2 - _BARS // 2
-    start, end = int(bars.time_ns[first]), int(bars.time_ns[first + _BARS])
-    assert len(copied.bars(symbol, start, end)) == _BARS
-    here, peer = _microseconds(
-        lambda: copied.bars(symbol, start, end), lambda: reader.bars(symbol, start, end)
-    )
-    yield Ratio(
-        f"bars() of {_BARS} minutes from a mirror, against the original",
-        here=here,
-        beside=peer,
-        unit="µs",
-        goal=Goal(most=1.2),
-    )
-
-
-class LocalSource:
-    """A store of this process as the origin of a mirror."""
-
-    def __init__(self, store: CsvStore) -> None:
-        self._store = store
-
-    def states(self, symbols: Sequence[str], **_: object) -> bytes:
-        return encode_states(self._store.log_states(symbols))
-
-    @contextmanager
-    def copy(self, dataset: str, symbol: str, after: CommitId) -> Iterator[Iterator[bytes]]:
-        yield walk_lines(self._store.log(STORED_DATASETS[dataset], symbol), after)
-
-
-def _measure_scan(reader: Reader) -> Iterator[Row]:
-    """Yield the bars per second of a repeated scan of all closes, against pandas' groupby by time over one day."""
-    day_end = _FIRST_DAY_NS + DAY_NS
-    _scanned(reader, None)
-    here = max(_rate(lambda: _scanned(reader, None)) for _ in range(3))
-    frames = [reader.bars(symbol, end=day_end, frame=True)[["close"]] for symbol in reader.symbols()]
-    peer = _rate(lambda: _grouped(frames))
-    name = f"scan() of {len(frames)} symbols, against pandas' groupby"
-    yield Ratio(name, here=here, beside=peer, unit="bars/s", goal=_SCAN)
-    rows = max(_rate(lambda: _scanned_rows(reader)) for _ in range(3))
-    yield Ratio("the same by rows()", here=rows, beside=peer, unit="bars/s", goal=_SCAN)
-
-
-def _scanned(reader: Reader, end: int | None) -> int:
-    return sum(len(view.close) for _, view in reader.scan(end=end))
-
-
-def _scanned_rows(reader: Reader) -> int:
-    count = 0
-    for _, view in reader.scan():
-        for _, _, _, _, _close, _ in view.rows():
-            count += 1
-    return count
-
-
-def _grouped(frames: list[pd.DataFrame]) -> int:
-    return sum(len(group["close"]) for _, group in pd.concat(frames).groupby(level=0))
-
-
-def _rate(work: Callable[[], int]) -> float:
-    began = time.perf_counter()
-    count = work()
-    return count / (time.perf_counter() - began)
 
 
 def _microseconds(here: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The accounts of the benchmark of trading, made in a process of their own beside the server that runs.
 
 `python -m benchmarks.trading_accounts ORDERS` declares the symbols, stores a print of each, opens and starts the accounts, has
-`FULL` fill ORDERS orders, and prints the keys of the clients as JSON. The orders' events go through the journal, which
+`FULL` fill ORDERS orders, and prints the keys of the clients as JSON. The orders' events go through the account store, which
 writes all rows that follow from them; only the engine and HTTP are left out.
 """
 
@@ -81,10 +81,13 @@ def _engine_awaited() -> None:
 
 def _fill(orders: int) -> None:
     """Accept and fill orders of the account `FULL`, one a second until now, that buy and sell a coin by turns."""
+    from django.db import transaction  # noqa: PLC0415
+
+    from trading.account_store import DatabaseStore  # noqa: PLC0415
+    from trading.core.account_store import Decision  # noqa: PLC0415
     from trading.core.events import Event, Executed, OrderAccepted, OrderWorking, Print, decoded  # noqa: PLC0415
     from trading.core.orders import OrderTerms, OrderType, TimeInForce  # noqa: PLC0415
     from trading.core.terms import Side  # noqa: PLC0415
-    from trading.journal import open_journal  # noqa: PLC0415
     from trading.models import Account, EventRow  # noqa: PLC0415
     from trading.services.orders import order_submit  # noqa: PLC0415
 
@@ -124,12 +127,15 @@ def _fill(orders: int) -> None:
             position=terms.quantity * (1 - number % 2),
         )
 
+    def fill(number: int) -> Decision:
+        return lambda _, record: [record(event) for event in events(number)]
+
     began_ns = time.time_ns() - orders * _SECOND_NS
+    store = DatabaseStore()
     for first in range(0, orders, _ORDERS_A_TRANSACTION):
-        with open_journal(FULL) as journal:
+        with transaction.atomic():
             for number in range(first, min(first + _ORDERS_A_TRANSACTION, orders)):
-                for event in events(number):
-                    journal.record(event, at_ns=began_ns + number * _SECOND_NS)
+                store.act(FULL, fill(number), at_ns=began_ns + number * _SECOND_NS)
 
 
 def _keys() -> list[str]:

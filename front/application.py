@@ -39,7 +39,6 @@ from front.body import (
 from front.environ import ABORT, REMEMBER, Receive, Scope, Send, environ_for
 from front.lane_of_call import HEAVY, LOGIN
 from front.lanes import Lane
-from front.long_polls import LongPolls
 from front.sending import AnswerSender, StreamCut, send_refusal
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.keys.api_keys import ALPACA_KEY_ID
@@ -49,7 +48,7 @@ from web.correlation import ENVIRON_NAME, TRACEPARENT, accepted_id, correlated
 from web.endpoints import CLOSING, READ, TRADING, WRITE, endpoint_at
 from web.proxies import trusted_environ
 from web.requests.received import ReceivedCall, call_in
-from web.requests.wsgi_variables import ANSWER_WAIT, ROUTE
+from web.requests.wsgi_variables import ROUTE
 
 READ_THREADS = 3
 HEAVY_THREADS = 2
@@ -144,16 +143,14 @@ class Front:
         bodies: BodyReader,
         lane_of: Callable[[str, str, str], str],
         record_refusal: Callable[[RefusedCall], object] = lambda _call: None,
-        long_polls: LongPolls | None = None,
         live: SocketServer | None = None,
-        pacing: StreamPacing | None = None,
         may_still_call: Callable[[dict[str, Any]], bool] = lambda _environ: True,
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
         `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `record_refusal` is
         called for each request that Django does not get. `live` serves the WebSockets, which are refused by default.
-        `pacing` is that of the pieces of streams. `may_still_call` tells whether a stream's caller may still read it.
+        `may_still_call` tells whether a stream's caller may still read it.
         """
         self._respond = respond
         self._bodies = bodies
@@ -163,8 +160,7 @@ class Front:
             for name, threads in _THREADS.items()
         }
         self._lane_of = lane_of
-        self._sender = AnswerSender(pacing or StreamPacing(), may_still_call)
-        self.long_polls = long_polls or LongPolls(self.reads, {})
+        self._sender = AnswerSender(StreamPacing(), may_still_call)
         self.live = live or NoSockets()
         self.open_sockets = 0
 
@@ -234,12 +230,6 @@ class Front:
     async def _send(
         self, answer: Answer, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Send an answer; if it waits for an event, afterwards."""
-        if ANSWER_WAIT in environ:
-            try:
-                answer = await self.long_polls.answer_after(environ[ANSWER_WAIT], answer, scope, receive)
-            except ClientGone:
-                return
         try:
             await self._sender.send(answer, environ, receive, send)
         except StreamCut as cut:

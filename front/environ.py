@@ -17,8 +17,6 @@ _LONGEST_ESCAPED_COOKIES = 4096
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
 _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-# The key of a scope's function that the protocol calls if the client closes its side while the answer is being made.
-ON_EOF = "marketdata.on_eof"
 # The key of a scope's function that gets the environ and the answer of a request that may come again.
 REMEMBER = "marketdata.remember"
 # The key of a scope's function that ends the connection at once, whatever is unsent.

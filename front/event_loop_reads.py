@@ -33,7 +33,6 @@ from stats.delivery.responses import RepeatableAnswer
 from web.correlation import ALLOWED, accepted_id, correlation_headers
 from web.requests.received import call_in
 from web.requests.wsgi_variables import ANSWERING_KEY, CHARGED_CALL, REPEATABLE_ANSWER, ROUTE
-from web.tracing import ended_span
 
 MAX_REMEMBERED = 4_096
 _DIGEST_BYTES = 16
@@ -244,6 +243,4 @@ class EventLoopReads:
         )
         count_answer(read.route, "GET", answer.status, began_ns=began_ns)
         EVENT_LOOP_ANSWERS.add()
-        took_ns = perf_counter_ns() - began_ns
-        ended_span(f"GET {read.route}", correlation_id, "server", took_ns=took_ns, status=answer.status)
         return ReadyAnswer(answer.status, lines, answer.body)

@@ -25,7 +25,6 @@ from front.application import DjangoHandler, Front
 from front.body import BodyReader, OpenWriter
 from front.lanes import Lane
 from front.limits import ConnectionSlots
-from front.long_polls import LongPolls
 from front.protocol import GuardedProtocol
 from front.pulse import Pulse
 from front.warm import (
@@ -93,8 +92,6 @@ class WebServer(uvicorn.Server):
         Connections that were just accepted end, too. If the process is replaced, each connection is told at its next
         answer to end: a client that meets a closed connection may not know whether its request was taken.
         """
-        if self.front is not None:
-            self.front.long_polls.close()
         for acceptor in self._acceptors:
             acceptor.close()
             await acceptor.wait_closed()
@@ -214,30 +211,16 @@ def _front(handler: DjangoHandler) -> Front:
         check_handshake,
         record_refusal,
     )
-    from jobs.documents import stopped_jobs  # noqa: PLC0415
     from jobs.uploads.views import upload_writer  # noqa: PLC0415
-    from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from ratelimit.credentials.authentication import may_still_call  # noqa: PLC0415
-    from ratelimit.limits.open_calls import StreamPacing  # noqa: PLC0415
     from stats.live.application import LiveFeed  # noqa: PLC0415
-    from stats.live.commits import NewCommits  # noqa: PLC0415
     from stats.live.hub import Lanes  # noqa: PLC0415
-    from stats.mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
     from web.endpoints import access_at, body_limit  # noqa: PLC0415
 
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
     ]
-    pacing = StreamPacing()
-    live = LiveFeed(
-        Lanes(*lanes),
-        check_handshake,
-        pacing=pacing,
-        wires=WIRES,
-    )
-    waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
-    job_ends = JobEnds(lambda uuids: waiting_lane.run(stopped_jobs, uuids))
-    changes = LogsChanges(waiting_lane.run)
+    live = LiveFeed(Lanes(*lanes), check_handshake, wires=WIRES)
 
     def writer_of(path: str, method: str) -> OpenWriter | None:
         access = access_at(path, method)
@@ -249,11 +232,7 @@ def _front(handler: DjangoHandler) -> Front:
         bodies=bodies,
         lane_of=lane_of,
         record_refusal=record_refusal,
-        long_polls=LongPolls(
-            waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
-        ),
         live=live,
-        pacing=pacing,
         may_still_call=may_still_call,
     )
 

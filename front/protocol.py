@@ -26,7 +26,7 @@ from front.answers import (
     header_lines,
 )
 from front.body import has_body
-from front.environ import ABORT, ON_EOF, REMEMBER
+from front.environ import ABORT, REMEMBER
 from front.framing import (
     HEADER_BYTES,
     asks_for_socket,
@@ -186,8 +186,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """Return whether to keep a connection whose client sends no more: until its complete requests are answered."""
         if not (self._arrived or (self._is_answering() and not self._is_in_request)):
             return False
-        if self._is_answering() and self._awaited is None and ON_EOF in self.cycle.scope:
-            self.cycle.scope[ON_EOF]()  # type: ignore[literal-required]  # not ASGI's
         self._is_ended = True
         if not self._arrived:
             self.shutdown()

@@ -15,7 +15,6 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from stats.live.loop_time import LoopTime
 from stats.live.sockets import SOCKET
 
 # A connection that is being closed is aborted after so many seconds in which its client took nothing; at the latest
@@ -42,8 +41,7 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that is a `stats.live.sockets.Socket`, in the extensions of its ASGI scope.
 
     Its client cannot fill the memory, because nothing is read while a message waits for the application, and only the
-    newest pong waits for a client that does not read. Nor can it fill the log, or prevent the connection's end. The
-    time that its frames take is charged to `loop_time`, and nothing more is read before it is paid.
+    newest pong waits for a client that does not read. Nor can it fill the log, or prevent the connection's end.
     Nothing is compressed, and nothing is pinged but by `ping`.
     """
 
@@ -64,7 +62,6 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.ping_interval = None
         self.heard_at = self.loop.time()
         self._on_lost = on_lost
-        self.loop_time = LoopTime()
         self._unread = bytearray()
         self._late_pong = b""
         self._abort: asyncio.TimerHandle | None = None
@@ -222,24 +219,18 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         piece = bytes(self._unread[:_PIECE_BYTES])
         del self._unread[:_PIECE_BYTES]
         if self.conn.parser_exc is None and not self.transport.is_closing():
-            with self.loop_time.timed():
-                super().data_received(piece)
-                self._send_pong()
+            super().data_received(piece)
+            self._send_pong()
         self._abort_if_closing()
         if not self.read_paused:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Once the last piece is paid, parse the next one in another turn of the loop; if all is parsed, receive more."""
-        wait = self.loop_time.wait_seconds
-        if wait or self._unread:
+        """Parse the next piece in another turn of the loop; if all is parsed, receive more."""
+        if self._unread:
             self.transport.pause_reading()
-            self.loop.call_later(wait, self._read_on if self._unread else self._receive)
-        else:
-            self._receive()
-
-    def _receive(self) -> None:
-        if not self.transport.is_closing():
+            self.loop.call_soon(self._read_on)
+        elif not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _send_pong(self) -> None:

@@ -32,9 +32,10 @@ _CHILDREN = (
     "marketdata_project.management.commands.worker",
     "trading.management.commands.trading_engine",
     "trades.management.commands.sample_feed",
-    "jobs.queue",
+    "jobs.management.commands.job_worker",
     "front.process",
     "trading.engine.engine",
+    "trading.strategies.processes",
     "pandas_market_calendars",
     "QuantLib",
 )

@@ -1,77 +1,87 @@
-"""Who has a job: claims with a lease, and every change of state.
+"""The queue: which job a worker takes next, with a lease, and every change of a job's state.
 
 Each change is a compare-and-set on the state or the lease, in one transaction. So a job ends once, whatever the
 workers do.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import Case, F, Min, OuterRef, Q, QuerySet, Subquery
 
-from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import CANCELLED, NEEDS_CONFIRMATION, QUEUED, RUNNING, Job
+from jobs.kinds import JOB_KINDS
+from jobs.models import AWAITED, CANCELLED, NEEDS_CONFIRMATION, QUEUED, RUNNING, Job
 from ops.metrics.declarations import JOBS_ENDED
+from ops.serve.database_lock import lock_until_commit
 from store.instant_text import format_instant
 from webhooks.events import event_write
 
 PATH = "/api/v1/jobs"
 # Seconds after which a job whose worker is silent belongs to nobody.
 LEASE = timedelta(seconds=20)
-# The columns of a job that no worker has any more, and that may be sent again.
-_GIVEN_BACK: Mapping[str, None] = {"slot": None, "lease": None, "leased_until": None, "sent_at": None}
+# The columns of a job that no worker has any more.
+_GIVEN_BACK: Mapping[str, None] = {"lease": None, "leased_until": None}
 
 
-def startable(now: datetime) -> Q:
+def job_claim(*, now: datetime, only_awaited: bool = False) -> Job | None:
+    """Take the next job for this worker, and return it with its lease; None if none may start.
+
+    Jobs whose workers were lost come first. Then the owner's turn comes whose last job of the kind started longest ago;
+    of the owner's jobs the most urgent starts first. only_awaited: take only jobs whose end somebody awaits.
+    An earlier worker's lease is no longer valid.
+    """
+    if not Job.objects.filter(_startable(now)).exists():
+        return None
+    with transaction.atomic():
+        # One claim at a time, so that two of them do not take the last place of a kind, an owner or a turn.
+        lock_until_commit("jobs")
+        job = _lost_job(now) or _waiting_job(now, only_awaited=only_awaited)
+        if job is not None:
+            job.state, job.lease, job.leased_until = RUNNING, uuid4(), now + LEASE
+            job.attempts += 1
+            job.claimed_at, job.started_at = now, job.started_at or now
+            job.save(
+                update_fields=["state", "lease", "leased_until", "attempts", "claimed_at", "started_at"],
+            )
+    return job
+
+
+def _startable(now: datetime) -> Q:
     """Return the condition of jobs that may start: queued and due, or running with an ended lease."""
     return Q(state=QUEUED, not_before__lte=now) | Q(state=RUNNING, leased_until__lte=now)
 
 
-def job_claim(uuid: UUID, *, kinds: Iterable[JobKind], now: datetime) -> Job | None:
-    """Take a job for this worker, and return it; None if it may not start, or if others have its slots or its turn.
+def _lost_job(now: datetime) -> Job | None:
+    """Return a job whose worker was lost. It has kept its place and its turn."""
+    lost = Job.objects.filter(state=RUNNING, leased_until__lte=now, kind__in=JOB_KINDS.get())
+    return lost.select_for_update(skip_locked=True).order_by("leased_until").first()
 
-    The returned job has its lease. An earlier worker's lease is no longer valid.
-    """
-    job = Job.objects.filter(startable(now), uuid=uuid).first()
-    kind = next((kind for kind in kinds if job is not None and kind.name == job.kind), None)
-    if job is None or kind is None:
-        return None
-    lease = uuid4()
-    for slot in _free_slots(job, kind):
-        if _take(job, slot, lease=lease, now=now):
-            # None if the lease has ended meanwhile, and another worker has the job.
-            return Job.objects.filter(pk=job.pk, lease=lease).first()
+
+def _waiting_job(now: datetime, *, only_awaited: bool) -> Job | None:
+    """Return the queued job whose turn it is."""
+    running = list(Job.objects.filter(state=RUNNING).values_list("kind", "owner", "turn"))
+    of_kinds = Counter(kind for kind, _, _ in running)
+    of_owners = Counter((kind, owner) for kind, owner, _ in running)
+    free = [name for name, kind in JOB_KINDS.get().items() if of_kinds[name] < kind.at_once]
+    waiting = Job.objects.filter(state=QUEUED, not_before__lte=now, kind__in=free)
+    waiting = waiting.exclude(turn__in={turn for _, _, turn in running} - {""})
+    if only_awaited:
+        waiting = waiting.filter(urgency__gte=AWAITED)
+    started = Job.objects.filter(kind=OuterRef("kind"), owner=OuterRef("owner"), claimed_at__isnull=False)
+    last = Subquery(started.order_by("-claimed_at").values("claimed_at")[:1])
+    owners = waiting.values("kind", "owner").annotate(last=last, first=Min("pk"))
+    for kind, owner in owners.order_by(F("last").asc(nulls_first=True), "first").values_list("kind", "owner"):
+        # No owner has the last place of a kind.
+        if of_owners[kind, owner] < max(1, JOB_KINDS.get()[kind].at_once - 1):
+            # A row that a call changes at this moment is passed by.
+            jobs = waiting.select_for_update(skip_locked=True).filter(kind=kind, owner=owner)
+            if (job := jobs.order_by("-urgency", "pk").first()) is not None:
+                return job
     return None
-
-
-def _free_slots(job: Job, kind: JobKind) -> list[int]:
-    """Return the slots to try. A job whose worker was lost has kept its slot."""
-    if job.slot is not None:
-        return [job.slot]
-    taken = Job.objects.filter(kind=job.kind, slot__isnull=False).values_list("slot", flat=True)
-    return sorted(set(range(kind.at_once)).difference(slot for slot in taken if slot is not None))
-
-
-def _take(job: Job, slot: int, *, lease: UUID, now: datetime) -> bool:
-    """Take the job, the slot and the turn; return False if another worker was faster."""
-    try:
-        with transaction.atomic():
-            unchanged = Job.objects.filter(startable(now), pk=job.pk, attempts=job.attempts)
-            return bool(
-                unchanged.update(
-                    state=RUNNING,
-                    slot=slot,
-                    lease=lease,
-                    leased_until=now + LEASE,
-                    attempts=job.attempts + 1,
-                    started_at=job.started_at or now,
-                )
-            )
-    except IntegrityError:
-        return False
 
 
 def leased(job: Job) -> QuerySet[Job]:
@@ -84,7 +94,7 @@ def lease_renew(job: Job, *, now: datetime, **columns: Any) -> bool:
     return bool(leased(job).update(leased_until=now + LEASE, **columns))
 
 
-def job_release(job: Job, *, not_before: datetime, **columns: Any) -> bool:
+def job_release(job: Job, *, not_before: datetime | Case, **columns: Any) -> bool:
     """Queue a running job again, for `not_before`; return False if the lease is lost."""
     return bool(leased(job).update(state=QUEUED, **_GIVEN_BACK, not_before=not_before, **columns))
 
@@ -128,7 +138,6 @@ def job_end(
                 result=_without_nul(result),
                 error=_without_nul(error),
                 finished_at=now,
-                slot=None,
                 lease=None,
                 leased_until=None,
                 cancel_requested=state == CANCELLED,

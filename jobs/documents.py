@@ -1,28 +1,19 @@
 """The JSON document of a job, and who may see which jobs."""
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
 from uuid import UUID
 
-import msgspec
 from django.db.models import Case, F, JSONField, Q, QuerySet, Value, When
-from django.utils import timezone
 
 from jobs.claims import PATH, job_subject
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import NEEDS_CONFIRMATION, RUNNING, Job
+from jobs.models import NEEDS_CONFIRMATION, Job
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from ratelimit.credentials.identify import caller_stored
-from ratelimit.exceptions import CredentialError
 from ratelimit.keys.selectors import keys_visible, principals_of
 from store.instant_text import format_instant
 from web.requests.json_fields import JsonObject
-from web.requests.waiting import Renewed
 from webhooks.signing import callback_secrets
-
-_JUST_NOW = timedelta(seconds=30)
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:
@@ -69,46 +60,19 @@ def job_of(caller: Caller, text: str) -> Job:
     return job
 
 
-def stopped_jobs(uuids: Collection[UUID]) -> set[UUID]:
-    """Return those of the jobs that have just ended, or just asked for confirmation.
-
-    The clocks of the hosts must agree within _JUST_NOW. The cost does not grow with the number of ids.
-    """
-    since = timezone.now() - _JUST_NOW
-    is_asking = Q(asked_at__gte=since, state=NEEDS_CONFIRMATION)
-    stopped = Job.objects.filter(Q(finished_at__gte=since) | is_asking)
-    return set(uuids).intersection(stopped.values_list("uuid", flat=True))
-
-
-def job_renewed(uuid: UUID, identity: str) -> Renewed | None:
-    """Return an answer's document of the job as it is now; None if the caller sees no such job any more.
-
-    identity: `Caller.identity` of who waited. Its grants are read again.
-    """
-    now = timezone.now()
-    try:
-        job = jobs_of(caller_stored(identity, now=now)).filter(uuid=uuid).first()
-    except CredentialError:
-        return None
-    if job is None:
-        return None
-    headers = {} if job.is_active else {"Retry-After": None}
-    return Renewed(msgspec.json.encode(job_document(job, now=now)), headers)
-
-
-def listed_job_document(job: Job, *, now: datetime) -> JsonObject:
+def listed_job_document(job: Job) -> JsonObject:
     """Return what a list shows of a job. job: of `listed_jobs_of`."""
     job.result, job.preview = getattr(job, "listed_result", None), None
-    return job_document(job, now=now)
+    return job_document(job)
 
 
-def submitted_document(job: Job, *, now: datetime) -> JsonObject:
+def submitted_document(job: Job) -> JsonObject:
     """Return a new job's document, with the secret of its callback if it has one."""
     secret = {"callback_secret": callback_secrets(job_subject(job))[0]} if job.callback_url else {}
-    return {**job_document(job, now=now), **secret}
+    return {**job_document(job), **secret}
 
 
-def job_document(job: Job, *, now: datetime) -> JsonObject:
+def job_document(job: Job) -> JsonObject:
     """Return what clients see of a job."""
     kind = JOB_KINDS.get().get(job.kind)
     return {
@@ -119,7 +83,6 @@ def job_document(job: Job, *, now: datetime) -> JsonObject:
             "done": job.done,
             "total": job.total,
             "unit": "" if kind is None else kind.unit,
-            "estimated_end": format_instant(_estimated_end(job, now)),
         },
         "parameters": job.parameters,
         "result": job.result,
@@ -141,10 +104,3 @@ def _links(job: Job) -> dict[str, str]:
     cancel = {} if job.is_finished else {"cancel": f"{url}/cancel"}
     confirm = {"confirm": f"{url}/confirm"} if job.state == NEEDS_CONFIRMATION else {}
     return {"self": url, **cancel, **confirm}
-
-
-def _estimated_end(job: Job, now: datetime) -> datetime | None:
-    """Return when the job ends if it goes on at its average speed so far; None if that is unknown."""
-    if job.state != RUNNING or job.started_at is None or not job.total or not job.done:
-        return None
-    return now + (now - job.started_at) * max(job.total - job.done, 0) / job.done

@@ -60,7 +60,7 @@ class Run(Protocol):
 class JobKind:
     """A kind of jobs.
 
-    function: does the work and returns the result, a JSON document. It raises the apps' errors: those with a status
+    function: does the work and returns the result, a JSON document; None for jobs that their call does (`job_done`). It raises the apps' errors: those with a status
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation, of one owner one less. attempts: after so many the job is failed. access: of the call that submits
@@ -72,7 +72,7 @@ class JobKind:
     """
 
     name: str
-    function: Callable[[Run], JsonObject]
+    function: Callable[[Run], JsonObject] | None
     serializer: Callable[..., Serializer[Any]]
     unit: str
     access: Access = NOBODY_SUBMITS

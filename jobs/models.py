@@ -25,11 +25,10 @@ class Job(models.Model):
     `once_key`: among unfinished jobs it is unique; "" for none. `turn`: of the jobs with
     the same turn one runs at a time; "" for none. Of an owner's jobs those of greater `urgency` start first.
 
-    While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end. `slot`
-    is one of the `at_once` places of the job's kind. `note` is what the function left to resume from. `sent_at` is
-    when the last message was sent. A job starts at `not_before` or later. `attempts` counts the starts that were
-    not ended by an orderly stop of the worker or by a question. `callback_url` is told when the job needs confirmation
-    and when it has ended; "" for none.
+    While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end.
+    `note` is what the function left to resume from. `claimed_at` is when a worker took the job last. A job starts at
+    `not_before` or later. `attempts` counts the starts that were not ended by an orderly stop of the worker or by a
+    question. `callback_url` is told when the job needs confirmation and when it has ended; "" for none.
 
     `asked_at` is when the job's function asked for confirmation, `preview` what it showed, and `confirmed_at` when
     somebody confirmed it. Each is null until then.
@@ -58,9 +57,8 @@ class Job(models.Model):
     cancel_requested = models.BooleanField(default=False)
     lease = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
-    slot = models.PositiveSmallIntegerField(null=True)
     not_before = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True, db_index=True)
@@ -71,9 +69,10 @@ class Job(models.Model):
             models.Index(
                 fields=["kind", "state"], condition=models.Q(state__in=ACTIVE), name="job_unfinished"
             ),
+            # Whose turn it is.
+            models.Index(fields=["kind", "owner", "claimed_at"], name="job_claimed"),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["kind", "slot"], name="job_slot_once"),
             models.UniqueConstraint(
                 fields=["turn"], condition=models.Q(state=RUNNING) & ~models.Q(turn=""), name="job_turn_once"
             ),
@@ -103,3 +102,13 @@ class Job(models.Model):
         if self.state != NEEDS_CONFIRMATION or self.asked_at is None:
             return None
         return self.asked_at + CONFIRM_WITHIN
+
+
+class ScheduledTime(models.Model):
+    """The last time of a schedule of `JOB_SCHEDULES` for which a job was submitted, or at which the schedule was new."""
+
+    name = models.TextField(primary_key=True)
+    due = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,19 +1,20 @@
-"""Runs one job: claims it, calls its kind's function under a lease, and ends it."""
+"""Runs a claimed job: calls its kind's function under the lease, and ends it."""
 
 import logging
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
-from uuid import UUID
 
 from django.db import Error, close_old_connections, connections
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
-from jobs.claims import LEASE, job_ask, job_claim, job_end, job_release, lease_renew, leased
-from jobs.exceptions import ConfirmationNeeded, JobCancelled, JobStopped, LeaseLost, WorkerEnding, WorkerLost
+from jobs.claims import LEASE, job_ask, job_end, job_release, lease_renew, leased
+from jobs.exceptions import ConfirmationNeeded, JobCancelled, JobError, JobStopped, LeaseLost, WorkerEnding
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, FAILED, SUCCEEDED, Job
+from web.correlation import correlated
 from web.problem_body import PROBLEM_OF
 from web.requests.json_fields import JsonObject
 
@@ -27,24 +28,32 @@ _BEAT_SECONDS = 0.5
 _RENEWAL = LEASE / 4
 # The delay before another attempt doubles from the first to the second of these.
 _FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=1), timedelta(seconds=30)
+# An error's `retry_after`, what another host asks to wait, counts up to a day.
+_LONGEST_WAIT_SECONDS = 86_400.0
 _SERVER_ERROR = 500
 
 
 def running_give_back() -> None:
     """Queue the jobs again that still run in this process, which is about to end."""
     for run in list(_running):
-        run.give_back()
+        try:
+            run.give_back()
+        except Error as error:
+            logger.warning("job %s starts again after its lease: %s", run.uuid, error)
 
 
 _running: "set[LeasedRun]" = set()
 
 
 class LeasedRun:
-    """A `Run` under a lease, which a thread renews while the context is entered."""
+    """A `Run` under a lease, which a thread renews while the context is entered. For its members see `Run`."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._note: JsonObject = dict(job.note)
+        self.uuid, self.created_by = job.uuid, job.created_by
+        self.parameters: JsonObject = dict(job.parameters)
+        self.note: JsonObject = dict(job.note)
+        self.is_confirmed = job.confirmed_at is not None
         self._progress: tuple[int, int | None] = (job.done, job.total)
         self._stop: type[JobStopped] | None = None
         self._ended = Event()
@@ -70,54 +79,25 @@ class LeasedRun:
         job_release(self._job, not_before=timezone.now(), attempts=self._job.attempts - 1, **self.columns)
 
     @property
-    def uuid(self) -> UUID:
-        """See `Run.uuid`."""
-        return self._job.uuid
-
-    @property
-    def created_by(self) -> str:
-        """See `Run.created_by`."""
-        return self._job.created_by
-
-    @property
-    def parameters(self) -> JsonObject:
-        """See `Run.parameters`."""
-        return dict(self._job.parameters)
-
-    @property
-    def is_confirmed(self) -> bool:
-        """See `Run.is_confirmed`."""
-        return self._job.confirmed_at is not None
-
-    @property
-    def note(self) -> JsonObject:
-        """See `Run.note`."""
-        return self._note
-
-    @property
     def columns(self) -> JsonObject:
         """The columns of the progress."""
         done, total = self._progress
         return {"done": done, "total": total}
 
     def request_key(self, piece: str) -> str:
-        """See `Run.request_key`."""
-        return f"job:{self._job.uuid}:{piece}"
+        return f"job:{self.uuid}:{piece}"
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """See `Run.progress`. The row shows it within a second."""
         self._progress = (done, total)
         self.check()
 
     def leave(self, note: JsonObject) -> None:
-        """See `Run.leave`."""
         if not lease_renew(self._job, now=timezone.now(), note=note, **self.columns):
             raise LeaseLost
-        self._note = note
+        self.note = note
         self.check()
 
     def check(self) -> None:
-        """See `Run.check`."""
         if WORKER_IS_ENDING.is_set():
             raise WorkerEnding
         if self._stop is not None:
@@ -142,29 +122,30 @@ class LeasedRun:
         connections.close_all()
 
 
-def run_job(uuid: UUID) -> None:
-    """Run a job if it may start. Raises the database's errors; then the job starts again after its lease."""
-    kinds = JOB_KINDS.get()
-    job = job_claim(uuid, kinds=kinds.values(), now=timezone.now())
-    if job is None:
-        return
-    kind = kinds[job.kind]
-    if job.attempts > kind.attempts:
-        _fail(job, WorkerLost(kind.attempts))
-        return
-    if job.cancel_requested:
-        job_end(job, state=CANCELLED, now=timezone.now())
-        return
-    logger.info("job %s (%s) starts, attempt %d", job.uuid, job.kind, job.attempts)
-    with LeasedRun(job) as run:
-        outcome = _outcome_of(kind, run)
-    _end(job, kind, run, outcome)
+def run_claimed(job: Job) -> None:
+    """Run a job that was just claimed, with its request's correlation id in the log.
+
+    Raises the database's errors; then the job starts again after its lease.
+    """
+    with correlated(job.correlation_id):
+        kind = JOB_KINDS.get()[job.kind]
+        if job.attempts > kind.attempts:
+            message = f"the job's worker ended in the midst of it {kind.attempts} times; see the server's log"
+            _fail(job, JobError("worker_lost", message))
+        elif job.cancel_requested:
+            job_end(job, state=CANCELLED, now=timezone.now())
+        else:
+            logger.info("job %s (%s) starts, attempt %d", job.uuid, job.kind, job.attempts)
+            with LeasedRun(job) as run:
+                outcome = _outcome_of(kind, run)
+            _end(job, kind, run, outcome)
 
 
 def _outcome_of(kind: JobKind, run: LeasedRun) -> JsonObject | Exception | JobStopped:
     """Return the function's result, or what it raised."""
     try:
         run.check()
+        assert kind.function is not None  # noqa: S101 jobs of kinds without one end as they are stored
         return kind.function(run)
     except (Exception, JobStopped) as error:  # noqa: BLE001 a job ends with any error
         return error
@@ -194,9 +175,12 @@ def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) 
     if problem["status"] < _SERVER_ERROR or job.attempts >= kind.attempts:
         _fail(job, error, problem)
         return
-    delay = min(_FIRST_DELAY * 2 ** (job.attempts - 1), _LONGEST_DELAY)
+    asked = timedelta(seconds=min(getattr(error, "retry_after", None) or 0.0, _LONGEST_WAIT_SECONDS))
+    delay = max(asked, min(_FIRST_DELAY * 2 ** (job.attempts - 1), _LONGEST_DELAY))
     logger.warning("job %s failed (%s) and is tried again in %s", job.uuid, problem["code"], delay)
-    job_release(job, not_before=now + delay, error=problem)
+    # A job that was cancelled meanwhile does not wait: the next worker ends it.
+    not_before = Case(When(cancel_requested=True, then=Value(now)), default=Value(now + delay))
+    job_release(job, not_before=not_before, error=problem)
 
 
 def _fail(job: Job, error: Exception, problem: Any = None) -> None:

@@ -1,16 +1,15 @@
 """Jobs that are submitted at set times: the setting `JOB_SCHEDULES`."""
 
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from jobs.kinds import JOB_KINDS
-from jobs.models import Job
+from jobs.models import ScheduledTime
 from jobs.services import job_submit
 from web.requests.field_errors import field_errors
 from web.requests.json_fields import JsonObject
@@ -24,20 +23,13 @@ SCHEDULED = "schedule:"
 LAST_DAYS = "last_days"
 _MEMBERS = {"kind", "crontab", "parameters"}
 _LONGEST_DAYS = 366
+# CronSim takes a sixth field, seconds.
+_CRONTAB_FIELDS = 5
+_CRONTAB_FORM = "crontab is five fields, such as 30 2 * * *"
 
 
 class ScheduleRefused(ValueError):
     """A schedule of the setting is wrong. Correct it."""
-
-
-class Crontab(Protocol):
-    """The times of a crontab line, UTC: Celery's `crontab` is one. day_of_week: 0 is Sunday."""
-
-    minute: Collection[int]
-    hour: Collection[int]
-    day_of_week: Collection[int]
-    day_of_month: Collection[int]
-    month_of_year: Collection[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +40,20 @@ class JobSchedule:
     kind: str
     crontab: str
     parameters: JsonObject
+
+    def last_due(self, now: datetime) -> datetime:
+        """Return the last of the schedule's times up to `now`. Raises `ScheduleRefused` if there are none."""
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415 only installations with schedules need it
+
+        try:
+            # With a microsecond, the search backwards begins with the second of `now`.
+            times = CronSim(self.crontab, now.astimezone(UTC).replace(microsecond=1), reverse=True)
+            due = next(times)
+        except (CronSimError, AttributeError, StopIteration) as error:
+            raise ScheduleRefused(f"{_CRONTAB_FORM}: {error}") from error
+        if len(self.crontab.split()) != _CRONTAB_FIELDS:
+            raise ScheduleRefused(f"{_CRONTAB_FORM}, not {self.crontab!r}")
+        return due
 
     @classmethod
     def of(cls, name: str, declared: Any) -> "JobSchedule":
@@ -64,7 +70,7 @@ class JobSchedule:
             raise ScheduleRefused(
                 f"there is no kind {schedule.kind!r} that can be scheduled; there are {', '.join(kinds)}"
             )
-        schedule.parameters_at(datetime(2025, 1, 2, tzinfo=UTC))
+        schedule.parameters_at(schedule.last_due(datetime(2025, 1, 2, tzinfo=UTC)))
         return schedule
 
     def parameters_at(self, due: datetime) -> JsonObject:
@@ -89,33 +95,27 @@ def schedules() -> dict[str, JobSchedule]:
     return {name: JobSchedule.of(name, declared) for name, declared in settings.JOB_SCHEDULES.items()}
 
 
-def last_due(crontab: Crontab, now: datetime) -> datetime:
-    """Return the last instant of a crontab, which has one, up to `now`."""
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    dates = (today - timedelta(days=days) for days in count())
-    times = (
-        date.replace(hour=hour, minute=minute)
-        for date in dates
-        if date.month in crontab.month_of_year
-        and date.day in crontab.day_of_month
-        and date.isoweekday() % 7 in crontab.day_of_week
-        for hour in sorted(crontab.hour, reverse=True)
-        for minute in sorted(crontab.minute, reverse=True)
-    )
-    return next(time for time in times if time <= now)
+def schedules_submit(*, now: datetime) -> None:
+    """Submit the jobs that are due. A time that was missed, however often, is made up for once. Raises `ScheduleRefused`.
+
+    A new schedule makes up for nothing.
+    """
+    declared = schedules()
+    known = dict(ScheduledTime.objects.values_list("name", "due"))
+    if removed := known.keys() - declared.keys():
+        ScheduledTime.objects.filter(name__in=removed).delete()
+    for schedule in declared.values():
+        due = schedule.last_due(now)
+        if schedule.name not in known:
+            ScheduledTime.objects.create(name=schedule.name, due=due)
+        elif known[schedule.name] < due:
+            with transaction.atomic():
+                if ScheduledTime.objects.filter(name=schedule.name, due__lt=due).update(due=due):
+                    _submit(schedule, due, now)
 
 
-def scheduled_submit(*, schedule: JobSchedule, due: datetime, now: datetime) -> Job | None:
-    """Queue the job that is due, once however many processes ask; return None if there is one."""
-    once_key = f"{SCHEDULED}{schedule.name}:{due.isoformat()}"
-    if Job.objects.filter(once_key=once_key).exists():
-        return None
+def _submit(schedule: JobSchedule, due: datetime, now: datetime) -> None:
     logger.info("schedule %s: a job is due since %s", schedule.name, due.isoformat())
-    return job_submit(
-        kind=schedule.kind,
-        parameters=schedule.parameters_at(due),
-        owner=OWNER,
-        created_by=f"{SCHEDULED}{schedule.name}",
-        now=now,
-        once_key=once_key,
-    )
+    by = f"{SCHEDULED}{schedule.name}"
+    parameters = schedule.parameters_at(due)
+    job_submit(kind=schedule.kind, parameters=parameters, owner=OWNER, created_by=by, now=now)

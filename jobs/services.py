@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from jobs.claims import job_end
-from jobs.exceptions import ConfirmationExpired, ConfirmationNotNeeded, TooManyJobs
+from jobs.exceptions import JobError
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import (
     CANCELLED,
@@ -17,10 +17,12 @@ from jobs.models import (
     NEEDS_CONFIRMATION,
     QUEUED,
     RUNNING,
+    SUCCEEDED,
     UNFINISHED,
     Job,
 )
 from web.problem_body import PROBLEM_OF
+from web.requests.json_fields import JsonObject
 from web.retention import beyond_newest
 
 # Of an owner's jobs that have ended, so many of the newest are kept.
@@ -28,13 +30,17 @@ MOST_ENDED = 10_000
 
 
 def require_room(*, kind: JobKind, owner: str) -> None:
-    """Raise TooManyJobs if a principal has as many unfinished jobs of a kind as it may have.
+    """Raise JobError if a principal has as many unfinished jobs of a kind as it may have.
 
     For calls: what the service submits by itself is not refused. Calls at the same instant may exceed it by some.
     """
     unfinished = Job.objects.filter(kind=kind.name, state__in=UNFINISHED, owner=owner)
     if unfinished.count() >= kind.most_unfinished:
-        raise TooManyJobs(kind.name, kind.most_unfinished)
+        message = (
+            f"the caller has {kind.most_unfinished} unfinished jobs of the kind {kind.name}, the most; "
+            "wait for the end of one, or cancel one"
+        )
+        raise JobError("too_many_jobs", message)
 
 
 def job_submit(
@@ -82,6 +88,18 @@ def job_submit(
             return unfinished
 
 
+def job_done(*, result: JsonObject, total: int, now: datetime, **columns: Any) -> Job:
+    """Store a job that its call has done, and return it. It has ended, and its callback gets the event.
+
+    total: what was done, in the kind's unit. columns: as of `job_submit`. Call it in the transaction of the work.
+    """
+    with transaction.atomic():
+        job = job_submit(now=now, **columns)
+        job_end(job, state=SUCCEEDED, result=result, now=now, started_at=now, done=total, total=total)
+        job.refresh_from_db()
+    return job
+
+
 def job_cancel(*, uuid: UUID, now: datetime) -> None:
     """Cancel a job: at once if no worker has it, else as soon as its function checks.
 
@@ -99,7 +117,7 @@ def job_cancel(*, uuid: UUID, now: datetime) -> None:
 def job_confirm(*, uuid: UUID, now: datetime) -> None:
     """Queue a job that needs confirmation again. A job that was confirmed before stays as it is.
 
-    Raises ConfirmationNotNeeded if the job has not asked, or has ended without an answer.
+    Raises JobError if the job has not asked, or has ended without an answer.
     """
     asking = Job.objects.filter(uuid=uuid, state=NEEDS_CONFIRMATION, asked_at__gt=now - CONFIRM_WITHIN)
     if asking.update(state=QUEUED, confirmed_at=now, not_before=now):
@@ -107,13 +125,17 @@ def job_confirm(*, uuid: UUID, now: datetime) -> None:
     job = Job.objects.get(uuid=uuid)
     if job.confirmed_at is None:
         # One that still asks asked more than CONFIRM_WITHIN ago, and is about to fail.
-        raise ConfirmationNotNeeded(FAILED if job.state == NEEDS_CONFIRMATION else job.state)
+        state = FAILED if job.state == NEEDS_CONFIRMATION else job.state
+        message = f"the job is {state}: only a job in the state needs_confirmation can be confirmed"
+        raise JobError("confirmation_not_needed", message)
 
 
 def confirmations_expire(*, now: datetime) -> None:
     """Fail the jobs that nobody confirmed within CONFIRM_WITHIN."""
+    message = "nobody confirmed the job within a day; nothing was stored: submit it again"
+    problem = PROBLEM_OF.get()(JobError("confirmation_expired", message)).body()
     for job in Job.objects.filter(state=NEEDS_CONFIRMATION, asked_at__lte=now - CONFIRM_WITHIN):
-        job_end(job, state=FAILED, error=PROBLEM_OF.get()(ConfirmationExpired()).body(), now=now)
+        job_end(job, state=FAILED, error=problem, now=now)
 
 
 def jobs_delete_old(*, now: datetime) -> None:

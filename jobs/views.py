@@ -1,17 +1,14 @@
 """The endpoints of jobs, and the base of the endpoints that submit them."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
-from uuid import UUID
 
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -20,31 +17,24 @@ from audit.recording.audit_first import change_and_record
 from jobs.documents import (
     job_document,
     job_of,
-    job_renewed,
-    jobs_of,
     listed_job_document,
     listed_jobs_of,
     submitted_document,
 )
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import ACTIVE, AWAITED, STATES, Job
+from jobs.models import ACTIVE, STATES, Job
 from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_confirm, job_submit, require_room
-from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
-from ratelimit.credentials.authentication import may_still_call
 from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
-from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
-from web.requests.wsgi_variables import ANSWER_WAIT
 from web.views import DeclaredView, id_parameter
 
 _ID = id_parameter("job", JOB["id"])
-PREFER = prefer_header("the job has ended or needs confirmation")
 _RETRY_SECONDS = 1
 
 
@@ -76,7 +66,7 @@ class JobsViewSet(ListViewSet[Job]):
         "confirm": Access(ANY_CALLER, kind=WRITE),
     }
     answers = dict.fromkeys(access, JobSerializer)
-    parameters = {key: [_ID, PREFER] for key in ("retrieve", "cancel", "confirm")}
+    parameters = {key: [_ID] for key in ("retrieve", "cancel", "confirm")}
     asks_first = ("cancel",)
     queryset = Job.objects.all()
     filterset_class = JobFilter
@@ -86,15 +76,14 @@ class JobsViewSet(ListViewSet[Job]):
     def list(self, request: Request) -> Response:
         """List jobs.
 
-        One's own jobs, newest first. `result` is null for backtests, rebalances and uploads: get the job for it.
+        One's own jobs, newest first. `result` is null for backtests, batches of orders, rebalances and uploads: get the job for it.
         """
         jobs = self.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))))
-        now = timezone.now()
-        return self.get_paginated_response([listed_job_document(job, now=now) for job in jobs or ()])
+        return self.get_paginated_response([listed_job_document(job) for job in jobs or ()])
 
     def retrieve(self, request: Request, job: str) -> Response:
         """Get a job. A job, with its progress and, at its end, its result or error."""
-        return job_answer(request, job_of(_caller(request), job))
+        return job_answer(job_of(_caller(request), job))
 
     def cancel(self, request: Request, job: str) -> Response:
         """Cancel a job.
@@ -105,7 +94,7 @@ class JobsViewSet(ListViewSet[Job]):
         """
         stored = job_of(_caller(request), job)
         job_cancel(uuid=stored.uuid, now=timezone.now())
-        return job_answer(request, job_of(_caller(request), job))
+        return job_answer(job_of(_caller(request), job))
 
     def confirm(self, request: Request, job: str) -> Response:
         """Confirm a job.
@@ -116,7 +105,7 @@ class JobsViewSet(ListViewSet[Job]):
         """
         stored = job_of(_caller(request), job)
         job_confirm(uuid=stored.uuid, now=timezone.now())
-        return job_answer(request, job_of(_caller(request), job))
+        return job_answer(job_of(_caller(request), job))
 
 
 class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
@@ -127,7 +116,7 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
 
     verbs: ClassVar[Mapping[str, str]] = {"create": "submit"}
     answers: ClassVar[Mapping[str, Any]] = {"create": {202: JobSerializer}}
-    parameters = {"create": [IDEMPOTENCY_KEY, PREFER]}
+    parameters = {"create": [IDEMPOTENCY_KEY]}
     queryset: QuerySet[Any] = Job.objects.all()
     kind: ClassVar[str]
     _callback_url = ""
@@ -160,6 +149,10 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
     def require_possible(self, parameters: JsonObject) -> None:
         """Raise what a new job with these parameters would fail with at once."""
 
+    def make_job(self, parameters: JsonObject, **columns: Any) -> Job:
+        """Return the new job. columns: see `job_submit`."""
+        return job_submit(kind=self.kind, parameters=parameters, **columns)
+
     def not_before(self, now: datetime) -> datetime:
         """Return when the job may start."""
         return now
@@ -172,55 +165,34 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
             self.require_possible(parameters)
             require_room(kind=self._kind, owner=caller.principal)
             correlation_id = getattr(request, "correlation_id", "")
-            job = job_submit(
-                kind=self.kind,
-                parameters=parameters,
+            job = self.make_job(
+                parameters,
                 owner=caller.principal,
                 created_by=caller.identity,
                 correlation_id=correlation_id,
                 callback_url=self._callback_url,
                 now=now,
                 not_before=self.not_before(now),
-                urgency=AWAITED if preferred_wait(request.headers.get("Prefer", "")) else 0,
             )
-            return submitted_document(job, now=now)
+            return submitted_document(job)
 
         document, is_replayed = (submit(), False) if call is None else answer_once(call, submit, now=now)
         answer = Response(document, status=HTTPStatus.ACCEPTED, headers=_headers(document))
         answer.headers["Location"] = document["links"]["self"]
         if is_replayed:
             answer.headers["Idempotency-Replayed"] = REPLAYED["Idempotency-Replayed"]
-        # None if the job of an earlier call was deleted, or if the caller may not see it any more.
-        if (stored := jobs_of(_caller(request)).filter(uuid=document["id"]).first()) is not None:
-            _ask_to_wait(request, stored)
         return answer
 
 
-def job_answer(request: Request, job: Job) -> Response:
-    """Return the answer that shows a job.
-
-    With `Prefer: wait=N` the front sends it when the job has ended or needs confirmation.
-    """
-    _ask_to_wait(request, job)
-    document = job_document(job, now=timezone.now())
+def job_answer(job: Job) -> Response:
+    """Return the answer that shows a job."""
+    document = job_document(job)
     return Response(document, headers=_headers(document))
 
 
 def _headers(document: JsonObject) -> dict[str, str]:
     retry = {"Retry-After": str(_RETRY_SECONDS)} if document["state"] in ACTIVE else {}
     return {"Cache-Control": "no-store", **retry}
-
-
-def _ask_to_wait(request: Request, job: Job) -> None:
-    """Tell the front to wait until the job is not active, if the client prefers that and takes JSON."""
-    seconds = preferred_wait(request.headers.get("Prefer", ""))
-    if seconds and job.is_active and isinstance(request.accepted_renderer, JSONRenderer):
-        renewed = partial(_renewed, request.META, job.uuid, _caller(request).identity)
-        request.META[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), renewed)
-
-
-def _renewed(environ: MutableMapping[str, Any], uuid: UUID, identity: str) -> Renewed | None:
-    return job_renewed(uuid, identity) if may_still_call(environ) else None
 
 
 def _caller(request: Request) -> Caller:

@@ -14,7 +14,6 @@ _ORDER = (
     "ratelimit.AccessProfile",
     "jobs.Job",
     "trades.InstrumentEntry",
-    "backfills.Backfill",
     "webhooks.Webhook",
     "webhooks.WebhookEvent",
     "webhooks.Delivery",
@@ -23,7 +22,6 @@ _ORDER = (
     "trading.OrderRow",
     "trading.ExecutionRow",
     "trading.TransactionRow",
-    "trading.InstrumentTerms",
     "auth.User",
     "auth.Group",
 )

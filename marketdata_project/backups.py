@@ -1,6 +1,6 @@
 """Copies an installation of files into a folder while it runs, and back into an empty one.
 
-What is copied first never refers to what is copied later: the head of the audit log, the database, the log files, the rows.
+What is copied first never refers to what is copied later: the database, the log files, the rows.
 A row that no copied commit record names does not exist, so files may grow meanwhile.
 
 BackupError
@@ -23,14 +23,14 @@ from django.conf import settings
 
 from audit.spooling.collector import exclusive
 from store.backends import store_at
-from store.datasets import DECLARED_INSTRUMENTS
+from store.datasets import STORED_DATASETS
 
 MANIFEST = "backup.json"
 """Written last: a folder without it is no backup."""
 DATABASE = "marketdata.sqlite3"
 COMMITS_FILE = "commits.jsonl"
 
-_AUDIT, _HEAD = "audit", "audit/head"
+_AUDIT = "audit"
 # Processes make these anew: derived files of each log, and two folders in DATA_DIR.
 _DERIVED, MADE_ANEW = ".derived", ("run", "imports")
 _NOT_COPIED = (".lock", ".sqlite3-wal", ".sqlite3-shm", ".sqlite3-journal")
@@ -119,7 +119,6 @@ def backup_make(places: Places, target: Path) -> BackupManifest:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         # While the collector waits, each audit record is in the database or in a file of the spool.
         with _collector_held(places.data / _AUDIT):
-            _copy(places.path(_HEAD), target / _HEAD)
             _copy_database(places.database, target / DATABASE)
             _copy_new(places, target, _AUDIT)
         for name in _log_files(places.data):
@@ -197,10 +196,10 @@ def _check_database(origin: Path) -> None:
 
 
 def _log_files(data_dir: Path) -> list[str]:
-    """Return the names of the log files. Declarations come last: a copied trade has its instrument's declaration."""
+    """Return the names of the log files: kept bars after trades, whose expiry names them, and declarations last."""
     found = [path.relative_to(data_dir) for path in data_dir.glob(f"*/*/{COMMITS_FILE}")]
-    declared = DECLARED_INSTRUMENTS[0].name
-    return [path.as_posix() for path in sorted(found, key=lambda path: (path.parts[0] == declared, path))]
+    places = {name: place for place, name in enumerate(STORED_DATASETS)}
+    return [path.as_posix() for path in sorted(found, key=lambda path: (places.get(path.parts[0], 0), path))]
 
 
 def _copy_new(places: Places, target: Path, top: str = "") -> None:

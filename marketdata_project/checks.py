@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 
 from jobs.schedules import JobSchedule, ScheduleRefused
 from sources import registry as sources
+from sources.retention import InvalidRetention, keeping_rules
 from store.datasets import TRADES
 from store.exceptions import OtherVersion
 from trades.conditions import CONDITION_MAPS
@@ -27,6 +28,14 @@ def check_workers(**_: Any) -> list[CheckMessage]:
         return []
     message = f"WORKERS is {settings.WORKERS}: there would be no web process."
     return [Error(message, hint="Set WORKERS to 1 or more.", id="marketdata.E001")]
+
+
+def check_strategy_seconds(**_: Any) -> list[CheckMessage]:
+    """Check that a strategy has time to answer (marketdata.E012)."""
+    if settings.STRATEGY_SECONDS >= 1:
+        return []
+    message = f"STRATEGY_SECONDS is {settings.STRATEGY_SECONDS}: each strategy would fail at its first call."
+    return [Error(message, hint="Set STRATEGY_SECONDS to 1 or more.", id="marketdata.E012")]
 
 
 def check_port(**_: Any) -> list[CheckMessage]:
@@ -70,6 +79,16 @@ def check_exchange_conditions(**_: Any) -> list[CheckMessage]:
         return []
     message = f"EXCHANGE_CONDITIONS names condition maps that do not exist: {', '.join(unknown)}."
     return [Error(message, hint=f"Name one of {', '.join(maps)}.", id="marketdata.E008")]
+
+
+def check_retention(**_: Any) -> list[CheckMessage]:
+    """Check that RETENTION can be read (marketdata.E011)."""
+    try:
+        keeping_rules(settings.RETENTION)
+    except InvalidRetention as error:
+        hint = 'Write such as RETENTION="trades 30 d, quotes 7 d".'
+        return [Error(f"{error}.", hint=hint, id="marketdata.E011")]
+    return []
 
 
 def check_csrf(**_: Any) -> list[CheckMessage]:
@@ -146,10 +165,8 @@ def check_schedules(**_: Any) -> list[CheckMessage]:
     """Check that the jobs of JOB_SCHEDULES can be submitted (marketdata.E009)."""
     found: list[CheckMessage] = []
     for name, declared in settings.JOB_SCHEDULES.items():
-        from jobs.beat import crontab_of  # noqa: PLC0415 loading Celery takes a tenth of a second
-
         try:
-            crontab_of(JobSchedule.of(name, declared))
+            JobSchedule.of(name, declared)
         except ScheduleRefused as error:
             hint = "See docs/jobs.md, Schedules."
             found.append(Error(f"JOB_SCHEDULES[{name!r}]: {error}.", hint=hint, id="marketdata.E009"))
@@ -169,11 +186,13 @@ def check_access(**_: Any) -> list[CheckMessage]:
 _CHECKS = (
     check_access,
     check_workers,
+    check_strategy_seconds,
     check_port,
     check_store,
     check_proxies,
     check_exchange_conditions,
     check_csrf,
+    check_retention,
     check_worker_cores,
     check_debug,
     check_secret_files,

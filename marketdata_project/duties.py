@@ -10,12 +10,11 @@ from threading import Event, Thread
 from django.db import OperationalError, close_old_connections, connections
 from django.utils import timezone
 
-from audit.chain.head_keeping import head_keep
 from audit.chain.prune import records_delete_old
 from audit.services import head_log, spool_collect
 from jobs.backfills.services import exhausted_retry
 from jobs.exports.services import exports_delete_old
-from jobs.relay import jobs_send
+from jobs.schedules import schedules_submit
 from jobs.services import confirmations_expire, jobs_delete_old
 from jobs.uploads.services import uploads_delete_old
 from ops.serve import memory
@@ -26,8 +25,9 @@ from ratelimit.credentials.logins import known_addresses_delete_old
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old
+from sources.feed_events import feeds_watch
+from sources.retention import rows_expire
 from trades.stores import derived_keeper
-from trading.services.previews import previews_delete_old
 from web.idempotency.answers import answers_delete_old
 from webhooks.alerts import alerts_watch
 from webhooks.sending import deliveries_send
@@ -36,8 +36,6 @@ from webhooks.services import events_delete_old
 logger = logging.getLogger(__name__)
 
 SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
-# The pause after Redis did not take the id of a job.
-_RELAY_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +51,6 @@ class Duty:
     of_each_host: bool = False
 
 
-def jobs_relay(*, now: datetime) -> None:
-    """Send a message for each job that may start."""
-    from jobs.queue import send_job  # noqa: PLC0415 loading Celery takes a tenth of a second
-
-    try:
-        jobs_send(now=now, send=send_job)
-    except OSError as error:
-        logger.warning("jobs wait: %s", error)
-        time.sleep(_RELAY_PAUSE_SECONDS)
-
-
 def memory_release(*, now: datetime) -> None:
     """Return unused memory to the system."""
     memory.memory_release()
@@ -77,20 +64,20 @@ DUTIES: tuple[Duty, ...] = (
     Duty(answers_delete_old, period=HOUR),
     Duty(quota_usage_delete_old, period=HOUR),
     Duty(records_delete_old, period=HOUR),
-    Duty(head_keep, period=SECOND, after_error=SECOND),
     Duty(head_log, period=HOUR),
-    Duty(jobs_relay, period=0.25, after_error=SECOND),
+    Duty(schedules_submit, period=SECOND, after_error=5.0),
     Duty(jobs_delete_old, period=HOUR),
     Duty(confirmations_expire, period=MINUTE),
     Duty(deliveries_send, period=0.25, after_error=SECOND),
     Duty(events_delete_old, period=5 * MINUTE),
     Duty(alerts_watch, period=0.5, after_error=SECOND),
+    Duty(feeds_watch, period=5.0, after_error=5.0),
     Duty(exports_delete_old, period=HOUR),
     Duty(uploads_delete_old, period=MINUTE),
     Duty(exhausted_retry, period=MINUTE),
-    Duty(previews_delete_old, period=HOUR),
     Duty(sessions_delete_expired, period=HOUR),
     Duty(known_addresses_delete_old, period=HOUR),
+    Duty(rows_expire, period=HOUR),
 )
 
 

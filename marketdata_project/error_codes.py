@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jobs.exceptions import JobError
-from jobs.exports import exceptions as exports
 from trading import exceptions as trading
 
 
@@ -53,7 +51,7 @@ def _codes(
         yield ErrorCode(status, code, meaning, next_step, retry_seconds)
 
 
-def _meanings(*errors: type[trading.TradingError | JobError]) -> dict[str, str]:
+def _meanings(*errors: type[trading.TradingError]) -> dict[str, str]:
     """Return the docstrings of errors, by their codes."""
     return {each.code: " ".join(str(each.__doc__).split()) for each in errors}
 
@@ -85,7 +83,7 @@ ERROR_CODES = (
         invalid_fields="`fields` is not a list of different column names, separated by commas.",
         invalid_number="A query parameter is not a plain decimal number within its bounds.",
         invalid_duration="A query parameter is not a length of time: a whole number with a unit, such as 250ms.",
-        too_many_symbols="`symbols` has more than 50 symbols, or a universe of more than 1,000.",
+        too_many_symbols="`symbols` has more than 50 symbols, or an export's universe more than 1,000 members.",
         repeated_symbol="`symbols` has a symbol twice.",
         no_exchange="The instrument has no exchange, so it has no sessions. Set the exchange, or ask with session=utc and hours=all.",
         too_many_parameters="A query or a form has more than 1,000 fields, or a form has a file.",
@@ -134,7 +132,7 @@ ERROR_CODES = (
         missing_scope="The caller lacks the scope that the message names.",
         insufficient_sensitivity="The caller lacks the clearance for the sensitivity that the message names.",
         forbidden="The caller may not do this. In a browser's session: the CSRF token may be missing.",
-        **_meanings(exports.InvalidLink),
+        invalid_link="The link was altered, or its maker may not see the export any more. Ask for another link.",
         network_not_allowed="The credential is not valid from this address.",
         grant_exceeded="The key has, or would have, access that the caller lacks; the message names it.",
     ),
@@ -147,7 +145,7 @@ ERROR_CODES = (
         wrong_class="The symbol belongs to another class of instruments; the message names its path.",
         resolution_unavailable="The symbol has no data of this resolution or a finer resolution.",
         no_data="The symbol is known and has no data in the range.",
-        **_meanings(trading.NoSuchAccount, trading.UnknownOrder, trading.UnknownExecution,
+        **_meanings(trading.NoSuchAccount, trading.UnknownOrder,
             trading.UnknownModel, trading.UnknownWatchlist),
         **_meanings(trading.UnknownPosition, trading.UnknownPreview),
     ),
@@ -166,10 +164,13 @@ ERROR_CODES = (
     *_codes(409, NextStep.RETRY, 1,
         in_progress="A request with this Idempotency-Key is still running.",
     ),
+    *_codes(409, NextStep.ASK_OTHERWISE,
+        feed_of_setting="The setting FEEDS has this feed, so no call ends it. Take it out there, and start the server anew.",
+    ),
     *_codes(409, NextStep.LOOK_FIRST,
         too_many_jobs="The caller has its maximum of unfinished jobs of this kind; the message gives the number. Wait for a job's end, or cancel a job.",
-        **_meanings(exports.ExportQuota),
-        **_meanings(exports.ExportUnfinished),
+        export_quota="The caller's exports have as many bytes as they may have. Delete an export, or wait until one expires.",
+        export_unfinished="The export has not ended. Cancel its job: the files are deleted then.",
         upload_offset_mismatch="The upload does not go on at this offset. Go on at the offset of the header `Upload-Offset`.",
         confirmation_not_needed="The job has not asked for confirmation, or has ended without it. Get the job.",
         too_many_uploads="The caller's unfinished uploads have as many bytes as they may. Wait for their jobs, or cancel some.",
@@ -178,7 +179,7 @@ ERROR_CODES = (
         upload_busy="Another request sends to this upload. A connection that was cut ends within seconds.",
     ),
     *_codes(409, NextStep.BEGIN_ANEW,
-        resync="The log was restored since the cursor was made, or (options only) a commit that was in progress then has ended.",
+        resync="The log was restored since the cursor or token was made, or (options only) a commit that was in progress then has ended.",
     ),
     *_codes(409, NextStep.CORRECT,
         not_rotatable="The key was rotated or revoked, or has expired: rotate its successor, or make a new key. Or its chain "
@@ -194,11 +195,13 @@ ERROR_CODES = (
             trading.ModelInUse, trading.AccountNotValued),
     ),
     *_codes(410, NextStep.ASK_OTHERWISE,
-        **_meanings(exports.ExportExpired, exports.LinkExpired),
+        expired="The rows of these dates have expired (`RETENTION`). The message names the date, and what is left: bars of a minute and longer, and later rows.",
+        export_expired="The export's files were deleted. Export again: the job's `parameters` make the same files.",
+        link_expired="The time of the link is over. Ask for another link.",
     ),
     *_codes(412, NextStep.LOOK_FIRST,
-        **_meanings(exports.FileChanged),
-        **_meanings(trading.RiskVersionChanged, trading.ModelVersionChanged),
+        file_changed="The file has another ETag than `If-Match` names. Look at the file's ETag.",
+        **_meanings(trading.RiskVersionChanged),
     ),
     *_codes(413, NextStep.CORRECT,
         body_too_large="The body exceeds the endpoint's limit, which the message gives. Split the batch.",
@@ -251,14 +254,14 @@ ERROR_CODES = (
         confirmation_expired="A job failed: nobody confirmed it within a day, and nothing was stored. Submit it again.",
         source_refused="There is no such source, or a job failed: the source does not give what was asked. The message says why.",
         **_meanings(trading.RiskRefused, trading.ClientOrderIdReused, trading.NotTradable,
-            trading.OverrideTooHigh, trading.InvalidTransfer, trading.StrategyFailed, trading.OrdersRefused),
+            trading.OverrideTooHigh, trading.InvalidTransfer, trading.StrategyFailed),
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + & and single inner spaces.",
         unknown_resolution="The resolution breaks the rule that the message states.",
         unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
         unknown_exchange="The hours of this exchange or calendar are not known; the message has the nearest name, or all names.",
     ),
     *_codes(426, NextStep.ASK_OTHERWISE,
-        upgrade_required="This path opens a WebSocket. Connect with a WebSocket client, or read `…/commits`.",
+        upgrade_required="This path opens a WebSocket. Connect with a WebSocket client.",
     ),
     *_codes(428, NextStep.CORRECT,
         **_meanings(trading.PreconditionRequired),
@@ -298,7 +301,7 @@ ERROR_CODES = (
     ),
     *_codes(503, NextStep.REPORT, 60,
         data_damaged="Stored bytes that the answer needs are damaged. The operator must restore the file.",
-        clock_stepped="The server's clock stepped by more than a minute, or stored commits are ahead of the clock; nothing was stored. The operator must check and accept the clock.",
+        log_ahead_of_clock="The newest commit of the log is far ahead of the server's clock; nothing was stored. The operator can wait, allow it, or cut the log.",
     ),
     *_codes(507, NextStep.RETRY, 10,
         store_full="No space is left; nothing was stored.",

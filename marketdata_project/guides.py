@@ -17,7 +17,7 @@ from marketdata_project.guide_text import guide_html, guide_names, guide_section
 _GROUPS = {
     "Start": ("tutorial", "dashboard", "clients", "errors"),
     "Data": (
-        "market_data", "formats", "streams", "exports", "live", "sessions", "gaps", "options", "reader", "following", "mirror",
+        "market_data", "formats", "streams", "exports", "live", "sessions", "gaps", "options", "reader", "following",
         "ingest", "uploads", "import", "corrections", "bar_policies", "instruments",
     ),
     "Trading": ("trading", "trading_rules", "strategies", "models"),

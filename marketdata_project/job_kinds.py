@@ -1,7 +1,7 @@
 """The table of the kinds of jobs."""
 
-from jobs.backfills.kinds import BACKFILL
-from jobs.exports.audit_log import AUDIT_EXPORT
+from jobs.backfills.filling import BACKFILL
+from jobs.exports.tables import AUDIT_EXPORT
 from jobs.exports.views import EXPORT
 from jobs.fetches.services import FETCH, MARKETS
 from jobs.gap_reports import GAP_REPORT
@@ -9,6 +9,7 @@ from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
 from trading.api.backtests import BACKTEST
 from trading.api.exports import ACCOUNT_EXPORT
+from trading.api.order_batches import ORDER_BATCH
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 
@@ -22,6 +23,7 @@ KINDS: tuple[JobKind, ...] = (
     ACCOUNT_EXPORT,
     UPLOAD,
     BACKTEST,
+    ORDER_BATCH,
     REBALANCE,
     TRANSFER,
 )

@@ -7,7 +7,6 @@ from django.conf import settings
 
 from marketdata_project.backups import COMMITS_FILE, DATABASE, MADE_ANEW, folders_of_settings
 from store.backends import folder_of
-from store.moving import moved_to
 
 _MANAGE = ".venv/bin/python manage.py"
 _TABLES, _MARKET = "tables.dump", "market"
@@ -21,11 +20,7 @@ def is_of_files() -> bool:
 def manual_backup(target: Path) -> list[str]:
     """Return the lines to run in a shell instead of `backup`, in this order: the database first."""
     to, data = quote(str(target)), quote(str(settings.DATA_DIR))
-    # The head of the audit log must not be newer than the database.
-    lines = [
-        f"mkdir -p {to}/audit",
-        f"if [ -e {data}/audit/head ]; then cp -p {data}/audit/head {to}/audit/; fi",
-    ]
+    lines = [f"mkdir -p {to}"]
     if _is_sqlite():
         lines.append(f'sqlite3 {quote(str(settings.DATABASES["default"]["NAME"]))} ".backup {to}/{DATABASE}"')
     else:
@@ -41,9 +36,7 @@ def manual_backup(target: Path) -> list[str]:
         lines.append(f"(cd {place} && find . -name {COMMITS_FILE} | tar -cf - -T -) | tar -xf - -C {market}")
         if store != Path(settings.DATA_DIR):
             lines.append(f"tar -C {place} {excluded} -cf - . | tar -xf - -C {market}")
-    others = " ".join(
-        quote(f"--exclude=./{name}") for name in (*MADE_ANEW, "audit/head", f"{DATABASE}*", "moved.json")
-    )
+    others = " ".join(quote(f"--exclude=./{name}") for name in (*MADE_ANEW, f"{DATABASE}*"))
     lines.append(f"tar -C {data} {excluded} {others} -cf - . | tar -xf - -C {to}")
     return [*lines, *(f"cp -a {quote(str(path))} {to}/{name}" for name, path in _folders_outside())]
 
@@ -71,7 +64,7 @@ def _is_sqlite() -> bool:
 
 def _store() -> Path | None:
     """Return the folder of the store; None for a store of servers."""
-    return folder_of(settings.MARKET_STORE or moved_to(settings.DATA_DIR))
+    return folder_of(settings.MARKET_STORE or settings.DATA_DIR)
 
 
 def _folders_outside() -> list[tuple[str, Path]]:

@@ -18,14 +18,20 @@ from ops.metrics.declarations import (
     AUDIT_LAG_SECONDS,
     AUDIT_SPOOLED_BYTES,
     DISK_FREE,
+    FEED_FILLED_ROWS,
+    FEED_HOLES,
+    FEED_LAG_SECONDS,
+    FEED_RECONNECTS,
+    FEED_UP,
     WEB_PROCESSES_WANTED,
     WORKER_HEARTBEAT_AGE,
 )
 from ops.metrics.exposition import exposition
-from ops.metrics.metric_types import Metric
+from ops.metrics.metric_types import Metric, Series
 from ops.metrics.process_files import totals
 from ops.serve.status import STALE_SECONDS, Heartbeat
 from ratelimit.fresh_cache import FreshCache
+from sources.feed_status import shown_feeds
 from trades.stores import market_store
 from web.requests import addresses
 
@@ -107,6 +113,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Http404
     series = totals()
     series.update({metric: {(): [value]} for metric, value in _installation_values().items()})
+    with suppress(Error, RedisError):
+        series.update(_feed_series())
     body, content_type = exposition(series, accept=request.headers.get("Accept", ""))
     return HttpResponse(body, content_type=content_type)
 
@@ -131,4 +139,22 @@ def _installation_values() -> dict[Metric, float]:
     with suppress(Error, OSError):
         lag = audit_lag(now=timezone.now())
         values[AUDIT_SPOOLED_BYTES], values[AUDIT_LAG_SECONDS] = lag.spooled_bytes, lag.seconds
+    return values
+
+
+def _feed_series() -> dict[Metric, Series]:
+    """Return the metrics of all feeds. Raises django.db.Error, redis.exceptions.RedisError."""
+    values: dict[Metric, Series] = {
+        each: {} for each in (FEED_UP, FEED_LAG_SECONDS, FEED_RECONNECTS, FEED_HOLES, FEED_FILLED_ROWS)
+    }
+    for feed in shown_feeds():
+        labels = feed.symbol, feed.source
+        values[FEED_UP][labels] = [float(feed.is_up)]
+        if feed.dataset is None:  # the feed process does not have it
+            continue
+        values[FEED_RECONNECTS][labels] = [float(feed.reconnects)]
+        values[FEED_HOLES][labels] = [float(feed.holes)]
+        values[FEED_FILLED_ROWS][labels] = [float(feed.filled_rows)]
+        if feed.lag_seconds is not None:
+            values[FEED_LAG_SECONDS][labels] = [feed.lag_seconds]
     return values

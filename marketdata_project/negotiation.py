@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.utils.mediatypes import _MediaType
 
-from stats.rendering.query_form import without_empty
+from stats.rendering.page_links import without_empty
 from web.requests.exceptions import InvalidParameter
 
 # Java sends `.2`.

@@ -85,11 +85,6 @@ _PROBLEM_FIELDS = {
         "items": {"type": "object", "additionalProperties": True},
         "description": "Of refused orders: every check, with its numbers.",
     },
-    "items": {
-        "type": "array",
-        "items": {"type": "object", "additionalProperties": True},
-        "description": "Of `orders_refused`: the refused orders.",
-    },
     "order_id": {"type": "string", "description": "Of `preview_used`: the order that it made."},
     "preview": {
         "type": "object",

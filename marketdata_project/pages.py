@@ -16,35 +16,31 @@ from marketdata_project.error_codes import ERROR_CODES, ErrorCode
 from marketdata_project.guide_search import sections_of_code
 from marketdata_project.guide_text import GuideSection
 from ratelimit.credentials.browser_login import caller_of_browser
-from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.query import MARKET_CLASSES, MarketClass
-from stats.rendering.query_form import PageLink
-from store.bar_policies import BAR_POLICIES
+from stats.rendering.page_links import PageLink
 from store.datasets import CORRECTED, DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
-from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
 
-# How many symbols a link to several symbols has.
-_SEVERAL = 3
+# The number of newest rows in links to a dataset.
+_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A class of instruments. links: answers for its first symbol. several: answers for several symbols at once."""
+    """A class of instruments. links: the newest rows of the datasets of its first symbol."""
 
     path: str
     instrument_class: str
     symbol: str | None
     links: list[PageLink]
-    several: list[PageLink]
 
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Answer `/` with the dashboard. Its scripts call the API with a login of their own."""
-    return render(request, "dashboard.html", {"policies": BAR_POLICIES, "has_charts": settings.HAS_CHARTS})
+    return render(request, "dashboard.html", {"has_charts": settings.HAS_CHARTS})
 
 
 @require_safe
@@ -73,22 +69,20 @@ def _branches() -> list[Branch]:
     """Return a branch for each class of instruments; [] while the store cannot be used, so that the page opens."""
     try:
         return [
-            _branch(market_class, catalogue_first(market_class.instrument_class, _SEVERAL))
-            for market_class in MARKET_CLASSES.values()
-            if market_class.instrument_class
+            _branch(market_class) for market_class in MARKET_CLASSES.values() if market_class.instrument_class
         ]
     except StorageError:
         return []
 
 
-def _branch(market_class: MarketClass, instruments: list[Instrument]) -> Branch:
-    symbols = [instrument.symbol for instrument in instruments]
-    first_symbol = symbols[0] if symbols else None
-    links = links_beside(market_class, first_symbol)
-    if instruments and instruments[0].underlying:
-        links += surface_links(market_class, instruments[0].underlying)
-    several = links_of_several(market_class, symbols)
-    return Branch(market_class.path, market_class.instrument_class, first_symbol, links, several)
+def _branch(market_class: MarketClass) -> Branch:
+    first = next(iter(catalogue_first(market_class.instrument_class, 1)), None)
+    symbol = None if first is None else first.symbol
+    links = [
+        PageLink(f"{reverse(f'{market_class.path}-{name}', kwargs={'symbol': symbol})}?last={_ROWS}", name)
+        for name in (() if symbol is None else market_class.datasets)
+    ]
+    return Branch(market_class.path, market_class.instrument_class, symbol, links)
 
 
 def _links(datasets: Iterable[Dataset], end: str) -> list[PageLink]:

@@ -33,6 +33,7 @@ from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ops.masking import masked_path
 from ratelimit import exceptions as keys
 from sources import protocol as sources
+from sources.feed_services import FeedOfSetting
 from stats import exceptions as stats
 from stats.live import exceptions as live
 from stats.market_data.navigation import unknown_name_hint
@@ -62,6 +63,7 @@ OWN_ERRORS = (
     idempotency.IdempotencyError,
     jobs.JobError,
     sources.SourceError,
+    FeedOfSetting,
     live.LiveError,
     trading.TradingError,
 )

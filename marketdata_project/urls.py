@@ -1,6 +1,6 @@
 """The table of contents of the API: the URL of every endpoint. A version is a prefix."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 import dialects.urls
 from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet
-from jobs.exports.audit_log import AuditExportsViewSet
+from jobs.exports.tables import AuditExportsViewSet
 from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
 from jobs.fetches.views import FetchesViewSet, SourcesViewSet
 from jobs.uploads.views import UploadsViewSet
@@ -29,15 +29,17 @@ from ratelimit.credentials.oauth2 import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
+from sources.feed_views import FeedsViewSet
 from stats.caching.views import CacheViewSet
 from stats.live.channels import KINDS
 from stats.live.views import CommitsViewSet, LiveFeedViewSet
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
+from stats.market_data.gaps import GAPS
 from stats.market_data.query import ANY_CLASS, MARKET_CLASSES, MarketClass, MarketDataset
 from stats.market_data.views import PageViewSet, ReportViewSet, StreamViewSet
-from stats.mirrors.views import LogCopyViewSet, LogsViewSet
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
+from stats.universes import UniversesViewSet
 from store.datasets import CORRECTED, DATASETS, TRADES
 from store.declarations import Dataset
 from trades.condition_views import ConditionsViewSet
@@ -55,7 +57,6 @@ from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
     AccountExecutionsViewSet,
     ClosedTradesViewSet,
-    ExecutionExplanationViewSet,
     ExecutionsViewSet,
     SignalsViewSet,
     TransactionsViewSet,
@@ -92,6 +93,13 @@ instruments = [
         name="instrument",
     ),
     re_path(r"^conditions/?\Z", ConditionsViewSet.as_view({"get": "list"}), name="conditions"),
+]
+
+universes = [
+    re_path(r"^universes/?\Z", UniversesViewSet.as_view({"get": "list"}), name="universes"),
+    re_path(
+        r"^universes/(?P<symbol>[\s\S]+?)/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universe"
+    ),
 ]
 
 # A symbol may contain a slash (BTC/USD). A suffix is a format (`ohlcv.csv`).
@@ -131,19 +139,13 @@ def _dataset_paths(market_class: MarketClass, dataset: MarketDataset) -> Iterato
     yield re_path(rf"^{_SYMBOL}/{end}{_SUFFIX}/?\Z", page, name=name)
 
 
-def _report_of_any(name: str, *, several: bool) -> Callable[..., Any]:
-    report = MARKET_REPORTS[name]
-    access = report.access_of_symbols if several else report.access
-    return ReportViewSet.route(ANY_CLASS, name, access, several=several)
-
+_gaps = ReportViewSet.route(ANY_CLASS, GAPS, MARKET_REPORTS[GAPS].access_of_symbols, several=True)
 
 # Nested, so that a path is compared with its own class's patterns only.
 market_data = [
     path(f"{market_class.path}/", include(list(_class_paths(market_class))))
     for market_class in MARKET_CLASSES.values()
 ]
-
-live = [re_path(r"^stream/stats/?\Z", LiveFeedViewSet.as_view({"get": "stats"}), name="live-stats")]
 
 cache_and_sessions = [
     re_path(r"^cache/stats/?\Z", CacheViewSet.as_view({"get": "stats"}), name="cache-stats"),
@@ -193,6 +195,8 @@ jobs = [
         name="export-file",
     ),
     re_path(r"^fetches/?\Z", FetchesViewSet.as_view({"post": "create"}), name="fetch"),
+    re_path(r"^feeds/?\Z", FeedsViewSet.as_view({"get": "list", "post": "create"}), name="feeds"),
+    re_path(r"^feeds/(?P<symbol>[^/]+)/?\Z", FeedsViewSet.as_view({"delete": "destroy"}), name="feed"),
     re_path(r"^sources/?\Z", SourcesViewSet.as_view({"get": "list"}), name="sources"),
     re_path(
         r"^sources/(?P<source>[^/]+)/markets/?\Z",
@@ -254,7 +258,6 @@ webhooks = [
 
 _ACCOUNT = r"accounts/(?P<account>[^/]+)"
 _ORDER = r"orders/(?P<order>[^/]+)"
-_EXECUTION = r"executions/(?P<execution>[^/]+)"
 
 # Also served without a version, as deprecated paths.
 also_unversioned = [
@@ -278,11 +281,6 @@ trading_reads = [
     re_path(r"^transactions/?\Z", TransactionsViewSet.as_view({"get": "list"}), name="transactions"),
     re_path(
         rf"^{_ORDER}/executions/?\Z", ExecutionsViewSet.as_view({"get": "list"}), name="order-executions"
-    ),
-    re_path(
-        rf"^{_EXECUTION}/explain/?\Z",
-        ExecutionExplanationViewSet.as_view({"get": "explain"}),
-        name="execution-explain",
     ),
     re_path(
         rf"^{_ACCOUNT}/positions/?\Z",
@@ -376,20 +374,13 @@ documentation_of_v2 = [
 
 below_api_v1: list[URLPattern | URLResolver] = [
     re_path(r"^import/?\Z", ImportPageViewSet.as_view({"get": "show"}), name="import"),
-    re_path(r"^market-data/universes/?\Z", _report_of_any("universes", several=False), name="universes"),
-    re_path(r"^market-data/logs/?\Z", LogsViewSet.as_view({"get": "list"}), name="logs"),
-    re_path(
-        rf"^market-data/logs/(?P<dataset>[^/]+)/{_SYMBOL}/copy/?\Z",
-        LogCopyViewSet.as_view({"get": "retrieve"}),
-        name="log-copy",
-    ),
     path("market-data/", include(market_data)),
-    re_path(r"^gaps/?\Z", _report_of_any("gaps", several=True), name="gaps"),
+    re_path(r"^gaps/?\Z", _gaps, name="gaps"),
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
     *(_corrections(dataset) for dataset in CORRECTED if dataset is not TRADES),
     *instruments,
-    *live,
+    *universes,
     *cache_and_sessions,
     *access,
     *jobs,

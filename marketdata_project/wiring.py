@@ -14,12 +14,11 @@ from ratelimit.access.denials import FETCHED_IN
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
-from store.server_calls import WATCHER
+from store.server_calls import ORIGIN
 from web.correlation import correlation_id
 from web.endpoints import Access
 from web.events import EVENT_WRITE
 from web.problem_body import PROBLEM_OF, AnyProblem
-from web.tracing import span
 
 
 def wire() -> None:
@@ -32,7 +31,7 @@ def wire() -> None:
     FETCHED_IN.provide(_fetched_in)
     ACCOUNT_FEEDS.provide(_account_feeds)
     EVENT_WRITE.provide(_event_write)
-    WATCHER.correlation_id, WATCHER.span = correlation_id, span
+    ORIGIN.correlation_id = correlation_id
 
 
 def _problem_of() -> Callable[[Exception], AnyProblem]:
@@ -60,7 +59,7 @@ def _job_kinds() -> Mapping[str, JobKind]:
 
 
 def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:
-    from jobs.backfills.records import pending_windows
+    from jobs.backfills.services import pending_windows
 
     return pending_windows
 

@@ -3,19 +3,61 @@
 ccxt is loaded by the first call: it takes 100 MB, and must not be there before a fork.
 """
 
+import fcntl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from ops.breaker import Breaker
-from sources.protocol import SourceFailed, SourceRefused
-from sources.shared_pace import SharedPace
+from sources.protocol import FORM_ERRORS, SourceError, SourceFailed, SourceRefused, SourceUnreadable
 
 _FAILURES, _PAUSE, _WAIT = 5, 60.0, 30.0
 _CLOCKS_APART_MS = 5_000
-_COUNTRY_REFUSED = (403, 451)
+_TIMEOUT_MS = 20_000
+_LONGEST_SLEEP = 10.0
+_COUNTRY_REFUSED, _TOO_MANY = (403, 451), (418, 429)
+
+
+class SharedPace:
+    """Says when the next request of a source may be sent: one pace for all processes of the machine.
+
+    The instant is in a file that is locked while it changes. The clock is the machine's, because processes share it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._path = Path(settings.RUN_DIR) / "sources" / f"{name}.pace"
+
+    def wait(self, seconds: float) -> None:
+        """Wait for one's turn. The next one's turn is `seconds` later.
+
+        Raises `SourceFailed` if that takes long, because the source asked all callers to wait.
+        """
+        wait = self._turn(time.time(), seconds) - time.time()
+        if wait > _LONGEST_SLEEP:
+            raise SourceFailed(f"{self._name} is not asked for {wait:.0f} s more, as it wished", wait)
+        time.sleep(max(0.0, wait))
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody ask the source for some seconds."""
+        self._turn(time.time() + seconds, 0.0)
+
+    def _turn(self, earliest: float, seconds: float) -> float:
+        """Return the instant of the next turn, and move it on, unless it is too far ahead to be taken."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            mine = max(earliest, float(file.read() or 0))
+            if not seconds or mine - time.time() <= _LONGEST_SLEEP:
+                file.truncate(0)
+                file.write(f"{mine + seconds:.6f}")
+        return mine
 
 
 class ExchangeClient:
@@ -37,10 +79,8 @@ class ExchangeClient:
         now_ms: int = self.call(client.fetch_time)
         apart = (before + time.time() * 1000) / 2 - now_ms
         if abs(apart) > _CLOCKS_APART_MS:
-            way = "ahead of" if apart > 0 else "behind"
-            raise SourceRefused(
-                f"this machine's clock is {abs(apart) / 1000:.0f} s {way} {self._name}'s: set it"
-            )
+            difference = f"{abs(apart) / 1000:.0f} s {'ahead of' if apart > 0 else 'behind'} {self._name}'s"
+            raise SourceRefused(f"this machine's clock is {difference}: set it")
         return now_ms
 
     def loaded(self, is_contract: bool) -> Any:
@@ -49,22 +89,40 @@ class ExchangeClient:
             if is_contract not in self._loaded:
                 client = self._made_client()
                 types = client.options.get("fetchMarkets")
-                if isinstance(types, dict) and isinstance(types.get("types"), list):
+                is_split = isinstance(types, dict) and isinstance(types.get("types"), list)
+                if is_split:
                     types["types"] = [each for each in types["types"] if (each != "spot") == is_contract]
-                else:
-                    self._loaded[not is_contract] = client
                 self.call(client.load_markets)
-                self._loaded[is_contract] = client
+                self._loaded |= {is_contract: client} if is_split else {True: client, False: client}
             return self._loaded[is_contract]
+
+    def load_live(self) -> Any:
+        """Load ccxt's WebSockets; return their module."""
+        import ccxt.pro  # noqa: PLC0415 it takes 100 MB
+        from ccxt.async_support.base.ws.client import Client  # noqa: PLC0415
+
+        # ccxt takes messages out of aiohttp's queue without the overhead that aiohttp counts for each: after some thousand
+        # messages the queue counts as full for ever, and aiohttp reads no more from the socket.
+        Client.buffer = None
+        return ccxt.pro
+
+    def live(self, options: Mapping[str, Any], *, is_contract: bool) -> Any:
+        """Return another object of ccxt, for WebSockets, with the markets of `loaded`."""
+        known = self.loaded(is_contract)
+        client = getattr(self.load_live(), self._exchange)({"options": options})
+        client.set_markets_from_exchange(known)
+        if self._url:
+            client.urls["api"] = _moved(client.urls["api"], self._url)
+        return client
 
     def _made_client(self) -> Any:
         import ccxt  # noqa: PLC0415 it takes 100 MB
 
-        client = getattr(ccxt, self._exchange)({"timeout": 20_000})
-        client.throttle = lambda cost=None: self._pace.wait(
-            client.rateLimit / 1000 * (1 if cost is None else cost)
-        )
+        client = getattr(ccxt, self._exchange)({"timeout": _TIMEOUT_MS})
+        client.throttle = lambda cost=1: self._pace.wait(client.rateLimit / 1000 * cost)
         client.on_rest_response = self._note_answer
+        parse = client.parse_ohlcv
+        client.parse_ohlcv = lambda row, market=None: _with_time(parse(row, market))
         if self._url:
             client.urls["api"] = _moved(client.urls["api"], self._url)
         return client
@@ -82,40 +140,42 @@ class ExchangeClient:
             self._answer = (0, {})
             try:
                 found = function(*arguments)
+            except FORM_ERRORS as error:
+                raise SourceUnreadable(f"{self._name} answered in another form than expected") from error
             except Exception as error:
                 if not type(error).__module__.startswith("ccxt"):
                     raise
-                raise self._translated(error) from error
+                failure = self.failure(error, *self._answer)
+                if isinstance(failure, SourceFailed) and failure.retry_after is None:
+                    self._breaker.failed(self)
+                raise failure from error
             self._breaker.succeeded()
             return found
 
-    def _translated(self, error: Exception) -> Exception:
-        """Return a `SourceError` for one of ccxt's."""
+    def failure(self, error: Exception, status: int, headers: Mapping[str, str]) -> SourceError:
+        """Return a `SourceError` for one of ccxt's. status, headers: of the answer; 0 without one."""
         import ccxt  # noqa: PLC0415 it takes 100 MB
 
-        status, headers = self._answer
         if status in _COUNTRY_REFUSED:
             elsewhere = " or ".join(self._elsewhere) or "an exchange of your country"
             return SourceRefused(
                 f"{self._name} refuses your country or address ({status}): fetch from {elsewhere}"
             )
-        if isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded)):
+        if isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded)) or status in _TOO_MANY:
             asked = headers.get("Retry-After", "")
             wait = float(asked) if asked.isdecimal() else _WAIT
             # Whoever goes on is banned.
             self._pace.hold(wait)
             return SourceFailed(f"{self._name} got too many requests and asks to wait {wait:.0f} s", wait)
         if isinstance(error, ccxt.OperationFailed):
-            self._breaker.failed(self)
-            return SourceFailed(
-                f"{self._name} does not answer ({f'status {status}' if status else type(error).__name__})"
-            )
-        return SourceRefused(f"{self._name} refuses the question: {_shortened(str(error))}")
+            is_late = isinstance(error, ccxt.RequestTimeout)
+            what = f"no answer in {_TIMEOUT_MS // 1000} s" if is_late else "no connection"
+            return SourceFailed(f"{self._name} is away ({f'status {status}' if status else what})")
+        return SourceRefused(f"{self._name} refuses the question: {str(error)[:200]}")
 
     def _left_alone(self) -> SourceFailed:
-        return SourceFailed(
-            f"{self._name} failed {_FAILURES} times in a row and is left alone for {_PAUSE:.0f} s", _PAUSE
-        )
+        told = f"{self._name} failed {_FAILURES} times in a row and is left alone for {_PAUSE:.0f} s"
+        return SourceFailed(told, _PAUSE)
 
 
 def _moved(urls: Any, url: str) -> Any:
@@ -125,5 +185,6 @@ def _moved(urls: Any, url: str) -> Any:
     return url + urlsplit(urls).path if isinstance(urls, str) else urls
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:199]}…"
+def _with_time(candle: list[Any]) -> list[Any]:
+    """Return a candle. Raises `TypeError` for one without a time: ccxt would leave it out, as if nobody had traded."""
+    return [int(candle[0]), *candle[1:]]

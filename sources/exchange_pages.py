@@ -1,10 +1,15 @@
 """Pages of an exchange's candles and trades. A page claims a stretch of time only if the exchange has shown its rows."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sources.protocol import SourceFailed, SourceRefused
+import pyarrow as pa
+
+from sources.asking import batch_of
+from sources.protocol import SourceFailed, SourcePage, SourceRefused
+from store.datasets import BARS, TRADES
 from store.protocol import Window
 from store.timestamps import SECOND_NS, format_timestamp
 
@@ -13,6 +18,8 @@ TESTED, READ, UNTESTED = "tested", "read in its source, not tested", "untested"
 TRADES_A_PAGE = 1_000
 Candle = Sequence[float]
 _MOST_EMPTY = 100
+# Kraken's list of a trade has the seconds at its third place; Bitfinex's shorter one the amount.
+_KRAKEN_MEMBERS = 6
 # In an instant that is not older than this another trade may still arrive.
 _SETTLED_NS = 5 * SECOND_NS
 
@@ -58,19 +65,24 @@ class CandleSeries(NamedTuple):
     """
 
     ask: Callable[[int, int | None], list[Candle]]
+    resolution: str
     step_ms: int
     a_page: int
     closed_ms: int
 
+    def page(self, candles: list[Candle], start_ms: int, end_ms: int, window: Window) -> SourcePage:
+        """Return the page of a part of a window."""
+        answered = Window(start_ms * MILLISECOND_NS, end_ms * MILLISECOND_NS).within(window)
+        return SourcePage(candle_rows(candles, self.resolution), answered)
 
-def candle_pages(
-    series: CandleSeries, traits: Traits, window: Window
-) -> Iterator[tuple[list[Candle], Window]]:
-    """Yield closed candles and the part of the window that they answer, ascending. Raises `SourceError`s.
 
-    A part may be empty. An empty answer proves nothing. A hole is answered if the exchange gave a later candle to a `since` that it honours.
+def candle_pages(series: CandleSeries, traits: Traits, window: Window) -> Iterator[SourcePage]:
+    """Yield pages of closed candles, ascending. Raises `SourceError`s.
+
+    An empty answer proves nothing. A hole is answered if the exchange gave a later candle to a `since` that it honours.
     """
-    cursor, last_ms = _milliseconds(window.start_ns), min(_milliseconds(window.end_ns), series.closed_ms)
+    cursor, last_ms = -(-window.start_ns // MILLISECOND_NS), -(-window.end_ns // MILLISECOND_NS)
+    last_ms = min(last_ms, series.closed_ms)
     empty = reach = 0
     while cursor < last_ms:
         until = min(cursor + series.a_page * series.step_ms, last_ms)
@@ -82,14 +94,14 @@ def candle_pages(
                 reach = first
             claimed = cursor if traits.honours_since else first
             cursor = int(inside[-1][0]) + series.step_ms
-            yield inside, _part(claimed, cursor, window)
+            yield series.page(inside, claimed, cursor, window)
         elif rows:
             # The answer to another question: the exchange does not have what was asked.
             reach = int(rows[0][0])
             cursor = max(until, min(reach, last_ms))
         elif traits.since_alone:
             later = _first_later(series, cursor, until)
-            yield [], _part(cursor, later or cursor, window)
+            yield series.page([], cursor, later or cursor, window)
             cursor = later or last_ms
         else:
             cursor, empty = until, empty + 1
@@ -100,6 +112,14 @@ def candle_pages(
             f"the exchange gives only its newest candles, here from {_text(reach)} on, and nothing is known of the time before:"
             " begin there, or fetch --trades"
         )
+
+
+def _first_later(series: CandleSeries, cursor: int, until: int) -> int:
+    """Return when the first candle after an empty stretch begins; 0 if there is none yet."""
+    later = next((int(row[0]) for row in series.ask(cursor, None) if row[0] >= cursor), 0)
+    if 0 < later < until:
+        raise SourceFailed("the exchange answers the same question with and without rows")
+    return later
 
 
 class ExchangeTrade(NamedTuple):
@@ -114,8 +134,8 @@ class ExchangeTrade(NamedTuple):
 
 def trade_pages(
     ask: Callable[[ExchangeTrade | None], list[ExchangeTrade]], window: Window, *, unit_ns: int, by_id: bool
-) -> Iterator[tuple[list[ExchangeTrade], Window]]:
-    """Yield trades and the part of the window that they answer, ascending. Raises `SourceError`s.
+) -> Iterator[SourcePage]:
+    """Yield pages of trades, ascending. Raises `SourceError`s.
 
     ask: returns a page of trades: of None the first of the window; of a trade those after it or, without `by_id`,
     those from its instant on. unit_ns: the resolution of its times. The trades of a page's last instant may go on on
@@ -125,44 +145,50 @@ def trade_pages(
     while True:
         asked_ns = time.time_ns()
         new = ask(held[-1] if held else None)
-        if not by_id:
-            held = []
-        rows = [row for row in (*held, *new) if row.time_ns >= start_ns]
-        if rows and rows[-1].time_ns >= window.end_ns:
-            yield [row for row in rows if row.time_ns < window.end_ns], Window(start_ns, window.end_ns)
-            return
-        earlier = [row for row in rows if row.time_ns < rows[-1].time_ns]
+        rows = [row for row in ([*held, *new] if by_id else new) if row.time_ns >= start_ns]
+        last_ns = rows[-1].time_ns if rows else start_ns
+        end_ns = min(last_ns, window.end_ns)
+        earlier = [row for row in rows if row.time_ns < end_ns]
         held = rows[len(earlier) :]
-        if earlier:
-            yield earlier, Window(start_ns, held[0].time_ns)
-            start_ns = held[0].time_ns
-        elif not by_id and len(new) >= TRADES_A_PAGE:
-            raise SourceRefused(
-                f"the exchange has too many trades in one instant, {_text(start_ns // MILLISECOND_NS)}, to be read"
-            )
-        elif not new or not by_id:
-            if held and held[0].time_ns < asked_ns - _SETTLED_NS:
-                yield held, Window(start_ns, held[0].time_ns + unit_ns)
+        if start_ns < end_ns:
+            yield SourcePage(trade_rows(earlier), Window(start_ns, end_ns))
+            start_ns = end_ns
+        elif by_id and new:
+            continue
+        elif len(new) >= TRADES_A_PAGE:
+            when = _text(start_ns // MILLISECOND_NS)
+            raise SourceRefused(f"the exchange has too many trades in one instant, {when}, to be read")
+        else:
+            if held and last_ns < asked_ns - _SETTLED_NS:
+                yield SourcePage(trade_rows(held), Window(start_ns, last_ns + unit_ns))
+            return
+        if last_ns >= window.end_ns:
             return
 
 
-def _first_later(series: CandleSeries, cursor: int, until: int) -> int:
-    """Return when the first candle after an empty stretch begins; 0 if there is none yet."""
-    later = next((int(row[0]) for row in series.ask(cursor, None) if row[0] >= cursor), 0)
-    if 0 < later < until:
-        raise SourceFailed("the exchange answers the same question with and without rows")
-    return later
+def candle_rows(candles: list[Candle], resolution: str) -> pa.RecordBatch:
+    """Return candles in the schema of BARS."""
+    names = ("open", "high", "low", "close", "volume")
+    columns: dict[str, Any] = {
+        name: [each[column] for each in candles] for column, name in enumerate(names, 1)
+    }
+    columns["timestamp"] = [int(each[0]) * MILLISECOND_NS for each in candles]
+    return batch_of(BARS, {**columns, "resolution": [resolution] * len(candles)})
 
 
-def _milliseconds(instant_ns: int) -> int:
-    """Return the first whole millisecond from an instant on."""
-    return -(-instant_ns // MILLISECOND_NS)
+def trade_rows(trades: list[ExchangeTrade]) -> pa.RecordBatch:
+    """Return trades in the schema of TRADES."""
+    names = ("timestamp", "trade_id", "price", "volume", "buyer_is_maker")
+    return batch_of(TRADES, {name: [each[column] for each in trades] for column, name in enumerate(names)})
 
 
-def _part(start_ms: int, end_ms: int, window: Window) -> Window:
-    """Return a part of a window. A window that begins within a millisecond begins with it."""
-    start_ns = start_ms * MILLISECOND_NS if start_ms != _milliseconds(window.start_ns) else window.start_ns
-    return Window(start_ns, end_ms * MILLISECOND_NS).within(window)
+def trade_of(row: Mapping[str, Any]) -> ExchangeTrade:
+    """Return a trade of ccxt. Its times are milliseconds; Kraken's finer time is in `info`."""
+    time_ns, info, side = int(row["timestamp"]) * MILLISECOND_NS, row.get("info"), row.get("side")
+    if isinstance(info, list) and len(info) >= _KRAKEN_MEMBERS:
+        time_ns = int(Decimal(str(info[2])) * SECOND_NS)
+    is_maker = None if side is None else side == "sell"
+    return ExchangeTrade(time_ns, row.get("id"), float(row["price"]), float(row["amount"]), is_maker)
 
 
 def _text(instant_ms: int) -> str:

@@ -1,11 +1,10 @@
 """Plans of fetches: what an order means, what is known already, what the rest costs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import cast
 
-from sources.models import FetchedLog, ShownTerms, SourceSymbol
+import numpy as np
+
+from sources.models import FetchedLog, SourceSymbol
 from sources.protocol import Estimate, Source, SourceMarket, SourceRefused, Wanted
 from sources.registry import DECLARED, kind_of, source_named
 from stats.market_data.plan import log_at
@@ -17,11 +16,9 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import MINUTE_NS, SECOND_NS
+from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
-# Measured: bytes in the store for a row.
-_ROW_BYTES = {BARS: 70, TRADES: 150}
-_A_PAGE, _SECONDS_A_PAGE = 10_000, 0.5
 # A source's clock may be five seconds behind, and a bar changes for a second after its end.
 _LATE_NS = 6 * SECOND_NS
 
@@ -44,84 +41,105 @@ class FetchOrder:
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """What a fetch will do. windows: those that will be asked for, ascending. cost: of all of them."""
+    """What a fetch will do. windows: those that will be asked for, ascending. cost: of all of them.
+
+    is_gap: whether the windows are gaps. Any source may fill these: the symbol does not become the source's.
+    """
 
     order: FetchOrder
     source: Source
     wanted: Wanted
     windows: tuple[Window, ...]
     cost: Estimate
+    is_gap: bool = False
 
     @property
     def symbol(self) -> str:
         return self.wanted.instrument.symbol
 
     @property
-    def costs_money(self) -> bool:
-        """Whether each request of rows costs."""
-        return getattr(self.source, "costs_money", False)
-
-    @property
     def bytes(self) -> int | None:
         """About how many bytes the rows will take in the store; None if unknown."""
-        return None if self.cost.rows is None else self.cost.rows * _ROW_BYTES.get(self.order.dataset, 100)
+        return None if self.cost.rows is None else self.cost.rows * row_bytes(self.order.dataset)
 
 
 def fetch_plan(order: FetchOrder, *, now_ns: int) -> FetchPlan:
-    """Return what a fetch will do. Asks the source for its markets and prices only. Raises `SourceError`s."""
-    source = source_named(order.source)
+    """Return what a fetch will do. Asks the source for its markets and prices only. Expired dates are left out.
+
+    Raises `SourceError`s, and `Expired` if no other date is left.
+    """
     window = _whole_window(order, now_ns)
     if window.start_ns >= window.end_ns:
         raise SourceRefused("the start lies after the end, or in the future")
-    bound = SourceSymbol.objects.filter(source=order.source, name=order.name).values_list("symbol", flat=True)
-    if len(bound) > 1 and not order.symbol:
-        raise SourceRefused(f"{order.name} is stored as {', '.join(sorted(bound))}: name one by --as")
-    market = market_named(source, order.name)
-    text = order.symbol or (bound[0] if bound else market.symbol)
-    try:
-        symbol = market_store().canonical(parse_symbol(text))
-    except InvalidSymbol as error:
-        raise SourceRefused(f"{text} is no symbol of ours ({error}): name one by --as") from error
-    check_binding(order, symbol)
+    source, wanted = source_named(order.source), wanted_of(order)
+    expired = log_at(wanted.dataset, wanted.instrument.symbol).snapshot.expired
+    if window.end_ns <= expired.before_ns:
+        raise expired.error(wanted.dataset, wanted.instrument.symbol)
+    left = Window(max(window.start_ns, expired.before_ns), window.end_ns)
+    windows = (left,) if order.again else tuple(unknown_windows(wanted, order.source, left))
+    cost = source.estimate(wanted, windows) if windows else Estimate(0, 0, 0.0)
+    return FetchPlan(replace(order, window=window), source, wanted, windows, cost)
+
+
+def wanted_of(order: FetchOrder) -> Wanted:
+    """Return the log that an order means. Asks the source for its markets only. Raises `SourceError`s."""
+    source = source_named(order.source)
+    market = source.market(order.name)
+    symbol = symbol_of(order, market.symbol)
     declared = market_store().declared_instruments(symbol=symbol)
     instrument = declared[0] if declared else _instrument(market, symbol)
     wanted = Wanted(order.dataset, instrument, order.name, order.resolution or None)
     if reason := source.refusal(wanted):
         raise SourceRefused(reason)
-    windows = (window,) if order.again else tuple(unknown_windows(wanted, order.source, window))
-    return FetchPlan(replace(order, window=window), source, wanted, windows, _cost(source, wanted, windows))
+    return wanted
+
+
+def symbol_of(order: FetchOrder, usual: str) -> str:
+    """Return our symbol for an order: the one that it names, the one that the name has already, or the usual one.
+
+    Raises `SourceRefused` if it has several, if it is no symbol, and as `check_binding`.
+    """
+    bound = SourceSymbol.objects.filter(source=order.source, name=order.name).values_list("symbol", flat=True)
+    if len(bound) > 1 and not order.symbol:
+        raise SourceRefused(
+            f"{order.name} is stored as {', '.join(sorted(bound))}: name one by --as, in a call by `symbol`"
+        )
+    text = order.symbol or (bound[0] if bound else usual)
+    try:
+        symbol = market_store().canonical(parse_symbol(text))
+    except InvalidSymbol as error:
+        raise SourceRefused(
+            f"{text} is no symbol of ours ({error}): name one by --as, in a call by `symbol`"
+        ) from error
+    check_binding(order, symbol)
+    return symbol
+
+
+def symbol_bind(order: FetchOrder, instrument: Instrument) -> SourceSymbol:
+    """Note the source of a symbol, and declare its instrument, if it never was. Raises `SourceRefused`."""
+    bound, _ = SourceSymbol.objects.get_or_create(
+        symbol=instrument.symbol, defaults={"source": order.source, "name": order.name}
+    )
+    check_binding(order, instrument.symbol)
+    if not market_store().declared_instruments(symbol=instrument.symbol):
+        instruments_set(instruments=[instrument])
+    return bound
 
 
 def actions_plan(plan: FetchPlan) -> FetchPlan | None:
-    """Return the plan that fetches the splits and dividends of a plan's share; None if it is none or has none there."""
-    instrument, order = plan.wanted.instrument, replace(plan.order, dataset=CORPORATE_ACTIONS, resolution="")
-    wanted = Wanted(CORPORATE_ACTIONS, instrument, order.name)
-    if (
-        instrument.instrument_class != EQUITY
-        or plan.order.dataset is CORPORATE_ACTIONS
-        or plan.source.refusal(wanted)
-    ):
+    """Return the plan that fetches the splits and dividends of a plan's share; None if there are none to fetch."""
+    order = replace(plan.order, dataset=CORPORATE_ACTIONS, resolution="")
+    wanted = Wanted(CORPORATE_ACTIONS, plan.wanted.instrument, order.name)
+    is_share = wanted.instrument.instrument_class == EQUITY
+    if not is_share or plan.is_gap or plan.order.dataset is CORPORATE_ACTIONS or plan.source.refusal(wanted):
         return None
     windows = [order.window] if order.again else unknown_windows(wanted, order.source, order.window)
     return FetchPlan(order, plan.source, wanted, tuple(windows), Estimate())
 
 
-def market_named(source: Source, name: str) -> SourceMarket:
-    """Return a market of a source by its name there. Raises `SourceRefused` with near names, other `SourceError`s."""
-    of_name = getattr(source, "market", None)
-    if of_name is not None:
-        return cast("SourceMarket", of_name(name))
-    names: list[str] = []
-    for market in source.markets():
-        if market.name == name:
-            return market
-        names.append(market.name)
-    if not names:
-        return SourceMarket(name, name, EQUITY)
-    near = get_close_matches(name.upper(), names, 5)
-    raise SourceRefused(
-        f"{source.name} has no market {name}" + (f": did you mean {', '.join(near)}?" if near else "")
-    )
+def row_bytes(dataset: Dataset) -> int:
+    """Return about how many bytes a row takes in the store, as measured."""
+    return {BARS: 70, TRADES: 150}.get(dataset, 100)
 
 
 def question(dataset: Dataset, resolution: str | None) -> str:
@@ -144,22 +162,21 @@ def check_binding(order: FetchOrder, symbol: str) -> None:
     bound = SourceSymbol.objects.filter(symbol=symbol).first()
     if bound is not None and (bound.source, bound.name) != (order.source, order.name):
         whose = f"is {bound.name} of {bound.source}"
-    elif bound is None and kind_of(order.source) not in DECLARED and _has_rows(symbol):
+    elif (
+        bound is None
+        and kind_of(order.source) not in DECLARED
+        and not all(log_at(dataset, symbol).is_empty for dataset in (TRADES, QUOTES, BARS))
+    ):
         whose = "has rows that were not fetched"
     else:
         return
-    raise SourceRefused(
-        f"{symbol} {whose}, and a symbol has one source: add --as {order.source.upper()}:{symbol}"
-    )
-
-
-def _has_rows(symbol: str) -> bool:
-    return not all(log_at(dataset, symbol).is_empty for dataset in (TRADES, QUOTES, BARS))
+    hint = f"add --as {order.source.upper()}:{symbol}"
+    raise SourceRefused(f"{symbol} {whose}, and a symbol has one source: {hint}")
 
 
 def terms_unshown(source: Source) -> str:
-    """Return a source's terms, "" if they were shown in this installation."""
-    return "" if ShownTerms.objects.filter(source=source.name).exists() else source.terms
+    """Return a source's terms, "" if a symbol is from it: they were shown then."""
+    return "" if SourceSymbol.objects.filter(source=source.name).exists() else source.terms
 
 
 def known_orders(*, now_ns: int) -> list[FetchOrder]:
@@ -167,14 +184,15 @@ def known_orders(*, now_ns: int) -> list[FetchOrder]:
     rows = FetchedLog.objects.select_related("source_symbol").order_by("source_symbol__symbol", "pk")
     return [
         FetchOrder(
-            row.source_symbol.source,
-            row.source_symbol.name,
+            own.source,
+            own.name,
             DATASETS[row.dataset],
             row.resolution,
             Window(row.start_ns, now_ns),
-            row.source_symbol.symbol,
+            own.symbol,
         )
         for row in rows
+        if (own := row.source_symbol)
     ]
 
 
@@ -186,8 +204,9 @@ def _whole_window(order: FetchOrder, now_ns: int) -> Window:
     """
     start_ns, end_ns = order.window.start_ns, min(order.window.end_ns, now_ns)
     if order.dataset is BARS:
-        step_ns = Resolution.of_bars(order.resolution).length_ns
-        return Window(start_ns, min(end_ns, (now_ns - _LATE_NS) // step_ns * step_ns))
+        resolution = Resolution.of_bars(order.resolution)
+        running = resolution.number_of(np.array([now_ns - _LATE_NS]))
+        return Window(start_ns, min(end_ns, int(resolution.start_ns(running)[0])))
     if order.dataset is TRADES:
         return Window(start_ns // MINUTE_NS * MINUTE_NS, end_ns // MINUTE_NS * MINUTE_NS)
     return Window(start_ns, end_ns)
@@ -202,28 +221,3 @@ def _instrument(market: SourceMarket, symbol: str) -> Instrument:
         tick_size=None if market.tick_size is None else float(market.tick_size),
         exchange=market.exchange,
     )
-
-
-def _cost(source: Source, wanted: Wanted, windows: Sequence[Window]) -> Estimate:
-    """Return the sum of what windows cost; a sum with an unknown part is unknown."""
-    estimate = getattr(source, "estimate", _usual_estimate)
-    parts: list[Estimate] = [estimate(wanted, window) for window in windows]
-
-    def total(values: list[float | None]) -> float | None:
-        return None if None in values else sum(value for value in values if value is not None)
-
-    requests, rows = total([each.requests for each in parts]), total([each.rows for each in parts])
-    return Estimate(
-        None if requests is None else int(requests),
-        None if rows is None else int(rows),
-        total([each.seconds for each in parts]),
-        ", ".join(each.price for each in parts if each.price),
-    )
-
-
-def _usual_estimate(wanted: Wanted, window: Window) -> Estimate:
-    if wanted.dataset is not BARS:
-        return Estimate()
-    rows = (window.end_ns - window.start_ns) // Resolution.of_bars(wanted.resolution or "").length_ns
-    requests = rows // _A_PAGE + 1
-    return Estimate(requests, rows, requests * _SECONDS_A_PAGE)

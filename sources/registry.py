@@ -1,7 +1,6 @@
 """The sources by name: vendors, what `SOURCES` declares, and the exchanges that ccxt knows."""
 
 import threading
-from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -19,18 +18,10 @@ from django.utils.module_loading import import_string
 from ops.outbound.exceptions import DestinationRefused
 from sources.protocol import Source, SourceRefused
 
-VENDORS: Mapping[str, str] = {
-    "alpaca": "sources.alpaca.Alpaca",
-    "databento": "sources.databento.Databento",
-    "massive": "sources.massive.Massive",
-}
-"""Sources that need no declaration, by name. Each class is made as `Class(name, key=…, **members of SOURCES)`."""
-DECLARED: Mapping[str, str] = {
-    "folder": "sources.folder.Folder",
-    "installation": "sources.installation.Installation",
-}
+VENDORS = ("alpaca", "databento", "massive")
+"""Sources that need no declaration. Each class is made as `Class(name, key=…, **members of SOURCES)`."""
+DECLARED = ("folder", "installation")
 """Kinds of sources that only `SOURCES` declares."""
-EXCHANGE = "sources.ccxt_exchange.CcxtExchange"
 
 _made: dict[str, Source] = {}
 _mutex = threading.Lock()
@@ -79,14 +70,13 @@ def kind_of(name: str) -> str:
 
 def _make(name: str) -> Source:
     kind = kind_of(name)
-    members: dict[str, Any] = {
-        key: value for key, value in settings.SOURCES.get(name, {}).items() if key != "kind"
-    }
-    path = VENDORS.get(kind) or DECLARED.get(kind)
-    if path is None:
-        path, members["exchange"] = EXCHANGE, kind
+    members: dict[str, Any] = {**settings.SOURCES.get(name, {}), "key": settings.SOURCE_KEYS.get(name, "")}
+    members.pop("kind", None)
+    path = f"sources.{kind}.{kind.title()}"
+    if kind not in (*VENDORS, *DECLARED):
+        path, members["exchange"] = "sources.ccxt_exchange.CcxtExchange", kind
     try:
-        return cast("Source", import_string(path)(name, key=settings.SOURCE_KEYS.get(name, ""), **members))
+        return cast("Source", import_string(path)(name, **members))
     except (ImportError, DestinationRefused, TypeError, ValueError) as error:
         raise ImproperlyConfigured(
             f"SOURCES[{name!r}] declares no source that can be made: {error}"
@@ -100,8 +90,9 @@ def check_sources(**_: Any) -> list[CheckMessage]:
         try:
             source_named(name)
         except (ImproperlyConfigured, SourceRefused) as error:
-            hint = f"Correct SOURCES[{name!r}]: its kind and the members of the kind."
-            found.append(Error(str(error), hint=hint, id="sources.E001"))
+            found.append(
+                Error(str(error), hint="Correct its kind and the kind's members.", id="sources.E001")
+            )
     return found
 
 

@@ -7,10 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.protocol import SourceRefused
 from store.arrays import Floats, Integers
 from store.declarations import Dataset
-from store.protocol import Window
 from store.timestamps import format_timestamp
 from trades.batches.validation import TypedColumn, row_errors, validate_columns
 
@@ -30,35 +28,23 @@ class CheckedRows(NamedTuple):
     wrong: str = ""
 
 
-def rows_checked(
-    rows: pa.RecordBatch, dataset: Dataset, window: Window, *, allows_nonpositive: bool
-) -> CheckedRows:
-    """Leave out the rows of a page that break a rule of the dataset.
+def rows_checked(rows: pa.RecordBatch, dataset: Dataset, *, allows_nonpositive: bool) -> CheckedRows:
+    """Leave out the rows that break a rule of the dataset.
 
-    allows_nonpositive: whether the instrument's prices may be zero or less. Raises `SourceRefused`, which names the first
-    row outside of the window or before the row before it.
+    allows_nonpositive: whether the instrument's prices may be zero or less.
     """
     columns = {name: TypedColumn(rows.column(name)) for name in dataset.schema.names}
     values, broken = validate_columns(dataset, columns, allows_nonpositive=lambda: allows_nonpositive)
-    if broken:
-        error = row_errors(broken, limit=1)[0]
-        wrong = f"{_place(rows, error.row)} {error.column or 'the row'} {error.message}"
-        is_wrong = np.logical_or.reduce([each.rows for each in broken])
-        kept = rows.filter(pa.array(~is_wrong))
-        rest = rows_checked(kept, dataset, window, allows_nonpositive=allows_nonpositive)
-        left_out = pc.fill_null(rows.column(0), 0).to_numpy()[is_wrong]
-        return CheckedRows(rest.rows, left_out, wrong)
-    checked = pa.record_batch([values[name] for name in dataset.schema.names], schema=dataset.schema)
-    times: Integers = checked.column(0).to_numpy()
-    outside = (times < window.start_ns) | (times >= window.end_ns)
-    if outside.any():
-        raise SourceRefused(
-            f"{_place(checked, int(outside.argmax()))} lies outside of the window of its page"
-        )
-    backwards = times[1:] < times[:-1]
-    if backwards.any():
-        raise SourceRefused(f"{_place(checked, int(backwards.argmax()) + 1)} lies before the row before it")
-    return CheckedRows(checked, times[:0])
+    if not broken:
+        checked = pa.record_batch([values[name] for name in dataset.schema.names], schema=dataset.schema)
+        return CheckedRows(checked, np.zeros(0, np.int64))
+    error = row_errors(broken, limit=1)[0]
+    is_wrong = np.logical_or.reduce([each.rows for each in broken])
+    rest = rows_checked(rows.filter(pa.array(~is_wrong)), dataset, allows_nonpositive=allows_nonpositive)
+    left_out = pc.fill_null(rows.column(0), 0).to_numpy()[is_wrong]
+    return CheckedRows(
+        rest.rows, left_out, f"{_place(rows, error.row)} {error.column or 'the row'} {error.message}"
+    )
 
 
 def far_price(rows: pa.RecordBatch, dataset: Dataset, beside: Sequence[float]) -> str:

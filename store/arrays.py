@@ -14,15 +14,9 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class EqualColumns:
-    """Equally long columns: a base of frozen dataclasses with slots, all fields of which are columns.
-
-    Joined rows of a class with `in_chunks`, and slices of them, have each column in chunks; the whole column is made at
-    its first use.
-    """
+    """Equally long columns: a base of frozen dataclasses with slots, all fields of which are columns."""
 
     __slots__: ClassVar[tuple[str, ...]] = ()
-    is_chunked: ClassVar[bool] = False
-    in_chunks: ClassVar[Any] = None
 
     def __len__(self) -> int:
         return len(getattr(self, self.__slots__[0]))
@@ -33,91 +27,17 @@ class EqualColumns:
         take: Callable[[Any, Any], Any] = _taken if is_taken else getitem
         return cast("Any", type(self))(*(take(getattr(self, name), part) for name in self.__slots__))  # type: ignore[no-any-return]
 
-    def chunks(self, name: str) -> list[npt.NDArray[Any]]:
-        """Return a column in chunks, not copied; at least one."""
-        return [getattr(self, name)]
-
-    @classmethod
-    def of_chunks(cls, chunks: Callable[[str], list[npt.NDArray[Any]]]) -> Self:
-        """Return columns in chunks. chunks: returns those of a field's column."""
-        made: Self = object.__new__(cls.in_chunks)
-        object.__setattr__(made, "_chunks", chunks)
-        return made
-
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the rows of the parts one after the other."""
         if len(parts) == 1:
             return parts[0]
-        if parts and cls.in_chunks:
-            return cls.of_chunks(lambda name: [chunk for part in parts for chunk in part.chunks(name)])
         if parts:
             columns = (np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__)
             return cast("Any", cls)(*columns)  # type: ignore[no-any-return]
         types = (each.type for each in fields(cast("Any", cls)))
         empty = (np.empty(0, np.int64 if each in (Integers, "Integers") else np.float64) for each in types)
         return cast("Any", cls)(*empty)  # type: ignore[no-any-return]
-
-
-class InChunks:
-    """Columns in chunks: a base, before a class of equally long columns, of the class of its joined rows.
-
-    plain: that class, whose fields are made at their first use.
-    """
-
-    __slots__: ClassVar[tuple[str, ...]] = ()
-    is_chunked: ClassVar[bool] = True
-    plain: ClassVar[Any]
-    _chunks: Any
-
-    def __init_subclass__(cls, *, plain: Any) -> None:
-        cls.plain, plain.in_chunks = plain, cls
-        # Its own slot is made. Whoever asks for the slots wants the columns.
-        cls.__slots__ = plain.__slots__
-
-    def __new__(cls, *columns: Any, **named: Any) -> Any:
-        """Return whole columns."""
-        return cls.plain(*columns, **named)
-
-    def __getattr__(self, name: str) -> Any:
-        """Make a column of its chunks."""
-        if name not in self.__slots__:
-            raise AttributeError(name)
-        column = np.concatenate(self._chunks(name))
-        object.__setattr__(self, name, column)
-        return column
-
-    def __len__(self) -> int:
-        return sum(map(len, self._chunks(self.__slots__[0])))
-
-    def __getitem__(self, part: slice | Integers | Mask) -> Any:
-        if isinstance(part, slice) and part.step is None:
-            start, stop, _ = part.indices(len(self))
-            return self.plain.of_chunks(lambda name: chunks_between(self._chunks(name), start, stop))
-        return self._whole()[part]
-
-    def __repr__(self) -> str:
-        return repr(self._whole())
-
-    def __reduce__(self) -> Any:
-        """Copies and pickles have whole columns."""
-        return self.plain, tuple(getattr(self, name) for name in self.__slots__)
-
-    def chunks(self, name: str) -> list[npt.NDArray[Any]]:
-        """Return a column in chunks, not copied; at least one."""
-        return self._chunks(name)  # type: ignore[no-any-return]
-
-    def _whole(self) -> Any:
-        return self.plain(*(getattr(self, name) for name in self.__slots__))
-
-
-def chunks_between(chunks: Sequence[npt.NDArray[Any]], start: int, stop: int) -> list[npt.NDArray[Any]]:
-    """Return the rows `[start, stop)` of chunks."""
-    found, before = [], 0
-    for chunk in chunks:
-        found.append(chunk[max(start - before, 0) : max(stop - before, 0)])
-        before += len(chunk)
-    return found
 
 
 def _taken(column: Any, indices: Integers) -> Any:

@@ -15,16 +15,16 @@ class NoSuchStore(ValueError):
 _BACKENDS = {"csv": ("store.csv", "CsvStore"), "clickhouse": ("store.clickhouse", "ClickHouseStore")}
 
 
-def store_at(where: Path | str, *, create: bool = False, **of_files: Any) -> MarketStore:
+def store_at(where: Path | str, *, create: bool = False, **options: Any) -> MarketStore:
     """Return the store in a folder, or of a URL.
 
     where: a folder's path, or a URL such as `csv:///srv/data` or `clickhouse://host:9000,host:9000/database`. create: make
-    a new folder. of_files: options of a `CsvStore`. Raises `NoSuchStore`.
+    a new folder. options: of the `CsvStore` or `ClickHouseStore`. Raises `NoSuchStore`.
     """
     path, scheme = folder_of(where), urlsplit(str(where)).scheme
     if path is None:
         try:
-            return _made(scheme, str(where))
+            return _made(scheme, str(where), **options)
         except ValueError as error:
             raise NoSuchStore(str(error)) from error
     if create and not path.exists():
@@ -34,7 +34,7 @@ def store_at(where: Path | str, *, create: bool = False, **of_files: Any) -> Mar
             raise NoSuchStore(f"{path} cannot be made: {error.strerror}") from error
     if not path.is_dir():
         raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
-    return _made("csv", path, **of_files)
+    return _made("csv", path, **options)
 
 
 def _made(scheme: str, where: Path | str, **options: Any) -> MarketStore:

@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from store.copies import CopyMalformed
 from store.exceptions import StorageError
 from store.log import Log
 from store.maintained import LogCheck, LogFinding, LogStatistics
-from store.protocol import ALL_TIME
-from store.receiving import received_commits
-from store.walk import BEGINNING, LogEnd, Resync
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
+from store.walk import LogPosition, Resync
+from store.whole_commits import whole_commits
 
 
 @dataclass
 class ReadLogCheck(LogCheck):
-    """Reads all commits of a log of any backend, and ends with the first one that is not as its record says."""
+    """Walks the commits of a log of any backend, and goes on after one that is not as its record says.
+
+    Commits up to the last one with removed rows are left out.
+    """
 
     log: Log
 
@@ -23,13 +25,29 @@ class ReadLogCheck(LogCheck):
         return self.log.end().rows
 
     def findings(self) -> Iterator[LogFinding]:
-        try:
-            for commit in received_commits(self.log.dataset, LogEnd(), self.log.commits(BEGINNING)):
-                self.checked.commits += 1
-                self.checked.rows += commit.record.facts.rows
-                self.progress(commit.record.facts.rows)
-        except (CopyMalformed, StorageError, Resync) as error:
-            yield LogFinding("", 0, f"{error}", self.checked.commits + 1)
+        head, newest = _end_of_removed(self.log), self.log.end().head.number
+        while head.number < newest:
+            try:
+                pieces = self.log.commits(LogPosition(head), newest)
+                for commit in whole_commits(self.log.dataset, head, pieces):
+                    head = commit.record.id
+                    self._count(commit.record.facts.rows)
+            except (StorageError, Resync) as error:
+                yield LogFinding("", 0, f"{error}", head.number + 1)
+                head = self.log.at(head.number + 1).commit
+                self._count(0)
+
+    def _count(self, rows: int) -> None:
+        self.checked.commits += 1
+        self.checked.rows += rows
+        self.progress(rows)
+
+
+def _end_of_removed(log: Log) -> CommitId:
+    """Return the last commit with rows that were removed; `NO_COMMIT` if there is none."""
+    snapshot = log.at()
+    removed = Window(ALL_TIME.start_ns, snapshot.expired.removed_before_ns)
+    return snapshot.version(removed) if removed.start_ns < removed.end_ns else NO_COMMIT
 
 
 def read_statistics(log: Log) -> LogStatistics:

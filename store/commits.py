@@ -13,7 +13,7 @@ from dataclasses import asdict
 import msgspec
 
 from store.content_hash import TableHash
-from store.protocol import Amendment, Append, CommitId, Fill, Receipt, Superseded, Window
+from store.protocol import Amendment, Append, CommitId, Expiry, Fill, Receipt, Superseded
 
 VERSION = b'{"v":2,'
 
@@ -25,7 +25,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     received: the number of rows or corrections in the batch. rows, corrections: how many were stored; content: their
     `ContentHash`. duplicate_rows: indices in the batch of the first hundred
     rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key, in hex. complete_until_ns,
-    fill: see `Append`. superseded: see `Superseded`; then the corrections cancel rows of fills. replaced: how many of the
+    fill, expiry: see `Append`. superseded: see `Superseded`; then the corrections cancel rows of fills. replaced: how many of the
     corrections replace rows; see `Append`.
     """
 
@@ -43,10 +43,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     fill: Fill | None = None
     superseded: tuple[Superseded, ...] = ()
     replaced: int = 0
-
-    def supersedes_in(self, window: Window) -> bool:
-        """Return whether the batch superseded rows of fills in a part of a window."""
-        return any(each.overlaps(window) for each in self.superseded)
+    expiry: Expiry | None = None
 
     def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
         """Return the receipt that the caller got."""
@@ -91,7 +88,8 @@ def digest_of(request: Append | Amendment, rows_hash: str | None = None) -> str:
     else:
         fill = None if request.fill is None else asdict(request.fill)
         rows_hash = rows_hash or _rows_hash(request)
-        text = json.dumps([rows_hash, request.complete_until_ns, fill, request.replaces])
+        expiry = [] if request.expiry is None else [asdict(request.expiry)]
+        text = json.dumps([rows_hash, request.complete_until_ns, fill, request.replaces, *expiry])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

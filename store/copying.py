@@ -1,104 +1,94 @@
-"""Copies logs from one store into another, whatever their backends, with numbers, hashes and times of the commits."""
+"""Copies all logs of a store into another one, whatever their backends: the same commits, hashes and times."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
-from store.copies import CopyProgress
 from store.datasets import STORED_DATASETS
-from store.declarations import Dataset
+from store.exceptions import DataDamaged, Expired
 from store.log import Log
 from store.market_store import MarketStore
-from store.protocol import NO_COMMIT, CommitId
-from store.receiving import SentPiece
-from store.walk import CommittedRows, LogPosition, Resync
+from store.protocol import CommitId
+from store.walk import CommitPiece, CommittedRows, LogPosition, Resync
+from store.whole_commits import WholeCommit, whole_commits
 
-# So many logs are copied at once, which is for stores of servers.
+# So many logs are copied at once, because a store of servers waits for its network.
 _THREADS = 4
+# So many commits are stored together.
+_GROUP_COMMITS, _GROUP_BYTES = 512, 8 * 2**20
 
 
-class StoreCopy:
-    """Copies all logs of a store, round by round, while others write to the store.
+class CopiedLog(NamedTuple):
+    """A log of the copy, with its newest commit. problem: why later commits were not copied; empty if all were."""
 
-    Nothing of a copy's progress is kept beside the copy: after a crash another object goes on.
+    dataset: str
+    symbol: str
+    head: CommitId
+    problem: str = ""
+
+
+def copy_store(
+    origin: MarketStore, to: MarketStore, on_rows: Callable[[int], object] = lambda _: None
+) -> Iterator[CopiedLog]:
+    """Copy the commits that the logs of a store lack; yield each log.
+
+    Others may write to the origin meanwhile, but not to the same logs of the copy. Run it again to copy what came since,
+    or after it was ended in any way. on_rows: called with the numbers of rows that were read. Raises `StoreUnavailable`.
     """
-
-    def __init__(self, origin: MarketStore, to: MarketStore, *, until_ns: int | None = None) -> None:
-        """Create it. until_ns: later commits are left out."""
-        self.origin, self.to = origin, to
-        self._until_ns = until_ns
-        self._seen: dict[tuple[str, str], Hashable] = {}
-
-    def logs(self) -> Iterator[Log]:
-        """Yield the origin's logs."""
-        for dataset in STORED_DATASETS.values():
-            for symbol in self.origin.symbols(dataset):
-                yield self.origin.log(dataset, symbol)
-
-    def strangers(self) -> Iterator[str]:
-        """Yield the names of logs of the copy whose newest commit is not one of the origin."""
-        for dataset in STORED_DATASETS.values():
-            for symbol in self.to.symbols(dataset):
-                head = self.to.log(dataset, symbol).head
-                try:
-                    next(iter(self.origin.log(dataset, symbol).commits(LogPosition(head))), None)
-                except Resync:
-                    yield f"{dataset.name}/{symbol}"
-
-    def round(self, on_rows: Callable[[int], object] = lambda _: None) -> Iterator[CopyProgress]:
-        """Copy what is new since the last round. Yields the progress of each log that has changed; see `copy_log`."""
-        for dataset in STORED_DATASETS.values():
-            heads = self.origin.heads(dataset, self.origin.symbols(dataset))
-            names = [each for each in heads.items() if self._seen.get((dataset.name, each[0])) != each[1]]
-            pool = ThreadPoolExecutor(_THREADS)
-            try:
-                yield from pool.map(partial(self._copy, dataset, on_rows), names)
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _copy(
-        self, dataset: Dataset, on_rows: Callable[[int], object], log: tuple[str, Hashable]
-    ) -> CopyProgress:
-        """Copy a log. log: the symbol, and its token before."""
-        symbol, token = log
-        names = dataset, symbol
-        progress = copy_log(self.origin.log(*names), self.to.log(*names), on_rows, until_ns=self._until_ns)
-        if progress.head == progress.origin_head:
-            self._seen[dataset.name, symbol] = token
-        return progress
+    for dataset in STORED_DATASETS.values():
+        pool = ThreadPoolExecutor(_THREADS)
+        symbols = origin.symbols(dataset)
+        logs = [(origin.log(dataset, each), to.log(dataset, each)) for each in symbols]
+        for each in set(to.symbols(dataset)).difference(symbols):
+            problem = "FROM does not have it: a log was cut, or TO is no copy of FROM. Copy into an empty TO"
+            yield CopiedLog(dataset.name, each, to.log(dataset, each).end().head, problem)
+        try:
+            yield from pool.map(partial(_copied, on_rows), logs)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def copy_log(
-    origin: Log, copy: Log, on_rows: Callable[[int], object] = lambda _: None, *, until_ns: int | None = None
-) -> CopyProgress:
-    """Add the commits that a log lacks; return how far it is copied.
-
-    on_rows: called with the numbers of rows that were read. until_ns: commits made later are left out. If the newest commit
-    of the copy is not one of the origin, or was made later, the copy stays as it is, and the progress has the `problem`.
-    After an error the commits before it are kept, and the next call continues there. Raises `CopyMalformed`, the errors of
-    `Log.commits` and of `Log.apply`.
-    """
-    head, problem = copy.end().head, ""
-    newest, newest_ns = origin.end()[:2] if until_ns is None else _newest_until(origin, until_ns)
+def _copied(on_rows: Callable[[int], object], logs: tuple[Log, Log]) -> CopiedLog:
+    origin, to = logs
+    problem = ""
     try:
-        pieces = origin.commits(LogPosition(head), None if until_ns is None else newest.number)
-        copy.apply(_counted(pieces, on_rows))
+        copy_log(origin, to, on_rows)
     except Resync as error:
         problem = (
-            f"the origin is at commit {error.head.token} and does not have {head.token}: it was restored, or the copy was"
-            " written to; copy into an empty folder"
+            f"FROM is at commit {error.head.token}, and TO has other commits: a log was cut, restored or written to."
+            " Copy into an empty TO"
         )
-    if until_ns is not None and head.number > newest.number:
-        problem = problem or f"its commit {head.token} was made later: copy into an empty folder"
-    return CopyProgress(origin.dataset.name, origin.symbol, *copy.end()[:2], newest, newest_ns, problem)
+    except Expired as error:
+        problem = f"{error}. Copy the folder instead"
+    except DataDamaged as error:
+        problem = str(error)
+    return CopiedLog(origin.dataset.name, origin.symbol, to.end().head, problem)
 
 
-def _newest_until(log: Log, instant_ns: int) -> tuple[CommitId, int]:
-    newest = log.as_of(instant_ns).commit
-    return newest, 0 if newest == NO_COMMIT else log.committed_at(newest.number)
+def copy_log(origin: Log, to: Log, on_rows: Callable[[int], object] = lambda _: None) -> None:
+    """Add the commits that a log lacks, each whole or not at all. It needs the memory of the largest commit.
+
+    Raises `Resync` if the newest commit of `to` is not one of the origin; `Expired` if rows were removed, and `DataDamaged` if
+    rows are damaged: then the commits before are copied. Raises `DataDamaged` if a record of the origin is damaged: then no
+    commit is copied. Raises the errors of `Log.add_commits`.
+    """
+    head, group, size = to.end().head, list[WholeCommit](), 0
+    try:
+        pieces = _counted(origin.commits(LogPosition(head)), on_rows)
+        for commit in whole_commits(origin.dataset, head, pieces):
+            group.append(commit)
+            size += commit.rows.nbytes + commit.lines.nbytes
+            if len(group) >= _GROUP_COMMITS or size >= _GROUP_BYTES:
+                full, group, size = group, [], 0
+                to.add_commits(head, full)
+                head = commit.record.id
+    finally:
+        if group:
+            to.add_commits(head, group)
 
 
-def _counted(pieces: Iterable[SentPiece], on_rows: Callable[[int], object]) -> Iterator[SentPiece]:
+def _counted(pieces: Iterable[CommitPiece], on_rows: Callable[[int], object]) -> Iterator[CommitPiece]:
     for piece in pieces:
         if isinstance(piece, CommittedRows):
             on_rows(piece.rows.num_rows)

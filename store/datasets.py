@@ -399,6 +399,31 @@ INSTRUMENTS = Dataset(
 )
 DECLARED_INSTRUMENTS = INSTRUMENTS, "ALL"
 
+# The aggregates of trades of expired dates, from which bars are made: what `store.bars.aggregates.Aggregates` has, of each
+# interval of so many seconds under a bar policy. A number that the aggregate lacks is null.
+KEPT_BARS = Dataset(
+    name="kept_bars",
+    row_name="kept_bar",
+    columns=(
+        Column("timestamp", TIME, required=True),
+        Column("policy", TEXT, required=True),
+        Column("seconds", INTEGER, required=True),
+        *(Column(name, NUMBER) for name in ("open", "high", "low", "close")),
+        *(
+            Column(f"{name}{part}", NUMBER)
+            for name in ("volume", "notional")
+            for part in ("", "_mid", "_low")
+        ),
+        *(
+            Column(f"{edge}_{name}", INTEGER)
+            for edge in ("first", "last")
+            for name in ("time", "sequence", "arrival")
+        ),
+        *(Column(name, INTEGER) for name in ("price_count", "trade_count", "newest")),
+    ),
+    partition=Partition.YEAR,
+)
+
 # Datasets whose symbols are names of currencies and universes, not of instruments.
 WITHOUT_INSTRUMENTS = (INTEREST_RATES, UNIVERSE_CHANGES)
 
@@ -417,6 +442,7 @@ DATASETS: dict[str, Dataset] = {
     )
 }
 # With those that clients neither send nor read as rows.
-STORED_DATASETS = {**DATASETS, INSTRUMENTS.name: INSTRUMENTS}
+# Kept bars come after trades: a copy that has the record of an expiry then has its bars, too.
+STORED_DATASETS = {**DATASETS, KEPT_BARS.name: KEPT_BARS, INSTRUMENTS.name: INSTRUMENTS}
 # Those whose stored rows clients may cancel and correct.
 CORRECTED = tuple(dataset for dataset in DATASETS.values() if dataset.corrected)

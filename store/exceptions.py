@@ -3,6 +3,7 @@
 StorageError
 ├── UnknownSymbol                 nothing was ever stored under this symbol
 ├── NotKnownThen                  the symbol was first known after the `as_of`
+├── Expired                       the rows of these dates have expired; the message says what is left
 ├── NotStored                     the batch is refused; correct it
 │   ├── IdConflict                an id is already taken by other values
 │   ├── CorrectionTargetMissing   no stored row matches a correction
@@ -13,9 +14,8 @@ StorageError
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
     ├── StoreBusy                 another process held the log's lock for too long
-    │   ├── CommitConflict        another commit came first; read it, and try again
-    │   └── StoreMoves            the store's data move to another one; write to that one
-    ├── ClockStepped              the clock may be wrong; an operator must check it
+    │   └── CommitConflict        another commit came first; read it, and try again
+    ├── LogAheadOfClock           the log's newest commit is in the future; wait, or an operator must act
     ├── OtherVersion              another version wrote the data; run that version, or begin anew
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
@@ -47,6 +47,22 @@ class NotKnownThen(StorageError):
     """Nothing was known of the symbol at the `as_of`. Ask for a later one; the message names the first instant."""
 
     code = "not_known_then"
+
+
+class Expired(StorageError):
+    """Rows of these dates have expired. Ask for later ones, or for what is left; the message names both.
+
+    before_ns: the instant (nanoseconds UTC) before which rows have expired.
+    """
+
+    code = "expired"
+
+    def __init__(self, message: str, before_ns: int) -> None:
+        super().__init__(message, before_ns)
+        self.before_ns = before_ns
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class NotStored(StorageError):
@@ -159,17 +175,10 @@ class CommitConflict(StoreBusy):
         super().__init__("another commit came first: retry")
 
 
-class StoreMoves(StoreBusy):
-    """The store's data move to another store, or did. Retry: a server uses the other one then."""
+class LogAheadOfClock(StoreUnavailable):
+    """The log's newest commit is further ahead of the clock than it may be. Wait, or an operator must act."""
 
-    def __init__(self) -> None:
-        super().__init__("the store moves: retry")
-
-
-class ClockStepped(StoreUnavailable):
-    """The clock was set, or commits are ahead of it, by more than a minute. An operator must check it and accept it."""
-
-    code = "clock_stepped"
+    code = "log_ahead_of_clock"
 
 
 class OtherVersion(StoreUnavailable):

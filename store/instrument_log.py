@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,11 +16,9 @@ from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
 from store.exceptions import CommitConflict, StoreUnavailable, UnknownSymbol
 from store.instrument_calendars import have_same_calendar
 from store.instruments import SPECIAL_SESSIONS_LIMIT, Instrument, InstrumentHistory
+from store.log import Log
 from store.protocol import ALL_TIME, NO_COMMIT, Append, CommitId, Dedupe
 from store.walk import Resync
-
-if TYPE_CHECKING:
-    from store.market_store import MarketStore
 
 Declaration = tuple[int, Instrument]
 """When a declaration takes effect, in nanoseconds UTC, and the instrument."""
@@ -43,9 +40,11 @@ class _Known:
 class InstrumentLog:
     """The declared instruments of a store. Thread-safe. Methods raise the `StorageError`s of reads."""
 
-    def __init__(self, store: MarketStore) -> None:
-        self._store = store
-        self._stamp = store.change_stamp(())
+    def __init__(self, log: Log, append: Callable[[Append], object], stamp: Callable[[], Hashable]) -> None:
+        """Create it. log: of `INSTRUMENTS`. append: `MarketStore.append`. stamp: of `MarketStore.change_stamp`."""
+        self._log = log
+        self._store_batch = append
+        self._stamp = stamp
         self._mutex = threading.Lock()
         self._known = _Known()
 
@@ -95,7 +94,7 @@ class InstrumentLog:
     def _append(self, instruments: Sequence[Instrument], caller: str, after: CommitId) -> None:
         rows = [{"timestamp": 0, "instrument": msgspec.json.encode(each).decode()} for each in instruments]
         batch = pa.RecordBatch.from_pylist(rows, schema=INSTRUMENTS.schema)
-        self._store.append(Append(*DECLARED_INSTRUMENTS, batch, caller, dedupe=Dedupe.NONE, after=after))
+        self._store_batch(Append(*DECLARED_INSTRUMENTS, batch, caller, dedupe=Dedupe.NONE, after=after))
 
     def _current(self) -> _Known:
         try:
@@ -110,9 +109,8 @@ class InstrumentLog:
     def _read(self, stamp: Hashable) -> _Known:
         known = self._known
         try:
-            log = self._store.log(*DECLARED_INSTRUMENTS)
-            snapshot = log.at()
-            log.at(known.commit)
+            snapshot = self._log.at()
+            self._log.at(known.commit)
         except UnknownSymbol:
             return _Known(stamp)
         except Resync:  # the log was restored
@@ -123,9 +121,7 @@ class InstrumentLog:
         return _Known(stamp, snapshot.commit, rows.num_rows, known.history)
 
     def _declarations(self, rows: pa.Table) -> list[Declaration]:
-        committed_at = (
-            self._store.log(*DECLARED_INSTRUMENTS).committed_times(rows.column("commit").to_numpy()).tolist()
-        )
+        committed_at = self._log.committed_times(rows.column("commit").to_numpy()).tolist()
         try:
             return list(
                 zip(committed_at, map(_decoder.decode, rows.column("instrument").to_pylist()), strict=True)

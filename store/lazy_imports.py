@@ -33,6 +33,7 @@ class _Later:
 
 compute: Any = _Later("pyarrow.compute")
 csv: Any = _Later("pyarrow.csv")
+pandas: Any = _Later("pandas")
 
 
 class _NoPandas:

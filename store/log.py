@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, chunks_between
+from store.arrays import Integers
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
@@ -19,32 +18,30 @@ from store.bars.session_bars import aggregate_rows
 from store.bars.spans import Spans
 from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.declarations import Dataset
+from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
-from store.receiving import ReceivedCommit, SentPiece, received_commits
 from store.rows.revisions import RevisionQuery, Revisions, revisions_of
 from store.rows.stored_rows import stored_schema, with_columns
 from store.timestamps import DAY_NS
-from store.walk import CommitPiece, LogEnd, LogPosition
+from store.walk import CommitPiece, CommitRecord, LogEnd, LogPosition
+from store.whole_commits import WholeCommit
 from store.window_list import WindowList, layers_of
-
-if TYPE_CHECKING:
-    from store.market_store import MarketStore
 
 # How many intervals after a window are first searched for a price, before which volume is credited to the window.
 _INTERVALS_BEHIND = 4
 
-# So many received commits are stored together.
-_GROUP_COMMITS, _GROUP_BYTES = 512, 8 * 2**20
-
 
 class Log(ABC):
-    """The commits of one dataset and symbol. It need not exist yet; then methods raise `UnknownSymbol`."""
+    """The commits of one dataset and symbol. It need not exist yet; then methods raise `UnknownSymbol`.
 
-    def __init__(self, store: MarketStore, dataset: Dataset, symbol: str) -> None:
-        self.store = store
+    log_of: `MarketStore.log`, which gives other logs of the same store.
+    """
+
+    def __init__(self, log_of: Callable[[Dataset, str], Log], dataset: Dataset, symbol: str) -> None:
+        self.log_of = log_of
         self.dataset = dataset
         self.symbol = symbol
-        self._key = store, dataset.name, symbol
+        self._key = log_of, dataset.name, symbol
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Log) and self._key == other._key
@@ -89,51 +86,41 @@ class Log(ABC):
         """
 
     @abstractmethod
+    def records(self, after: CommitId, count: int) -> list[CommitRecord]:
+        """Return the records of at most `count` commits after one, without reading rows. after: may be `NO_COMMIT`.
+
+        Raises `Resync` if the log does not have that commit, and `UnknownSymbol` for a log without commits.
+        """
+
+    @abstractmethod
     def end(self) -> LogEnd:
         """Return the newest commit, its time and the number of rows; `LogEnd()` of a log without commits."""
 
     @abstractmethod
-    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
-        """Store checked commits of another log durably, all of them or none. No hook is called.
+    def add_commits(self, base: CommitId, commits: Sequence[WholeCommit]) -> None:
+        """Store commits of another log as they are, durably, all of them or none. No hook is called.
 
         base: the commit that they follow. Raises `StoreUnavailable` if it is not the newest one any more.
         """
-
-    def apply(self, pieces: Iterable[SentPiece]) -> CommitId:
-        """Add the commits of another log's walk after this one's newest commit; return the last one.
-
-        They keep their numbers, hashes and times. Each is checked before it is stored, and is stored whole or not at all;
-        if an error ends the pieces, the commits before it are kept. Needs the memory of the largest commit. Raises
-        `CopyMalformed`, `CopyCut` (see `received_commits`), `StoreUnavailable`, `DataDamaged`, and the errors of `pieces`.
-        """
-        end, group = self.end(), list[ReceivedCommit]()
-        base = end.head
-        try:
-            for commit in received_commits(self.dataset, end, pieces):
-                group.append(commit)
-                if len(group) >= _GROUP_COMMITS or sum(each.nbytes for each in group) >= _GROUP_BYTES:
-                    full, group = group, []
-                    self.add_commits(base, full)
-                    base = commit.record.id
-        finally:
-            if group:
-                self.add_commits(base, group)
-        return group[-1].record.id if group else base
 
 
 class Snapshot(ABC):
     """A log as of one commit. Safe for many threads.
 
     Reads raise `Resync` if the log no longer has the commit, because it was restored, `UnknownSymbol` if there is no log,
-    and `DataDamaged` if bytes that they need are damaged.
+    `DataDamaged` if bytes that they need are damaged, and `Expired` if rows that they need have expired. expired: the dates
+    that have, whatever the commit.
     """
+
+    expired: ExpiredDates = NOTHING_EXPIRED
 
     def __init__(self, log: Log, commit: CommitId) -> None:
         self.log = log
         self.commit = commit
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Snapshot) and (self.log, self.commit) == (other.log, other.commit)
+        own = self.log, self.commit, self.expired
+        return isinstance(other, Snapshot) and own == (other.log, other.commit, other.expired)
 
     def __hash__(self) -> int:
         return hash((self.log, self.commit))
@@ -142,6 +129,20 @@ class Snapshot(ABC):
     def is_empty(self) -> bool:
         """Whether it is the log before its first commit."""
         return self.commit == NO_COMMIT
+
+    def check_readable(self, window: Window) -> None:
+        """Raise `Expired` if the window has rows that have expired.
+
+        One that begins with `ALL_TIME` names no start: then it may have rows that are left, too.
+        """
+        before_ns = self.expired.before_ns
+        is_open = window.start_ns <= ALL_TIME.start_ns and window.end_ns > before_ns
+        if not is_open and self._has_dates(Window(window.start_ns, min(before_ns, window.end_ns))):
+            raise self.expired.error(self.log.dataset, self.log.symbol)
+
+    def times_of_minutes(self, window: Window) -> Integers:
+        """Return the starts of the minutes with trades in the expired part of a window."""
+        return np.empty(0, np.int64)
 
     @abstractmethod
     def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
@@ -251,9 +252,8 @@ class Snapshot(ABC):
         if dates is None:
             return bars_of(self.aggregates(WindowList.of(window), interval_ns, policy))
         found = self._with_next(window, interval_ns, policy)
-        own = sum(int(times.searchsorted(window.end_ns)) for times in found.chunks("time"))
-        prices = chunks_between(found.chunks("price_count"), 0, own + 1)
-        if own < len(found) and all(counts.all() for counts in prices):
+        own = int(found.time.searchsorted(window.end_ns))
+        if own < len(found) and found.price_count[: own + 1].all():
             # No volume can be credited: each bar has a price, and so has the next one.
             return bars_of(found[:own])
         needed = self.dependency_window(window, interval_ns, policy=policy, dates_of=dates_of)
@@ -322,6 +322,9 @@ class Snapshot(ABC):
         pairs = np.stack([np.tile(start // interval_ns, 2), np.concatenate([stored, ended])])
         changes = np.unique(pairs[:, (pairs[1] > after) & (pairs[1] != STANDS)], axis=1)
         return int(changes.shape[1])
+
+    def _has_dates(self, window: Window) -> bool:
+        return window.start_ns < window.end_ns and len(self.touched_dates(window)[0]) > 0
 
     def _with_next(self, window: Window, interval_ns: int, policy: BarPolicy) -> Aggregates:
         """Return the aggregates of a window and, in the same read, those of a few intervals after it."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from store.declarations import Dataset
+from store.protocol import CommitId
 
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """Damaged bytes, or a harmless leftover.
+    """Damaged bytes.
 
     file: empty in a store without files. offset: the position in the file where the damage, or the damaged block, begins. first_ns, last_ns: smallest
-    and largest event time of the rows that cannot be served. is_harmless: no data is lost, for example because
-    no commit names the bytes or this version does not know the column.
+    and largest event time of the rows that cannot be served.
     """
 
     file: str
@@ -23,7 +23,6 @@ class LogFinding:
     commit: int | None = None
     first_ns: int | None = None
     last_ns: int | None = None
-    is_harmless: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +60,30 @@ class DerivedStatistics:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogCut:
+    """What a log loses by a cut.
+
+    head: the newest commit that stays; `NO_COMMIT` if none does. newest: the newest commit before the cut. bytes_kept, bytes:
+    sizes of the file of records after and before the cut. rows, corrections: of the lost commits. first_ns: the time of the
+    log's first commit. removed_ns: the time of the last lost commit that let expired rows be deleted; None if there is none.
+    """
+
+    head: CommitId
+    newest: CommitId
+    bytes_kept: int
+    bytes: int
+    rows: int
+    corrections: int
+    first_ns: int | None
+    removed_ns: int | None
+
+    @property
+    def commits(self) -> int:
+        """The number of lost commits."""
+        return self.newest.number - self.head.number
+
+
 @dataclass
 class LogCheck(ABC):
     """A check of one log.
@@ -78,7 +101,7 @@ class LogCheck(ABC):
 
     @abstractmethod
     def findings(self) -> Iterator[LogFinding]:
-        """Yield damage and harmless leftovers, in the order of the log; can be called once.
+        """Yield damage in the order of the log; can be called once.
 
         Raises `OSError` if a file cannot be read.
         """
@@ -127,15 +150,15 @@ class MaintainedStore(Protocol):
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
 
-    def accept_clock(self, until_ns: int) -> None:
-        """Let all processes write with the clock as it is, after a step of it.
+    def planned_cut(self, dataset: Dataset, symbol: str, until_ns: int) -> LogCut:
+        """Return what a log loses by a cut after its last commit up to an instant. Raises `DataDamaged`, `StoreUnavailable`."""
 
-        until_ns: logs with commits up to this time may be written to, although they are ahead of the clock. Their next
-        commits are a nanosecond apart until the clock has reached them. Raises `StoreUnavailable`.
+    def cut(self, dataset: Dataset, symbol: str, planned: LogCut) -> None:
+        """Cut later commits off a log, and keep their records in a file beside it.
+
+        Nothing may write to it, and no derived files be made, meanwhile. Raises `StoreUnavailable`, also if something was
+        written since the cut was planned.
         """
-
-    def is_ahead_of_clock(self, newest_ns: int) -> bool:
-        """Return whether a log with a newest commit of this time refuses writes, because the clock is behind it."""
 
     def keeper(self) -> Upkeep:
         """Return the background work that keeps all logs' derived files current."""

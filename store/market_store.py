@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
-import msgspec
-
 from calendars.schedule import SpecialSession
 from store.cached_property import cached_property
 from store.checks import ReadLogCheck, read_statistics
-from store.copies import LogState, LogStates, encode_states
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import DataDamaged, StorageError, UnknownSymbol
@@ -25,7 +20,6 @@ from store.log import Log
 from store.maintained import LogCheck, LogStatistics
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
 from store.special_sessions import prove_sessions, with_stored_sessions
-from store.timestamps import format_timestamp
 from store.walk import CommitHook
 
 logger = logging.getLogger(__name__)
@@ -40,11 +34,6 @@ class MarketStore(ABC):
     """
 
     committed: list[CommitHook]
-
-    @property
-    def current(self) -> MarketStore:
-        """The store itself; of one that may move the store in which its data are now."""
-        return self
 
     @abstractmethod
     def log(self, dataset: Dataset, symbol: str) -> Log:
@@ -169,22 +158,7 @@ class MarketStore(ABC):
 
     @cached_property
     def _instruments(self) -> InstrumentLog:
-        return InstrumentLog(self)
-
-    def log_states(self, symbols: Sequence[str]) -> LogStates:
-        """Return what a mirror copies: the newest commit of each log of these symbols, and of all declarations.
-
-        Raises `DataDamaged`, `StoreUnavailable`.
-        """
-        names = [DECLARED_INSTRUMENTS, *itertools.product(DATASETS.values(), symbols)]
-        ends = [(dataset.name, symbol, self.log(dataset, symbol).end()) for dataset, symbol in names]
-        states = (
-            LogState(dataset, symbol, end.head.number, end.head.hash, format_timestamp(end.committed_at))
-            for dataset, symbol, end in ends
-            if end.head.number
-        )
-        known = LogStates("", tuple(states))
-        return msgspec.structs.replace(known, seen=hashlib.sha256(encode_states(known)).hexdigest())
+        return InstrumentLog(self.log(*DECLARED_INSTRUMENTS), self.append, self.change_stamp(()))
 
     def _has_data(self, symbol: str) -> bool:
         """Return whether an instrument has rows."""
@@ -193,6 +167,17 @@ class MarketStore(ABC):
                 if dataset not in WITHOUT_INSTRUMENTS and self.log(dataset, symbol).head.number:
                     return True
         return False
+
+    def remove_expired(self, dataset: Dataset, symbol: str) -> int:
+        """Delete the rows of dates whose removal is recorded, as far as it was not done; return about how many bytes they took.
+
+        Raises `StoreUnavailable`.
+        """
+        return 0
+
+    def bytes_before(self, dataset: Dataset, symbol: str, before_ns: int) -> int:
+        """Return about how many bytes the rows of a log take whose dates are before an instant, a midnight UTC."""
+        return 0
 
     def check(self, dataset: Dataset, symbol: str) -> LogCheck:
         """Return a check of all commits and rows of a log, not started. Raises `UnknownSymbol`."""

@@ -91,12 +91,11 @@ NO_COMMIT = CommitId(0, "0" * 64)
 class Dedupe(StrEnum):
     """How duplicates are recognised.
 
-    rows: a row is recognised by its id or, without an id, by all its columns; equal rows are counted. batch:
-    only a whole batch that was accepted before is recognised. none: nothing is recognised.
+    rows: a row is recognised by its id or, without an id, by all its columns; equal rows are counted. none: nothing is
+    recognised.
     """
 
     ROWS = "rows"
-    BATCH = "batch"
     NONE = "none"
 
 
@@ -134,9 +133,18 @@ class Superseded:
     last_ns: int
     series: str = ""
 
-    def overlaps(self, window: Window) -> bool:
-        """Return whether one of the times is in a window."""
-        return self.first_ns < window.end_ns and self.last_ns >= window.start_ns
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Event dates whose rows nobody reads any more: their record in the log.
+
+    window: whole event dates. All dates before its end are expired with it. kept: the commit of the symbol's log of kept
+    bars that has the bars of these dates; 0 if no bars are made of the rows. is_removed: the rows may be deleted now.
+    """
+
+    window: Window
+    kept: int = 0
+    is_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,8 @@ class Append:
     evidence that the source has no others. replaces: the rows stand afterwards, whatever is stored with their
     identity: a stored row with other values is corrected to the batch's, one that was cancelled is stored anew. Of
     several rows with one identity the last counts; the others are duplicates. after: the log's newest commit, on which
-    the batch depends; if there is a newer one, the batch is refused with `CommitConflict`.
+    the batch depends; if there is a newer one, the batch is refused with `CommitConflict`. expiry: the batch has no
+    rows, and declares dates expired.
     """
 
     dataset: Dataset
@@ -165,6 +174,7 @@ class Append:
     fill: Fill | None = None
     replaces: bool = False
     after: CommitId | None = None
+    expiry: Expiry | None = None
 
     def __post_init__(self) -> None:
         if self.replaces and (
@@ -175,8 +185,8 @@ class Append:
             )
         if self.fill is not None:
             self._check_fill(self.fill)
-        elif not self.rows.num_rows and self.complete_until_ns is None:
-            raise ValueError("a batch needs a row, complete_until_ns or a fill")
+        elif not self.rows.num_rows and (self.complete_until_ns, self.expiry) == (None, None):
+            raise ValueError("a batch needs a row, complete_until_ns, a fill or an expiry")
         if self.dataset.has_sides:
             rows = self.rows
             for name, prices in prices_of_sides(rows.column).items():

@@ -71,15 +71,6 @@ class Resolution:
         """Return the resolution whose intervals all have a length, also one that has no name in requests."""
         return _of_length(length_ns)
 
-    @classmethod
-    def ranked(cls, rank: int) -> "Resolution":
-        """Return the resolution of bars that has a rank."""
-        length_ns, is_uneven = divmod(rank, 4)
-        if not is_uneven:
-            return _of_length(length_ns)
-        unit = "wM"[is_uneven - 1]
-        return _made(length_ns // _UNITS_NS[unit], unit)
-
     @property
     def value(self) -> str:
         """The canonical name."""

@@ -1,16 +1,14 @@
-"""What a program that has opened a store watches of the store's calls of servers."""
+"""Names the work that calls the servers of a store."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class CallWatcher:
-    """correlation_id: of the work that calls; "" for none. span: returns a context that is entered for each call of a server."""
+class CallOrigin:
+    """The program that has opened a store. correlation_id: returns the id of the work that calls; "" for none."""
 
     correlation_id: Callable[[], str] = str
-    span: Callable[[str, str], AbstractContextManager[object]] = lambda _name, _kind: nullcontext()
 
 
-WATCHER = CallWatcher()
+ORIGIN = CallOrigin()

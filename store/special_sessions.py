@@ -152,7 +152,7 @@ def _session_of_trades(snapshot: Snapshot, day: int, calendar: TradingCalendar) 
 
 def _rows_of_closed_dates(snapshot: Snapshot, calendar: TradingCalendar) -> Iterator[pa.Table]:
     """Yield the outer rows of each local date on which the calendar is closed."""
-    dates, _ = snapshot.touched_dates(ALL_TIME)
+    dates, _ = snapshot.touched_dates(Window(snapshot.expired.before_ns, ALL_TIME.end_ns))
     days = np.unique(np.concatenate([dates - 1, dates, dates + 1]))
     days = days[calendar.is_closed(days)]
     # A bar of a day is stored at the date's midnight UTC, which may be outside of the local date.

@@ -179,16 +179,6 @@ def escaped(values: pa.Array) -> pa.Array:
     return pc.if_else(risky, pc.binary_join_element_wise("'", values, ""), values)
 
 
-def escaped_text(text: str) -> str:
-    """Return the same as `escaped` for one text."""
-    return f"'{text}" if text.startswith(tuple(ESCAPED_FIRST)) else text
-
-
-def unescaped_text(text: str) -> str:
-    """Return one text as it was before `escaped_text`."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(tuple(ESCAPED_FIRST)) else text
-
-
 def quoted(values: pa.Array) -> pa.Array:
     """Return the texts. Those that are empty or hold a comma, a quote or a line end are quoted (RFC 4180)."""
     if not _may_need_quotes(values.drop_null()):

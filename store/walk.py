@@ -183,7 +183,9 @@ def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt
 
     An exception in a hook is only logged: the commit is stored.
     """
-    is_declared = isinstance(request, Append) and (request.complete_until_ns, request.fill) != (None, None)
+    is_declared = isinstance(request, Append) and (
+        (request.complete_until_ns, request.fill, request.expiry) != (None, None, None)
+    )
     is_stored = receipt.stored or receipt.replaced or receipt.superseded is not None
     if not receipt.replayed and (is_stored or request.request_key is not None or is_declared):
         for hook in hooks:

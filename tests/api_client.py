@@ -22,7 +22,7 @@ CORRECTIONS = "/api/v1/trades/corrections"
 OHLC = "/api/v1/stats/ohlc"
 UNLIMITED = 1_000_000
 # More members that refusals of trading may have.
-OF_TRADING = {"checks", "order_id", "preview", "items"}
+OF_TRADING = {"checks", "order_id", "preview"}
 DECLARED = {(error.status, error.code) for error in ERROR_CODES}
 
 

@@ -7,7 +7,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from audit.chain.tables import triggers_drop
@@ -15,7 +14,7 @@ from ratelimit.keys.selectors import key_cache
 from tests.api_client import Api, streams_close, usual_key
 from tests.installation import caches_clear
 from tests.store_settings import IS_OF_FILES, stores_at
-from trading.journal import states_forget
+from trading import journal
 
 pytest_plugins = [
     "tests.suite",
@@ -36,8 +35,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     streams_close()
     mark = item.get_closest_marker("django_db")
     if mark and mark.kwargs.get("transaction"):
-        (settings.AUDIT_DIR / "head").unlink(missing_ok=True)
-        states_forget()
+        journal._states.clear()
 
 
 @pytest.fixture(scope="session")

@@ -26,10 +26,11 @@ def end_servers() -> None:
 
 def end_servers_of_group(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """End all servers that run if a test was the last one of its group."""
-    if "PYTEST_XDIST_WORKER" in os.environ and (nextitem is None or _group(nextitem) != _group(item)):
+    if "PYTEST_XDIST_WORKER" in os.environ and (nextitem is None or group_of(nextitem) != group_of(item)):
         end_servers()
 
 
-def _group(item: pytest.Item) -> str:
+def group_of(item: pytest.Item) -> str:
+    """Return the name of a test's xdist group, or ""."""
     marker = item.get_closest_marker("xdist_group")
     return str(marker.args[0]) if marker else ""

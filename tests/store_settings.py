@@ -5,7 +5,6 @@ A backend must pass them with what every backend must do alone: `STORE=memory`. 
 """
 
 import os
-import time
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -29,9 +28,8 @@ _clusters: list[ClickHouseStore] = []
 
 
 def stores_at(path: Path) -> dict[str, Any]:
-    """The setting `MARKET_STORES` for the store of a folder. Its clock is not watched: tests travel in time."""
-    options = {"path": path, "clock": time.time_ns} if IS_OF_FILES else {"path": path}
-    return {"default": {"BACKEND": _BACKEND, "OPTIONS": options}}
+    """The setting `MARKET_STORES` for the store of a folder."""
+    return {"default": {"BACKEND": _BACKEND, "OPTIONS": {"path": path}}}
 
 
 @cache

@@ -146,7 +146,7 @@ _PARAMETERS = [
         "dedupe",
         enum=DEDUPE_CHOICES,
         default="rows",
-        description="How stored rows are recognised: row by row, only as whole batches, or never.",
+        description="Whether stored rows are recognised.",
     ),
     OpenApiParameter(
         "unknown",
@@ -213,7 +213,7 @@ def _description(dataset: Dataset, what: str) -> str:
         known_by = f"by (event date, {names}), or without an id by all their columns"
     return (
         f"{text}Stored rows are recognised {known_by}, counted as a multiset. **A feed without ids must keep"
-        " equal rows in one request**, or send `dedupe=batch` or `dedupe=none`: real prints do repeat."
+        " equal rows in one request**, or send `dedupe=none`: real prints do repeat."
     )
 
 

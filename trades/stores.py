@@ -18,10 +18,9 @@ from ops.metrics.declarations import COMMIT_FAILURES, COMMIT_SECONDS, COMMITS, R
 from store.datasets import DATASETS, STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
-from store.maintained import DerivedBacklog, MaintainedStore, Upkeep
+from store.maintained import MaintainedStore, Upkeep
 from store.market_store import MarketStore
 from store.protocol import CommitId, Receipt
-from web.tracing import span
 
 _opened: dict[str, MarketStore] = {}
 _mutex = threading.Lock()
@@ -69,8 +68,7 @@ def write_measured(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
     """Call `write` and return its receipt. Records its rows and duration, or its failure, as metrics."""
     began = time.perf_counter()
     try:
-        with span("store write", dataset=dataset.name):
-            receipt = write()
+        receipt = write()
     except StoreUnavailable:
         COMMIT_FAILURES.add(dataset.name)
         raise
@@ -89,36 +87,16 @@ class NotMaintained(Exception):
 
 def maintained_store() -> MaintainedStore:
     """Return the configured store of files. Raises `NotMaintained`."""
-    store = market_store().current
+    store = market_store()
     if not isinstance(store, MaintainedStore):
         raise NotMaintained(f"the configured store, {type(store).__name__}, has no files to maintain")
     return store
 
 
-class CurrentKeeper:
-    """The upkeep of the store's derived files; after a move that of the other store, if it has such files."""
-
-    def __init__(self) -> None:
-        self._store: MarketStore | None = None
-        self._keeper: Upkeep | None = None
-
-    def round(self, *, seconds: float) -> int:
-        """See `Upkeep.round`."""
-        store = market_store().current
-        if store is not self._store:
-            self._store, self._keeper = store, None
-            if isinstance(store, MaintainedStore):
-                self._keeper = store.keeper()
-        return 0 if self._keeper is None else self._keeper.round(seconds=seconds)
-
-    def backlog(self) -> DerivedBacklog:
-        """See `Upkeep.backlog`."""
-        return DerivedBacklog() if self._keeper is None else self._keeper.backlog()
-
-
 def derived_keeper() -> Upkeep | None:
     """Return the updater of the store's derived files; None for a store without such files."""
-    return CurrentKeeper() if isinstance(market_store().current, MaintainedStore) else None
+    store = market_store()
+    return store.keeper() if isinstance(store, MaintainedStore) else None
 
 
 def logs_of(

@@ -32,10 +32,6 @@ class UnknownOrder(TradingError, code="unknown_order"):
     """The account has no order with this id."""
 
 
-class UnknownExecution(TradingError, code="unknown_execution"):
-    """The account has no execution with this id."""
-
-
 class UnknownPosition(TradingError, code="unknown_position"):
     """The account holds nothing of this symbol."""
 
@@ -75,10 +71,6 @@ class ClientOrderIdReused(TradingError, code="client_order_id_reused"):
 
 class OnceRequired(TradingError, code="idempotency_required"):
     """An order that may open a position needs an Idempotency-Key or a `client_order_id`."""
-
-
-class OrdersRefused(TradingError, code="orders_refused"):
-    """An order of a batch with `together` is refused, so none is accepted; `items` says which, and why."""
 
 
 class UnknownPreview(TradingError, code="unknown_preview"):
@@ -125,12 +117,8 @@ class RiskVersionChanged(TradingError, code="risk_version_changed"):
     """The limits have another version than `If-Match`."""
 
 
-class ModelVersionChanged(TradingError, code="model_version_changed"):
-    """The model has another version than `If-Match`."""
-
-
 class PreconditionRequired(TradingError, code="precondition_required"):
-    """A change of limits or models needs `If-Match`: the ETag of `GET /config` or `GET /models/{model}`."""
+    """A change of limits needs `If-Match`: the ETag of `GET /config`."""
 
 
 class UnknownModel(TradingError, code="unknown_model"):
@@ -189,7 +177,7 @@ class LogError(Exception):
 
 
 class LogRestored(LogError):
-    """The log was restored or cut: it does not have the rows that were followed. A person must look."""
+    """The log was restored or cut, or rows expired: it does not have the rows that were followed. A person must look."""
 
 
 class LogUnreadable(LogError):

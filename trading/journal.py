@@ -1,8 +1,7 @@
 """Events are recorded in one transaction with the account's state and all rows that follow from them."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,12 +13,10 @@ from django.db.models import Model, Q
 
 from stats.live.commit_notifier import account_changed
 from store.walk import ALL_ROWS
-from trading.core.account import AccountState, Effects, apply, copied, decoded_state, encoded_state
+from trading.core.account import AccountState, apply, copied, decoded_state, encoded_state
+from trading.core.account_store import RecordedEvent
 from trading.core.events import (
-    FOLLOWING,
-    Event,
     Executed,
-    ExecutionQuestioned,
     OrderAccepted,
     decoded,
     encoded,
@@ -28,9 +25,7 @@ from trading.core.events import (
 from trading.core.ledger import CASH
 from trading.core.orders import Order
 from trading.core.report import FillResult, fill_of, is_of_curve
-from trading.exceptions import NoSuchAccount
 from trading.models import (
-    QUESTIONED,
     Account,
     EquityRow,
     EventRow,
@@ -42,97 +37,66 @@ from trading.models import (
     TransactionRow,
 )
 from trading.webhook_events import AccountNews, news_of, news_write
-from web.correlation import correlation_id
 
 # The newest state of each account that a process used. It is brought up to date by the events after its number.
 STATES_BYTES = 32 * 2**20
 _STATE_BYTES, _ORDER_BYTES, _POSITION_BYTES, _LOT_BYTES = 4_096, 2_560, 2_048, 512
 # So often a state is stored, so that a process that does not have it reads few events.
 SNAPSHOT_EVENTS = 50
-# Of so many events the last snapshot stays, for states of the past.
-_KEPT_SNAPSHOT_EVENTS = 1_000
 # The tables whose rows are of one event each.
-ROWS_OF_EVENTS: tuple[type[Model], ...] = (ExecutionRow, TransactionRow, TradeRow, EquityRow)
 _EQUITY = ("equity", "high_water", "start_equity", "exposure")
 _TRADE = ("symbol", "strategy", "direction", "opened_ns", "closed_ns")
 
 
 @dataclass(slots=True)
 class Journal:
-    """An account that is locked until the transaction ends. state, effects: after the last recorded event, and of it.
-
-    questioned: the ids of the executions that the events questioned. correlation_id: of the call that accepts orders; ""
-    for events that have theirs.
-    """
+    """The events that a decision recorded for an account, and the rows that follow from them. account: as it was read."""
 
     account: Account
-    state: AccountState
-    effects: Effects = field(default_factory=Effects)
-    questioned: set[str] = field(default_factory=set)
-    correlation_id: str = ""
     _events: list[EventRow] = field(default_factory=list)
     _orders: dict[str, Order] = field(default_factory=dict)
     _rows: dict[type[Model], list[Any]] = field(default_factory=dict)
     _followed: dict[str, str] = field(default_factory=dict)
     _news: list[tuple[int, AccountNews]] = field(default_factory=list)
 
-    def record(self, event: Event, *, at_ns: int) -> int:
-        """Apply an event, and return its number. It is written with the others when the journal is closed."""
-        if self.correlation_id and isinstance(event, OrderAccepted):
-            event = msgspec.structs.replace(event, correlation_id=self.correlation_id)
-        effects = self.effects = apply(self.state, event, at_ns=at_ns)
-        number = self.state.number
+    def take(self, recorded: RecordedEvent) -> None:
+        """Note an event, at once after it was applied: its rows have the state of then."""
+        number, event, effects = recorded.number, recorded.event, recorded.effects
         self._events.append(
             EventRow(
                 account=self.account,
                 number=number,
-                at_ns=at_ns,
+                at_ns=recorded.at_ns,
                 name=name_of(event),
                 body=encoded(event),
                 orders=msgspec.json.encode(effects.orders).decode() if effects.orders else "",
             )
         )
         self._orders |= {order.id: order for order in effects.orders}
-        self._take(event, effects, number, at_ns)
-        self._news += [(number, each) for each in news_of(event, effects, at_ns)]
-        return number
+        self._take(recorded)
+        self._news += [(number, each) for each in news_of(event, effects, recorded.at_ns)]
 
-    @property
-    def recorded(self) -> dict[int, str]:
-        """The names of the recorded events, by their numbers."""
-        return {row.number: row.name for row in self._events}
-
-    @property
-    def correlation_ids(self) -> list[str]:
-        """Those of the changed orders, sorted."""
-        return sorted({order.correlation_id for order in self._orders.values() if order.correlation_id})
-
-    def at(self, now_ns: int) -> Callable[[Event], object]:
-        """Return a function that records events at an instant."""
-        return lambda event: self.record(event, at_ns=now_ns)
-
-    def _take(self, event: Event, effects: Effects, number: int, at_ns: int) -> None:
+    def _take(self, recorded: RecordedEvent) -> None:
+        at_ns, _, number, event, effects, state = recorded
         of_event = {"account": self.account, "number": number}
         if isinstance(event, Executed):
-            fill = fill_of(self.state, event, effects, at_ns)
+            fill = fill_of(state, event, effects, at_ns)
             self._add(_execution_row(event, fill, of_event))
-        elif isinstance(event, ExecutionQuestioned):
-            self.questioned.add(event.execution_id)
-        elif isinstance(event, FOLLOWING):
+        elif isinstance(event, OrderAccepted):
             self._followed = event.commits | self._followed
         if is_of_curve(event):
-            self._add(EquityRow(**of_event, at_ns=at_ns, **_texts(self.state, _EQUITY)))
+            self._add(EquityRow(**of_event, at_ns=at_ns, **_texts(state, _EQUITY)))
         if effects.entries:
-            symbols = [entry.symbol for entry in effects.entries if entry.symbol]
+            symbols = [getattr(event, "symbol", ""), *(entry.symbol for entry in effects.entries)]
             self._add(
                 TransactionRow(
                     **of_event,
                     at_ns=at_ns,
                     kind=name_of(event),
-                    symbol=next(iter(symbols), ""),
-                    currency=self.state.currency,
+                    symbol=next(filter(None, symbols), ""),
+                    currency=state.currency,
                     amount=str(sum(entry.amount for entry in effects.entries if entry.account == CASH)),
-                    balance=str(self.state.cash),
+                    balance=str(state.cash),
                     entries=msgspec.to_builtins(effects.entries),
                 )
             )
@@ -143,49 +107,36 @@ class Journal:
     def _add(self, row: Model) -> None:
         self._rows.setdefault(type(row), []).append(row)
 
-    def rows(self) -> dict[type[Model], list[Any]]:
-        """Return the rows that follow from what was recorded."""
-        orders = [_order_row(self.account, order) for order in self._orders.values()]
-        return {OrderRow: orders, **{kind: self._rows.get(kind, []) for kind in ROWS_OF_EVENTS}}
+    def append(self, state: AccountState) -> bool:
+        """Write the events and their rows, unless the account has others by now. Return whether they were written.
 
-    def take_rows(self) -> dict[type[Model], list[Any]]:
-        """Return the rows of `rows`, and forget what was recorded: nothing is written."""
-        rows = self.rows()
-        self._events, self._orders, self._rows = [], {}, {}
-        return rows
-
-    def close(self) -> None:
-        """Write all that was recorded."""
-        if not self._events:
-            return
-        account, before = self.account, self.account.number
-        account.number = self.state.number
-        account.save(update_fields=["number"])
+        state: after the last of them. Call it in a transaction.
+        """
+        account, before = self.account, self._events[0].number - 1
+        if not Account.objects.filter(pk=account.pk, number=before).update(number=state.number):
+            return False
+        account.number = state.number
         EventRow.objects.bulk_create(self._events)
         if account.number // SNAPSHOT_EVENTS > before // SNAPSHOT_EVENTS:
-            _snapshot(account, self.state)
-        rows = self.rows()
+            _snapshot(account, state)
         OrderRow.objects.bulk_create(
-            rows.pop(OrderRow),
+            [_order_row(account, order) for order in self._orders.values()],
             update_conflicts=True,
             unique_fields=["uuid"],
             update_fields=["state", "is_open", "document"],
         )
-        for kind, new in rows.items():
+        for kind, new in self._rows.items():
             kind.objects.bulk_create(new)  # type: ignore[attr-defined]  # each has it
-        if self.questioned:
-            ExecutionRow.objects.filter(uuid__in=self.questioned).update(state=QUESTIONED)
         follow(self._followed)
         if self._news:
             news_write(account.name, self._news)
         account_changed(account.name)
-        _keep_committed(account.pk, self.state)
+        return True
 
 
 def _snapshot(account: Account, state: AccountState) -> None:
-    """Store a state in the place of the last one, unless that is of an earlier thousand events."""
-    first = state.number // _KEPT_SNAPSHOT_EVENTS * _KEPT_SNAPSHOT_EVENTS
-    account.snapshots.filter(number__gte=first).delete()
+    """Store a state in the place of the last one."""
+    account.snapshots.all().delete()
     StateSnapshot.objects.create(account=account, number=state.number, state=encoded_state(state).decode())
 
 
@@ -225,16 +176,12 @@ def _order_row(account: Account, order: Order) -> OrderRow:
 
 
 def _execution_row(event: Executed, fill: FillResult, of_event: dict[str, Any]) -> ExecutionRow:
-    ref = event.print.ref
     return ExecutionRow(
         **of_event,
         uuid=event.execution_id,
         order_id=event.order_id,
         at_ns=fill.at_ns,
-        dataset=ref.dataset,
-        symbol=ref.symbol,
-        commit=int(ref.commit.partition("-")[0]),
-        ordinal=ref.ordinal,
+        symbol=event.print.ref.symbol,
         **_texts(fill, ("value", "fee", "exposure")),
     )
 
@@ -244,41 +191,22 @@ def _texts(source: object, names: tuple[str, ...]) -> dict[str, str]:
     return {name: str(getattr(source, name)) for name in names}
 
 
-@contextmanager
-def open_journal(name: str, known: AccountState | None = None) -> Iterator[Journal]:
-    """Lock an account for the rest of the transaction, and write what is recorded. Raises NoSuchAccount.
-
-    known: see `state_of`. The journal changes a copy: a call that raises leaves no trace.
-    """
-    with transaction.atomic():
-        try:
-            account = Account.objects.select_for_update().get(name=name)
-        except Account.DoesNotExist:
-            raise NoSuchAccount(f"there is no account {name}") from None
-        journal = Journal(account, copied(state_of(account, known)), correlation_id=correlation_id())
-        yield journal
-        journal.close()
-
-
-def state_of(account: Account, known: AccountState | None = None) -> AccountState:
-    """Return the state of an account after its last event. It is shared: do not change it.
-
-    known: an earlier state that the caller has; None for that of the process.
-    """
+def state_of(account: Account) -> AccountState:
+    """Return the state of an account after its last event. All threads share it: do not change it."""
     with _states_lock:
-        state = known or _states.get(account.pk)
+        state = _states.get(account.pk)
         if state is not None and state.number > account.number:
             # The row is older, or of a database that was restored.
             _states.pop(account.pk, None)
             state = None
     if state is not None and state.number == account.number:
         return state
-    state = replayed(account, account.number, known=state)
-    _keep_committed(account.pk, state)
+    state = replayed(account, account.number, known=None if state is None else copied(state))
+    keep_committed(account.pk, state)
     return state
 
 
-def _keep_committed(account_id: int, state: AccountState) -> None:
+def keep_committed(account_id: int, state: AccountState) -> None:
     """Keep a state for the process once its events are committed: a transaction may take them back."""
     transaction.on_commit(partial(_keep, account_id, state))
 
@@ -300,20 +228,15 @@ _states: LRUCache[int, AccountState] = LRUCache(STATES_BYTES, getsizeof=_size_of
 _states_lock = threading.Lock()
 
 
-def states_forget() -> None:
-    """Forget the states that the process keeps. For tests, whose databases are emptied."""
-    with _states_lock:
-        _states.clear()
+def replayed(account: Account, number: int, *, known: AccountState | None = None) -> AccountState:
+    """Return the state that follows from the events of an account up to a number.
 
-
-def replayed(
-    account: Account, number: int, *, known: AccountState | None = None, uses_snapshots: bool = True
-) -> AccountState:
-    """Return the state that follows from the events of an account up to a number. known: an earlier state."""
-    state = AccountState(id=account.name) if known is None else copied(known)
-    if known is None and uses_snapshots:
+    known: an earlier state; it becomes the newer one. None for the newest snapshot.
+    """
+    if known is None:
         snapshot = account.snapshots.filter(number__lte=number).order_by("-number").first()
-        state = state if snapshot is None else decoded_state(snapshot.state.encode())
+        known = AccountState(id=account.name) if snapshot is None else decoded_state(snapshot.state.encode())
+    state = known
     later = account.events.filter(number__gt=state.number, number__lte=number).order_by("number")
     for body, at_ns in later.values_list("body", "at_ns").iterator():
         apply(state, decoded(body), at_ns=at_ns)

@@ -1,4 +1,4 @@
-"""The lease of the engine: at any time one process of the installation is the engine, or none."""
+"""Leases: at any time one process of the installation is the engine, and one runs the strategies, or none."""
 
 import time
 from dataclasses import dataclass
@@ -9,12 +9,13 @@ from django.db import connection
 from django.db.models import Max, Q
 
 from audit.chain.append import write_transaction
-from trading.core.events import WALL
 from trading.exceptions import EngineUnavailable
-from trading.models import EngineLease, LogProgress
+from trading.models import Lease, LogProgress
 
-_LEASE_NS = 5 * 10**9
-_ID = 1
+LEASE_SECONDS = 5
+# The rows of the leases.
+ENGINE, STRATEGIES = 1, 2
+_LEASE_NS = LEASE_SECONDS * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,44 +30,41 @@ class EngineStatus:
     started_ns: int
     document: dict[str, Any]
 
-    @property
-    def clock(self) -> str:
-        """The name of its clock; while it is away that of the last one."""
-        return str(self.document.get("clock", WALL))
 
-
-def lease_take(holder: UUID, *, now_ns: int | None, document: dict[str, Any]) -> bool:
-    """Take the lease, or renew it.
+def lease_take(
+    holder: UUID, *, now_ns: int | None = None, document: dict[str, Any] | None = None, of: int = ENGINE
+) -> bool:
+    """Take a lease, or renew it.
 
     Return whether the holder has it now. now_ns: of the engine's clock; None for the wall clock.
     """
-    lease, _ = EngineLease.objects.get_or_create(pk=_ID)
+    lease, _ = Lease.objects.get_or_create(pk=of)
     if lease.holder not in {holder, None} and lease.leased_until_ns >= _database_ns():
         return False
     with write_transaction():
         wall_ns = _database_ns()
-        values = {"leased_until_ns": wall_ns + _LEASE_NS, "now_ns": now_ns, "document": document}
-        if EngineLease.objects.filter(pk=_ID, holder=holder).update(**values):
+        values = {"leased_until_ns": wall_ns + _LEASE_NS, "now_ns": now_ns, "document": document or {}}
+        if Lease.objects.filter(pk=of, holder=holder).update(**values):
             return True
-        free = EngineLease.objects.filter(Q(leased_until_ns__lt=wall_ns) | Q(holder=None), pk=_ID)
+        free = Lease.objects.filter(Q(leased_until_ns__lt=wall_ns) | Q(holder=None), pk=of)
         return bool(free.update(**values, holder=holder, started_ns=wall_ns))
 
 
 def lease_renew(holder: UUID) -> bool:
-    """Renew the lease, also one that is over but that nobody took. Return whether the holder has it now.
+    """Renew the engine's lease, also one that is over but that nobody took. Return whether the holder has it now.
 
     In a transaction nobody can take it until the end.
     """
     until_ns = _database_ns() + _LEASE_NS
-    return bool(EngineLease.objects.filter(pk=_ID, holder=holder).update(leased_until_ns=until_ns))
+    return bool(Lease.objects.filter(pk=ENGINE, holder=holder).update(leased_until_ns=until_ns))
 
 
-def lease_end(holder: UUID) -> None:
-    """Give the lease back, so that another process may take it at once.
+def lease_end(holder: UUID, *, of: int = ENGINE) -> None:
+    """Give a lease back, so that another process may take it at once.
 
-    Until its end the engine counts as alive: a restart, in which another one follows within a second, refuses no order.
+    Until the end of the engine's lease the engine counts as alive: a restart, in which another one follows within a second, refuses no order.
     """
-    EngineLease.objects.filter(pk=_ID, holder=holder).update(holder=None)
+    Lease.objects.filter(pk=of, holder=holder).update(holder=None)
 
 
 def _database_ns() -> int:
@@ -81,7 +79,7 @@ def _database_ns() -> int:
 def engine_status() -> EngineStatus:
     """Return whether the engine lives, and its clock."""
     wall_ns = time.time_ns()
-    lease = EngineLease.objects.filter(pk=_ID).first()
+    lease = Lease.objects.filter(pk=ENGINE).first()
     if lease is None:
         return EngineStatus(is_alive=False, now_ns=wall_ns, started_ns=0, document={})
     is_alive = lease.leased_until_ns >= _database_ns()
@@ -94,7 +92,7 @@ def data_clock_ns() -> int:
 
     It is that of the lease, which is renewed each second, or of the rows from which something followed since.
     """
-    renewed_ns = EngineLease.objects.values_list("now_ns", flat=True).filter(pk=_ID).first() or 0
+    renewed_ns = Lease.objects.values_list("now_ns", flat=True).filter(pk=ENGINE).first() or 0
     taken_ns: int | None = LogProgress.objects.aggregate(newest_ns=Max("newest_ns"))["newest_ns"]
     return max(renewed_ns, taken_ns or 0)
 

@@ -9,8 +9,6 @@ from uuid import uuid4
 
 from django.db import models
 
-OPEN, QUESTIONED = "open", "questioned"
-
 
 class Account(models.Model):
     """An account. name: its id for clients. number: of its last event; see `trading.journal.state_of`.
@@ -118,8 +116,7 @@ class OrderRow(models.Model):
 class ExecutionRow(models.Model):
     """An execution.
 
-    number: of its event. commit, ordinal: of the print in its log. state: open or questioned. value, fee, exposure:
-    see `trading.core.report.FillResult`.
+    number: of its event. value, fee, exposure: see `trading.core.report.FillResult`.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")
@@ -127,11 +124,7 @@ class ExecutionRow(models.Model):
     order = models.ForeignKey(OrderRow, on_delete=models.PROTECT, related_name="executions", to_field="uuid")
     number = models.BigIntegerField()
     at_ns = models.BigIntegerField()
-    dataset = models.CharField(max_length=40)
     symbol = models.CharField(max_length=32)
-    commit = models.BigIntegerField()
-    ordinal = models.BigIntegerField()
-    state = models.CharField(max_length=12, default=OPEN)
     value = models.CharField(max_length=40)
     fee = models.CharField(max_length=40)
     exposure = models.CharField(max_length=40)
@@ -139,7 +132,6 @@ class ExecutionRow(models.Model):
     class Meta:
         verbose_name = "execution"
         indexes = [
-            models.Index(fields=["symbol", "dataset", "commit", "ordinal"], name="trading_execution_print"),
             models.Index(fields=["account", "at_ns", "id"], name="trading_execution_time"),
         ]
 
@@ -218,14 +210,10 @@ class EquityRow(models.Model):
 
 
 class TargetModel(models.Model):
-    """A model of an account: named target weights.
-
-    version: from 1, one more with each change. weights: texts of decimals by canonical symbol.
-    """
+    """A model of an account: named target weights. weights: texts of decimals by canonical symbol."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="target_models")
     name = models.CharField(max_length=64)
-    version = models.IntegerField(default=1)
     weights = models.JSONField()
     changed_ns = models.BigIntegerField()
 
@@ -258,35 +246,13 @@ class Watchlist(models.Model):
         return f"{self.account_id} {self.name}"
 
 
-class Preview(models.Model):
-    """A preview of an order, which one `execute` may take.
+class Lease(models.Model):
+    """Which process of the installation is the engine (row 1), or runs the strategies (row 2).
 
-    owner: the `Caller.principal` that asked. order_id: of the order that it made.
+    holder: the random name of the process; None if it gave the lease back. The lease ends at `leased_until_ns` of the database's clock.
 
-    terms: of the order. traded, risk_version: of the account when it was made. price: of reference.
-    """
-
-    uuid = models.UUIDField(unique=True)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="previews")
-    owner = models.CharField(max_length=100)
-    terms = models.TextField()
-    traded = models.BigIntegerField()
-    risk_version = models.IntegerField()
-    price = models.CharField(max_length=40)
-    expires_ns = models.BigIntegerField(db_index=True)
-    order_id = models.UUIDField(null=True)
-
-    def __str__(self) -> str:
-        return str(self.uuid)
-
-
-class EngineLease(models.Model):
-    """The one engine of the installation: a single row.
-
-    holder: its random name; None if it gave the lease back. The lease ends at `leased_until_ns` of the database's clock.
-
-    now_ns: the engine's own clock when it renewed the lease; None if that is the wall clock. document: what it says of
-    itself.
+    now_ns: the engine's own clock when it renewed the lease; None if that is the wall clock. document: what the engine
+    says of itself. The strategies' row has neither.
     """
 
     holder = models.UUIDField(null=True)
@@ -320,25 +286,3 @@ class LogProgress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset} {self.symbol} {self.commit}"
-
-
-class InstrumentTerms(models.Model):
-    """Terms of an instrument that differ from those of its class.
-
-    Empty fields do not differ; see `trading.core.terms.Terms`.
-    """
-
-    symbol = models.CharField(max_length=32, unique=True)
-    tick = models.CharField(max_length=40, default="", blank=True)
-    lot = models.CharField(max_length=40, default="", blank=True)
-    shortable = models.BooleanField(null=True)
-    borrow_rate = models.CharField(max_length=40, default="", blank=True)
-    initial_margin = models.CharField(max_length=40, default="", blank=True)
-    maintenance_margin = models.CharField(max_length=40, default="", blank=True)
-    contract_margin = models.CharField(max_length=40, default="", blank=True)
-
-    class Meta:
-        verbose_name_plural = "instrument terms"
-
-    def __str__(self) -> str:
-        return self.symbol

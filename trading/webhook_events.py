@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from store.timestamps import format_timestamp
 from trading.core.account import Effects
-from trading.core.events import HALT_ALERT, ZONE_ALERT, Alert, Event, Executed
+from trading.core.events import Alert, Event, Executed
 from trading.core.orders import Order, OrderState
 from webhooks.events import events_write
 from webhooks.models import WebhookEvent
@@ -18,7 +18,6 @@ _ONCE = frozenset(
         *(OrderState.CANCELLED, OrderState.REPLACED, OrderState.EXPIRED),
     }
 )
-_OF_RISK = (ZONE_ALERT, HALT_ALERT)
 
 
 class AccountNews(NamedTuple):
@@ -33,9 +32,8 @@ class AccountNews(NamedTuple):
 def news_of(event: Event, effects: Effects, at_ns: int) -> Iterator[AccountNews]:
     """Yield what webhooks may be told of an account's event. effects: of the event."""
     if isinstance(event, Alert):
-        kind = "risk.zone" if event.kind in _OF_RISK else "account.alert"
         data = {"kind": event.kind, "message": event.message, "symbol": event.symbol}
-        yield AccountNews(kind, event.symbol or "", data)
+        yield AccountNews("account.alert", event.symbol or "", data)
     filled = event.order_id if isinstance(event, Executed) else None
     for order in effects.orders:
         is_new = order.state in _ONCE and order.states[order.state] == max(at_ns, order.submitted_ns)

@@ -9,10 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404
 
 from calendars.schedule import Hours
@@ -22,7 +25,7 @@ from stats.live.tokens import head_of, record_of
 from store.arrays import Integers
 from store.bars.prints import masks_of
 from store.datasets import TRADES
-from store.exceptions import StorageError
+from store.exceptions import Expired, StorageError
 from store.instrument_calendars import calendar_if_known
 from store.protocol import CommitId, Window
 from store.timestamps import SECOND_NS, format_timestamp
@@ -39,6 +42,8 @@ logger = logging.getLogger(__name__)
 MOST_ALERTS = 1_000
 # A round begins no more symbols' moves after so many seconds.
 _MOVES_SECONDS = 1
+# SQLite takes an expression of at most 1,000 terms.
+_SAVED_AT_ONCE = 200
 
 
 def alerts_watch(*, now: datetime) -> None:
@@ -57,7 +62,19 @@ def alerts_watch(*, now: datetime) -> None:
             _check_silence(symbol, [alert for alert in alerts if alert.kind == SILENCE], now)
         except (StorageError, Resync) as error:
             logger.warning("the alerts of %s wait: %s", symbol, error)
-    MarketAlert.objects.bulk_update(read, ["commit", "commit_hash"])
+    _save_commits(read)
+
+
+def _save_commits(alerts: Sequence[MarketAlert]) -> None:
+    """Store how far the logs of alerts were read, but not of alerts that were armed again meanwhile."""
+    by_commit: defaultdict[tuple[int, str], list[MarketAlert]] = defaultdict(list)
+    for alert in alerts:
+        by_commit[alert.commit, alert.commit_hash].append(alert)
+    for (commit, commit_hash), own in by_commit.items():
+        for first in range(0, len(own), _SAVED_AT_ONCE):
+            some = own[first : first + _SAVED_AT_ONCE]
+            as_read = reduce(or_, (Q(pk=alert.pk, armed_at=alert.armed_at) for alert in some))
+            MarketAlert.objects.filter(as_read).update(commit=commit, commit_hash=commit_hash)
 
 
 @transaction.atomic
@@ -96,10 +113,10 @@ def _read_new(symbol: str, alerts: Sequence[MarketAlert], now: datetime) -> list
     tail = LogTail(market_store(), TRADES, symbol, LogPosition(start) if start.number else BEGINNING, 0)
     try:
         pieces = tail.read()
-    except Resync as resync:
-        # The log was restored: what it lost, and what it has instead, fires nothing.
+    except (Resync, Expired):
+        # The log was restored, or its rows have expired: what it lost, and what it has instead, fires nothing.
         for alert in alerts:
-            _set_commit(alert, resync.head)
+            _set_commit(alert, head_of(market_store(), TRADES, symbol))
         return list(alerts)
     end = tail.position.commit
     new = [piece.rows.column("timestamp").to_numpy() for piece in pieces if isinstance(piece, CommittedRows)]

@@ -33,6 +33,7 @@ class EventKind:
 
 
 TEST, WEBHOOK_PAUSED, ALERT_FIRED = "webhook.test", "webhook.paused", "alert.fired"
+FEED_DOWN, FEED_UP = "feed.down", "feed.up"
 EVENT_KINDS: Mapping[str, EventKind] = {
     "job.succeeded": EventKind("One's own job has succeeded."),
     "job.failed": EventKind("One's own job has failed."),
@@ -46,12 +47,15 @@ EVENT_KINDS: Mapping[str, EventKind] = {
     "order.replaced": EventKind("Another order took an order's place.", _TRADING),
     "order.expired": EventKind("An order expired.", _TRADING),
     "execution": EventKind("A fill, with quantity, price and fee.", _TRADING),
-    "risk.zone": EventKind("An account's drawdown zone changed, or its trading was halted.", _TRADING),
-    "account.alert": EventKind("Any other alert of an account, such as a margin call.", _TRADING),
+    "account.alert": EventKind(
+        "An alert of an account, such as a changed drawdown zone, a halt or a margin call.", _TRADING
+    ),
     "gap.found": EventKind("A gap is being filled, because an answer met it.", _MARKET),
     "gap.filled": EventKind("A gap was filled.", _MARKET),
     "gap.exhausted": EventKind("No source could fill a gap.", _MARKET),
     "correction": EventKind("Stored rows were corrected or cancelled.", _MARKET),
+    FEED_DOWN: EventKind("A feed is down for a minute.", _MARKET),
+    FEED_UP: EventKind("A feed that was down is live for a minute.", _MARKET),
     "key.expiring": EventKind("One's own key, or one that one owns, expires in 14, 7 or 1 days."),
     ALERT_FIRED: EventKind("One's own alert has fired.", Access("market:read")),
     WEBHOOK_PAUSED: EventKind("One's own other webhook was paused."),

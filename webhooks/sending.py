@@ -22,7 +22,6 @@ from ops.outbound.exceptions import OutboundError
 from ops.outbound.posting import Poster
 from ratelimit.credentials.identify import caller_of_principal
 from web.correlation import correlated
-from web.tracing import span
 from webhooks.events import events_fan_out, may_see
 from webhooks.models import ACTIVE, FAILED, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
 from webhooks.outcomes import DeliveryOutcome, outcomes_record
@@ -69,7 +68,7 @@ class _Batch:
         body, headers = signed_request(delivery.event, secrets, now=timezone.now())
         began, answer, error = time.monotonic(), None, ""
         try:
-            with correlated(delivery.event.correlation_id), span(f"webhook {delivery.event.kind}", "client"):
+            with correlated(delivery.event.correlation_id):
                 answer = poster.post(body, headers)
         except OutboundError as failure:
             error = str(failure)

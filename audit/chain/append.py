@@ -1,7 +1,6 @@
 """Appends audit records to the chain, whose head stays locked until the transaction ends."""
 
 import fcntl
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,18 +11,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from audit.chain.findings import end_finding
-from audit.chain.head_file import HEAD_FILE, head_file
 from audit.chain.links import BEGINNING, ChainKey, Head, Link, in_utc
 from audit.models import AuditRecord, ChainEnds
-from audit.records.call import columns_of_event
 from audit.records.columns import AuditColumns
 
-HEAD_CONTRADICTED = "audit.head_contradicted"
-"""The event that records that the database contradicted the head file."""
-
 _ENDS = 1
-logger = logging.getLogger(__name__)
 
 _NAMES = ("sequence", *AuditColumns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
@@ -108,27 +100,16 @@ def _turn() -> Iterator[ExitStack]:
         yield turn
 
 
-def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
-    """Append records to the chain in the current transaction; return the new head. Raises django.db.Error.
-
-    After the commit the head is also written to the head file. If the database contradicts that file, an event about
-    it is appended first. With AUDIT_HEAD_BY_DUTY `head_keep` does both.
-    """
+def records_append(rows: Iterable[AuditColumns]) -> Head:
+    """Append records to the chain in the current transaction; return the new head. Raises django.db.Error."""
     with transaction.atomic():
         before = head_lock()
-        rows = list(rows)
-        if not rows:
+        links = list(chain_key().chained(before, map(_with_utc, rows)))
+        if not links:
             return before
-        if before == BEGINNING:
-            # From now on a missing file is a finding.
-            head_file().advance(BEGINNING)
-        found = [] if settings.AUDIT_HEAD_BY_DUTY else contradictions(before, now)
-        links = list(chain_key().chained(before, map(_with_utc, [*found, *rows])))
         _insert(links)
         head = Head(links[-1].sequence, links[-1].hash)
         ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=head.sequence, head_hash=head.hash)
-        if not settings.AUDIT_HEAD_BY_DUTY:
-            transaction.on_commit(lambda: head_file().advance(head, is_contradicted=bool(found)))
         return head
 
 
@@ -138,27 +119,6 @@ def hash_of(sequence: int) -> str | None:
     if sequence == base.sequence:
         return base.hash
     return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
-
-
-def contradictions(before: Head, now: datetime) -> list[AuditColumns]:
-    """Return an event with the finding if a head of the chain contradicts the head file, or there is no such file."""
-    file = head_file()
-    if before == BEGINNING and not file.path.exists():
-        return []
-    finding = end_finding(file.read(), last=before.sequence, hash_of=hash_of, source=HEAD_FILE)
-    if finding is None:
-        return []
-    logger.error("the audit log's end is not the one in %s: %s", file.path, finding.message)
-    return [
-        columns_of_event(
-            at=now,
-            actor="",
-            audit_class="",
-            event=HEAD_CONTRADICTED,
-            subject="audit",
-            detail=finding._asdict(),
-        )
-    ]
 
 
 def base_set(base: Head) -> None:

@@ -75,7 +75,7 @@ def _record_pruning(detail: dict[str, Any], *, now: datetime, actor: str, base: 
     columns = columns_of_event(
         at=now, actor=actor, audit_class="config", event="audit.pruned", subject="audit", detail=detail
     )
-    records_append([columns], now=now)
+    records_append([columns])
 
 
 def _remove(end: int) -> None:

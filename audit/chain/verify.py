@@ -1,17 +1,15 @@
-"""Verifies that every record is unaltered and in its place in the chain, up to the one in the head file.
+"""Verifies that every record is unaltered and in its place in the chain.
 
 A finding gives the number of a record. Either the record is missing, or its hash does not fit its content and the
 hash of the record before it. A finding does not say what happened (edited, moved, inserted, renumbered): compare
 the record with an export or a backup.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from audit.chain.append import HEAD_CONTRADICTED, base_seal, chain_key, hash_of
-from audit.chain.findings import ChainFinding, FindingKind, end_finding
-from audit.chain.head_file import HEAD_FILE, head_file
+from audit.chain.append import base_seal, chain_key, hash_of
+from audit.chain.findings import ChainFinding, FindingKind
 from audit.chain.links import BEGINNING, Head
 from audit.exceptions import NoSuchBeginning
 from audit.models import AuditRecord, ChainEnds
@@ -23,15 +21,11 @@ _NAMES = ("sequence", *AuditColumns._fields, "hash")
 
 @dataclass(slots=True)
 class Verification:
-    """The number of unaltered records, the last of them, and the findings.
-
-    `remark` is a sentence about the verification that is not a finding.
-    """
+    """The number of unaltered records, the last of them, and the findings."""
 
     records: int = 0
     last: Head = BEGINNING
     findings: list[ChainFinding] = field(default_factory=list)
-    remark: str = ""
 
 
 class _Ends(NamedTuple):
@@ -40,30 +34,34 @@ class _Ends(NamedTuple):
     finding: ChainFinding | None
 
 
-def chain_verify(*, first: int | None = None) -> Verification:
+def chain_verify(*, first: int | None = None, noted: Head | None = None) -> Verification:
     """Verify all records in the database, or those from number `first` on; the record before `first` is trusted.
 
-    Records may be added or pruned meanwhile. Reads CHUNK records at a time. Raises NoSuchBeginning if there is no
-    record before `first`.
+    noted: a head that was noted outside of the database, such as in the server's log. A chain whose end was cut off lacks
+    it. So does a chain that was continued from an earlier record. Records may be added or pruned meanwhile. Reads CHUNK
+    records at a time. Raises NoSuchBeginning if there is no record before `first`.
     """
-    # Read these before the records: records that are added later only lengthen the chain.
-    outside, ends = head_file().read(), _ends()
+    # Read them before the records: records that are added later only lengthen the chain.
+    ends = _ends()
     start = _start(first, ends.base)
-    findings = [] if ends.finding is None else [ends.finding]
+    findings = [ends.finding]
     if first is None and (stray := AuditRecord.objects.filter(sequence__lte=start.sequence).last()):
         remark = "it lies before the chain's beginning"
         findings.append(ChainFinding.of(FindingKind.ALTERED, stray.sequence, remark))
     records, last, finding = _verify_all_after(start)
-    findings += [
-        *_noted_findings(last.sequence),
-        *([finding] if finding else _end_findings(last, ends.head, outside)),
-    ]
-    shown = {each for each in findings if first is None or each.sequence > start.sequence}
+    findings.append(finding or _end_finding(ends.head, last.sequence, "the row of the chain's ends"))
+    shown = {each for each in findings if each and (first is None or each.sequence > start.sequence)}
+    if (
+        noted is not None
+        and finding is None
+        and (forked := _end_finding(noted, last.sequence, "the noted head"))
+    ):
+        shown.add(forked)
     return Verification(records, last, sorted(shown, key=lambda each: each.sequence))
 
 
 def beginning_verify(end: int) -> ChainFinding | None:
-    """Verify the records up to number `end` with the key alone, without the head file; return the first finding."""
+    """Verify the records up to number `end`; return the first finding."""
     ends = _ends()
     if ends.finding is not None:
         return ends.finding
@@ -114,31 +112,15 @@ def _rows_after(sequence: int) -> list[tuple[Any, ...]]:
     )
 
 
-def _end_findings(last: Head, head: Head, outside: Head | None) -> list[ChainFinding]:
-    """Compare the chain's last valid record with the head in the database and with the one in the head file."""
-    if last == head == BEGINNING and outside is None:
-        return [
-            ChainFinding(FindingKind.UNKNOWN, 0, "there is no record and no head: nothing can be verified")
-        ]
-    claims = {HEAD_FILE: outside, "the row of the chain's ends": head}
-    findings = [
-        end_finding(claimed, last=last.sequence, hash_of=hash_of, source=source)
-        for source, claimed in claims.items()
-    ]
-    return [each for each in findings if each is not None]
-
-
-def _noted_findings(last: int) -> list[ChainFinding]:
-    """Return the findings that were recorded up to record `last`, when records were appended after it."""
-    noted = AuditRecord.objects.filter(event=HEAD_CONTRADICTED, sequence__lte=last).values_list(
-        "sequence", "detail"
-    )
-    return [_noted_finding(sequence, json.loads(detail)) for sequence, detail in noted]
-
-
-def _noted_finding(sequence: int, detail: dict[str, Any]) -> ChainFinding:
-    message = f"{detail['message']} (noted in record {sequence:,})"
-    return ChainFinding(FindingKind(detail["kind"]), detail["sequence"], message)
+def _end_finding(claimed: Head, last: int, source: str) -> ChainFinding | None:
+    """Compare a head that `source` names with the chain, whose last valid record is number `last`."""
+    if claimed.sequence > last:
+        remark = f"by {source} the records up to {claimed.sequence:,} had been written"
+        return ChainFinding.of(FindingKind.MISSING, last + 1, remark)
+    # A record that was pruned has no hash any more.
+    if hash_of(claimed.sequence) not in {None, claimed.hash}:
+        return ChainFinding.of(FindingKind.ALTERED, claimed.sequence, f"{source} has another hash")
+    return None
 
 
 def _start(first: int | None, base: Head) -> Head:

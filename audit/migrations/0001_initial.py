@@ -43,7 +43,6 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=255, unique=True)),
                 ('offset', models.PositiveBigIntegerField(default=0)),
-                ('unreadable', models.PositiveBigIntegerField(default=0)),
                 ('updated_at', models.DateTimeField()),
             ],
         ),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
-from audit.reading.export import ExportedRecord
+from audit.models import AuditRecord
 from store.instant_text import format_instant
 from web.documents import AnswerDocument, Instant, about, like
 from web.endpoints import AUDIT_CLASSES
@@ -52,11 +52,11 @@ class RecordDocument(AnswerDocument):
     hash: Annotated[str, about("A keyed hash over `previous` and this record.", _HASH)]
 
     @classmethod
-    def of(cls, record: ExportedRecord) -> Self:
-        """Return the document of a record."""
-        members = record.document()
-        detail = members["detail"] if record.columns.detail else None
-        return cls(**{**members, "at": format_instant(members["at"]), "detail": detail})
+    def of(cls, record: AuditRecord, *, previous: str) -> Self:
+        """Return the document of a record. previous: the hash of the record before it."""
+        # As the hash covers it: as text, without Python's reading of its numbers.
+        detail = msgspec.Raw(record.detail.encode()) if record.detail else None
+        return cls.of_attributes(record, at=format_instant(record.at), detail=detail, previous=previous)
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as JSON's types. `detail` may have what only Python reads, such as NaN."""

@@ -1,6 +1,5 @@
-"""Filters, pages and query parameters of audit records, for the list, the export and the admin."""
+"""Filters, pages and query parameters of audit records, for the list, its export and the admin."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +14,7 @@ from audit.models import AuditRecord
 from audit.records import columns
 from store.instant_text import parse_instant_or_epoch
 from web.endpoints import AUDIT_CLASSES
-from web.lists.filters import choice_filter, matching_rows
+from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.requests.exceptions import InvalidParameter
 
@@ -97,12 +96,6 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
             raise InvalidParameter("invalid_range", "since must be before until")
         selected: Records = super().filter_queryset(queryset)
         return selected
-
-
-def records_selected(parameters: Mapping[str, str]) -> Records:
-    """Return the records that match all given filters. Raises InvalidParameter."""
-    selected: Records = matching_rows(AuditFilter(parameters, AuditRecord.objects.all()))
-    return selected
 
 
 class RecordPagination(KeysetPagination):

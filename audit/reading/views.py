@@ -12,7 +12,7 @@ from rest_framework.settings import api_settings
 
 from audit.models import AuditRecord
 from audit.reading.documents import RecordDocument
-from audit.reading.export import exported_records, ndjson_pieces
+from audit.reading.export import documents_of, ndjson_pieces
 from audit.reading.filters import (
     AuditFilter,
     RecordPagination,
@@ -74,16 +74,14 @@ class AuditViewSet(ListViewSet[AuditRecord]):
 
         Records of calls and events, the newest first; as NDJSON all that there are, in the order of the chain.
 
-        Each also has the previous record's hash, so that it can be verified alone (`manage.py audit verify --file`).
+        Each also has the previous record's hash, which its own covers.
         """
         renderer: Any = request.accepted_renderer
         if renderer.format == NdjsonRenderer.format:
             single_parameters(request.GET, (*AuditFilter.base_filters, "format"))
             return _exported(self.filter_queryset(self.get_queryset()))
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(
-            [RecordDocument.of(each).as_json() for each in exported_records(rows or [])]
-        )
+        return self.get_paginated_response([each.as_json() for each in documents_of(rows or [])])
 
 
 def _exported(records: Records) -> StreamingHttpResponse:

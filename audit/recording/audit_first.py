@@ -97,7 +97,7 @@ def _append(
 ) -> None:
     detail = {} if change is None else {"change": change}
     columns = audit_first_columns(view.request._request, call, answer.status_code, detail)  # noqa: SLF001
-    records_append([*(events or ()), columns], now=call.at)
+    records_append([*(events or ()), columns])
 
 
 def _rendered(view: APIView, answer: Response) -> Response:

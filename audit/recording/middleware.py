@@ -117,7 +117,7 @@ class AuditMiddleware:
             return response
         try:
             with records_transaction():
-                records_append([audit_first_columns(request, call, status, {})], now=call.at)
+                records_append([audit_first_columns(request, call, status, {})])
         except Error:
             logger.exception("a call of class %s was not recorded, status %d", call.audit_class, status)
             return PROBLEM_OF.get()(AuditUnavailable()).response()

@@ -4,9 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, NotRequired, TypedDict, Unpack, get_type_hints
-
-import msgspec
+from typing import Any, NotRequired, TypedDict, Unpack, get_type_hints
 
 from audit.records.columns import (
     ADDRESS_CHARS,
@@ -33,28 +31,10 @@ _CACHED_CHARS = 512
 _HEX_ID = re.compile(r"[0-9a-f-]{1,36}")
 
 
-class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The record of a call in the spool. `at` is when it began (aware, UTC); texts are masked and cut."""
-
-    at: Annotated[datetime, msgspec.Meta(tz=True)]
-    caller: Annotated[str, msgspec.Meta(max_length=CALLER_CHARS)]
-    method: Annotated[str, msgspec.Meta(max_length=METHOD_CHARS)]
-    path: Annotated[str, msgspec.Meta(max_length=PATH_CHARS)]
-    query: Annotated[str, msgspec.Meta(max_length=QUERY_CHARS)]
-    status: Annotated[int, msgspec.Meta(ge=0, le=999)]
-    latency_us: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    address: Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS)]
-    correlation_id: Annotated[str, msgspec.Meta(max_length=CORRELATION_ID_CHARS)]
-    # Set only in events (lost records, counted refusals), not in calls.
-    event: Annotated[str, msgspec.Meta(max_length=EVENT_CHARS)] = ""
-    detail: Annotated[str, msgspec.Meta(max_length=LINE_BYTES)] = ""
-    audit_class: Annotated[str, msgspec.Meta(max_length=CLASS_CHARS)] = ""
-
-
 # The longest text of each field.
 _LIMITS: dict[str, int] = {
     name: hint.__metadata__[0].max_length
-    for name, hint in get_type_hints(CallRecord, include_extras=True).items()
+    for name, hint in get_type_hints(AuditColumns, include_extras=True).items()
     if hint.__origin__ is str
 }
 
@@ -98,7 +78,7 @@ def record_of_call(
     address: str,
     declared: frozenset[str],
     **outcome: Unpack[CallOutcome],
-) -> CallRecord:
+) -> AuditColumns:
     """Return the record of a call as it was received: secrets are masked first, then long values are cut.
 
     `declared`: the query parameters whose values are kept.
@@ -109,7 +89,7 @@ def record_of_call(
     correlation_id = outcome["correlation_id"]
     if not _HEX_ID.fullmatch(correlation_id):
         correlation_id = fitted(masked_text(correlation_id), CORRELATION_ID_CHARS)
-    return CallRecord(
+    return AuditColumns(
         outcome["at"],
         fitted(outcome["caller"], CALLER_CHARS),
         method,
@@ -131,18 +111,9 @@ def _masked_target(method: str, path: str, query: str, declared: frozenset[str])
     return fitted(method, METHOD_CHARS), fitted(masked_path(path), PATH_CHARS), fitted(masked, QUERY_CHARS)
 
 
-def columns_of_call(record: CallRecord) -> AuditColumns:
-    """Return a spooled record as columns of the chain."""
-    return AuditColumns(
-        record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
-        record.address, record.correlation_id,
-        audit_class=record.audit_class, event=record.event, detail=record.detail,
-    )  # fmt: skip
-
-
-def columns_of_audit_first_call(record: CallRecord, *, detail: Mapping[str, Any]) -> AuditColumns:
-    """Return the record of an audit-first call as columns of the chain."""
-    return columns_of_call(without_surrogates(record))._replace(detail=detail_text(detail))
+def columns_of_audit_first_call(record: AuditColumns, *, detail: Mapping[str, Any]) -> AuditColumns:
+    """Return the record of an audit-first call, with its detail."""
+    return without_surrogates(record)._replace(detail=detail_text(detail))
 
 
 def columns_of_event(**event: Unpack[AuditEvent]) -> AuditColumns:
@@ -161,15 +132,17 @@ def columns_of_event(**event: Unpack[AuditEvent]) -> AuditColumns:
     )  # fmt: skip
 
 
-def call_texts(record: CallRecord) -> dict[str, str]:
+def call_texts(record: AuditColumns) -> dict[str, str]:
     """Return the record's text fields by name."""
     return {name: getattr(record, name) for name in _LIMITS}
 
 
-def without_surrogates(record: CallRecord) -> CallRecord:
+def without_surrogates(record: AuditColumns) -> AuditColumns:
     """Return the record with lone surrogates, which UTF-8 cannot encode, replaced by escapes."""
-    texts = {name: _storable(text, _LIMITS[name]) for name, text in call_texts(record).items()}
-    return msgspec.structs.replace(record, **texts)
+    texts: dict[str, Any] = {
+        name: _storable(text, _LIMITS[name]) for name, text in call_texts(record).items()
+    }
+    return record._replace(**texts)
 
 
 def _storable(text: str, limit: int) -> str:

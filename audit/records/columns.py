@@ -1,7 +1,9 @@
 """The columns of a record, in the order in which they are hashed, stored and exported."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 CALLER_CHARS = 100
 METHOD_CHARS = 16
@@ -18,21 +20,24 @@ TRUNCATED = "…"
 
 
 class AuditColumns(NamedTuple):
-    """A record of a call or an event: all columns that its hash covers, except the number. `detail` is JSON or ""."""
+    """A record of a call or an event: all columns that its hash covers, except the number.
 
-    at: datetime
-    caller: str
-    method: str
-    path: str
-    query: str
-    status: int
-    latency_us: int
-    address: str
-    correlation_id: str
-    audit_class: str = ""
-    event: str = ""
-    subject: str = ""
-    detail: str = ""
+    at: when the call began, or the event was (aware, UTC). Texts are masked and cut. `detail` is JSON or "".
+    """
+
+    at: Annotated[datetime, Meta(tz=True)]
+    caller: Annotated[str, Meta(max_length=CALLER_CHARS)]
+    method: Annotated[str, Meta(max_length=METHOD_CHARS)]
+    path: Annotated[str, Meta(max_length=PATH_CHARS)]
+    query: Annotated[str, Meta(max_length=QUERY_CHARS)]
+    status: Annotated[int, Meta(ge=0, le=999)]
+    latency_us: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    address: Annotated[str, Meta(max_length=ADDRESS_CHARS)]
+    correlation_id: Annotated[str, Meta(max_length=CORRELATION_ID_CHARS)]
+    audit_class: Annotated[str, Meta(max_length=CLASS_CHARS)] = ""
+    event: Annotated[str, Meta(max_length=EVENT_CHARS)] = ""
+    subject: Annotated[str, Meta(max_length=SUBJECT_CHARS)] = ""
+    detail: Annotated[str, Meta(max_length=DETAIL_CHARS)] = ""
 
 
 def fitted(text: str, limit: int) -> str:

@@ -1,8 +1,8 @@
 """Moves spool files into the database, each record exactly once, and measures what is left to move.
 
 The records of a batch and the new offset of their file are committed in one transaction. After its last byte was
-processed and its writer, which holds an flock on it, is gone, a file is deleted. If lines were unreadable, it is moved
-to UNREADABLE instead.
+processed and its writer, which holds an flock on it, is gone, a file is deleted. Unreadable lines are an event, with their
+size and hash; the log has how the first of them begins.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import msgspec
 
 from audit.chain.append import records_append, records_transaction
 from audit.models import SpoolFile
-from audit.records.call import LINE_BYTES, columns_of_call, columns_of_event
+from audit.records.call import LINE_BYTES, columns_of_event
 from audit.records.columns import AuditColumns
 from audit.records.detail import size_of
 from audit.spooling.lines import UnreadableRecordError, decode_line
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 # A transaction costs as much processor time as 200 records. Audit-first calls wait while this many are stored: 0.07 s.
 BATCH_RECORDS = 4000
 READ_BYTES = 2 * 2**20
-UNREADABLE = "unreadable"
-"""The folder beside the spool with finished files that have unreadable lines. Nothing reads or removes them."""
 _SAMPLE_BYTES = 200
 
 
@@ -58,16 +56,14 @@ def exclusive(path: Path) -> Iterator[bool]:
 def file_collect(path: Path, *, now: datetime, limit: int) -> int:
     """Move about `limit` records of one spool file, in whole batches; delete it when it is finished.
 
-    If it has unreadable lines, it is moved to UNREADABLE instead. Returns the number of moved records. Lines that are
-    written during the call are left for the next one. Raises OSError if the file cannot be read.
+    Returns the number of moved records. Lines that are written during the call are left for the next one. Raises OSError
+    if the file cannot be read.
     """
     with _opened(path) as fd:
         # Lock before reading the size: if the lock is ours, the writer is gone and the size is final.
         writer_is_gone = _is_locked(fd)
         size = os.fstat(fd).st_size
         offset, moved = _collected_bytes(path.name), 0
-        if size < offset:
-            offset = _cut_off_store(path.name, size, offset, now=now)
         while moved < limit and (batch := _read_batch(fd, start=offset, size=size)).end > offset:
             if not _batch_collect(path.name, batch, now=now):
                 return moved
@@ -101,7 +97,7 @@ def _read_batch(fd: int, *, start: int, size: int) -> SpoolBatch:
     offset = start
     for line in lines:
         try:
-            records.append(columns_of_call(decode_line(line)))
+            records.append(decode_line(line))
         except UnreadableRecordError:
             unreadable.append(line)
         offset += len(line) + 1
@@ -116,26 +112,16 @@ def _batch_collect(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
         )
         if progress.offset != batch.start:
             return False
-        records_append(_rows(name, batch, now), now=now)
+        records_append(_rows(name, batch, now))
         progress.offset = batch.end
-        progress.unreadable += len(batch.unreadable)
         progress.updated_at = now
-        progress.save(update_fields=["offset", "unreadable", "updated_at"])
+        progress.save(update_fields=["offset", "updated_at"])
     if batch.unreadable:
         logger.warning(
             "%d unreadable audit lines in %s, bytes %d to %d, left out; the first begins %r",
             len(batch.unreadable), name, batch.start, batch.end, batch.unreadable[0][:_SAMPLE_BYTES],
         )  # fmt: skip
     return True
-
-
-def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
-    """Record that a file is shorter than the part that was collected; return its size."""
-    with records_transaction():
-        records_append([_event("audit.lines_cut_off", name, {"from": size, "to": offset}, now)], now=now)
-        SpoolFile.objects.filter(name=name).update(offset=size, updated_at=now)
-    logger.warning("the audit spool file %s was cut off: bytes %d to %d are gone", name, size, offset)
-    return size
 
 
 def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
@@ -153,19 +139,14 @@ def _event(event: str, name: str, detail: dict[str, Any], now: datetime) -> Audi
 
 
 def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:
-    """Record a torn last line, then delete the file, then its row. A file with unreadable lines is moved instead.
+    """Record a torn last line, then delete the file, then its row.
 
     A crash in between leaves a row without a file. In the other order the file could be collected twice.
     """
     if offset < size:
-        torn = os.pread(fd, _SAMPLE_BYTES, offset)
+        torn = os.pread(fd, size - offset, offset)
         if not _batch_collect(path.name, SpoolBatch(offset, size, unreadable=(torn,)), now=now):
             return
-    if SpoolFile.objects.filter(name=path.name, unreadable__gt=0).exists():
-        left_aside = path.parent.parent / UNREADABLE
-        left_aside.mkdir(mode=0o700, exist_ok=True)
-        path.replace(left_aside / path.name)
-        return
     path.unlink(missing_ok=True)
     SpoolFile.objects.filter(name=path.name).delete()
 
@@ -192,7 +173,7 @@ class SpoolLag:
     seconds: float
 
 
-class _LineTime(msgspec.Struct):
+class _LineTime(msgspec.Struct, array_like=True):
     at: datetime
 
 
@@ -228,7 +209,7 @@ def _size(path: Path) -> int:
 
 
 def _begun_at(path: Path, offset: int) -> datetime | None:
-    """Return when the first call after `offset` began; None if its line cannot be read (yet), ."""
+    """Return when the first call after `offset` began; None if its line cannot be read (yet)."""
     try:
         with path.open("rb") as file:
             file.seek(offset)

@@ -1,4 +1,4 @@
-"""Encodes and decodes lines of the spool: calls, and counts of lost records and of refusals. Pure."""
+"""Encodes and decodes lines of the spool: calls, and counts of refusals. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from audit.records.call import LINE_BYTES, CallRecord, call_texts, without_surrogates
-from audit.records.columns import PATH_CHARS, QUERY_CHARS, fitted
+from audit.records.call import LINE_BYTES, call_texts, without_surrogates
+from audit.records.columns import PATH_CHARS, QUERY_CHARS, AuditColumns, fitted
 from audit.records.detail import json_text
 
 
@@ -16,19 +16,15 @@ class UnreadableRecordError(ValueError):
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(CallRecord)
-_LOST = "audit.records_lost"
+_DECODER = msgspec.json.Decoder(AuditColumns)
+# The only event that is spooled, and the pattern of its `detail`.
 _COUNTED = "audit.refusals_counted"
-# The only events that are spooled, each with the pattern of its `detail`.
-_DETAILS = {
-    _LOST: re.compile(r'\{"records":[0-9]{1,18}\}'),
-    _COUNTED: re.compile(
-        r'\{"refusals":[0-9]{1,18},"statuses":\{"[0-9]{3}":[0-9]{1,18}(?:,"[0-9]{3}":[0-9]{1,18})*\}\}'
-    ),
-}
+_COUNTS = re.compile(
+    r'\{"refusals":[0-9]{1,18},"statuses":\{"[0-9]{3}":[0-9]{1,18}(?:,"[0-9]{3}":[0-9]{1,18})*\}\}'
+)
 
 
-def encode_line(record: CallRecord) -> bytes:
+def encode_line(record: AuditColumns) -> bytes:
     """Return the record as one line of JSON, of at most LINE_BYTES.
 
     If multi-byte characters make it too long, path and query are cut further, but never the caller. A lone
@@ -45,11 +41,8 @@ def encode_line(record: CallRecord) -> bytes:
     return line + b"\n"
 
 
-def decode_line(line: bytes) -> CallRecord:
-    """Return the record in `line` (without its line feed): a call, or an event of `_DETAILS`.
-
-    Raises UnreadableRecordError.
-    """
+def decode_line(line: bytes) -> AuditColumns:
+    """Return the record in `line` (without its line feed): a call, or counts. Raises UnreadableRecordError."""
     try:
         record = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -57,28 +50,22 @@ def decode_line(line: bytes) -> CallRecord:
     # JSON has no other way to write the character.
     if b"\\u0000" in line and any("\0" in text for text in call_texts(record).values()):
         raise UnreadableRecordError("a NUL character, which no database column takes")
-    is_call = record.event == record.detail == ""
-    if not is_call and not (record.event in _DETAILS and _DETAILS[record.event].fullmatch(record.detail)):
+    is_call = record.event == record.subject == record.detail == ""
+    is_count = record.event == _COUNTED and record.subject == "" and _COUNTS.fullmatch(record.detail)
+    if not is_call and not is_count:
         raise UnreadableRecordError("an event that is never spooled")
     return record
-
-
-def lost_line(count: int, at: datetime) -> bytes:
-    """Return the line for `count` records that could not be written before it."""
-    detail = json_text({"records": count})
-    return encode_line(CallRecord(at, "", "", "", "", 0, 0, "", "", event=_LOST, detail=detail))
 
 
 def counted_line(address: str, statuses: Mapping[int, int], at: datetime) -> bytes:
     """Return the line with an address's refusals in the minute from `at` on, by status."""
     counts = {str(status): count for status, count in sorted(statuses.items())}
     detail = json_text({"refusals": sum(statuses.values()), "statuses": counts})
-    return encode_line(CallRecord(at, "", "", "", "", 0, 0, address, "", event=_COUNTED, detail=detail))
+    return encode_line(AuditColumns(at, "", "", "", "", 0, 0, address, "", event=_COUNTED, detail=detail))
 
 
-def _shortened(record: CallRecord, divisor: int) -> CallRecord:
-    return msgspec.structs.replace(
-        record,
+def _shortened(record: AuditColumns, divisor: int) -> AuditColumns:
+    return record._replace(
         path=fitted(record.path, PATH_CHARS // divisor),
         query=fitted(record.query, QUERY_CHARS // divisor),
     )

@@ -12,17 +12,13 @@ import os
 import threading
 import time
 import weakref
-from datetime import UTC, datetime
 from pathlib import Path
 
-from audit.spooling.lines import lost_line
 from ops.metrics.declarations import AUDIT_LOST
 
 logger = logging.getLogger(__name__)
 
 ROTATE_BYTES = 4 * 2**20
-# Seconds between a writer's checks that its file still exists. A check costs a tenth of writing a record.
-_CHECK_SECONDS = 1.0
 SUFFIX = ".jsonl"
 _OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CLOSED = -1
@@ -37,14 +33,11 @@ class Spool:
     def __init__(self, folder: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
         self.folder = folder
         self.lost = 0
-        self._reported = 0
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
         self._fd = _CLOSED
         self._size = 0
-        self._path = folder
-        self._checked_at = 0.0
-        self._failing = False
+        self._is_failing = False
         forget = weakref.WeakMethod(self._forget_parent)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
@@ -54,14 +47,15 @@ class Spool:
             try:
                 if self._fd == _CLOSED or self._size + len(line) > self._rotate_bytes:
                     self._open_next()
-                elif time.monotonic() - self._checked_at > _CHECK_SECONDS:
-                    self._check_file()
                 self._write(line)
-            except OSError as error:
-                self._note_failure(error)
+            except OSError:
+                self.lost += 1
+                AUDIT_LOST.add()
+                if not self._is_failing:
+                    logger.exception("audit records cannot be written to %s", self.folder)
+                self._is_failing = True
                 return False
-            if self._reported < self.lost:
-                self._note_recovery()
+            self._is_failing = False
             return True
 
     def close(self) -> None:
@@ -84,28 +78,13 @@ class Spool:
     def _open_next(self) -> None:
         """Open a new file; if that fails, keep writing to the current file beyond its usual size."""
         try:
-            fd, name = _open_locked(self.folder)
+            fd = _open_locked(self.folder)
         except OSError:
             if self._fd == _CLOSED:
                 raise
             return
         self._close()
         self._fd, self._size = fd, 0
-        self._path, self._checked_at = self.folder / name, time.monotonic()
-
-    def _check_file(self) -> None:
-        """Open a new file if the current one was removed, moved or cut off: the collector would miss records."""
-        self._checked_at = time.monotonic()
-        try:
-            found, own = self._path.stat(), os.fstat(self._fd)
-            is_there = found.st_ino == own.st_ino and own.st_size >= self._size
-        except OSError:
-            is_there = False
-        if not is_there:
-            logger.error(
-                "the audit spool file %s is gone or was cut off: records in it may be lost", self._path
-            )
-            self._open_next()
 
     def _close(self) -> None:
         # Reset before closing: a child forked in between must not close a descriptor number that was reused.
@@ -118,22 +97,6 @@ class Spool:
         self._lock = threading.Lock()
         self._close()
 
-    def _note_failure(self, error: OSError) -> None:
-        self.lost += 1
-        AUDIT_LOST.add()
-        if not self._failing:
-            logger.error("audit records cannot be written to %s: %s", self.folder, error)
-        self._failing = True
-
-    def _note_recovery(self) -> None:
-        """Write a record with the number of lost records; if that fails, the next call tries again."""
-        try:
-            self._write(lost_line(self.lost - self._reported, datetime.now(UTC)))
-        except OSError:
-            return
-        self._reported, self._failing = self.lost, False
-        logger.warning("audit records are written again; %d were lost since the start", self.lost)
-
 
 @functools.lru_cache(maxsize=8)
 def process_spool(folder: Path) -> Spool:
@@ -141,8 +104,8 @@ def process_spool(folder: Path) -> Spool:
     return Spool(folder)
 
 
-def _open_locked(folder: Path) -> tuple[int, str]:
-    """Make and lock a new file; return its descriptor and name."""
+def _open_locked(folder: Path) -> int:
+    """Make and lock a new file; return its descriptor."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         path = folder / f"{time.time_ns()}-{os.getpid()}{SUFFIX}"
@@ -151,7 +114,7 @@ def _open_locked(folder: Path) -> tuple[int, str]:
         except FileExistsError:
             continue
         if _lock_new(fd):
-            return fd, path.name
+            return fd
         os.close(fd)
 
 

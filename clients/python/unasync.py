@@ -13,7 +13,6 @@ REPLACEMENTS = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\bAsyncGenerator\[(.+), None\]", r"Generator[\1, None, None]"),
-    (r"\bAsyncClient:", "SyncClient:"),
     (r"\bAsync(\w+)", r"\1"),
     (r"\basync_receive\b", "receive"),
     (r"\basynccontextmanager\b", "contextmanager"),

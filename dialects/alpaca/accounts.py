@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
+from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.renderers import JSONRenderer
@@ -18,7 +19,7 @@ from trading.api.access import ACCOUNT_READ
 from trading.api.account_view import AccountView, account_answer
 from trading.core.account import RUNNING
 from trading.core.amounts import ONE, ZERO, exact, money
-from trading.core.terms import TRADABLE, AccountKind
+from trading.core.terms import AccountKind
 from trading.core.valuation import UnknownMark, committed, loads_of, maintenance_of
 from trading.exceptions import AccountRequired
 from trading.models import Account
@@ -140,7 +141,7 @@ def _document(account: Account) -> AlpacaAccount:
     with suppress(UnknownMark):
         maintenance = maintenance_of(state, marks)
         initial = sum((each.margin for each in loads_of(state, marks).values()), ZERO)
-    free, multiplier = equity - initial, ONE / TRADABLE["equity"].initial_margin
+    free, multiplier = equity - initial, ONE / settings.TRADING_TERMS["equity"].initial_margin
     if state.kind is AccountKind.CASH:
         free, multiplier = state.cash - committed(state.orders.values()), ONE
     free = max(free, ZERO)

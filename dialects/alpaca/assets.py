@@ -1,8 +1,10 @@
 """Alpaca's assets: the equities and pairs of crypto that are declared or have data."""
 
+from decimal import Decimal
 from typing import Annotated, cast
 
 import msgspec
+from django.conf import settings
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +17,6 @@ from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from trades.instruments.services import instrument_get, instruments_all
 from trading.core.amounts import price_of
-from trading.core.terms import TRADABLE
 from web.documents import about, like
 from web.endpoints import Access
 from web.requests.parameters import choice
@@ -30,6 +31,7 @@ _FILTERS = {
     "class": ("asset_class", [*_CLASSES]),
     "exchange": ("exchange", [*_EXCHANGES.values(), "CRYPTO", "OTC"]),
 }
+_FINEST_PRICE = Decimal("0.000000001")
 
 
 class _AssetFields(AlpacaDocument):
@@ -102,9 +104,13 @@ def _is_listed(instrument: Instrument) -> bool:
 def asset_of(instrument: Instrument) -> _AssetFields:
     """Return an instrument of one of `ASSET_CLASSES` as an asset. Its terms are those of its class."""
     instrument_class, tick_size = instrument.instrument_class, instrument.tick_size
-    terms = TRADABLE.get(instrument_class)
+    terms = settings.TRADING_TERMS.get(instrument_class)
     shortable = terms is not None and terms.shortable
     lot = None if terms is None else terms.lot
+    tick = (terms and terms.tick) if tick_size is None else price_of(tick_size)
+    if tick is None and instrument_class == "crypto":
+        # Clients round prices of pairs to it, and some refuse a pair without it.
+        tick = _FINEST_PRICE
     return AlpacaAsset.of_amounts(
         None,
         **{"class": ASSET_CLASSES[instrument_class]},
@@ -120,7 +126,7 @@ def asset_of(instrument: Instrument) -> _AssetFields:
         fractionable=not instrument.has_integer_volume,
         min_order_size=lot,
         min_trade_increment=lot,
-        price_increment=(terms and terms.tick) if tick_size is None else price_of(tick_size),
+        price_increment=tick,
     )
 
 

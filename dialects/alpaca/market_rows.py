@@ -9,10 +9,11 @@ import numpy as np
 
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.query import MarketDataset
-from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
+from stats.market_data.ticks import TRADE_TICKS
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store import lazy_pyarrow as pa
+from store.declarations import WORD_SEPARATOR
 from store.lazy_imports import compute as pc
 from store.timestamps import DAY_NS
 from trades.conditions.tapes import EXCHANGE_LETTERS
@@ -73,15 +74,21 @@ def trade_number(trade_id: str | None) -> int | None:
 
 
 def _quote_values(ours: Columns) -> Mapping[str, Any]:
-    count = len(ours["bid"])
-    # A quote that is of all exchanges has none.
-    exchanges = _exchanges(ours["exchange"]) if "exchange" in ours else pa.nulls(count, pa.string())
-    # Its clients need numbers: a side without a quote has 0.
+    exchanges = _exchanges(ours["exchange"])
     sides = {
-        letter: np.nan_to_num(ours[name].to_numpy(zero_copy_only=False))
+        letter: ours[name].to_numpy(zero_copy_only=False).astype(float)
         for letter, name in QUOTE_NAMES.items()
     }
-    return {**sides, "ax": exchanges, "bx": exchanges, "c": ours.get("conditions", np.full(count, ""))}
+    crossed = pa.array(sides["bp"] > sides["ap"])
+    words = pc.binary_join_element_wise(ours["conditions"], "crossed", WORD_SEPARATOR, null_handling="skip")
+    words = pc.if_else(crossed, words, ours["conditions"])
+    # Its clients need numbers: a side without a quote has 0.
+    return {
+        **{name: np.nan_to_num(each) for name, each in sides.items()},
+        "ax": exchanges,
+        "bx": exchanges,
+        "c": words,
+    }
 
 
 def _exchanges(names: Any) -> Any:

@@ -14,11 +14,10 @@ from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, AlpacaRowsViewSet
 from dialects.alpaca.symbols import ZONES, label_of, pairs_of
 from stats.delivery.answers import TakeSnapshot
 from stats.market_data.answers.page import PageSnapshot
-from stats.market_data.best_quotes import BestOptions
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.query_parameters import Parameters, RowQuerySerializer
 from stats.market_data.reports import OPTION_SNAPSHOT, NewestReport, ReportQuery, report_snapshot
-from stats.parameters import SymbolList, query_values
+from stats.parameters import query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.instruments.services import requested_symbol
@@ -119,20 +118,19 @@ class AlpacaNewestViewSet(AlpacaRowsViewSet):
         """See `AnswerViewSet.parse_call`."""
         symbol, market_class = path["symbol"], path["market_class"]
         values = query_values(_serializer(market_class, several=symbol is None), query_string)
-        symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
-        if values.get("limit", PAGE_LIMIT) < len(symbols.names):
+        symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
+        if values.get("limit", PAGE_LIMIT) < len(symbols):
             raise InvalidParameter(
                 "invalid_limit", "limit: must be at least the number of symbols: they stand in one page"
             )
         query = ReportQuery(
             _report(market_class, path["subject"]),
             market_class,
-            symbols.names,
+            symbols,
             several=True,
             as_of_ns=None,
-            best=BestOptions(),
-            universe=symbols.universe,
             skips_unknown=symbol is None,
+            two_sided=True,
         )
         return partial(_newest_snapshot, query, is_single=symbol is not None)
 
@@ -140,8 +138,8 @@ class AlpacaNewestViewSet(AlpacaRowsViewSet):
 def _newest_snapshot(query: ReportQuery, *, is_single: bool, now_ns: int) -> AlpacaNewest:
     query = replace(query, symbols=pairs_of(query.symbols, query.market_class))
     found = report_snapshot(query, now_ns=now_ns)
-    labels = tuple(label_of(name, query.market_class) for name in query.symbols or found.query.symbols)
+    labels = tuple(label_of(name, query.market_class) for name in query.symbols)
     return AlpacaNewest(
-        query=found.query, members=found.members, universe=found.universe,
+        query=found.query, members=found.members,
         labels=labels, is_single=is_single,
     )  # fmt: skip

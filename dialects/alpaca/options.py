@@ -58,7 +58,7 @@ _TESTS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "strike_price_lte": lambda row, strike: row["strike"] <= strike,
     "expiration_date_gte": lambda row, day_ns: row["expiry"] * DAY_NS >= day_ns,
     "expiration_date_lte": lambda row, day_ns: row["expiry"] * DAY_NS <= day_ns,
-    "root_symbol": lambda row, roots: row["symbol"][:-_TERMS_LENGTH] in roots.names,
+    "root_symbol": lambda row, roots: row["symbol"][:-_TERMS_LENGTH] in roots,
     "updated_since": lambda row, time_ns: (row["quote_timestamp"] or 0) >= time_ns,
 }
 

@@ -29,7 +29,6 @@ from stats.parameters import (
     BoundField,
     CursorField,
     QueryTimeField,
-    SymbolList,
     WordField,
     query_values,
 )
@@ -142,12 +141,11 @@ def query_of_walk(
     dataset: MarketDataset, market_class: str, symbol: str | None, values: dict[str, Any], **bounds: Any
 ) -> MarketDataQuery:
     """Return the query of parameters' values. symbol: None if they have the symbols. bounds: its fields of the range."""
-    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+    symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
     return MarketDataQuery.of(
         dataset,
-        symbols.names,
+        symbols,
         market_class=MARKET_CLASSES[market_class],
-        universe=symbols.universe,
         several=True,
         has_maximum_range=False,
         skips_unknown=symbol is None,

@@ -18,15 +18,13 @@ from trading.api.access import ACCOUNT_READ
 from trading.api.account_view import account_answer
 from trading.lease import engine_status
 from trading.models import Account
-from trading.reading.past_equity import equities_at
+from trading.reading.performance import equities_at
 from trading.reading.selectors import account_valued
 from web.documents import AnswerDocument, about, like
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice
 
 _DAY, _MOST_POINTS = "1D", 10_000
-# In minutes. Sessions begin and end at multiples of it.
-_LONGEST_BAR = 15
 # Steps in minutes. The equity of days is that at the end of each session.
 _STEPS = {"1Min": 1, "5Min": 5, "15Min": 15, "1H": 60, _DAY: 0}
 _UNIT_DAYS = {"D": 1, "W": 7, "M": 30, "A": 365}
@@ -136,8 +134,7 @@ def _history(
     account: Account, instants: Integers, timeframe: str, *, is_until_now: bool
 ) -> AlpacaPortfolioHistory:
     """Return the equity at instants, of which the first one is the period's begin."""
-    bar_ns = min(_STEPS[timeframe] or _LONGEST_BAR, _LONGEST_BAR) * MINUTE_NS
-    points = equities_at(account, instants, bar_ns)
+    points = equities_at(account, instants)
     if is_until_now:
         valued = account_valued(account)
         equity = valued.state.equity if valued.equity is None else valued.equity

@@ -10,6 +10,7 @@ import msgspec
 
 from dialects.alpaca.market_rows import BAR_NAMES, QUOTE_NAMES, trade_number
 from dialects.alpaca.symbols import ZONES, label_of
+from stats.live.bar_feed import BarMessage
 from stats.live.frames import Message
 from stats.live.sockets import binary_frame, text_frame
 from stats.market_data.query import class_of
@@ -42,7 +43,7 @@ class StreamRows:
     """Encodes a channel's message. Connections with equal encoders share one frame.
 
     market_class: the path of the class whose symbols the stream has. bars: which minute bars: NEW_BAR for those that have
-    become final, UPDATED_BAR for final ones that have changed. is_packed: see `frame_of`.
+    become final, UPDATED_BAR for final ones that may have changed. is_packed: see `frame_of`.
     """
 
     market_class: str
@@ -58,7 +59,7 @@ class StreamRows:
             return b""
         if kind == DAILY_BARS:
             made = _daily(rows, ZoneInfo(ZONES[self.market_class]))
-        elif kind == MINUTE_BARS:
+        elif isinstance(message, BarMessage):
             made = self._minutes(rows, message.final_until_ns)
         elif "kind" in document:
             made = _corrections(rows) if kind == "trades" else iter(())
@@ -91,9 +92,8 @@ def _instant_ns(row: Row) -> int:
 
 def _daily(rows: Sequence[Row], zone: ZoneInfo) -> Iterator[Row]:
     for row in rows:
-        if "removed" not in row:
-            midnight = datetime.fromisoformat(row["date"]).replace(tzinfo=zone)
-            yield {"T": "d", **_bar(row), "t": int(midnight.timestamp()) * SECOND_NS}
+        midnight = datetime.fromisoformat(row["date"]).replace(tzinfo=zone)
+        yield {"T": "d", **_bar(row), "t": int(midnight.timestamp()) * SECOND_NS}
 
 
 def _bar(row: Row) -> dict[str, Any]:

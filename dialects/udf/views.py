@@ -17,7 +17,6 @@ from dialects.udf.authentication import UdfAuthentication
 from dialects.udf.history import IGNORED, RANGE, RESOLUTIONS, bar_of_date, named_instrument
 from dialects.udf.hours import ALWAYS, udf_hours
 from stats.market_data.answers.page import page_snapshot
-from stats.market_data.best_quotes import BestOptions
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.query import ANY_CLASS, MarketDataQuery, class_of
@@ -215,16 +214,17 @@ def _quote(name: str) -> dict[str, Any]:
     market_class = class_of(instrument.instrument_class).path
     query = ReportQuery(
         "snapshot", market_class, (instrument.symbol,),
-        several=False, as_of_ns=None, best=BestOptions(), adjustment="split",
+        several=False, as_of_ns=None, adjustment="split", two_sided=True,
     )  # fmt: skip
     report = msgspec.json.decode(
         msgspec.json.encode(report_snapshot(query, now_ns=time.time_ns()).document())
     )
-    best, day, before = (report[each] or {} for each in ("quote", "daily_bar", "previous_daily_bar"))
+    quote, day, before = (report[each] or {} for each in ("quote", "daily_bar", "previous_daily_bar"))
     values = {
         "lp": _last_price(report),
         **_change(day.get("close"), before.get("close")),
-        **{name: best.get(name) for name in ("ask", "bid")},
+        **{name: quote.get(name) for name in ("ask", "bid")},
+        "crossed": True if quote.get("state") == "crossed" else None,
         **{f"{each}_price": day.get(each) for each in ("open", "high", "low")},
         "volume": day.get("volume"),
         "short_name": instrument.symbol,

@@ -3,7 +3,7 @@
     .venv/bin/python docs/examples/lookahead_meter.py [DATA_DIR] [--symbols AAPL … --interval 1min --start … --end …]
 
 The strategy buys when a bar's volume is more than `--times` the mean of the last `--bars` volumes and the bar rises,
-and sells when a bar with such a volume falls. It is run twice over the same scan. A decision that differs was made
+and sells when a bar with such a volume falls. It is run twice over the same commits. A decision that differs was made
 with data that could not have been known: a late print, a correction, volume that was credited later. DATA_DIR
 (default: the environment's, else `data`) is a server's folder; the server may be running.
 """
@@ -24,7 +24,18 @@ sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not 
 from store import open_store  # noqa: E402
 from store.exceptions import StorageError  # noqa: E402
 from store.reading import Reader  # noqa: E402
-from store.reading.scan import Slice  # noqa: E402
+
+
+class Bar(NamedTuple):
+    """A bar of a symbol. time_ns: its begin, nanoseconds UTC."""
+
+    time_ns: int
+    symbol: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 class Decision(NamedTuple):
@@ -46,17 +57,17 @@ class Difference(NamedTuple):
     decisions: int
 
 
-Slices = Iterable[tuple[int, Slice]]
-Strategy = Callable[[Slices], Iterable[Decision]]
+Strategy = Callable[[Iterable[Bar]], Iterable[Decision]]
 
 
-def difference(strategy: Strategy, slices: Callable[[str], Slices]) -> Difference | None:
+def difference(strategy: Strategy, bars: Callable[[str], Iterable[Bar]]) -> Difference | None:
     """Return how a strategy's decisions differ between both kinds of knowledge; None if they are the same.
 
-    slices: returns the scan with the knowledge `now` or `then`. The strategy must decide by nothing else.
+    bars: returns each symbol's bars in order, with the knowledge `now` or `then`. The strategy must decide by nothing
+    else.
     """
     now, then = (
-        {(each.time_ns, each.symbol): each.action for each in strategy(slices(knowledge))}
+        {(each.time_ns, each.symbol): each.action for each in strategy(bars(knowledge))}
         for knowledge in ("now", "then")
     )
     differing = sorted(bar for bar in now | then if now.get(bar) != then.get(bar))
@@ -66,34 +77,36 @@ def difference(strategy: Strategy, slices: Callable[[str], Slices]) -> Differenc
     return Difference(*first, now.get(first), then.get(first), len(differing), len(now | then))
 
 
-def volume_breakout(slices: Slices, *, bars: int, times: float) -> Iterator[Decision]:
-    """Yield the decisions of the strategy that the command runs."""
+def volume_breakout(bars: Iterable[Bar], *, count: int, times: float) -> Iterator[Decision]:
+    """Yield the decisions of the strategy that the command runs. count: the volumes in the mean."""
     volumes: dict[str, deque[float]] = {}
-    for time_ns, view in slices:
-        for index, open_, _, _, close, volume in view.rows():
-            symbol = view.universe[index]
-            last = volumes.setdefault(symbol, deque(maxlen=bars))
-            if len(last) == bars and volume > times * sum(last) / bars and close != open_:
-                yield Decision(time_ns, symbol, "buy" if close > open_ else "sell")
-            last.append(volume)
+    for bar in bars:
+        last = volumes.setdefault(bar.symbol, deque(maxlen=count))
+        if len(last) == count and bar.volume > times * sum(last) / count and bar.close != bar.open:
+            yield Decision(bar.time_ns, bar.symbol, "buy" if bar.close > bar.open else "sell")
+        last.append(bar.volume)
 
 
 def report(reader: Reader, options: argparse.Namespace) -> tuple[str, bool]:
     """Run the strategy twice; return the report, and whether decisions differ. Raises ValueError and `StorageError`."""
     as_of = time.time_ns()  # so that both runs see the same commits
 
-    def slices(knowledge: str) -> Slices:
-        return reader.scan(
-            options.symbols,
-            options.start,
-            options.end,
-            options.interval,
-            policy=options.policy,
-            as_of=as_of,
-            knowledge=knowledge,
-        )
+    def bars(knowledge: str) -> Iterator[Bar]:
+        for symbol in options.symbols or reader.symbols():
+            found = reader.bars(
+                symbol,
+                options.start,
+                options.end,
+                options.interval,
+                policy=options.policy,
+                as_of=as_of,
+                knowledge=knowledge,
+            )
+            columns = (getattr(found, name).tolist() for name in ("open", "high", "low", "close", "volume"))
+            for time_ns, *values in zip(found.time_ns.tolist(), *columns, strict=True):
+                yield Bar(time_ns, symbol, *values)
 
-    found = difference(lambda view: volume_breakout(view, bars=options.bars, times=options.times), slices)
+    found = difference(lambda each: volume_breakout(each, count=options.bars, times=options.times), bars)
     if found is None:
         return "the decisions are the same: nothing that the strategy used was known later", False
     instant = datetime.fromtimestamp(found.time_ns // 10**9, UTC).isoformat()

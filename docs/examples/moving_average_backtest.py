@@ -1,4 +1,4 @@
-"""A moving-average crossover over every symbol of a store, bar by bar, as a backtest would run it.
+"""A moving-average crossover over every symbol of a store, bar by bar.
 
     .venv/bin/python docs/examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
 
@@ -13,7 +13,6 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,6 @@ sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not 
 from store import open_store  # noqa: E402
 from store.exceptions import StorageError  # noqa: E402
 from store.reading import Reader  # noqa: E402
-from store.reading.scan import Slice  # noqa: E402
 
 CAPITAL = 10_000.0
 NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a generated sample, or import your own with
@@ -75,11 +73,11 @@ class Crossover:
         return self.cash + self.shares * self.closes[(self.bars - 1) % self.slow] - CAPITAL
 
 
-def run(slices: Iterable[tuple[int, Slice]], strategies: list[Crossover]) -> None:
-    """Pass each bar to its symbol's strategy, in order of time. `strategies` has the order of the scan's symbols."""
-    for _, view in slices:
-        for symbol_index, open_, _, _, close, _ in view.rows():
-            strategies[symbol_index].on_bar(open_, close)
+def run(reader: Reader, symbol: str, strategy: Crossover, options: argparse.Namespace) -> None:
+    """Pass each bar of a symbol to its strategy, in order of time. The symbols do not depend on each other."""
+    bars = reader.bars(symbol, options.start, options.end, options.interval, policy=options.policy)
+    for open_, close in zip(bars.open.tolist(), bars.close.tolist(), strict=True):
+        strategy.on_bar(open_, close)
 
 
 def backtest(reader: Reader, options: argparse.Namespace) -> str:
@@ -87,7 +85,8 @@ def backtest(reader: Reader, options: argparse.Namespace) -> str:
     symbols = options.symbols or reader.symbols()
     strategies = [Crossover(options.fast, options.slow, options.cost / 10_000) for _ in symbols]
     began = time.perf_counter()
-    run(reader.scan(symbols, options.start, options.end, options.interval, policy=options.policy), strategies)
+    for symbol, strategy in zip(symbols, strategies, strict=True):
+        run(reader, symbol, strategy, options)
     seconds = time.perf_counter() - began
     lines = [f"{'symbol':<12}{'bars':>10}{'trades':>8}{'profit':>12}"]
     ranked = sorted(zip(symbols, strategies, strict=True), key=lambda pair: pair[1].profit(), reverse=True)

@@ -1,14 +1,13 @@
 """Which symbols have rows of exchanges and vendors. Reads ask at each computed answer, so the answer is kept for seconds."""
 
 import logging
-import time
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
 
 from django.conf import settings
 from django.db import Error
 
 from jobs.backfills.models import FILLED, Backfill
+from ratelimit.fresh_cache import FreshCache
 from sources.models import SourceSymbol
 from sources.registry import DECLARED
 from store.aliases import alias_name
@@ -19,51 +18,35 @@ from trades.stores import market_store
 
 logger = logging.getLogger(__name__)
 
-KEPT_SECONDS = 10.0
-
-
-class _Symbols(NamedTuple):
-    """fetched: symbols that have a source. filled: those with gaps that a vendor or an exchange filled."""
-
-    fetched: frozenset[str]
-    filled: frozenset[str]
-    until: float
-
-
-_kept: _Symbols | None = None
+SYMBOLS = FreshCache[Callable[[], Iterable[str]], frozenset[str]](max_age=10.0)
 
 
 def fetched_symbols() -> frozenset[str]:
-    """Return the symbols that have a source; a change shows within `KEPT_SECONDS`. Raises the database's errors."""
-    return _symbols().fetched
+    """Return the symbols that have a source; a change shows within ten seconds. Raises the database's errors."""
+    return _kept(_fetched)
 
 
-def _symbols() -> _Symbols:
-    """Return what was read last, anew after `KEPT_SECONDS`. While the database cannot be asked it stays."""
-    global _kept  # noqa: PLW0603 replaced as a whole, so threads see the old one or the new one
-    now = time.monotonic()
-    if _kept is not None and now < _kept.until:
-        return _kept
+def _kept(read: Callable[[], Iterable[str]]) -> frozenset[str]:
+    """Return symbols that were read within ten seconds. While the database cannot be asked, those that were read last."""
+    last = SYMBOLS.peek(read)
     try:
-        fetched = SourceSymbol.objects.values_list("symbol", flat=True)
-        # Folders and other installations have the rows of the own feed.
-        own = [name for name, source in settings.SOURCES.items() if source.get("kind", name) in DECLARED]
-        filled = (
-            Backfill.objects.filter(state=FILLED).exclude(source__in=own).values_list("symbol", flat=True)
-        )
-        _kept = _Symbols(frozenset(fetched), frozenset(filled.distinct()), now + KEPT_SECONDS)
+        return SYMBOLS.get_or_load(read, lambda _: frozenset(read())) or frozenset()
     except Error as error:
-        if _kept is None:
+        if last is None:
             raise
         logger.warning("the fetched symbols cannot be read: %s", error)
-        _kept = _kept._replace(until=now + KEPT_SECONDS)
-    return _kept
+        return SYMBOLS.get_or_load(read, lambda _: last) or frozenset()
 
 
-def fetched_forget() -> None:
-    """Forget what was read: the next call asks the database."""
-    global _kept  # noqa: PLW0603 as above
-    _kept = None
+def _fetched() -> Iterable[str]:
+    return SourceSymbol.objects.values_list("symbol", flat=True)
+
+
+def _filled() -> Iterable[str]:
+    """Return the symbols with gaps that a vendor or an exchange filled. Copies have the rows of the own feed."""
+    copies = [name for name, source in settings.SOURCES.items() if source.get("kind", name) in DECLARED]
+    filled = Backfill.objects.filter(state=FILLED).exclude(source__in=copies)
+    return filled.values_list("symbol", flat=True).distinct()
 
 
 def fetched_in(arguments: Mapping[str, str]) -> bool:
@@ -75,11 +58,10 @@ def fetched_in(arguments: Mapping[str, str]) -> bool:
     if settings.PUBLIC_READS_FETCHED:
         return False
     try:
-        known = _symbols()
+        symbols = _kept(_fetched) | _kept(_filled)
     except Error as error:
         logger.warning("the fetched symbols cannot be read: %s", error)
         return True
-    symbols = known.fetched | known.filled
     if not symbols or "symbol" not in arguments:
         return bool(symbols)
     try:

@@ -1,276 +1,220 @@
-"""The job that fills the gaps of a symbol: finds them, asks the sources in order, and stores each page that they give."""
+"""The job that fills the gaps of a symbol: a gap is a fetch of a window, from one source after the other."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-import pyarrow as pa
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from calendars.schedule import Hours
-from jobs.backfills.asking import Asked, MissingLog, missing_log, resolution_of, sources_asked
-from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED
-from jobs.backfills.records import backfill_record, exhausted_record, not_deferred
-from jobs.kinds import Run
-from sources.asking import minute_pages, rows_within
-from sources.planning import question
-from sources.protocol import SourceError, SourceFailed, SourcePage, SourceRefused, Wanted
-from sources.registry import source_named
-from sources.row_checks import far_price, rows_checked
-from stats.market_data.gaps import gaps_of
+from jobs.backfills.gaps import gap_resolution, missing_rows, missing_windows, not_deferred
+from jobs.backfills.models import EMPTY, EXHAUSTED, FILLED, STATES, Backfill
+from jobs.backfills.serializers import BackfillRequestSerializer
+from jobs.backfills.services import KIND, backfill_record
+from jobs.fetches.services import SUBMISSION
+from jobs.kinds import JobKind, Run
+from sources.fetching import Fetch
+from sources.models import SourceSymbol
+from sources.planning import FetchOrder, FetchPlan, unknown_windows
+from sources.protocol import Estimate, Source, SourceError, SourceFailed, SourcePage, SourceRefused, Wanted
+from sources.registry import DECLARED, VENDORS, declared_names, kind_of, source_named
+from sources.row_checks import far_price
 from stats.market_data.plan import log_at
 from store.datasets import BARS, TRADES
+from store.exceptions import Expired
 from store.log_views.log_view import first_row, last_row
-from store.protocol import Fill, Window
+from store.protocol import Window
 from store.resolutions import Resolution
-from store.timestamps import SECOND_NS, parse_timestamp
-from trades.services import fill_store
+from store.timestamps import parse_timestamp
 from trades.stores import market_store
 from web.requests.json_fields import JsonObject
 
-CALLER = "backfill"
-COUNTS = ("gaps", FILLED, EMPTY, EXHAUSTED, "rows")
-"""The members of a job's result, in the order in which they are shown. PostgreSQL's JSON has an order of its own."""
 _WARNINGS_SHOWN = 100
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillTask:
-    """What a job shall fill.
-
-    hours: in which gaps are looked for; None for the instrument's usual ones. rule: None for the instrument's.
-    with_exhausted: whether gaps that no source could fill are asked for before their time.
-    """
-
-    symbol: str
-    window: Window
-    hours: Hours | None
-    rule: str | None
-    with_exhausted: bool
-
-    @classmethod
-    def of(cls, parameters: JsonObject) -> "BackfillTask":
-        """Return the task of a job's parameters."""
-        hours = parameters.get("hours")
-        return cls(
-            market_store().instrument(parameters["symbol"]).symbol,
-            Window(parse_timestamp(parameters["start"]), parse_timestamp(parameters["end"])),
-            None if hours is None else Hours(hours),
-            parameters.get("rule"),
-            not parameters.get("automatic", False),
-        )
-
-
-def open_gaps(task: BackfillTask, *, now: datetime) -> list[Window]:
-    """Return the gaps of a task for which sources are to be asked, ascending."""
-    windows = missing_windows(
-        task.symbol, task.window, resolution_of(task.symbol), now=now, rule=task.rule, hours=task.hours
-    )
-    return windows if task.with_exhausted else not_deferred(task.symbol, windows, now=now)
-
-
-def missing_windows(
-    symbol: str,
-    window: Window,
-    resolution: Resolution,
-    *,
-    now: datetime,
-    rule: str | None = None,
-    hours: Hours | None = None,
-) -> list[Window]:
-    """Return the gaps of a symbol without the parts that a source has answered.
-
-    Under the rule `calendar` a window stays a gap in which a source has answered that nobody traded.
-    """
-    now_ns = int(now.astimezone(UTC).timestamp()) * SECOND_NS
-    found = []
-    for gap in gaps_of(symbol, window, resolution, rule, hours=hours, now_ns=now_ns):
-        whole, log = Window(gap.start_ns, gap.end_ns), missing_log(symbol, gap.start_ns)
-        fills, asked = log_at(log.dataset, symbol).snapshot.fills(whole), question(*log)
-        found += whole.without(fill.window for _, fill in fills if fill.request == asked)
-    return found
+Gaps = Callable[[Window], list[Window]]
 
 
 def backfill(run: Run) -> JsonObject:
     """Fill the gaps of a symbol: the function of the kind `backfill`.
 
-    Returns how many gaps there were, what became of them, the number of rows that were stored, and warnings of prices
-    that differ far from those beside their gap.
+    Returns how many gaps were filled, are empty and are exhausted, the number of rows that sources gave, and warnings.
     """
-    task = BackfillTask.of(run.parameters)
-    note = run.note or {"counts": {}, "warnings": []}
-    counts, warnings = Counter[str](note["counts"]), note["warnings"]
-    gaps = open_gaps(task, now=timezone.now())
-    before = counts["gaps"]
-    run.progress(before, before + len(gaps))
-    for number, gap in enumerate(gaps, before + 1):
-        filler = GapFiller(run, task, gap)
-        counts.update({**filler.fill(), "gaps": 1})
-        warnings += filler.warnings[: _WARNINGS_SHOWN - len(warnings)]
-        run.leave({"counts": dict(counts), "warnings": warnings})
-        run.progress(number, before + len(gaps))
-    return {**dict.fromkeys(COUNTS, 0), **counts, "warnings": warnings}
+    parameters = run.parameters
+    symbol = market_store().instrument(parameters["symbol"]).symbol
+    rule, hours = parameters.get("rule"), Hours(parameters["hours"]) if "hours" in parameters else None
+
+    def gaps(window: Window) -> list[Window]:
+        now = timezone.now()
+        found = missing_windows(symbol, window, gap_resolution(symbol), now=now, rule=rule, hours=hours)
+        return not_deferred(symbol, found, now=now) if parameters.get("automatic") else found
+
+    found = gaps(Window(parse_timestamp(parameters["start"]), parse_timestamp(parameters["end"])))
+    for number, gap in enumerate(found):
+        run.progress(number, len(found))
+        GapFiller(run, symbol, gap, gaps).fill()
+    run.progress(len(found), len(found))
+    return _result(Backfill.objects.filter(job=run.uuid).order_by("start_ns", "pk"))
 
 
-class Stored(NamedTuple):
-    """A window that a source has answered, and what was stored of it: the number of rows, the commit, a warning."""
+def _result(rows: QuerySet[Backfill]) -> JsonObject:
+    states = Counter(rows.values_list("state", flat=True))
+    warnings = rows.exclude(message="").values_list("source", "message")[:_WARNINGS_SHOWN]
+    return {
+        **{state: states[state] for state in STATES},
+        "rows": rows.aggregate(Sum("rows"))["rows__sum"] or 0,
+        "warnings": [f"{source}: {message}" for source, message in warnings],
+    }
 
-    window: Window
-    rows: int
-    source_commit: str
-    commit: str
-    warning: str
+
+class Asked(NamedTuple):
+    """A source that is asked for missing rows.
+
+    is_own: whether the rows are of the symbol's own venue. A secondary source has bars of another venue.
+    """
+
+    source: str
+    wanted: Wanted
+    is_own: bool
+
+
+def sources_asked(missing: Wanted) -> Iterator[Asked]:
+    """Yield the sources to ask for missing rows, in order: the symbol's own, then those of `SOURCES`.
+
+    A symbol that was never fetched has the rows of the installation's own feed. A folder or another installation has
+    the same feed's rows.
+    """
+    own = SourceSymbol.objects.filter(symbol=missing.instrument.symbol).first()
+    if own is not None:
+        yield Asked(own.source, replace(missing, name=own.name), is_own=True)
+    bars = replace(missing, dataset=BARS, resolution=missing.resolution or Resolution.MINUTE.value)
+    for name in declared_names():
+        if own is None and kind_of(name) in DECLARED:
+            yield Asked(name, missing, is_own=True)
+        elif own is None or own.source != name:
+            yield Asked(name, bars, is_own=False)
 
 
 class GapFiller:
-    """Fills one gap of a task. warnings: of prices that were stored and differ far from those beside the gap."""
+    """Fills one gap of a symbol. gaps: returns what is missing in a window."""
 
-    def __init__(self, run: Run, task: BackfillTask, gap: Window) -> None:
-        self._run = run
-        self._task = replace(task, window=gap)
-        self._instrument = market_store().instrument(task.symbol)
-        self._beside = _prices_beside(task.symbol, gap)
-        self._told: list[tuple[str, str]] = []
-        self._waits: list[float] = []
-        self.warnings: list[str] = []
+    def __init__(self, run: Run, symbol: str, gap: Window, gaps: Gaps) -> None:
+        self._run, self._symbol, self._gap, self._gaps = run, symbol, gap, gaps
+        self._beside = _prices_beside(symbol, gap)
+        self._told: list[dict[str, str]] = []
 
-    def fill(self) -> Counter[str]:
-        """Ask the sources in order until nothing is missing. Return how many parts were filled, and how many rows."""
-        gap, counts = self._task.window, Counter[str]()
-        log, missing = missing_log(self._task.symbol, gap.start_ns), [gap]
-        for asked in sources_asked(self._instrument, log):
-            stored: list[Stored] = []
-            try:
-                self._ask(asked, missing, stored)
-            finally:  # also if the job is stopped between two pages
-                counts += self._recorded(asked, stored)
-            if stored:
-                missing = open_gaps(self._task, now=timezone.now())
+    def fill(self) -> None:
+        """Ask the sources in order until nothing is missing."""
+        wanted, missing = missing_rows(self._symbol, self._gap.start_ns), [self._gap]
+        for asked in sources_asked(wanted):
+            said = self._ask(asked, missing)
+            missing = self._gaps(self._gap)
             if not missing:
-                break
-            self._tell(asked.source, "has no rows here, and does not know that there are none")
-        for part in missing:
-            exhausted_record(
-                dataset=log.dataset, symbol=self._task.symbol, window=part, told=self._told,
-                retry_after=min(self._waits, default=None), now=timezone.now(), job=self._run.uuid,
-            )  # fmt: skip
-        return counts + Counter({EXHAUSTED: len(missing)})
+                return
+            self._told.append({"source": asked.source, "said": said})
+        for window in missing:
+            self._record(wanted, window, EXHAUSTED)
 
-    def _ask(self, asked: Asked, missing: Sequence[Window], stored: list[Stored]) -> None:
-        """Store each page that a source has of the missing windows, until it fails. What was stored goes to `stored`."""
+    def _ask(self, asked: Asked, missing: Sequence[Window]) -> str:
+        """Fetch missing windows from a source. Return what it says of rows that it does not give."""
+        said = ""
         try:
             source = source_named(asked.source)
-            if getattr(source, "costs_money", False):
-                raise SourceRefused(
-                    "costs money, so it is asked only by manage.py fetch, which shows the price first"
-                )
-            wanted = asked.wanted(self._instrument)
-            refusal = source.refusal(wanted)
-            if refusal:
-                raise SourceRefused(refusal)
-            for part in map(asked.log.window, missing):
-                for page in minute_pages(source.pages(wanted, part), wanted.dataset):
-                    self._run.check()
-                    stored += (
-                        self._store(asked, *each, page) for each in self._parts(asked, wanted, page, part)
-                    )
-        except (SourceError, ImproperlyConfigured) as error:
-            self._tell(asked.source, str(error))
-            if isinstance(error, SourceFailed) and error.retry_after is not None:
-                self._waits.append(error.retry_after)
+            if source.costs_money:
+                raise SourceRefused("costs money: only manage.py fetch, which shows the price first, asks it")
+            wanted = _named(asked, source)
+            for window in missing:
+                said = self._fetch(asked._replace(wanted=wanted), source, window) or said
+        except (SourceError, ImproperlyConfigured, Expired) as error:  # bars fill a gap of expired trades
+            said = str(error)
+        return said or "has no rows here, and does not know that there are none"
 
-    def _recorded(self, asked: Asked, stored: Sequence[Stored]) -> Counter[str]:
-        """Record what a source gave; return how many windows it filled or knows as empty, and how many rows."""
-        counts = Counter[str]()
-        for each in _merged(stored):
-            state = FILLED if each.rows else EMPTY
-            backfill_record(
-                dataset=asked.log.dataset, symbol=self._task.symbol, window=each.window, state=state,
-                now=timezone.now(), job=self._run.uuid, source=asked.source, source_commit=each.source_commit,
-                commit=each.commit, rows=each.rows, told=[list(said) for said in self._told], message=each.warning,
-            )  # fmt: skip
-            counts += Counter({state: 1, "rows": each.rows})
-            self.warnings += [f"{asked.source}: {each.warning}"] if each.warning else []
-        return counts
+    def _fetch(self, asked: Asked, source: Source, window: Window) -> str:
+        """Fetch a window from a source, and record what came of it. Return what is wrong with its rows."""
+        wanted, warnings = asked.wanted, list[str]()
+        if wanted.resolution is not None and Resolution.of_bars(wanted.resolution).is_period:
+            # A day's bar is at the midnight of its date.
+            window = window.whole_dates()
 
-    def _tell(self, source: str, said: str) -> None:
-        """Keep what a source said, the first time that it said something."""
-        if all(name != source for name, _ in self._told):
-            self._told.append((source, said))
+        def pages(wanted: Wanted, window: Window) -> Iterator[SourcePage]:
+            for page in source.pages(wanted, window):
+                self._run.check()
+                warnings.append(far_price(page.rows, wanted.dataset, self._beside))
+                yield from [page] if asked.is_own else _with_bars(page, wanted, window)
 
-    def _parts(
-        self, asked: Asked, wanted: Wanted, page: SourcePage, part: Window
-    ) -> Iterator[tuple[Window, pa.RecordBatch]]:
-        """Yield what is stored of a page: windows in the missing part, each with its rows."""
-        allows_nonpositive = self._instrument.allow_nonpositive_price
-        rows, _, wrong = rows_checked(
-            page.rows, wanted.dataset, page.answered, allows_nonpositive=allows_nonpositive
-        )
-        if wrong:
-            raise SourceRefused(wrong)
-        window = page.answered.within(part)
-        if not asked.is_own:
-            for run in _interval_runs(rows_within(rows, window), asked.log, window):
-                yield run, rows_within(rows, run)
-        elif window.start_ns < window.end_ns:
-            yield window, rows_within(rows, window)
+        order = FetchOrder(asked.source, wanted.name, wanted.dataset, wanted.resolution or "", window)
+        plan = FetchPlan(order, source, wanted, (window,), Estimate(), is_gap=True)
+        fetch = Fetch(plan, pause=_do_not_wait, pages=pages)
+        result = fetch.result
+        try:
+            fetch.run()
+        finally:  # also if the source failed, or the job was stopped, between two pages
+            answered = window.without(unknown_windows(wanted, asked.source, window))
+            if answered:
+                rows = result.new + result.known
+                self._record(
+                    wanted, Window(answered[0].start_ns, answered[-1].end_ns), FILLED if rows else EMPTY,
+                    source=asked.source, rows=rows, message=next(filter(None, [*warnings, result.wrong]), ""),
+                )  # fmt: skip
+        return result.wrong
 
-    def _store(self, asked: Asked, window: Window, rows: pa.RecordBatch, page: SourcePage) -> Stored:
-        """Store a source's rows in a window, or that it has none."""
-        receipt = fill_store(
-            dataset=asked.log.dataset,
-            symbol=self._task.symbol,
-            rows=rows,
-            fill=Fill(window, asked.source, question(*asked.log), page.commit),
-            caller=CALLER,
-            request_key=self._run.request_key(f"{asked.source}-{window.start_ns}-{window.end_ns}"),
-        )
-        return Stored(
-            window,
-            rows.num_rows,
-            page.commit,
-            receipt.commit.token,
-            far_price(rows, asked.log.dataset, self._beside),
-        )
+    def _record(self, wanted: Wanted, window: Window, state: str, **columns: Any) -> None:
+        backfill_record(
+            dataset=wanted.dataset.name, symbol=self._symbol, window=window, state=state, told=self._told,
+            now=timezone.now(), job=self._run.uuid, **columns,
+        )  # fmt: skip
 
 
-def _merged(stored: Sequence[Stored]) -> list[Stored]:
-    """Return what was stored with neighbours as one, in which the newest commit and the first warning stand."""
-    merged: list[Stored] = []
-    for each in stored:
-        last = merged[-1] if merged else None
-        if last is not None and last.window.end_ns == each.window.start_ns:
-            whole = Window(last.window.start_ns, each.window.end_ns)
-            merged[-1] = each._replace(
-                window=whole, rows=last.rows + each.rows, warning=last.warning or each.warning
-            )
-        else:
-            merged.append(each)
-    return merged
+def _named(asked: Asked, source: Source) -> Wanted:
+    """Return what a source is asked for, by its name there. Raises `SourceError`s.
+
+    Vendors know our symbols. The lists of exchanges are in memory: only these are searched.
+    """
+    symbol = asked.wanted.instrument.symbol
+    if asked.is_own or kind_of(asked.source) in {*VENDORS, *DECLARED}:
+        return asked.wanted
+    name = next((each.name for each in source.markets() if each.symbol == symbol), None)
+    if name is None:
+        raise SourceRefused(f"does not list {symbol}")
+    return replace(asked.wanted, name=name)
 
 
-def _interval_runs(rows: pa.RecordBatch, log: MissingLog, window: Window) -> Iterator[Window]:
-    """Yield the windows of bars without a bar missing between them, whose intervals lie in a window."""
-    resolution = Resolution.of_bars(log.resolution or "")
-    times = rows.column(0).to_numpy()
+def _do_not_wait(seconds: float, reason: str) -> NoReturn:
+    """Leave a source that asks to wait: there may be another one."""
+    raise SourceFailed(reason, seconds)
+
+
+def _with_bars(page: SourcePage, wanted: Wanted, window: Window) -> Iterator[SourcePage]:
+    """Yield the runs of bars without one missing between them. Where a secondary source has no bar, others may have one."""
+    resolution = Resolution.of_bars(wanted.resolution or "")
+    times = page.rows.column(0).to_numpy()
     ends = resolution.start_ns(resolution.number_of(times) + 1)
-    inside = ends <= window.end_ns
-    times, ends = times[inside], ends[inside]
-    first = np.flatnonzero(np.append(True, times[1:] != ends[:-1])[: len(times)])
-    for start_ns, end_ns in zip(
-        times[first].tolist(), ends[np.append(first[1:], len(times)) - 1].tolist(), strict=True
-    ):
-        yield Window(start_ns, end_ns)
+    times, ends = times[ends <= window.end_ns], ends[ends <= window.end_ns]
+    firsts = np.flatnonzero(np.append(True, times[1:] != ends[:-1])[: len(times)]).tolist()
+    for first, after in zip(firsts, [*firsts[1:], len(times)], strict=True):
+        run = Window(int(times[first]), int(ends[after - 1]))
+        yield page._replace(rows=page.rows.slice(first, after - first), answered=run)
 
 
 def _prices_beside(symbol: str, window: Window) -> list[float]:
     """Return the last price before a window and the first one after it, where there are any."""
     log, name = log_at(TRADES, symbol), "price"
-    if log.is_empty:
+    if log.is_empty or window.start_ns < log.snapshot.expired.before_ns:
         log, name = log_at(BARS, symbol), "close"
     beside = last_row(log, window.start_ns), first_row(log, window.end_ns)
     return [row.column(name)[0].as_py() for row in beside if row is not None]
+
+
+BACKFILL = JobKind(
+    name=KIND,
+    function=backfill,
+    serializer=BackfillRequestSerializer,
+    unit="gaps",
+    access=SUBMISSION,
+    # One turn for a symbol, so that two of its backfills never ask for the same gap.
+    turn=lambda parameters: f"{KIND}:{parameters['symbol']}",
+    at_once=5,
+    is_schedulable=True,
+)

@@ -12,7 +12,7 @@ from store.instruments import GAP_RULES
 _WEEK = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
 _BACKFILL: dict[str, Any] = {
     "dataset": "trades", "symbol": "AAPL", "start": "2025-01-02T14:31:00Z", "end": "2025-01-02T14:40:00Z",
-    "state": "filled", "source": "desk", "source_commit": "trades=17-9f3a2c", "commit": "42-0b77e1", "rows": 271,
+    "state": "filled", "source": "desk", "rows": 271,
     "told": [{"source": "archive", "said": "has no rows here, and does not know that there are none"}],
     "message": "", "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11", "attempts": 0, "retry_at": None,
     "asked_at": "2025-01-03T08:00:00Z",
@@ -55,14 +55,10 @@ class BackfillSerializer(serializers.Serializer[Any]):
     end = serializers.CharField()
     state = serializers.ChoiceField(list(STATES))
     source = serializers.CharField(help_text="The source of the rows.")  # type: ignore[assignment]  # as above
-    source_commit = serializers.CharField(help_text="The source's commits that the rows are of.")
-    commit = serializers.CharField(help_text="Our newest commit with the rows.")
     rows = serializers.IntegerField()
-    told = StatementSerializer(source="statements", many=True, help_text="What the sources before said.")
-    message = serializers.CharField(
-        help_text="A warning: the first row with a price far from those beside the gap."
-    )
-    job = serializers.UUIDField(allow_null=True, help_text="The last job that asked.")
+    told = StatementSerializer(many=True, help_text="What the sources before said.")
+    message = serializers.CharField(help_text="A warning: the first row that is doubtful, or was left out.")
+    job = serializers.UUIDField(help_text="The job that asked.")
     attempts = serializers.IntegerField(help_text="How often sources were asked in vain.")
     retry_at = serializers.DateTimeField(allow_null=True, help_text="When exhausted sources are asked again.")
     asked_at = serializers.DateTimeField()

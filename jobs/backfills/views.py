@@ -9,24 +9,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.backfills.models import STATES, Backfill
-from jobs.backfills.records import KIND, SUBMISSION
 from jobs.backfills.serializers import BackfillRequestSerializer, BackfillSerializer
+from jobs.backfills.services import KIND
+from jobs.fetches.services import SUBMISSION
 from jobs.views import SubmissionViewSet
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
 from web.lists.filters import choice_filter
-from web.lists.pages import KeysetPagination
+from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet
-
-
-class BackfillPagination(KeysetPagination):
-    """Pages of gaps, in the order in which they were first asked for."""
-
-    rows_name = "backfills"
-    by = "pk"
-    sort_description = "By the time at which a source was first asked; `desc`: newest first."
-    default_limit = 100
-    default_sort = "desc"
 
 
 class BackfillFilter(FilterSet):  # type: ignore[misc]  # not typed
@@ -55,10 +46,11 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
     kind = KIND
     queryset = Backfill.objects.all()
     filterset_class = BackfillFilter
-    pagination_class = BackfillPagination
+    pagination_class = NewestPagination
+    rows_name = "backfills"
 
     def list(self, request: Request) -> Response:
-        """List backfills. Gaps for which sources were asked, with what came of it."""
+        """List backfills. Gaps for which sources were asked, newest first, with what came of it."""
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(BackfillSerializer(rows or [], many=True).data)
 

@@ -1,39 +1,41 @@
-"""What an export holds: the query for the rows of each symbol, and the format of its files."""
+"""What an export holds: the body of the call, the query for the rows of each symbol, and the answers' documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlencode
 
-from stats.exceptions import NoData
+from drf_spectacular.drainage import set_override
+from rest_framework import serializers
+
+from jobs.serializers import JOB, JobSerializer, SubmissionSerializer
 from stats.market_data.answers.page import page_snapshot, queried_symbols, selected_columns
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.plan import is_known
 from stats.market_data.query import (
     MARKET_CLASSES,
     MarketDataQuery,
     MarketDataset,
-    check_universe,
     parse_query,
 )
-from stats.parameters import UNIVERSE_MARK
 from stats.rendering.formats import FORMATS
+from stats.universes import MEMBERS_LIMIT, known_members
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol
+from web.documents import AnswerDocument, Instant, like
 from web.requests.exceptions import InvalidParameter
-from web.requests.json_fields import JsonObject
+from web.requests.field_errors import KnownFieldsSerializer, field_refusal
+from web.requests.json_fields import Integer, JsonObject, Text, Word
 
 PARQUET = "parquet"
 EXPORT_FORMATS = (PARQUET, *(name for name, each in FORMATS.items() if each.stream is not None))
 DEFAULT_CLASS = "equities"
-# A dataset of what holds at one instant has no range.
-EXPORTED = {name: each for name, each in MARKET_DATASETS.items() if not each.at_one_instant}
+_UNIVERSE_MARK = "@"
 # Files have all rows, in the order of time, with times as their format writes them.
 _NOT_OF_EXPORTS = {"sort", "time", "trailer"}
 PARAMETER_NAMES = tuple(
     dict.fromkeys(
         name
-        for dataset in EXPORTED.values()
+        for dataset in MARKET_DATASETS.values()
         for name in dataset.parameters(streamed=True, several=False)
         if name not in _NOT_OF_EXPORTS
     )
@@ -57,7 +59,7 @@ class ExportQuery:
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Return the query of a request's body, or of a job's parameters."""
         return cls(
-            EXPORTED[document["dataset"]],
+            MARKET_DATASETS[document["dataset"]],
             document["class"],
             tuple(document["symbols"]),
             document["format"],
@@ -86,7 +88,7 @@ def export_parameters(document: JsonObject, *, now_ns: int) -> JsonObject:
     query = ExportQuery.of(document)
     first = query.of_symbol("A")
     as_of_ns = now_ns if first.as_of_ns is None else min(first.as_of_ns, now_ns)
-    symbols = _resolved(query.symbols, replace(first, as_of_ns=as_of_ns), now_ns)
+    symbols = _resolved(query.symbols, first, as_of_ns)
     made = {name: value for name, value in document.items() if name != "symbol_as_of"}
     made |= {"symbols": list(symbols), "as_of": format_timestamp(as_of_ns)}
     query = ExportQuery.of(made)
@@ -96,22 +98,173 @@ def export_parameters(document: JsonObject, *, now_ns: int) -> JsonObject:
     return made
 
 
-def _resolved(names: Sequence[str], query: MarketDataQuery, now_ns: int) -> tuple[str, ...]:
-    """Return the canonical symbols of names, or the known members of a universe."""
-    universes = [name.removeprefix(UNIVERSE_MARK) for name in names if name.startswith(UNIVERSE_MARK)]
+def _resolved(names: Sequence[str], query: MarketDataQuery, as_of_ns: int) -> tuple[str, ...]:
+    """Return the canonical symbols of names, or the known members of a universe as of an instant."""
+    universes = [name.removeprefix(_UNIVERSE_MARK) for name in names if name.startswith(_UNIVERSE_MARK)]
     if not universes:
-        symbols = tuple(map(requested_symbol, names))
-        return queried_symbols(replace(query, symbols=symbols), now_ns=now_ns)
+        return queried_symbols(replace(query, symbols=tuple(map(requested_symbol, names))))
     if len(names) > 1:
         raise InvalidParameter("invalid_parameter", 'symbols: a universe stands alone, as in ["@SP500"]')
     universe = requested_symbol(universes[0])
-    check_universe(MARKET_CLASSES[query.market_class.path], universe)
-    members = queried_symbols(replace(query, symbols=(), universe=universe), now_ns=now_ns)
-    known = tuple(filter(is_known, members))
-    if not known:
-        raise NoData(f"no member of @{universe} has rows in the range")
-    return known
+    if not query.market_class.has_instruments:
+        raise InvalidParameter(
+            "invalid_parameter", f"symbols: {query.market_class.path} have no instruments, so no @{universe}"
+        )
+    return known_members(
+        universe,
+        start_ns=query.start_ns,
+        end_ns=query.end_ns,
+        as_of_ns=as_of_ns,
+        symbol_as_of_ns=query.symbol_as_of_ns,
+    )
 
 
 def _text(value: Any) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
+
+
+_WEEK: JsonObject = {
+    "dataset": "trades",
+    "symbols": ["AAPL", "MSFT"],
+    "start": "2025-01-02",
+    "end": "2025-01-09",
+    "format": PARQUET,
+}
+FILE: JsonObject = {
+    "path": "trades/symbol=AAPL/date=2025-01-02/part-0.parquet",
+    "rows": 48_211,
+    "bytes": 612_004,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "link": f"/api/v1/exports/{JOB['id']}/files/trades/symbol%3DAAPL/date%3D2025-01-02/part-0.parquet",
+}
+
+
+DATASET: JsonObject = {
+    "id": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c",
+    "dataset": "trades",
+    "class": DEFAULT_CLASS,
+    "format": PARQUET,
+    "query": {"start": "2025-01-02", "end": "2025-01-09"},
+    "commits": {"AAPL": "trades=17-9f3a2c", "MSFT": "trades=5-0b77e1"},
+    "rows": 48_211,
+    "files": 2,
+    "versions": {
+        "program": "1.0.0",
+        "calendars": "5.5.0-4.13.2-1f0c9a3e",
+        "pyarrow": "25.0.0",
+        "numpy": "2.4.1",
+    },
+    "again": {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"},
+}
+
+
+def _parameter() -> serializers.CharField:
+    """Return the field of a parameter as it stands in a query string: a text, or a number. The dataset's stream checks it."""
+    field = serializers.CharField(
+        required=False, allow_blank=True, help_text="As the parameter of the dataset's stream."
+    )
+    set_override(field, "field", {"type": ["string", "number"]})
+    return field
+
+
+class ExportRequestSerializer(SubmissionSerializer):
+    """What to export: the rows of a dataset for symbols or for a universe's members, in a format."""
+
+    examples: ClassVar = {"A week of trades": _WEEK}
+
+    dataset = Word([*MARKET_DATASETS])
+    symbols = serializers.ListField(
+        child=Text(max_length=33),
+        min_length=1,
+        max_length=MEMBERS_LIMIT,
+        help_text='Or `["@SP500"]`: the known members of a universe.',
+    )
+    format = Word(EXPORT_FORMATS, default=PARQUET)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with those that cannot be attributes: the class, and the streams' parameters."""
+        help_text = "As in the path of market data."
+        market_class = Word([*MARKET_CLASSES], default=DEFAULT_CLASS, help_text=help_text)
+        fields = {"class": market_class} | {name: _parameter() for name in PARAMETER_NAMES}
+        names: Any = serializers.ListField(
+            child=Text(max_length=64), required=False, min_length=1, max_length=64,
+            help_text="Only these columns, in this order.",
+        )  # fmt: skip
+        return {**super().get_fields(), **fields, "fields": names}
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse a dataset that the class lacks, and parameters that the dataset lacks."""
+        dataset = MARKET_DATASETS[attrs["dataset"]]
+        if attrs["class"] not in dataset.classes:
+            message = f"has no {dataset.name}; classes that have: {', '.join(dataset.classes)}"
+            raise field_refusal("class", message, "invalid_choice")
+        for name in {*PARAMETER_NAMES} & attrs.keys() - {*dataset.parameters(streamed=True, several=False)}:
+            raise field_refusal(name, f"is no parameter of {dataset.name}", "unknown_field")
+        return attrs
+
+
+class ExportFileSerializer(serializers.Serializer[Any]):
+    """A file of an export."""
+
+    path = serializers.CharField()
+    rows = serializers.IntegerField()
+    bytes = serializers.IntegerField()
+    sha256 = serializers.CharField(help_text="Of the file's bytes.")
+    link = serializers.CharField()
+
+
+class ExportSerializer(JobSerializer):
+    """An export's job, with its files."""
+
+    examples: ClassVar = {
+        "An export": {
+            **JOB,
+            "kind": "export",
+            "state": "succeeded",
+            "parameters": {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"},
+            "result": {"dataset": DATASET["id"], "rows": 48_211, "bytes": 612_911, "files": 2},
+            "files": [FILE],
+        }
+    }  # fmt: skip
+
+    files = ExportFileSerializer(
+        many=True, help_text="[] until the job has succeeded; the first thousand. `manifest.json` lists all."
+    )
+
+
+class DataSetSerializer(serializers.Serializer[Any]):
+    """A data set: what an export held."""
+
+    examples: ClassVar = {"Trades": DATASET}
+
+    id = serializers.CharField()
+    dataset = serializers.CharField()
+    format = serializers.CharField()
+    query = serializers.DictField(help_text="The parameters of the dataset's stream.")
+    commits = serializers.DictField(help_text="Of each symbol's logs.")
+    rows = serializers.IntegerField()
+    files = serializers.IntegerField(help_text="Without the manifest.")
+    versions = serializers.DictField(child=serializers.CharField())
+    again = serializers.DictField(help_text="The body of `POST /exports` that makes the same files.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with one that cannot be an attribute."""
+        return {**super().get_fields(), "class": serializers.CharField()}
+
+
+class LinkRequestSerializer(KnownFieldsSerializer):
+    """The file for which a link is made, and for how long."""
+
+    examples: ClassVar = {"For a day": {"path": FILE["path"], "expires_in": 86_400}}
+
+    path = Text(max_length=500)
+    expires_in = Integer(
+        min_value=1, max_value=604_800, default=3_600, help_text="Seconds until it expires, at most a week."
+    )
+
+
+class LinkDocument(AnswerDocument):
+    """A link to a file."""
+
+    url: Annotated[str, like("http://127.0.0.1:8000/api/v1/downloads?token=WyI1ZjBjMWI1Mi0….kW9oT1x2")]
+    expires_at: Annotated[Instant, like("2030-01-03T03:04:05Z")]

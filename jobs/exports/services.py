@@ -16,17 +16,9 @@ from django.conf import settings
 from django.core import signing
 
 from jobs.documents import job_of
-from jobs.exceptions import JobCancelled, UnknownJob
-from jobs.exports.exceptions import (
-    ExportExpired,
-    ExportQuota,
-    ExportUnfinished,
-    InvalidLink,
-    LinkExpired,
-    UnfinishedExport,
-)
+from jobs.exceptions import JobCancelled, JobError, UnknownJob
 from jobs.exports.files import new_file
-from jobs.exports.query import EXPORTED, ExportQuery
+from jobs.exports.query import ExportQuery
 from jobs.exports.writing import MANIFEST, ExportWriter
 from jobs.kinds import JOB_KINDS, Run
 from jobs.models import SUCCEEDED, Job
@@ -34,10 +26,11 @@ from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
+from stats.market_data.datasets import MARKET_DATASETS
 from store.timestamps import SECOND_NS
 from web.requests.json_fields import JsonObject
 
-_LINK = "jobs.exports.link"
+_LINK, _INVALID_LINK = "jobs.exports.link", "the link is not valid"
 _NOTE_SECONDS = 2.0
 # Of an owner's data sets, so many of the newest are remembered.
 MOST_DATASETS = 10_000
@@ -69,7 +62,7 @@ def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
     report = _quota_report(run, others=exported_bytes(job.owner, but=run.uuid))
     try:
         result = write(out=folder / "files", work=folder / "work", report=report)
-    except (ExportQuota, JobCancelled):
+    except (JobError, JobCancelled):
         shutil.rmtree(folder)
         raise
     shutil.rmtree(folder / "work")
@@ -94,7 +87,7 @@ def dataset_document(caller: Caller, identity: str) -> JsonObject:
     if not found:
         raise UnknownJob("data set")
     document: JsonObject = msgspec.json.decode(found.read_bytes())
-    if denial_of(caller, EXPORTED[document["dataset"]].access) is not None:
+    if denial_of(caller, MARKET_DATASETS[document["dataset"]].access) is not None:
         raise UnknownJob("data set")
     return document
 
@@ -105,7 +98,7 @@ def _datasets() -> Path:
 
 
 def _quota_report(run: Run, *, others: int) -> Callable[[int, int, int | None], None]:
-    """Return what tells a run how far it is. It raises ExportQuota. others: the bytes of the owner's other exports."""
+    """Return what tells a run how far it is. It raises JobError beyond the quota. others: the bytes of the owner's other exports."""
     noted = 0.0
 
     def report(rows: int, size: int, most_rows: int | None) -> None:
@@ -131,15 +124,17 @@ def _kinds() -> list[str]:
 
 
 def require_bytes(size: int) -> None:
-    """Raise ExportQuota if an owner's exports may not have so many bytes."""
+    """Raise JobError if an owner's exports may not have so many bytes."""
     if size > settings.EXPORT_MAX_BYTES:
-        raise ExportQuota(settings.EXPORT_MAX_BYTES)
+        message = f"the caller's exports have at most {settings.EXPORT_MAX_BYTES:,} bytes; delete one (DELETE /api/v1/exports/{{id}})"
+        raise JobError("export_quota", message)
 
 
 def export_delete(job: Job) -> None:
-    """Delete an export's files. Raises ExportUnfinished: while a worker writes them they cannot be deleted."""
+    """Delete an export's files. Raises JobError: while a worker writes them they cannot be deleted."""
     if not job.is_finished:
-        raise ExportUnfinished(job.state)
+        message = f"the export is {job.state}: cancel its job, and its files are deleted"
+        raise JobError("export_unfinished", message)
     shutil.rmtree(export_folder(job.uuid), ignore_errors=True)
     if job.result:
         Job.objects.filter(pk=job.pk).update(result={**job.result, "deleted": True})
@@ -183,7 +178,7 @@ class FileOnDisk:
 
 
 def exported_files(job: Job) -> list[JsonObject]:
-    """Return the files of an export: their paths, rows, bytes, SHA-256. Raises UnfinishedExport and ExportExpired."""
+    """Return the files of an export: their paths, rows, bytes, SHA-256. Raises JobError if they are not there."""
     files: list[JsonObject] = msgspec.json.decode(_manifest(job).read_bytes())["files"]
     return files
 
@@ -196,18 +191,19 @@ def export_file(job: Job, path: str) -> FileOnDisk:
         raise UnknownJob("file")
     found = _manifest(job).parent / path
     if not found.exists():
-        raise ExportExpired(
-            "the file is not on the server's disk any more; submit the export's parameters again"
-        )
+        message = "the file is not on the server's disk any more; submit the export's parameters again"
+        raise JobError("export_expired", message)
     return FileOnDisk(found, path.replace("/", "_"), found.stat().st_size, files[path])
 
 
 def _manifest(job: Job) -> Path:
     if job.state != SUCCEEDED:
-        raise UnfinishedExport(job.state)
+        message = f"the export is {job.state}: its files are there when its job has succeeded"
+        raise JobError("not_found", message)
     path = export_folder(job.uuid) / "files" / MANIFEST
     if not path.exists():
-        raise ExportExpired("the files of the export were deleted; submit its parameters again")
+        message = "the files of the export were deleted; submit its parameters again"
+        raise JobError("export_expired", message)
     return path
 
 
@@ -217,14 +213,14 @@ def link_token(job: Job, path: str, *, maker: str, expires_ns: int) -> str:
 
 
 def linked_file(token: str, *, now: datetime) -> FileOnDisk:
-    """Return the file for which a token stands. Raises InvalidLink, LinkExpired, and what `export_file` raises."""
+    """Return the file for which a token stands. Raises JobError, and what `export_file` raises."""
     try:
         uuid, path, maker, expires_ns = signing.loads(token, salt=_LINK)
     except signing.BadSignature:
-        raise InvalidLink("the link is not valid") from None
+        raise JobError("invalid_link", _INVALID_LINK) from None
     if now.timestamp() * SECOND_NS >= expires_ns:
-        raise LinkExpired("the link has expired")
+        raise JobError("link_expired", "the link has expired")
     try:
         return export_file(export_of(caller_stored(maker, now=now), uuid), path)
     except (CredentialError, UnknownJob):
-        raise InvalidLink("the link is not valid") from None
+        raise JobError("invalid_link", _INVALID_LINK) from None

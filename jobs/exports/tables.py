@@ -1,4 +1,4 @@
-"""Exports of tables: rows that the API lists as documents, in one file. The columns are those of `arrow_schema`."""
+"""Exports of tables: rows that the API lists as documents, in one file; of the audit log with its endpoint."""
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -8,15 +8,24 @@ from typing import Any, ClassVar
 
 import msgspec
 import pyarrow as pa
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from audit.models import AuditRecord
+from audit.reading.documents import RecordDocument
+from audit.reading.export import document_pieces
 from jobs.exports.files import FileEntry, file_sha256, new_file, rows_writer
 from jobs.exports.query import EXPORT_FORMATS, PARQUET
 from jobs.exports.services import export_write
+from jobs.exports.views import ExportSubmissionViewSet
 from jobs.exports.writing import manifest_write
-from jobs.kinds import Run
+from jobs.kinds import JobKind, Run
 from jobs.serializers import SubmissionSerializer
 from stats.rendering.table import ColumnRole, OutColumn, Table
+from store.instant_text import format_instant
 from web.documents import AnswerDocument, arrow_schema
+from web.endpoints import WRITE, Access
 from web.requests.json_fields import JsonObject, Word
 
 NDJSON = "ndjson"
@@ -96,3 +105,43 @@ def _cell(row: Any, path: Sequence[str]) -> Any:
     for name in path:
         row = None if row is None else row.get(name)
     return msgspec.json.encode(row).decode() if isinstance(row, list | dict) else row
+
+
+def audit_export(run: Run) -> JsonObject:
+    """Write the records up to `through` into a file (the function of the kind)."""
+    records = AuditRecord.objects.filter(sequence__lte=run.parameters["through"])
+    return table_export(run, RecordDocument, document_pieces(records))
+
+
+AUDIT_EXPORT = JobKind(
+    name="audit_export",
+    function=audit_export,
+    serializer=TableExportSerializer,
+    unit="rows",
+    access=Access("audit:read", sensitivity="confidential", group="access", kind=WRITE),
+    most_unfinished=100,
+    is_export=True,
+)
+
+
+class AuditExportsViewSet(ExportSubmissionViewSet):
+    """Exports of the audit log."""
+
+    access: ClassVar = {"create": AUDIT_EXPORT.access}
+    bodies: ClassVar = {"create": TableExportSerializer}
+    kind = AUDIT_EXPORT.name
+
+    def create(self, request: Request) -> Response:
+        """Export the audit log.
+
+        Queue a job that writes all records that there are now into a file, in the order of the chain.
+
+        Lines of `ndjson` are as those of `GET /audit`.
+        """
+        return self.submit(request)
+
+    def job_parameters(self) -> JsonObject:
+        """Return the job's parameters: the body's, and the number of the last record."""
+        newest = AuditRecord.objects.order_by("-sequence").values_list("sequence", flat=True).first()
+        as_of = format_instant(timezone.now())
+        return {"table": "audit", **self.body(), "as_of": as_of, "through": newest or 0}

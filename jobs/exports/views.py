@@ -18,9 +18,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from jobs.documents import job_document
-from jobs.exports.exceptions import ExportExpired, FileChanged, UnfinishedExport
-from jobs.exports.query import EXPORTED, export_parameters
-from jobs.exports.serializers import (
+from jobs.exceptions import JobError
+from jobs.exports.query import (
     DATASET,
     FILE,
     DataSetSerializer,
@@ -28,6 +27,7 @@ from jobs.exports.serializers import (
     ExportSerializer,
     LinkDocument,
     LinkRequestSerializer,
+    export_parameters,
 )
 from jobs.exports.services import (
     FileOnDisk,
@@ -43,10 +43,10 @@ from jobs.exports.services import (
     require_bytes,
 )
 from jobs.kinds import JobKind
-from jobs.serializers import JOB
 from jobs.views import SubmissionViewSet
 from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
+from stats.market_data.datasets import MARKET_DATASETS
 from stats.rendering.renderers import FormatRenderer
 from store.timestamps import SECOND_NS, format_timestamp
 from web.endpoints import ANY_CALLER, ANYBODY, WRITE, Access
@@ -54,7 +54,7 @@ from web.requests.conditional import is_current
 from web.requests.exceptions import InvalidParameter
 from web.requests.json_fields import JsonObject
 from web.requests.ranges import requested_range
-from web.views import DeclaredView
+from web.views import DeclaredView, id_parameter
 
 
 def _parameter(
@@ -66,7 +66,7 @@ def _parameter(
     )
 
 
-_ID = _parameter("job", "path", "The id of the export's job.", format="uuid", examples=[JOB["id"]])
+_ID = id_parameter("job", "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f13", "The id of the export's job.")
 _FILE = _parameter("path", "path", "The file's path, or `manifest.json`.", examples=[FILE["path"]])
 _RANGE = _parameter("Range", "header", "A part of the file.", examples=["bytes=0-1048575"])
 _SHA256 = {"pattern": "^[0-9a-f]{64}$", "examples": [DATASET["id"]]}
@@ -144,18 +144,18 @@ class ExportsViewSet(ExportSubmissionViewSet):
 
     def check_caller(self, caller: Caller, parameters: JsonObject) -> None:
         """A dataset's pages may need more than the endpoint."""
-        check_access(caller, EXPORTED[parameters["dataset"]].access)
+        check_access(caller, MARKET_DATASETS[parameters["dataset"]].access)
 
     def retrieve(self, request: Request, job: str) -> Response:
         """Get an export. An export's job and, when it has succeeded, its files."""
         stored = export_of(cast("Caller", request.user), job)
         try:
             files = exported_files(stored)
-        except (UnfinishedExport, ExportExpired):
+        except JobError:
             files = []
         base = request.path.rstrip("/")
         shown = [{**each, "link": f"{base}/files/{quote(each['path'])}"} for each in files[:_MOST_SHOWN]]
-        document = job_document(stored, now=timezone.now())
+        document = job_document(stored)
         return Response({**document, "files": shown}, headers={"Cache-Control": "no-store"})
 
     def destroy(self, request: Request, job: str) -> Response:
@@ -231,10 +231,10 @@ class DownloadsViewSet(DeclaredView, ViewSet):
 
 
 def file_response(request: Request, file: FileOnDisk) -> HttpResponseBase:
-    """Return an answer with a file or a part of it, or 304. Raises FileChanged and RangeNotSatisfiable."""
+    """Return an answer with a file or a part of it, or 304. Raises JobError and RangeNotSatisfiable."""
     etag = f'"{file.sha256}"'
     if "If-Match" in request.headers and not is_current(request.headers["If-Match"], etag):
-        raise FileChanged(f"the file's ETag is {etag}")
+        raise JobError("file_changed", f"the file's ETag is {etag}")
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
     if is_current(request.headers.get("If-None-Match"), etag):
         return HttpResponse(status=304, headers=headers)

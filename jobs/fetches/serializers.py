@@ -4,14 +4,11 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from jobs.serializers import JOB, SubmissionSerializer
-from sources.protocol import SourceRefused
-from sources.registry import kind_of
+from jobs.serializers import JOB, RequestRangeSerializer, RequestSymbol, SubmissionSerializer, request_time
+from sources.feed_serializers import SourceName
 from store.datasets import BARS, QUOTES, TRADES
 from store.resolutions import Resolution
-from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import format_timestamp, parse_timestamp
-from web.requests.json_fields import Instant, Text, Word
+from web.requests.json_fields import Text, Word
 
 _DAY = {"source": "binance", "name": "BTC/USDT", "start": "2024-01-01", "timeframe": "1m", "preview": True}
 _SOURCE: dict[str, Any] = {
@@ -21,6 +18,7 @@ _SOURCE: dict[str, Any] = {
     "terms": "binance's terms apply. Its data are for your own use: do not pass them on.",
     "needs_key": False,
     "has_key": False,
+    "can_feed": True,
 }
 _MARKET: dict[str, Any] = {
     "name": "BTC/USDT",
@@ -32,26 +30,18 @@ _MARKET: dict[str, Any] = {
 MARKET_STATES = ("ready", "reading", "failed")
 
 
-def _request_time(help_text: str, **options: Any) -> Instant:
-    schema = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02"]}
-    convert = lambda text: format_timestamp(parse_timestamp(text))  # noqa: E731
-    return Instant(convert=convert, schema=schema, help_text=help_text, **options)
-
-
-class FetchRequestSerializer(SubmissionSerializer):
+class FetchRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
     """What to fetch: the rows of a name at a source in `[start, end)`. Only what is not known yet is asked for."""
 
     examples: ClassVar = {"Minutes, after a look at the cost": _DAY}
+    longest_ns = None
 
-    source = Text(  # type: ignore[assignment]  # a field
-        max_length=100, help_text="A name of `GET /api/v1/sources`."
-    )
+    source = SourceName()  # type: ignore[assignment]  # a field
     name = Text(max_length=100, help_text="The symbol's name at the source.")
     dataset = Word((BARS.name, TRADES.name, QUOTES.name), default=BARS.name)
     timeframe = Text(max_length=8, default="1m", help_text="The length of bars, such as 1m, 1h or 1d.")
-    start = _request_time("From when on.")
-    end = _request_time("Up to when. Default: when the job runs.", required=False)
-    symbol = Text(
+    end = request_time(required=False, help_text="Up to when. Default: when the job runs.")
+    symbol = RequestSymbol(
         max_length=32,
         required=False,
         help_text="The symbol here. Default: by the name. A symbol of another source needs another one.",
@@ -64,30 +54,11 @@ class FetchRequestSerializer(SubmissionSerializer):
         help_text="Show requests, rows, bytes and price as the job's `preview` first, and wait for its confirmation.",
     )
 
-    def validate_source(self, source: str) -> str:
-        try:
-            kind_of(source)
-        except SourceRefused as error:
-            raise serializers.ValidationError(str(error), code="invalid_choice") from error
-        return source
-
     def validate_timeframe(self, timeframe: str) -> str:
         try:
             return Resolution.of_bars(timeframe).value
         except ValueError as error:
             raise serializers.ValidationError(str(error), code="invalid_choice") from error
-
-    def validate_symbol(self, symbol: str) -> str:
-        try:
-            return parse_symbol(symbol)
-        except InvalidSymbol as error:
-            raise serializers.ValidationError(str(error), code=error.code) from error
-
-    def validate(self, attrs: Any) -> Any:
-        """Refuse a range without an instant."""
-        if "end" in attrs and parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"]):
-            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
-        return attrs
 
 
 class MarketsRequestSerializer(serializers.Serializer[Any]):
@@ -107,6 +78,7 @@ class SourceSerializer(serializers.Serializer[Any]):
     terms = serializers.CharField(help_text="What its data may be used for.")
     needs_key = serializers.BooleanField(help_text="Whether it needs the setting `SOURCE_KEY_NAME`.")
     has_key = serializers.BooleanField(help_text="Whether that is set.")
+    can_feed = serializers.BooleanField(help_text="Whether a feed may keep its symbols current.")
 
 
 class SourcesSerializer(serializers.Serializer[Any]):

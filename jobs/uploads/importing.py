@@ -1,25 +1,21 @@
 """The import of an upload's file. Web processes import it when an upload begins, because it imports pyarrow."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError
 
-from jobs.exceptions import ConfirmationNeeded
+from jobs.exceptions import ConfirmationNeeded, JobError
 from jobs.kinds import Run
-from jobs.uploads.exceptions import UploadRefused
-from jobs.uploads.files import unavailable, upload_path
+from jobs.uploads.services import unavailable, upload_path
 from trades.exceptions import ImportRefused, ImportsError, without_path
 from trades.imports.blocks import SourceFile, no_check
-from trades.imports.dataset_rows import RowsOfDataset, datasets_in
-from trades.imports.formats import FORMATS, TEXTS, opened_file
+from trades.imports.formats import FORMATS, TEXTS
 from trades.imports.layout import ReadOptions
 from trades.imports.services import file_preview, symbols_import
-from trades.management.import_command import dialect_of, file_and_options, import_parser, options_check
+from trades.management.import_command import file_and_options, import_parser, options_check
 from web.requests.json_fields import JsonObject
 
 # What is shown of a result. An error may contain a file's cells, or all its columns.
@@ -33,65 +29,54 @@ _SUFFIXES = tuple(sorted({*TEXTS, *(suffix for suffixes in FORMATS.values() for 
 def imported(run: Run) -> JsonObject:
     """Import an upload's file, and return the job's result. The whole file is read before its first row is stored.
 
-    Raises ConfirmationNeeded for a file that is not certain, UploadRefused, the store's `StorageError`s.
+    Raises ConfirmationNeeded for a file that is not certain, JobError, the store's `StorageError`s.
     """
     path, size = upload_path(run), run.parameters["size"]
-    items: list[JsonObject] = []
-    totals = Counter(rows=0, stored=0, duplicates=0, refused=0)
 
-    def report(step: int, done: int) -> None:
-        run.progress((step * size + done) // (2 * len(imports)), size)
+    def report(done: int) -> None:
+        run.progress(done // 2, size)
 
-    is_confirmed = run.is_confirmed or bool(run.parameters["options"].get("yes"))
     try:
-        opened = opened_upload(path, run.parameters, run.check)
-        _ask_unless_certain(run, opened)
-        imports = [
-            symbols_import(
-                file=file,
-                options=options,
-                spool=path.parent / f"sorted-{options.dataset.name}",
-                caller=run.created_by,
-                request_key=run.request_key,
-                confirmed=is_confirmed,
-            )
-            for file, options in opened
-        ]
-        for step, each in enumerate(imports):
-            each.read(partial(report, step))
-        for step, each in enumerate(imports, start=len(imports)):
-            for outcome in each.store(partial(report, step)):
-                values = {**asdict(outcome), "error": shorten(without_path(outcome.error, path))}
-                items.append({"dataset": each.dataset.name, **values})
-                totals.update({name: values[name] for name in ("rows", "stored", "duplicates")})
-                totals["refused"] += bool(outcome.error)
+        file, options = opened_upload(path, run.parameters, run.check)
+        _ask_unless_certain(run, file, options)
+        rows = symbols_import(
+            file=file,
+            options=options,
+            spool=path.parent / "sorted",
+            caller=run.created_by,
+            request_key=run.request_key,
+            confirmed=run.is_confirmed or bool(run.parameters["options"].get("yes")),
+        )
+        rows.read(report)
+        outcomes = list(rows.store(lambda done: report(size + done)))
     except ImportsError as error:
-        raise UploadRefused(shorten(without_path(str(error), path))) from error
+        raise JobError("upload_refused", shorten(without_path(str(error), path))) from error
     except OSError as error:
         raise unavailable(error) from error
-    # A column that one dataset lacks may be another's.
-    unread = set[str].intersection(*({*each.unread_columns} for each in imports))
+    items = [
+        {"dataset": options.dataset.name, **asdict(each), "error": shorten(without_path(each.error, path))}
+        for each in outcomes
+    ]
     if len(items) > _SYMBOLS_SHOWN:
         items.sort(key=lambda item: not item["error"])
-    shown = items[:_SYMBOLS_SHOWN]
     return {
-        **totals,
-        "unread_columns": [shorten(name) for name in sorted(unread)[:_COLUMNS_SHOWN]],
-        "symbols": shown,
-        "symbols_left_out": len(items) - len(shown),
+        **{name: sum(item[name] for item in items) for name in ("rows", "stored", "duplicates")},
+        "refused": sum(bool(item["error"]) for item in items),
+        "unread_columns": [shorten(name) for name in sorted({*rows.unread_columns})[:_COLUMNS_SHOWN]],
+        "symbols": items[:_SYMBOLS_SHOWN],
+        "symbols_left_out": max(len(items) - _SYMBOLS_SHOWN, 0),
     }
 
 
-def _ask_unless_certain(run: Run, opened: list[tuple[SourceFile, ReadOptions]]) -> None:
+def _ask_unless_certain(run: Run, file: SourceFile, read: ReadOptions) -> None:
     """Raise ConfirmationNeeded unless the preview was confirmed, or none is needed. Raises `ImportRefused`, `OSError`."""
     options = run.parameters["options"]
     always = bool(options.get("preview"))
     if run.is_confirmed or (options.get("yes") and not always):
         return
-    previews = [file_preview(file=file, options=read) for file, read in opened]
-    if always or not all(each.is_certain for each in previews):
-        path = upload_path(run)
-        raise ConfirmationNeeded({"datasets": [_shown(each.document(), path) for each in previews]})
+    preview = file_preview(file=file, options=read)
+    if always or not preview.is_certain:
+        raise ConfirmationNeeded(_shown(preview.document(), upload_path(run)))
 
 
 def _shown(value: Any, path: Path) -> Any:
@@ -105,22 +90,12 @@ def _shown(value: Any, path: Path) -> Any:
 
 def opened_upload(
     path: Path, parameters: JsonObject, check: Callable[[], None] = no_check
-) -> list[tuple[SourceFile, ReadOptions]]:
-    """Return for each dataset the reader of its rows in an upload's file, and how they are read. check: see `SourceFile`.
+) -> tuple[SourceFile, ReadOptions]:
+    """Return the reader of an upload's file, and how its rows are read. check: see `SourceFile`.
 
     Raises `ImportsError`s, `OSError`.
     """
-    options, column = command_options(parameters), parameters.get("dataset_column")
-    if not column:
-        return [file_and_options(path, options, check)]
-    file = opened_file(path, dialect_of(options), check)
-    return [
-        (
-            RowsOfDataset(file, column, dataset),
-            file_and_options(path, {**options, "dataset": dataset.name})[1],
-        )
-        for dataset in datasets_in(file, column)
-    ]
+    return file_and_options(path, command_options(parameters), check)
 
 
 def shorten(text: str) -> str:

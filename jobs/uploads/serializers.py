@@ -48,11 +48,6 @@ class UploadRequestSerializer(SubmissionSerializer):
     )
     sha256 = Pattern("[0-9a-f]{64}", "64 hexadecimal digits", max_length=64, required=False)
     dataset = Word([*DATASETS], required=False, help_text="Default: the one that the columns tell.")
-    dataset_column = Text(
-        max_length=100,
-        required=False,
-        help_text="The column that names each row's dataset, if they are mixed.",
-    )
     symbol = Text(max_length=33, required=False, help_text="Of all rows. Default: the file's column.")
     options = ImportOptionsField(default=dict, help_text="Options of `manage.py import`, such as `timezone`.")
 
@@ -74,9 +69,6 @@ class UploadRequestSerializer(SubmissionSerializer):
         if ("format" in attrs) == ("name" in attrs):
             message = "is told by the file's name or without it: give one of format and name"
             raise serializers.ValidationError({"format": [message]}, code="invalid")
-        if "dataset" in attrs and "dataset_column" in attrs:
-            message = "is told by each row or of all rows: leave out one of dataset and dataset_column"
-            raise serializers.ValidationError({"dataset_column": [message]}, code="invalid")
         from jobs.uploads.importing import check_name, command_options  # noqa: PLC0415 (imports pyarrow)
 
         try:

@@ -1,5 +1,7 @@
-"""Uploads: jobs that begin when their files have arrived."""
+"""Uploads: their files, a folder for each, and the jobs that begin when a file has arrived."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,17 +13,88 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from jobs.exceptions import UnknownJob
+from jobs.exceptions import JobError, UnknownJob
 from jobs.kinds import JobKind, Run
 from jobs.models import QUEUED, UNFINISHED, Job
-from jobs.uploads.exceptions import TooManyUploads, UploadDigestMismatch, UploadRefused
-from jobs.uploads.files import unavailable, upload_offset, upload_path
 from jobs.uploads.serializers import UploadRequestSerializer
 from ratelimit.authorize import check_access
 from ratelimit.credentials.identify import caller_stored
-from store.exceptions import StoreFull
+from store.exceptions import StoreFull, StoreUnavailable
 from web.endpoints import WRITE, Access
+from web.requests.exceptions import BodyTooLarge
 from web.requests.json_fields import JsonObject
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def upload_path(job: Job | Run) -> Path:
+    """Return the path of an upload's file. Without a given name it is no symbol, so that rows without one are refused."""
+    name = job.parameters.get("name") or f"(upload).{job.parameters['format']}"
+    return Path(settings.UPLOADS_DIR) / str(job.uuid) / name
+
+
+def upload_offset(job: Job | Run) -> int:
+    """Return how many bytes of an upload have arrived."""
+    try:
+        return upload_path(job).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+class UploadWriter:
+    """Appends bytes to an upload's file. No other writer does so meanwhile.
+
+    room: how many bytes may come. error: why `write` failed; then it has written a part, and writes nothing more.
+    """
+
+    def __init__(self, job: Job, offset: int) -> None:
+        """Open the file. Raises JobError, StoreUnavailable."""
+        path = upload_path(job)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise unavailable(error) from error
+        self.error: Exception | None = None
+        self.room = job.parameters["size"] - offset
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise JobError("upload_busy", "another request sends to this upload: retry") from error
+        if (found := self._file.tell()) != offset:
+            self.close()
+            raise offset_mismatch(found)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes. Sets `error` if the disk takes none. Raises BodyTooLarge for more bytes than the upload has."""
+        if len(data) > self.room:
+            raise BodyTooLarge(self.room)
+        rest = memoryview(data)
+        try:
+            while rest and self.error is None:
+                written = os.write(self._file.fileno(), rest)
+                rest, self.room = rest[written:], self.room - written
+        except OSError as error:
+            self.error = unavailable(error)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+
+def offset_mismatch(offset: int) -> JobError:
+    """Return the error of a call that does not go on where an upload does."""
+    message, headers = f"the upload goes on at byte {offset}", {"Upload-Offset": str(offset)}
+    return JobError("upload_offset_mismatch", message, headers=headers)
+
+
+def unavailable(error: OSError) -> StoreUnavailable:
+    """Return what a caller is told of an error of the disk."""
+    if error.errno in _FULL:
+        return StoreFull("no space is left for the upload; what has arrived stays")
+    return StoreUnavailable(f"the upload cannot be written: {error.strerror}")
+
 
 # The call that begins an upload. Its job needs the same.
 SUBMISSION = Access("market:write", kind=WRITE)
@@ -29,11 +102,12 @@ _HASHED_AT_ONCE = 2**20
 
 
 def require_space(*, owner: str, size: int) -> None:
-    """Raise TooManyUploads, or StoreFull, if there is no space for an upload of so many bytes; StoreUnavailable."""
+    """Raise JobError, or StoreFull, if there is no space for an upload of so many bytes; StoreUnavailable."""
     most = 2 * settings.MAX_UPLOAD_BYTES
     unfinished = Job.objects.filter(kind=UPLOAD.name, owner=owner, state__in=UNFINISHED)
     if sum(unfinished.values_list("parameters__size", flat=True)) + size > most:
-        raise TooManyUploads(most)
+        message = f"a caller's unfinished uploads have at most {most:,} bytes in all"
+        raise JobError("too_many_uploads", message)
     root = Path(settings.UPLOADS_DIR)
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,7 +152,7 @@ def upload_import(run: Run) -> JsonObject:
     check_access(caller_stored(run.created_by, now=timezone.now()), SUBMISSION)
     size, found = run.parameters["size"], upload_offset(run)
     if found < size:
-        raise UploadRefused(f"{found:,} of {size:,} bytes have arrived in time")
+        raise JobError("upload_refused", f"{found:,} of {size:,} bytes have arrived in time")
     _check_digest(run)
     from jobs.uploads.importing import imported  # noqa: PLC0415 (imports pyarrow)
 
@@ -95,7 +169,8 @@ def _check_digest(run: Run) -> None:
             digest.update(data)
             run.check()
     if digest.hexdigest() != expected:
-        raise UploadDigestMismatch(digest.hexdigest())
+        message = f"the file's SHA-256 is {digest.hexdigest()}, not the declared one; nothing was stored"
+        raise JobError("upload_digest_mismatch", message)
 
 
 def uploads_delete_old(*, now: datetime) -> None:

@@ -16,10 +16,18 @@ from jobs.claims import PATH
 from jobs.exceptions import JobError
 from jobs.models import Job
 from jobs.serializers import JOB
-from jobs.uploads.exceptions import UploadOffsetMismatch
-from jobs.uploads.files import UploadWriter, upload_offset
 from jobs.uploads.serializers import UploadRequestSerializer, UploadSerializer
-from jobs.uploads.services import SUBMISSION, UPLOAD, is_sent, require_space, upload_of, upload_start
+from jobs.uploads.services import (
+    SUBMISSION,
+    UPLOAD,
+    UploadWriter,
+    is_sent,
+    offset_mismatch,
+    require_space,
+    upload_of,
+    upload_offset,
+    upload_start,
+)
 from jobs.views import SubmissionViewSet
 from ratelimit.callers import Caller
 from store.exceptions import StoreUnavailable
@@ -134,7 +142,7 @@ def _writer(job: Job, headers: Mapping[str, str], *, now: datetime) -> UploadWri
             "invalid_parameter", "Upload-Offset is required: how many bytes were sent before, such as 0"
         )
     if is_sent(job, now=now):
-        raise UploadOffsetMismatch(job.parameters["size"])
+        raise offset_mismatch(job.parameters["size"])
     return UploadWriter(job, int(offset))
 
 

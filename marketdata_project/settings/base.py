@@ -23,6 +23,8 @@ from marketdata_project.settings.transport import *  # noqa: F403 settings by su
 from ops.redis.connection import connection_class_for
 from stats.caching.local import DEFAULT_BYTES
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
+from store.commit_clock import AHEAD_SECONDS
+from trading.core.terms import Terms, terms_by_class
 
 # The files of secrets that were read, by their variables.
 SECRET_FILES = environment.SECRET_FILES
@@ -44,6 +46,8 @@ AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
 UPLOADS_DIR = Path(env.str("UPLOADS_DIR", str(DATA_DIR / "uploads"))).resolve()
 MAX_UPLOAD_BYTES = integer("MAX_UPLOAD_BYTES", 4 * 2**30)
+# How long rows are kept, such as "trades 30 d, quotes 7 d"; "" for ever.
+RETENTION = env.str("RETENTION", "")
 # Hours after its beginning in which an upload must be complete.
 UPLOAD_RETENTION_HOURS = integer("UPLOAD_RETENTION_HOURS", 24)
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(DATA_DIR / "exports"))).resolve()
@@ -54,6 +58,8 @@ EXPORT_MAX_BYTES = integer("EXPORT_MAX_BYTES", 20 * 2**30)
 STRATEGIES_DIR = Path(env.str("STRATEGIES_DIR", str(DATA_DIR / "strategies"))).resolve()
 # Whether `serve` runs the trading engine.
 TRADING_ENGINE = env.bool("TRADING_ENGINE", True)
+# A strategy that does not answer a call for so long has failed.
+STRATEGY_SECONDS = integer("STRATEGY_SECONDS", 10)
 # How many jobs `serve` runs at once; 0 for none.
 JOB_THREADS = integer("JOB_THREADS", 8)
 JOB_RETENTION_DAYS = integer("JOB_RETENTION_DAYS", 30)
@@ -159,14 +165,12 @@ INSTALLED_APPS = [
     "sources",
     "jobs",
     "jobs.backfills",
-    "stats.mirrors",
     "trading",
     "trading.strategies",
 ]
 
 MIDDLEWARE = [
     "web.correlation.CorrelationMiddleware",
-    "web.tracing.TraceMiddleware",
     # Outside of all that refuse, so that it sees every refusal.
     "marketdata_project.versions.DeprecationMiddleware",
     "marketdata_project.error_shapes.ErrorShapeMiddleware",
@@ -228,17 +232,16 @@ else:
     # After each call the connection is another thread's.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
     # Client and server each notice within eight seconds that the other one's host is gone. Until then the server keeps locks.
+    # While an answer is under way nothing is probed: then the user timeout counts.
     _options: Any = DATABASES["default"].get("OPTIONS", {})
     _keepalive = {"keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3}
+    _of_server = {"user_timeout": 5_000, **_keepalive}
     DATABASES["default"]["OPTIONS"] = {
         "tcp_user_timeout": 5_000,
         **_keepalive,
-        "options": " ".join(f"-c tcp_{name}={value}" for name, value in _keepalive.items()),
+        "options": " ".join(f"-c tcp_{name}={value}" for name, value in _of_server.items()),
         **_options,
     }
-
-# PostgreSQL may have several hosts. One of them has the head file of the audit log: the one whose worker runs the duties.
-AUDIT_HEAD_BY_DUTY = DATABASES["default"]["ENGINE"] == "ops.postgresql"
 
 _REDIS = {
     "BACKEND": "django_redis.cache.RedisCache",
@@ -257,14 +260,15 @@ CACHES = {"default": _REDIS, "answers": _REDIS}
 
 # Without the variable, the store's caches have their own default sizes.
 _STORE_MEMORY = {"memory_mib": integer("STORE_MEMORY_MIB", 0)} if "STORE_MEMORY_MIB" in env else {}
+_COMMIT_CLOCK = {"clock_ahead_seconds": integer("CLOCK_AHEAD_SECONDS", AHEAD_SECONDS)}
 # The URL of a store of several hosts. Without one the market data are files in DATA_DIR.
 MARKET_STORE = secret("MARKET_STORE")
 if MARKET_STORE and "postgres=" not in MARKET_STORE and DATABASE_URL.startswith("postgres"):
     MARKET_STORE += f"{'&' if '?' in MARKET_STORE else '?'}{urlencode({'postgres': DATABASE_URL})}"
 MARKET_STORES = {
-    "default": {"BACKEND": "store.backends.store_at", "OPTIONS": {"where": MARKET_STORE}}
+    "default": {"BACKEND": "store.backends.store_at", "OPTIONS": {"where": MARKET_STORE, **_COMMIT_CLOCK}}
     if MARKET_STORE
-    else {"BACKEND": "store.moving.MovableStore", "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY}},
+    else {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY, **_COMMIT_CLOCK}},
 }
 # The maximum size of the finished answers in a process's memory.
 ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", DEFAULT_BYTES // 2**20)
@@ -279,6 +283,17 @@ def _option_rates() -> dict[str, Rates]:
 
 
 OPTION_RATES = _option_rates()
+
+
+def _trading_terms() -> dict[str, Terms]:
+    try:
+        return terms_by_class(json_object("TRADING_TERMS"))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"TRADING_TERMS: {error}") from error
+
+
+# The terms of each class that is traded.
+TRADING_TERMS = _trading_terms()
 # Maps an exchange to the condition map of trades that are sent without `conditions=`: XNYS=cta,XNAS=utp.
 EXCHANGE_CONDITIONS = env.dict("EXCHANGE_CONDITIONS", default={})
 
@@ -322,7 +337,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ClassEnum": "store.instruments.INSTRUMENT_CLASSES",
         "DatasetEnum": "store.datasets.DATASETS",
-        "ExportDataset": "jobs.exports.query.EXPORTED",
+        "ExportDataset": "stats.market_data.datasets.MARKET_DATASETS",
         "FileFormat": "jobs.exports.query.EXPORT_FORMATS",
         "MarketClass": "stats.market_data.query.MARKET_CLASSES",
         "AccountKind": "trading.documents.accounts.ACCOUNT_KINDS",

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -47,22 +46,32 @@ def _source_keys() -> dict[str, str]:
     return {name.lower(): secret(f"{prefix}{name}") for name in sorted(names) if name}
 
 
+# Whether `serve` starts a process that feeds: it does nothing until there is something to feed.
+FEEDS_ON = env.str("FEEDS", "").strip() != "off"
+
+
+def _feeds() -> tuple[tuple[str, str, str], ...]:
+    """Return what the variable lets be fed: a source, a name there, and the length of bars, "" where none is said."""
+    feeds: list[tuple[str, str, str]] = []
+    for text in filter(str.strip, (env.str("FEEDS", "") if FEEDS_ON else "").split(";")):
+        words, _, timeframe = text.partition("--timeframe")
+        source, *names = words.split() or [""]
+        if not names or len(timeframe.split()) > 1:
+            raise ImproperlyConfigured(
+                f"FEEDS: {text.strip()} is not a source, its names there and perhaps --timeframe: "
+                'FEEDS="binance BTC/USDT ETH/USDT; alpaca AAPL --timeframe 1m"'
+            )
+        feeds += [(source, name, timeframe.strip()) for name in names]
+    return tuple(dict.fromkeys(feeds))
+
+
 # Folders, other installations and other URLs of sources, by name: {"kind": "folder", "path": …}. Their order is the
 # order in which they are asked to fill gaps.
 SOURCES = _declared_sources()
 SOURCE_KEYS = _source_keys()
+# What feeds keep current: (source, name there, length of bars or "").
+FEEDS = _feeds()
 # Whether callers that may read public data alone read rows that were fetched from a source.
 PUBLIC_READS_FETCHED = env.bool("PUBLIC_READS_FETCHED", False)
 # Whether gaps that an answer meets are filled without being asked for.
 BACKFILL_AUTOMATIC = env.bool("BACKFILL_AUTOMATIC", True)
-# Where traces are sent, by the names that OpenTelemetry gives; empty: there are none.
-TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-if TRACES_ENDPOINT and not TRACES_ENDPOINT.startswith(("http://", "https://")):
-    raise ImproperlyConfigured("OTEL_EXPORTER_OTLP_ENDPOINT begins with http:// or https://")
-TRACES_SERVICE = env.str("OTEL_SERVICE_NAME", "marketdata")
-# Headers of each call of it, such as a credential: name=value, separated by commas.
-TRACES_HEADERS = {
-    name.strip(): unquote(value.strip())
-    for name, _, value in (pair.partition("=") for pair in secret("OTEL_EXPORTER_OTLP_HEADERS").split(","))
-    if name
-}

@@ -26,8 +26,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ADDRESS_RATE = 1_000_000
 LOGIN_RATE = 1_000_000
 LOGIN_FREE_FAILURES = 1_000_000
-# The head file is the same on every database.
-AUDIT_HEAD_BY_DUTY = False
 # What a call costs must not depend on the machine.
 PROCESSOR_MS_PER_TOKEN = 0
 

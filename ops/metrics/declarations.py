@@ -131,7 +131,24 @@ LIVE_ENDS = Counter(
     ("reason",),
 )
 
-# Processes and the machine. `process` is `web-1`, `web-2` …, `worker` or `jobs`.
+# Feeds: what the feed process says of each symbol.
+FEED_UP = Gauge(
+    "marketdata_feed_up", "1 while a feed is live or fills a hole, 0 otherwise.", ("symbol", "source")
+)
+FEED_LAG_SECONDS = Gauge(
+    "marketdata_feed_lag_seconds",
+    "Time from a row's own time, or a bar's end, until the feed stored it.",
+    ("symbol", "source"),
+)
+FEED_RECONNECTS = Counter(
+    "marketdata_feed_reconnects", "Connections of a feed after its first one.", ("symbol", "source")
+)
+FEED_HOLES = Counter("marketdata_feed_holes", "How often a feed missed rows.", ("symbol", "source"))
+FEED_FILLED_ROWS = Counter(
+    "marketdata_feed_filled_rows", "Rows that were fetched to fill the holes of a feed.", ("symbol", "source")
+)
+
+# Processes and the machine. `process` is `web-1`, `web-2` …, `worker`, `engine`, `jobs` or `feed`.
 PROCESS_STARTS = Counter(
     "marketdata_process_starts", "Starts of the process since the service began.", ("process",)
 )

@@ -59,6 +59,11 @@ class Publisher:
 
     def start(self) -> None:
         """Continue the numbers of the process that this one replaces, and publish once a second in a thread."""
+        self.begin()
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Continue the numbers of the process that this one replaces. The caller publishes once a second."""
         global _publisher  # noqa: PLW0603 a process has one
         predecessor = _read(self._path)
         for metric in METRICS:
@@ -70,7 +75,6 @@ class Publisher:
         PROCESS_OPEN_FILES.follow(_open_files)
         _publisher = self
         self.publish()
-        self._thread.start()
 
     def publish(self) -> None:
         """Replace the file now."""

@@ -20,11 +20,10 @@ _LARGEST_PORT = 65_535
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
-def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query: bool = False) -> httpx.URL:
+def parse_base_url(name: str, text: str, *, has_query: bool = False) -> httpx.URL:
     """Return the URL of the destination `name`. Raises `DestinationRefused`, which does not quote the URL.
 
-    is_trusted: a person typed the URL, so it may be http:// on this machine, whatever the settings say. It may have no user, password, query or fragment: credentials belong into headers.
-    has_query: it may have a query.
+    It may have no user, password, query or fragment: credentials belong into headers. has_query: it may have a query.
     """
     try:
         url = httpx.URL(text)
@@ -39,7 +38,7 @@ def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query:
         raise DestinationRefused(name, f"the URL's port is not from 1 to {_LARGEST_PORT:,}")
     if url.scheme not in {"http", "https"} or not url.host:
         raise DestinationRefused(name, "the URL is not https://HOST/… or http://HOST/…")
-    if url.scheme not in settings.OUTBOUND_SCHEMES and not (is_trusted and _is_this_machine(url.host)):
+    if url.scheme not in settings.OUTBOUND_SCHEMES:
         raise DestinationRefused(name, f"OUTBOUND_SCHEMES does not allow {url.scheme}")
     if has_more:
         more = "a user or a fragment" if has_query else "a user, a query or a fragment"
@@ -62,17 +61,8 @@ def check_numeric_host(name: str, url: httpx.URL) -> None:
         raise _not_allowed(name)
 
 
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = False) -> Sequence[str]:
+def allowed_addresses(name: str, host: str, port: int) -> Sequence[str]:
     """Resolve `host` and return its addresses, as numbers. Raises `DestinationRefused`, `DestinationUnavailable`.
-
-    is_trusted: allow all.
 
     One address that is not allowed refuses the host: such answers are what a rebinding attack looks like.
     """
@@ -83,7 +73,7 @@ def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = Fal
             name, f"the host's name cannot be resolved ({type(error).__name__})"
         ) from None
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-    if not is_trusted and not all(map(is_allowed, addresses)):
+    if not all(map(is_allowed, addresses)):
         raise _not_allowed(name)
     return addresses
 

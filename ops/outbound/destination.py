@@ -74,7 +74,6 @@ class Destination:
     """Another host. Make one per process and host, and keep it: it holds the circuit breaker and the pace.
 
     name: for errors and logs. headers: of every request, such as credentials; they are never logged or shown.
-    is_trusted: a person typed the URL into a command, so any address is allowed, and http:// to this machine.
     """
 
     def __init__(
@@ -84,12 +83,10 @@ class Destination:
         *,
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
-        is_trusted: bool = False,
     ) -> None:
         """Raises `DestinationRefused` for a URL that may not be asked, or a header that is none."""
         self.name = name
-        self._url = parse_base_url(name, base_url, is_trusted=is_trusted)
-        self._is_trusted = is_trusted
+        self._url = parse_base_url(name, base_url)
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
         if not all(_is_header(value) for value in self._headers.values()):
             raise DestinationRefused(name, "a header or credential has characters that no header may have")
@@ -130,11 +127,10 @@ class Destination:
         path: str,
         *,
         params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
         max_bytes: int = _JSON_BYTES,
     ) -> tuple[Any, Mapping[str, str]]:
         """GET `path`; return the answer's JSON document, and its headers. Raises `OutboundError`s."""
-        with self.stream(path, params=params, headers=headers) as answer:
+        with self.stream(path, params=params) as answer:
             body = bytearray()
             for piece in answer.pieces:
                 body += piece
@@ -169,7 +165,7 @@ class Destination:
         return False
 
     def _client(self, deadline: float) -> httpx.Client:
-        transport = CheckedTransport(self.name, deadline, is_trusted=self._is_trusted)
+        transport = CheckedTransport(self.name, deadline)
         return checked_client(transport, self._headers, self._limits)
 
     def _target(self, path: str, params: Mapping[str, str] | None) -> httpx.URL:

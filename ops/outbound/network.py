@@ -1,5 +1,6 @@
 """Connections to checked addresses, with one deadline for the whole call."""
 
+import socket
 import ssl
 import time
 from collections.abc import Iterable
@@ -12,24 +13,43 @@ import httpx
 from django.conf import settings
 
 from ops.outbound.addresses import allowed_addresses
+from ops.outbound.exceptions import DestinationUnavailable
 
 
 class CheckedTransport(httpx.HTTPTransport):
     """A transport for one call, or for one after another. Each connection goes to an address that was checked after it was resolved.
 
     The `Host` header, the name in TLS and the certificate's check stay those of the URL.
-    name: the destination's, for errors. is_trusted: any address is allowed. deadline: in `time.monotonic`; after it reading and writing time out.
+    name: the destination's, for errors. deadline: in `time.monotonic`; after it reading and writing time out.
     """
 
-    def __init__(self, name: str, deadline: float, *, is_trusted: bool = False) -> None:
-        network = _CheckedNetwork(name, deadline, is_trusted=is_trusted)
-        tls = _tls(settings.OUTBOUND_CA_FILE)
+    def __init__(self, name: str, deadline: float) -> None:
+        network = _CheckedNetwork(name, deadline)
         self._network = network
-        self._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=network)
+        self._pool = httpcore.ConnectionPool(ssl_context=tls_context(), network_backend=network)
 
     def extend(self, deadline: float) -> None:
         """Begin another call, with a deadline of its own. It may use an open connection."""
         self._network.deadline.at = deadline
+
+
+def checked_socket(name: str, host: str, port: int, seconds: float) -> socket.socket:
+    """Return a connection to a checked address, for a protocol other than HTTP.
+
+    Raises `DestinationRefused`, and `DestinationUnavailable` after so many seconds.
+    """
+    network = _CheckedNetwork(name, time.monotonic() + seconds)
+    try:
+        connected: socket.socket = network.connect_tcp(host, port).get_extra_info("socket")
+    except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+        raise DestinationUnavailable(name, f"no answer ({type(error).__name__})") from None
+    connected.setblocking(False)
+    return connected
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return the context of connections by TLS. It checks certificates."""
+    return _tls(settings.OUTBOUND_CA_FILE)
 
 
 @dataclass(slots=True)
@@ -42,9 +62,8 @@ class _Deadline:
 class _CheckedNetwork(httpcore.NetworkBackend):
     """Resolves, checks and connects in one step, so that no second look-up can give another address."""
 
-    def __init__(self, name: str, deadline: float, *, is_trusted: bool) -> None:
+    def __init__(self, name: str, deadline: float) -> None:
         self._name = name
-        self._is_trusted = is_trusted
         self.deadline = _Deadline(deadline)
         self._sockets = httpcore.SyncBackend()
 
@@ -57,7 +76,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         error: Exception | None = None
-        for address in allowed_addresses(self._name, host, port, is_trusted=self._is_trusted):
+        for address in allowed_addresses(self._name, host, port):
             within = _within(self.deadline, timeout, httpcore.ConnectTimeout)
             try:
                 stream = self._sockets.connect_tcp(address, port, within, local_address, socket_options)

@@ -23,8 +23,8 @@ class ServePlan:
     `web` is the function that a web process calls with its arguments; its module does the same with `python -m`. Without
     web processes `listener` is None.
 
-    `worker` is the command line of the worker; empty for none. `trades` adds the trading engine, `runs_jobs` a process
-    that runs jobs, `submits_jobs` one that submits the scheduled jobs, `feeds_sample` one that posts the sample's rows.
+    `worker` is the command line of the worker; empty for none. `trades` adds the trading engine and
+    the process that runs strategies, `runs_jobs` a process that runs jobs, `feeds` one that keeps symbols current, `feeds_sample` one that posts the sample's rows.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). The n-th
     keeps to `cores[n]`; to no core if `cores` is empty. A web process that gives no proof of life for
@@ -41,7 +41,7 @@ class ServePlan:
     worker: Sequence[str]
     trades: bool
     runs_jobs: bool
-    submits_jobs: bool
+    feeds: bool
     feeds_sample: bool
 
 
@@ -71,10 +71,11 @@ def python_programs(plan: ServePlan) -> list[Program]:
         programs.append(_command_program("worker", *plan.worker))
     if plan.trades:
         programs.append(_command_program("engine", "trading_engine"))
+        programs.append(_command_program("strategies", "strategies"))
     if plan.runs_jobs:
         programs.append(_command_program("jobs", "job_worker"))
-    if plan.submits_jobs:
-        programs.append(_command_program("beat", "job_beat"))
+    if plan.feeds:
+        programs.append(_command_program("feed", "feed"))
     if plan.feeds_sample and plan.listener is not None:
         programs.append(_command_program("sample feed", "sample_feed", "--url", url_of(plan.listener)))
     return programs

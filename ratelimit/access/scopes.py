@@ -10,7 +10,6 @@ DIRECT = "trading:direct"
 SCOPES = (
     "market:read",
     "market:write",
-    "market:copy",
     "backfill:write",
     "trading:read",
     "trading:write",
@@ -53,7 +52,6 @@ ROLES = {
     for role in (
         AccessRole("reader", ("market:read",), "internal", "reads market data"),
         AccessRole("feeder", ("market:read", "market:write"), "internal", "stores market data, and reads it"),
-        AccessRole("mirror", ("market:read", "market:copy"), "internal", "copies logs into a mirror"),
         AccessRole(
             "trader",
             ("market:read", "trading:read", "trading:write"),

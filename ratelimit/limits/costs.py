@@ -38,19 +38,15 @@ def _one(_query: str, _format: str, _body_bytes: int) -> int:
 
 
 def _page(query: str, _format: str, _body_bytes: int) -> int:
-    """Return 1 token per 1,000 rows of `limit` or `last`, rounded up; the most with a universe or `policy`.
-
-    Nothing is prepared for bars of another policy, so that all rows of the range are read.
+    """Return 1 token per 1,000 rows of `limit` or `last`, rounded up.
 
     A number above the largest page costs as much as the largest page. A value that is not a number costs 1. Both are
     refused later.
     """
     # With a `%` in the query, the parameters' names may be percent-encoded.
-    if not any(each in query for each in ("limit", "last", "policy", "@", "%")):
+    if not any(each in query for each in ("limit", "last", "%")):
         return 1
     parameters = parse_qsl(query, keep_blank_values=True)
-    if any(name == "policy" or (name == "symbols" and value.startswith("@")) for name, value in parameters):
-        return MAX_PAGE_TOKENS
     rows = [_rows(value) for name, value in parameters if name in _ROW_PARAMETERS]
     return min(max(1, -(-max(rows, default=1) // ROWS_PER_TOKEN)), MAX_PAGE_TOKENS)
 
@@ -92,8 +88,7 @@ COST_RULES = MappingProxyType(
             CostRule(ONE, "1 token.", _one),
             CostRule(
                 PAGE,
-                "1 token per 1,000 rows requested (`limit` or `last`), rounded up, however many symbols; at most 10. "
-                "A universe (`symbols=@…`) costs 10, and so does `policy=`.",
+                "1 token per 1,000 rows requested (`limit` or `last`), rounded up, however many symbols; at most 10.",
                 _page,
             ),
             CostRule(STREAM, "10 tokens, which pay 10,000 rows.", _stream),

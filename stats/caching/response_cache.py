@@ -17,7 +17,6 @@ from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache
 from store.timestamps import SECOND_NS
 from web.requests.after_answer import after_answer
-from web.tracing import span
 
 # A thread that has waited this long for another thread's computation computes the answer itself.
 PATIENCE_SECONDS = 30.0
@@ -159,8 +158,7 @@ class ResponseCache:
             self.local.put(key, entry, seconds=seconds)
             return entry, "hit"
         CACHE_ANSWERS.add("miss")
-        with span("answer"):
-            entry = compute()
+        entry = compute()
         if seconds:
             self.local.put(key, entry, seconds=seconds)
             after_answer(lambda: self._share(key, entry, seconds))

@@ -16,7 +16,7 @@ from stats.live.accounts import ACCOUNT_FEEDS, PORTFOLIO_KIND
 from stats.live.channels import AccountChannel
 from stats.live.exceptions import AccountRestored, UnknownAccount
 from stats.live.followers import Advance, Reached
-from stats.live.frames import Message, resync_message, rows_payload
+from stats.live.frames import Message, StateMessage, resync_message, rows_payload
 from stats.live.tokens import Token
 from store.declarations import Dataset
 from store.timestamps import SECOND_NS, format_timestamp
@@ -133,7 +133,7 @@ class PortfolioFeed:
 
     def _message(self) -> Message:
         payload = rows_payload({"ch": self._channel.name, "seq": self.seq}, self._row)
-        return Message(self._channel.name, self.seq, payload, is_lossless=False)
+        return StateMessage(self._channel.name, self.seq, payload)
 
 
 class AccountFollower:

@@ -14,19 +14,15 @@ from django.conf import settings
 from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ops.redis.connection import is_available
 from ratelimit.authorize import check_limits
-from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
-from ratelimit.limits.open_calls import OpenCalls, StreamPacing
+from ratelimit.limits.open_calls import OpenCalls
 from ratelimit.limits.services import admit_address
-from stats.live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
+from stats.live.callers import ConnectionLimits, identified, renewed_identities
 from stats.live.channels import ALL_KINDS, AllSymbols, new_channels
 from stats.live.client import MOST_CHANNELS, Client, Environ, Receive, record
-from stats.live.commits import NewCommits
 from stats.live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from stats.live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
-from stats.live.exceptions import BarsNotPaid
 from stats.live.hub import Hub, Lanes
-from stats.live.loop_time import LoopTimes
 from stats.live.sockets import ENVIRON, SOCKET, Socket
 from stats.live.wires import MakeWire, OwnWire, Wire
 from store.declarations import Dataset
@@ -37,7 +33,6 @@ from store.walk import CommitHook
 from trades.stores import market_store
 from web.correlation import ENVIRON_NAME, correlation_headers
 from web.problem_body import PROBLEM_OF
-from web.requests.addresses import identity_of
 from web.requests.exceptions import InvalidParameter
 from web.requests.received import ReceivedCall, call_in
 
@@ -73,19 +68,16 @@ class LiveFeed:
         lanes: Lanes,
         check_handshake: Callable[[Environ], object] = lambda _: None,
         *,
-        pacing: StreamPacing | None = None,
         wires: Mapping[str, MakeWire] = MappingProxyType({}),
     ) -> None:
         """`check_handshake` raises what a handshake is refused with before its credential is read; it is called in a thread.
 
-        `pacing` is that of the reads of old messages. `wires` has those of paths that do not speak the feed's own.
+        `wires` has those of paths that do not speak the feed's own.
         """
         self._lanes, self._check_handshake = lanes, check_handshake
-        self._pacing = pacing or StreamPacing()
         self._wires = wires
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
-        self._loop_times = LoopTimes()
         self._clients: set[Client] = set()
         # Those that have authenticated themselves.
         self._credentials: dict[tuple[str | None, ...], _Credential] = {}
@@ -108,7 +100,7 @@ class LiveFeed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        limits = ConnectionLimits(self._open_calls, self._pacing, self._lanes)
+        limits = ConnectionLimits(self._open_calls, self._lanes)
         try:
             await self._serve(scope, receive, send, limits)
         finally:
@@ -130,8 +122,6 @@ class LiveFeed:
         if identity is not None:
             record(environ, identity, 101)
         socket: Socket = scope["extensions"][SOCKET]
-        holder = identity_of(call_in(environ).address) if identity is None else identity.caller.principal
-        socket.loop_time = self._loop_times.of(holder)
         correlation_id = environ[ENVIRON_NAME].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
         connection = Connection(socket, self._hub, self._lanes.replay, wire)
@@ -161,10 +151,6 @@ class LiveFeed:
             # Who came without a credential, and left, is not recorded.
             if client.identity is not None or status != LEFT.status:
                 record(environ, client.identity, status, latency_us=connection.latency_us)
-
-    async def wait(self, event: NewCommits) -> None:
-        """See `Hub.wait`."""
-        await self._hub.wait(event)
 
     async def close(self) -> None:
         """Tell all clients to connect again, and end their connections."""
@@ -243,7 +229,6 @@ class LiveFeed:
             if client.identity is None and connection.latency_us > _FIRST_MESSAGE_SECONDS * 1e6:
                 connection.end(NOT_AUTHENTICATED)
         clients = [each for each in self._clients if each.connection.ended is None]
-        await self._charge_bars(clients)
         due = [each for each in clients if now - each.connection.pinged_at >= PING_SECONDS]
         logs = {
             log
@@ -259,22 +244,6 @@ class LiveFeed:
                 own = {"logs": _logs_of(client.connection, states), "degraded": degraded}
                 client.connection.ping({**common, **own}, now)
         await self._add_new_symbols(clients)
-
-    async def _charge_bars(self, clients: list[Client]) -> None:
-        """Charge callers for the bars that were computed for them. Those that owe too much lose their bars."""
-        token_ns = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
-        if not token_ns:
-            return
-        charges: dict[Client, tuple[Caller, int]] = {}
-        for client in clients:
-            tokens, rest_ns = divmod(client.connection.computed_ns, token_ns)
-            if tokens and client.identity is not None:
-                client.connection.computed_ns = rest_ns
-                charges[client] = client.identity.caller, tokens
-        found = await self._lanes.ask(charge_bars, list(charges.values())) if charges else []
-        for client, owes_too_much in zip(charges, found, strict=True):
-            if owes_too_much:
-                client.connection.leave_bars(BarsNotPaid())
 
     async def _add_new_symbols(self, clients: list[Client]) -> None:
         """Subscribe the clients of wildcards to symbols that have got their first row."""

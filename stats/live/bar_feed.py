@@ -1,82 +1,198 @@
-"""The bars of one channel: which bars each commit changes, as `GET ohlcv` answers them at the same commit."""
+"""The messages of a channel of bars: after each commit the bars of its windows, as `GET ohlcv` answers them."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.answers.bars_snapshot import BarPosition, bars_snapshot, canonical_bar_query
-from stats.market_data.ohlcv.bar_changes import BarsSnapshot, Touched, changed_bars
+from stats.live.channels import Channel
+from stats.live.frames import FRAME_ROWS, Message, resync_message, rows_payload
+from stats.market_data.answers.bars_snapshot import BarPosition, bars_snapshot
+from stats.market_data.ohlcv.bar_windows import BarsSnapshot, Touched, changed_windows
 from stats.market_data.query import MarketDataQuery
+from stats.market_data.rows import WindowedSource, read_page
+from stats.rendering.format import TimeForm
+from stats.rendering.json_rows import row_objects
 from stats.rendering.table import Table
 from store.arrays import Integers
-from store.datasets import BARS
+from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.protocol import ALL_TIME, CommitId
+from store.protocol import NO_COMMIT, Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, format_timestamp
 from store.walk import CommitPiece, CommitRecord, CommittedCorrections, CommittedRows
 from trades.stores import market_store
 
-__all__ = [
-    "BarFeed",
-    "BarPosition",
-    "BarStep",
-    "TouchedCommit",
-    "canonical_bar_query",
-    "merged_steps",
-    "touched_commits",
-]
-
-_MAX_COMMITS, _MAX_ROWS = 256, 65_536
 # A stored day, week or month counts for a date that begins up to a day before it. If the date is closed, it counts
 # for the next trading date.
 _DATE_BEFORE_NS, _DATE_AFTER_NS = DAY_NS, 14 * DAY_NS
 
 
-@dataclass(frozen=True, slots=True)
-class TouchedCommit:
-    """A commit of trades or stored bars, and the times of all rows that it stored, cancelled or corrected.
+def bar_token(position: BarPosition) -> str:
+    """Return the token of bars at these commits; with names if bars are stored."""
+    if position.bars == NO_COMMIT:
+        return position.trades.token
+    commits = {TRADES.name: position.trades, BARS.name: position.bars}
+    return ", ".join(f"{name}={commit.token}" for name, commit in commits.items() if commit != NO_COMMIT)
 
-    newest_ns: the largest event time, at most `committed_at`; `ALL_TIME.start_ns` without rows. complete_until_ns: as
-    the feed declared; `ALL_TIME.start_ns` if it did not.
+
+class BarMessage(Message):
+    """A message with the bars of a window, which replace all that the client has there.
+
+    final_until_ns: bars that end by then were final before it. has_final: whether one of the bars is final.
     """
 
-    dataset: Dataset
-    id: CommitId
-    committed_at: int
-    touched: Touched
-    newest_ns: int
-    complete_until_ns: int
+    __slots__ = ("final_until_ns", "has_final", "window")
+
+    def __init__(self, channel: str, seq: str, payload: bytes, window: Window, *, has_final: bool) -> None:
+        super().__init__(channel, seq, payload)
+        self.window, self.has_final, self.final_until_ns = window, has_final, 0
+
+    def replaces(self, older: Message, *, is_latest: bool) -> bool:
+        """See `Message.replaces`: only updates of open bars are replaced."""
+        if not isinstance(older, BarMessage) or older.has_final:
+            return False
+        return self.window.start_ns <= older.window.start_ns and older.window.end_ns <= self.window.end_ns
 
 
-def touched_commits(dataset: Dataset, pieces: Iterable[CommitPiece]) -> Iterator[TouchedCommit]:
-    """Yield the commits of a walk. pieces: of one log, from a commit's record to the end of a commit."""
-    record: CommitRecord | None = None
-    parts: list[Touched] = []
-    for piece in pieces:
-        if not isinstance(piece, CommitRecord):
-            parts.append(_touched(dataset, piece))
-            continue
-        if record is not None:
-            yield _commit(dataset, record, parts)
-        record, parts = piece, []
-    if record is not None:
-        yield _commit(dataset, record, parts)
+class BarFeed:
+    """Makes the messages of a channel of bars. seq: the token of the last message. position: the commits of its bars.
+
+    settled_ns: when it was last looked for bars that are final without a commit. due_ns: when to look again, or None.
+    Not thread-safe. Reads the store.
+    """
+
+    state: Message | None = None
+
+    def __init__(
+        self,
+        channel: Channel,
+        position: BarPosition,
+        bars: BarsSnapshot,
+        instrument: Instrument,
+        committed_at: int,
+    ) -> None:
+        """committed_at: of the newer commit of the position."""
+        self._name, self._query = channel.name, _query_of(channel)
+        self._bars, self._instrument, self._committed_at = bars, instrument, committed_at
+        self.position, self.seq, self.settled_ns = position, bar_token(position), committed_at
+        # Bars that end by then were final before the messages that are made now.
+        self._final_until_ns = bars.final.until_ns
+
+    @classmethod
+    def at(cls, channel: Channel, position: BarPosition, *, now_ns: int) -> Self:
+        """Return the feed that continues from what REST answers now. position: the newest commits.
+
+        Raises the errors of `bars_snapshot`.
+        """
+        query = _query_of(channel)
+        instrument = market_store().instrument(channel.symbol)
+        bars = bars_snapshot(query, position, instrument=instrument, now_ns=now_ns)
+        return cls(channel, position, bars, instrument, now_ns)
+
+    @classmethod
+    def resumed(cls, channel: Channel, position: BarPosition, *, committed_at: int) -> Self:
+        """Return the feed that continues from a client's token. committed_at: of its newer commit; 0 without one.
+
+        Whether a client already knows that other logs of the exchange made a bar final is not known: it is sent again.
+        """
+        query = _query_of(channel)
+        instrument = market_store().instrument(channel.symbol)
+        bars = bars_snapshot(query, position, instrument=instrument, now_ns=committed_at, by_own_log=True)
+        return cls(channel, position, bars, instrument, committed_at)
+
+    @property
+    def due_ns(self) -> int | None:
+        """See `Feed`."""
+        return self._bars.due_ns
+
+    def taken(self, dataset: Dataset, pieces: Sequence[CommitPiece], *, now_ns: int) -> Iterator[Message]:
+        """See `Feed`. The messages are those of all commits together; they begin with a commit's record."""
+        if self._is_declared_anew():
+            yield self._resync(now_ns)
+        records = [piece for piece in pieces if isinstance(piece, CommitRecord)]
+        touched = Touched.joined(
+            [_touched(dataset, piece) for piece in pieces if not isinstance(piece, CommitRecord)]
+        )
+        self._committed_at = max(self._committed_at, records[-1].committed_at)
+        moved = {"bars": records[-1].id} if dataset is BARS else {"trades": records[-1].id}
+        windows = self._move(replace(self.position, **moved), now_ns, touched)
+        if not windows:
+            # The token moves, and no bar is replaced.
+            until_ns = self._bars.final.until_ns
+            windows = [Window(until_ns, until_ns)]
+        yield from self._messages(windows)
+
+    def settled(self, *, now_ns: int) -> Iterator[Message]:
+        """See `Feed`."""
+        if self._is_declared_anew():
+            yield self._resync(now_ns)
+        else:
+            yield from self._messages(self._move(self.position, now_ns, Touched.joined([])))
+        self.settled_ns = now_ns
+
+    def _is_declared_anew(self) -> bool:
+        return market_store().instrument(self._query.symbols[0]) != self._instrument
+
+    def _resync(self, now_ns: int) -> Message:
+        """Take the instrument's new terms, and return the message that says so."""
+        self._instrument = market_store().instrument(self._query.symbols[0])
+        self._bars = bars_snapshot(self._query, self.position, instrument=self._instrument, now_ns=now_ns)
+        return resync_message(self._name, self.seq)
+
+    def _move(self, position: BarPosition, now_ns: int, touched: Touched) -> list[Window]:
+        """Move to a position, and return the windows whose bars may differ from before."""
+        before, self._final_until_ns = self._bars, self._bars.final.until_ns
+        self._bars = bars_snapshot(self._query, position, instrument=self._instrument, now_ns=now_ns)
+        self.position = position
+        return changed_windows(before, self._bars, touched)
+
+    def _messages(self, windows: list[Window]) -> Iterator[Message]:
+        """Yield the bars of windows. All messages but the last have the token of the message before."""
+        waiting: tuple[Window, Table] | None = None
+        for each in chain.from_iterable(map(self._parts, windows)):
+            if waiting is not None:
+                yield self._message(*waiting)
+            waiting = each
+        self.seq = bar_token(self.position)
+        if waiting is not None:
+            yield self._message(*waiting)
+
+    def _parts(self, window: Window) -> Iterator[tuple[Window, Table]]:
+        """Yield a window's bars, at most `FRAME_ROWS` at a time, read as pages are, each with its own window."""
+        reader = replace(self._bars.reader, window=window)
+        source, position, start_ns = WindowedSource(reader), None, window.start_ns
+        while True:
+            page = read_page(source, position, FRAME_ROWS, backwards=False)
+            position = page.later
+            end_ns = window.end_ns if position is None else reader.floor(position.time_ns)
+            yield Window(start_ns, end_ns), page.rows.table
+            if position is None:
+                return
+            start_ns = end_ns
+
+    def _message(self, window: Window, bars: Table) -> Message:
+        head = {
+            "ch": self._name,
+            "seq": self.seq,
+            "committed_at": format_timestamp(self._committed_at),
+            "start": format_timestamp(window.start_ns),
+            "end": format_timestamp(window.end_ns),
+        }
+        payload = rows_payload(head, row_objects(bars, TimeForm.RFC3339, ",")[:-1])
+        has_final = bool(bars.data.column("final").to_numpy().any())
+        message = BarMessage(self._name, self.seq, payload, window, has_final=has_final)
+        message.final_until_ns = self._final_until_ns
+        return message
 
 
-def _commit(dataset: Dataset, record: CommitRecord, parts: list[Touched]) -> TouchedCommit:
-    touched = Touched.joined(parts)
-    newest_ns = (
-        min(int(touched.start_ns[-1]), record.committed_at) if len(touched.start_ns) else ALL_TIME.start_ns
-    )
-    declared_ns = (
-        ALL_TIME.start_ns if record.facts.complete_until_ns is None else record.facts.complete_until_ns
-    )
-    return TouchedCommit(dataset, record.id, record.committed_at, touched, newest_ns, declared_ns)
+def _query_of(channel: Channel) -> MarketDataQuery:
+    assert channel.bars is not None  # noqa: S101 a channel of bars
+    return channel.bars
 
 
 def _touched(dataset: Dataset, piece: CommittedRows | CommittedCorrections) -> Touched:
@@ -104,174 +220,3 @@ def _of_stored_bars(start_ns: Integers, names: np.ndarray) -> tuple[Integers, In
         np.where(is_period, start_ns - _DATE_BEFORE_NS, start_ns),
         start_ns + np.where(is_period, _DATE_AFTER_NS + 1, length_ns),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class BarStep:
-    """The bars that consecutive commits changed.
-
-    position, committed_at: of the last commit; if bars became final without a commit, of the newest ones. rows: new
-    and changed bars, ascending. removed: the times of bars that no longer exist, ascending. is_lossless: whether a
-    client must get it, because one of the bars is final, was, or was removed. final_until_ns: bars that end by then were
-    final before. is_resync: whether the instrument was
-    declared anew, so that all bars may differ; there are no rows then.
-    """
-
-    position: BarPosition
-    committed_at: int
-    rows: Table
-    removed: tuple[int, ...] = ()
-    is_lossless: bool = False
-    is_resync: bool = False
-    final_until_ns: int = 0
-
-    def __bool__(self) -> bool:
-        """Whether there is something to tell."""
-        return self.is_resync or bool(self.removed) or len(self.rows) > 0
-
-
-def merged_steps(earlier: BarStep, later: BarStep) -> BarStep:
-    """Return one step with the effect of two, for clients that do not take every update of an open bar.
-
-    Neither step may be a resync.
-    """
-    old, new = (step.rows.data.column("timestamp").to_numpy() for step in (earlier, later))
-    gone = np.array(later.removed, np.int64)
-    kept = earlier.rows.data.filter(pa.array(~np.isin(old, np.concatenate([new, gone]))))
-    rows = pa.concat_tables([kept, later.rows.data]).sort_by("timestamp")
-    removed = sorted({*earlier.removed, *later.removed}.difference(new.tolist()))
-    return replace(
-        later,
-        rows=Table(later.rows.columns, rows),
-        removed=tuple(removed),
-        is_lossless=earlier.is_lossless or later.is_lossless,
-    )
-
-
-class BarFeed:
-    """The state of one channel of bars: its bars at a position, and how they change from there on.
-
-    Not thread-safe. Reads the store.
-    """
-
-    def __init__(
-        self,
-        query: MarketDataQuery,
-        position: BarPosition,
-        bars: BarsSnapshot,
-        instrument: Instrument,
-        committed_at: int,
-    ) -> None:
-        self._query = query
-        self._bars = bars
-        self._instrument = instrument
-        self.position = position
-        self.committed_at = committed_at
-
-    @classmethod
-    def at(cls, query: MarketDataQuery, position: BarPosition, *, now_ns: int) -> Self:
-        """Return the feed that continues from what REST answers now. position: the newest commits.
-
-        query: of `canonical_bar_query`. Raises the errors of `bars_snapshot`.
-        """
-        instrument = market_store().instrument(query.symbols[0])
-        bars = bars_snapshot(query, position, instrument=instrument, now_ns=now_ns)
-        return cls(query, position, bars, instrument, now_ns)
-
-    @classmethod
-    def resumed(cls, query: MarketDataQuery, position: BarPosition, *, committed_at: int) -> Self:
-        """Return the feed that continues from a client's token. committed_at: of its newer commit; 0 without one.
-
-        Whether a client already knows that other logs of the exchange made a bar final is not known: it is told again.
-        """
-        instrument = market_store().instrument(query.symbols[0])
-        bars = bars_snapshot(query, position, instrument=instrument, now_ns=committed_at, by_own_log=True)
-        return cls(query, position, bars, instrument, committed_at)
-
-    @property
-    def due_ns(self) -> int | None:
-        """When `settle` is to be called although no commit came; None if nothing can change without one."""
-        return self._bars.due_ns
-
-    def advance(self, commits: Iterable[TouchedCommit], *, now_ns: int) -> Iterator[BarStep]:
-        """Take the next commits, and yield the steps. Take all steps before anything else is asked of the feed.
-
-        commits: of one of the two logs; those before the position are skipped. A commit begins a step if it changes a
-        bar that was final. A commit of stored bars is a step of its own. All other commits join the step before.
-        """
-        if self._is_declared_anew():
-            yield self._resync(now_ns)
-        for run in self._runs(commits):
-            yield self._step(run, now_ns)
-
-    def settle(self, *, now_ns: int) -> BarStep | None:
-        """Return the bars that became final without a commit; None if there are none."""
-        if self._is_declared_anew():
-            return self._resync(now_ns)
-        return self._moved(self.position, max(now_ns, self._bars.now_ns), _UNTOUCHED) or None
-
-    def _is_declared_anew(self) -> bool:
-        return market_store().instrument(self._query.symbols[0]) != self._instrument
-
-    def _resync(self, now_ns: int) -> BarStep:
-        """Take the instrument's new terms, and return the step that says so."""
-        self._instrument = market_store().instrument(self._query.symbols[0])
-        self._bars = bars_snapshot(self._query, self.position, instrument=self._instrument, now_ns=now_ns)
-        rows = Table.empty(self._bars.reader.columns)
-        return BarStep(self.position, self.committed_at, rows, is_resync=True)
-
-    def _runs(self, commits: Iterable[TouchedCommit]) -> Iterator[list[TouchedCommit]]:
-        """Yield the commits of each step. The caller makes the step before it asks for the next run."""
-        run: list[TouchedCommit] = []
-        rows, final_until_ns = 0, self._bars.final.until_ns
-        for commit in commits:
-            if commit.id.number <= self._log_position(commit.dataset).number:
-                continue
-            if run and (
-                _is_apart(run[-1], commit, final_until_ns) or len(run) == _MAX_COMMITS or rows > _MAX_ROWS
-            ):
-                yield run
-                run, rows, final_until_ns = [], 0, self._bars.final.until_ns
-            run.append(commit)
-            rows += len(commit.touched.start_ns)
-            final_until_ns = max(
-                final_until_ns, commit.complete_until_ns, commit.newest_ns - self._instrument.settle_ns
-            )
-        if run:
-            yield run
-
-    def _log_position(self, dataset: Dataset) -> CommitId:
-        return self.position.bars if dataset is BARS else self.position.trades
-
-    def _step(self, run: list[TouchedCommit], now_ns: int) -> BarStep:
-        """Take the commits of one step. "Now" is the time of the last one, so that a resumed feed sends the same bars."""
-        last = run[-1]
-        moved = {"bars": last.id} if last.dataset is BARS else {"trades": last.id}
-        self.committed_at = max(self.committed_at, last.committed_at)
-        bars_now_ns = max(self._bars.now_ns, min(now_ns, last.committed_at))
-        touched = Touched.joined([commit.touched for commit in run])
-        return self._moved(replace(self.position, **moved), bars_now_ns, touched)
-
-    def _moved(self, position: BarPosition, now_ns: int, touched: Touched) -> BarStep:
-        """Move to a position, and return the step from the old one."""
-        after = bars_snapshot(self._query, position, instrument=self._instrument, now_ns=now_ns)
-        changes = changed_bars(self._bars, after, touched)
-        final_until_ns = self._bars.final.until_ns
-        self.position, self._bars = position, after
-        return BarStep(
-            position,
-            self.committed_at,
-            changes.rows,
-            tuple(changes.removed.tolist()),
-            changes.has_final,
-            final_until_ns=final_until_ns,
-        )
-
-
-_UNTOUCHED = Touched.joined([])
-
-
-def _is_apart(before: TouchedCommit, commit: TouchedCommit, final_until_ns: int) -> bool:
-    """Return whether a commit begins another step than the one before it. final_until_ns: bars end before it that may be final."""
-    first_ns = int(commit.touched.start_ns[0]) if len(commit.touched.start_ns) else ALL_TIME.end_ns
-    return before.dataset is BARS or commit.dataset is BARS or first_ns < final_until_ns

@@ -1,6 +1,5 @@
 """Who may use the live feed, and what its requests cost. What is no coroutine may block: call it in a thread."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,21 +7,19 @@ from datetime import UTC, datetime
 from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
-from ratelimit.access.denials import denial_of
+from ratelimit.access.denials import denial_of, fetched_denial
 from ratelimit.authorize import authorize, check_access, check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.limits.open_calls import OpenCalls, StreamPacing
+from ratelimit.limits.open_calls import OpenCalls
 from ratelimit.limits.services import (
     admit,
     admit_address,
-    bucket_name,
-    charge_debt,
     charge_rest,
     rate_of,
 )
-from ratelimit.limits.token_bucket import BucketState, burst_of
+from ratelimit.limits.token_bucket import burst_of
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.exceptions import TooManyConnections, UnknownAccount
 from stats.live.hub import Arguments, Lanes, Result
@@ -34,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 # A connection, and what its caller reads.
 FEED = Access("market:read")
-# A caller whose bucket owes more for bars loses its channels of bars. A bucket can owe two seconds.
-_MOST_DEBT_US = 1_000_000
 _OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
 
 
@@ -57,6 +52,13 @@ def check_caller(identity: Identity) -> None:
     authorize(identity.caller, FEED, lambda _caller, access: admit(identity.caller, access, cost=1))
 
 
+def check_reader(caller: Caller) -> None:
+    """Raise `PermissionDenied` if a caller may not use the feed now. Rows may have been fetched since it connected."""
+    check_access(caller, FEED)
+    if (denial := fetched_denial(caller, FEED)) is not None:
+        raise PermissionDenied(denial.message, denial.code)
+
+
 def may_follow(caller: Caller, account: str) -> bool:
     """Return whether a caller may have the channels of an account, if there is one. Does not block."""
     return denial_of(caller, _OF_ACCOUNTS) is None and caller.owns(account)
@@ -74,30 +76,16 @@ def charge(caller: Caller, tokens: int) -> None:
     check_limits(admit(caller, FEED, cost=tokens))
 
 
-def charge_bars(charges: Sequence[tuple[Caller, int]]) -> list[bool]:
-    """Charge callers for computing bars: tokens that are spent already. Return for each whether it owes too much."""
-    return [_owes_too_much(caller, tokens) for caller, tokens in charges]
-
-
-def _owes_too_much(caller: Caller, tokens: int) -> bool:
-    try:
-        return charge_debt(caller, FEED, tokens=tokens).bucket.debt_us > _MOST_DEBT_US
-    except DatabaseError as error:
-        logger.warning("bars that were computed for %s were not charged: %s", caller.identity, error)
-        return False
-
-
 class ConnectionLimits:
     """The limits of a connection: how many its caller has, and what its reads of old messages cost.
 
     These cost their rows, or their processor time if that is more, and the connection's own token pays the first one.
     """
 
-    def __init__(self, open_calls: OpenCalls, pacing: StreamPacing, lanes: Lanes) -> None:
-        self._open_calls, self._pacing, self._lanes = open_calls, pacing, lanes
+    def __init__(self, open_calls: OpenCalls, lanes: Lanes) -> None:
+        self._open_calls, self._lanes = open_calls, lanes
         self._end: Callable[[], None] | None = None
         self._work, self._paid = Work(), 1
-        self._bucket: BucketState | None = None
 
     async def open(self, identity: Identity) -> None:
         """Count the connection for its caller, and charge it. Raises `TooManyConnections` and the errors of `check_caller`."""
@@ -114,15 +102,8 @@ class ConnectionLimits:
     async def read_old(
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
-        async with self._pacing.turn(caller.principal, bucket_name(FEED)) as turn:
-            reading = self._lanes.replay(self._charged, caller, function, *arguments)
-            try:
-                return await asyncio.shield(reading)
-            finally:
-                # Whoever cancels this does not end the thread's work: the turn lasts as long.
-                await asyncio.wait([reading])
-                turn.charged(self._bucket)
+        """Call a function that reads old messages in a thread, and charge for it."""
+        return await self._lanes.replay(self._charged, caller, function, *arguments)
 
     def _charged(
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
@@ -131,8 +112,7 @@ class ConnectionLimits:
             with counted_work(self._work), self._work.timed():
                 return function(*arguments)
         finally:
-            self._paid, admission = charge_rest(caller, FEED, self._work, paid=self._paid)
-            self._bucket = None if admission is None else admission.bucket
+            self._paid, _ = charge_rest(caller, FEED, self._work, paid=self._paid)
 
 
 def most_channels_at_once(caller: Caller) -> int:
@@ -152,7 +132,7 @@ def _renewed(call: ReceivedCall, identity: Identity) -> Identity | Exception:
     try:
         found = identify(call, now=datetime.now(UTC), signature=identity.signature)
         assert found is not None  # noqa: S101 the call has a credential
-        check_access(found.caller, FEED)
+        check_reader(found.caller)
     except DatabaseError:
         return identity
     except Exception as error:

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.terms import ACCOUNT_FORM
 from stats.live.accounts import ACCOUNT_KINDS, ACCOUNT_PREFIX
-from stats.live.bar_feed import canonical_bar_query
 from stats.live.exceptions import UnknownAccount, UnknownChannel
+from stats.market_data.answers.bars_snapshot import canonical_bar_query
 from stats.market_data.plan import is_known
 from stats.market_data.query import MarketDataQuery, class_of
 from store.datasets import BARS, QUOTES, TRADES, TRADING_STATUS

@@ -113,15 +113,14 @@ class Client:
                 text = message.get("text")
                 await self._take(message.get("bytes") or b"" if text is None else text.encode())
             # Others' turns, also after messages that are free.
-            await asyncio.sleep(self.connection.loop_time.wait_seconds)
+            await asyncio.sleep(0)
 
     async def _take(self, body: bytes) -> None:
         """Answer a message, or end the connection."""
         connection = self.connection
         try:
-            with connection.loop_time.timed():
-                caller = None if self.identity is None else self.identity.caller
-                request = connection.wire.request(body, caller)
+            caller = None if self.identity is None else self.identity.caller
+            request = connection.wire.request(body, caller)
         except (UnknownOperation, MalformedDocument) as error:
             connection.end(MALFORMED_MESSAGE._replace(message=str(error)))
             return
@@ -139,8 +138,7 @@ class Client:
 
     def _refuse(self, error: Exception, known: Mapping[str, Any]) -> None:
         """Tell the client why its message is refused. Who is not authenticated by then has no second try."""
-        with self.connection.loop_time.timed():
-            self.connection.send({"op": "error", **_error_of(error), **known})
+        self.connection.send({"op": "error", **_error_of(error), **known})
         if self.identity is None:
             self.connection.end(NOT_AUTHENTICATED)
 

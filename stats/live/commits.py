@@ -1,61 +1,40 @@
-"""What was committed to a log after a token, as the lines of an answer. Everything here blocks: call it in a thread."""
+"""The commits of a log after a token, as the lines of an answer. Everything here blocks: call it in a thread."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+
+import msgspec
 
 from stats.live.channels import Channel
-from stats.live.followers import Commits, Replay
-from stats.live.frames import Message, resync_message
-from stats.live.tokens import Token, head_of
-from store.exceptions import StorageError
-from store.walk import Resync
+from stats.live.tokens import Token, position_of, token_of
+from store.exceptions import UnknownSymbol
+from store.timestamps import format_timestamp
+from store.walk import BEGINNING, CommitRecord
 from trades.stores import market_store
 
-# An answer ends with the frame that reaches this size.
-ANSWER_BYTES = 2**20
+# An answer has at most so many commits.
+MOST_COMMITS = 1_000
 
 
-class NewCommits(NamedTuple):
-    """The event that a channel of rows has more than these commits."""
+def commit_lines(channel: Channel, tokens: Mapping[str, Token]) -> bytes:
+    """Return the next commits of a channel's log after a token, one on each line; without tokens from the first commit.
 
-    channel: Channel
-    commits: Commits
-
-
-class CommittedLines(NamedTuple):
-    """Frames, one on each line, and the commits up to which the logs were read."""
-
-    lines: bytes
-    commits: Commits
-
-
-def committed_lines(channel: Channel, tokens: Mapping[str, Token]) -> CommittedLines:
-    """Return the next frames of a channel of rows after a token; without tokens from the first commit.
-
-    If the log does not have the token's commit, the last line tells the client to forget what it has. Raises
-    `InvalidResumeToken`, and `StorageError`s if there is no frame before the failure.
+    Raises `InvalidResumeToken`, `Resync` if the log does not have the token's commit, `StorageError`s.
     """
-    lines: list[bytes] = []
-    commits: Commits = {}
-    size = 0
+    (dataset,), store = channel.datasets, market_store()
+    token = token_of(tokens, dataset)
+    position = BEGINNING if token is None else position_of(store, dataset, channel.symbol, token)
     try:
-        replay = Replay(channel, tokens)
-        for message in _messages(channel, replay):
-            lines.append(message.payload + b"\n")
-            size += len(lines[-1])
-            if size >= ANSWER_BYTES:
-                break
-        commits = replay.commits
-    except Resync as resync:
-        lines.append(resync_message(channel.name, resync.head.token).payload + b"\n")
-    except StorageError:
-        # The client's next call begins there, and is told.
-        if not lines:
-            raise
-    return CommittedLines(b"".join(lines), commits)
+        records = store.log(dataset, channel.symbol).records(position.commit, MOST_COMMITS)
+    except UnknownSymbol:
+        return b""
+    return b"".join(map(_line, records))
 
 
-def _messages(channel: Channel, replay: Replay) -> Iterator[Message]:
-    upto = {dataset: head_of(market_store(), dataset, channel.symbol) for dataset in channel.datasets}
-    while messages := replay.next(upto):
-        yield from messages
+def _line(record: CommitRecord) -> bytes:
+    document = {
+        "seq": record.id.token,
+        "committed_at": format_timestamp(record.committed_at),
+        "rows": record.facts.rows,
+        "corrections": record.facts.corrections,
+    }
+    return msgspec.json.encode(document) + b"\n"

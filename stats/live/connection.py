@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,13 +14,12 @@ from ops.metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
 from ratelimit.callers import Caller
 from stats.exceptions import READ_ERRORS
 from stats.live.account_follower import EventFeed
-from stats.live.channels import BARS_KIND, AccountChannel, AllSymbols, AnyChannel
+from stats.live.channels import AccountChannel, AllSymbols, AnyChannel
 from stats.live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
 from stats.live.exceptions import AccountRestored, LiveError
 from stats.live.followers import Replay
-from stats.live.frames import Message, merged, resync_message
-from stats.live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
-from stats.live.loop_time import LoopTime
+from stats.live.frames import Message, resync_message
+from stats.live.hub import Arguments, Hub, LiveChannel, Result
 from stats.live.sockets import Socket
 from stats.live.tokens import Token
 from stats.live.wires import Wire
@@ -27,10 +27,12 @@ from store.walk import Resync
 
 logger = logging.getLogger(__name__)
 
-# The most bytes that a client may leave unsent before a lossless channel ends its connection.
-MOST_UNSENT_BYTES = 2**20
-# Above this, updates of open bars are replaced by newer ones, and old messages wait.
+# So many messages of channels wait for a client, beside the unsent bytes below: 128, or up to 1,000 of at most 1 MiB in all.
+MOST_WAITING, _MOST_SMALL_WAITING, _SMALL_BYTES = 128, 1_000, 2**20
+# While a client leaves more bytes than this unsent, its messages wait.
 _MANY_UNSENT_BYTES = 64 * 2**10
+# The most bytes that a client may leave unsent when it is sent an answer.
+_MOST_UNSENT_BYTES = 2**20
 # A client that takes nothing of what is unsent for so long is cut off.
 STALLED_SECONDS = 8.0
 IDLE_SECONDS = 30.0
@@ -52,7 +54,7 @@ class ReadOld(Protocol):
 class Subscription:
     """A client's subscription to a channel. seq: the token of the last message that was written to it.
 
-    is_latest: whether any message may be replaced by a newer one.
+    is_latest: whether any message that waits may be replaced by a newer one.
     """
 
     __slots__ = ("_connection", "is_latest", "live", "replay", "seq")
@@ -72,10 +74,6 @@ class Subscription:
         """See `Subscriber`."""
         self._connection.fail(self, error)
 
-    def computed(self, processor_ns: int) -> None:
-        """See `Subscriber`."""
-        self._connection.computed_ns += processor_ns
-
 
 @dataclass(slots=True)
 class Wildcard:
@@ -93,22 +91,19 @@ _Opened = tuple[Subscription, Replay | EventFeed | None, Message | None]
 class Connection:
     """What a client is subscribed to and what it was sent. For the event loop's thread."""
 
-    def __init__(self, socket: Socket, hub: Hub, replay: RunInThread, wire: Wire) -> None:
-        self._socket, self._hub, self._run_replay = socket, hub, replay
+    def __init__(self, socket: Socket, hub: Hub, replay: ReadOld, wire: Wire) -> None:
+        self._socket, self._hub = socket, hub
         # How old messages are read. Who charges the caller for it replaces this.
-        self.read_old: ReadOld = replay
+        self.read_old = replay
         # Whether a frame could not be written any more.
         self._is_gone = False
         self.wire = wire
         self.subscriptions: dict[str, Subscription] = {}
         self.wildcards: dict[str, Wildcard] = {}
         self.ended: End | None = None
-        # The processor time of computing bars for the client that was not charged yet.
-        self.computed_ns = 0
         self._began_ns = perf_counter_ns()
-        # The newest updates of channels whose messages may be replaced, until the client has taken others.
-        self._waiting: dict[Subscription, list[Message]] = {}
-        self._waiting_bytes = 0
+        # Messages that wait until the client has taken others, the oldest first.
+        self._waiting: deque[tuple[Subscription, Message]] = deque()
         self._flushing: asyncio.Task[None] | None = None
         # One client's channels are resumed one after another, and their old messages are read a few at a time.
         self._resuming = asyncio.Lock()
@@ -123,11 +118,6 @@ class Connection:
         """How long the connection has been open, in microseconds."""
         return (perf_counter_ns() - self._began_ns) // 1000
 
-    @property
-    def loop_time(self) -> LoopTime:
-        """See `Socket`."""
-        return self._socket.loop_time
-
     async def drained(self) -> None:
         """Wait until the client has taken most of what it was sent."""
         await self._socket.drained()
@@ -138,28 +128,37 @@ class Connection:
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Send a message that belongs to no channel. A client that leaves too much unsent is cut off."""
-        if self.ended is None and self._socket.unsent_bytes > MOST_UNSENT_BYTES:
+        if self.ended is None and self._socket.unsent_bytes > _MOST_UNSENT_BYTES:
             self.end(SLOW_CONSUMER)
             return
         self._write(self.wire.document_frame(document))
 
     def deliver(self, subscription: Subscription, message: Message) -> None:
-        """Send a channel's message, keep it until the client has taken others, or end the connection."""
+        """Send a channel's message; if much is unsent, it waits. End the connection if too many wait."""
         if self.ended is not None:
             return
-        unsent = self._socket.unsent_bytes
-        if unsent < _MANY_UNSENT_BYTES and not self._waiting:
+        if not self._waiting and self._socket.unsent_bytes < _MANY_UNSENT_BYTES:
             self._send(subscription, message)
-        elif message.is_replaceable and (subscription.is_latest or not message.is_lossless):
-            self._keep(subscription, message)
-        else:
-            for kept in self._take_waiting(subscription):
-                self._send(subscription, kept)
-            frame = self.wire.frame(message)
-            if self._socket.unsent_bytes + len(frame) > MOST_UNSENT_BYTES:
-                self.end(SLOW_CONSUMER)
-            else:
-                self._send(subscription, message)
+            return
+        self._waiting = deque(
+            (other, older)
+            for other, older in self._waiting
+            if other is not subscription or not message.replaces(older, is_latest=subscription.is_latest)
+        )
+        self._waiting.append((subscription, message))
+        if self._is_too_much():
+            self.end(SLOW_CONSUMER)
+        elif self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+
+    def _is_too_much(self) -> bool:
+        """Return whether more waits for the client than is kept for it."""
+        count = len(self._waiting)
+        if count <= MOST_WAITING:
+            return False
+        return (
+            count > _MOST_SMALL_WAITING or sum(len(each.payload) for _, each in self._waiting) > _SMALL_BYTES
+        )
 
     def fail(self, subscription: Subscription, error: Exception) -> None:
         """Tell the client that a channel cannot be read, and end the subscription; or the connection, if it is our fault."""
@@ -230,17 +229,11 @@ class Connection:
         if subscription is None:
             return False
         subscription.live.subscribers.discard(subscription)
-        self._take_waiting(subscription)
+        self._waiting = deque(each for each in self._waiting if each[0] is not subscription)
         if subscription.replay is not None:
             subscription.replay.cancel()
         self._hub.leave(subscription.live)
         return True
-
-    def leave_bars(self, error: LiveError) -> None:
-        """End all subscriptions to bars, and tell the client why."""
-        for subscription in tuple(self.subscriptions.values()):
-            if subscription.live.channel.kind == BARS_KIND:
-                self.fail(subscription, error)
 
     def end(self, end: End) -> None:
         """Tell the client why and how to resume, and close the connection. Does nothing if it has ended."""
@@ -254,6 +247,7 @@ class Connection:
             document = {"op": "closing", "code": end.code, "message": end.message}
             self.send({**document, "retry_after": retry_after, "from": tokens})
             self._socket.close(end.close_code, end.code)
+        self._waiting.clear()
         self._unsubscribe_all()
         if self._flushing is not None:
             self._flushing.cancel()
@@ -353,40 +347,17 @@ class Connection:
             # The client may have gone while one of its messages is still being answered.
             self._is_gone = True
 
-    def _keep(self, subscription: Subscription, message: Message) -> None:
-        """Keep a message that newer ones may replace, until the client has taken others."""
-        if not message.is_merged:
-            self._take_waiting(subscription)
-        self._waiting.setdefault(subscription, []).append(message)
-        self._waiting_bytes += len(message.payload)
-        if self._waiting_bytes > MOST_UNSENT_BYTES and message.is_merged:
-            self.end(SLOW_CONSUMER)
-        elif self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
-
-    def _take_waiting(self, subscription: Subscription) -> list[Message]:
-        """Return the messages of a subscription that wait, and keep them no longer."""
-        kept = self._waiting.pop(subscription, [])
-        self._waiting_bytes -= sum(len(message.payload) for message in kept)
-        return kept
-
     async def _flush(self) -> None:
-        """Send the messages that wait, one for each channel, as soon as the client has taken what it was sent."""
+        """Send the messages that wait, as the client takes what it was sent."""
         try:
             while self._waiting:
                 await self._socket.drained()
-                for subscription, kept in tuple(self._waiting.items()):
-                    await self._send_merged(subscription, kept)
+                while self._waiting:
+                    self._send(*self._waiting.popleft())
+                    if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
+                        break
         finally:
             self._flushing = None
-
-    async def _send_merged(self, subscription: Subscription, kept: list[Message]) -> None:
-        """Send one message instead of those that wait, unless a later one had to be sent meanwhile."""
-        count = len(kept)
-        message = kept[0] if count == 1 else await self._run_replay(merged, tuple(kept))
-        if self._waiting.get(subscription) is kept and len(kept) == count:
-            self._take_waiting(subscription)
-            self._send(subscription, message)
 
 
 def _is_ahead(replay: Replay | EventFeed, live: LiveChannel) -> bool:

@@ -7,7 +7,6 @@ LiveError               the client must correct its message
 ├── InvalidResumeToken  the text is no resume token, or one of another log
 ├── TooManyChannels     the connection has all the channels that it may have
 ├── TooManyConnections  the caller has all the connections that it may have
-├── BarsNotPaid         the caller's bucket owes too much for bars that were computed for it
 └── UpgradeRequired     a plain request came where a WebSocket is opened
 
 Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `web.requests.exceptions`. A token
@@ -70,19 +69,8 @@ class TooManyConnections(LiveError):
         super().__init__("you have as many connections of the live feed open as you may")
 
 
-class BarsNotPaid(LiveError):
-    """The caller's bucket owes too much for bars that were computed for it. Subscribe to fewer, from the token told."""
-
-    code = "rate_limited"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "your limit does not pay for computing these bars; subscribe to fewer channels of bars"
-        )
-
-
 class UpgradeRequired(LiveError):
-    """A plain request came where a WebSocket is opened. Open one, or read the commits of a log."""
+    """A plain request came where a WebSocket is opened. Open one."""
 
     code = "upgrade_required"
 

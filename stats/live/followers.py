@@ -9,13 +9,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 from stats.exceptions import READ_ERRORS
-from stats.live.bar_feed import BarFeed, BarPosition
-from stats.live.bar_frames import BarFrames
+from stats.live.bar_feed import BarFeed
 from stats.live.channels import Channel
 from stats.live.frames import Message, RowFeed, resync_message
 from stats.live.log_tail import LogTail
 from stats.live.tokens import Token, head_of, position_of, record_of, token_of
-from stats.market_data.query import MarketDataQuery
+from stats.market_data.answers.bars_snapshot import BarPosition
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreBusy, UnknownSymbol
@@ -133,29 +132,24 @@ class Advance:
     """What a look at the logs of a symbol has found.
 
     failed: the errors of channels that can be followed no longer, by name. is_stale: whether there is more to read.
-    cost: the processor time in seconds. computed_ns: that of each channel of bars, in nanoseconds.
+    cost: the processor time in seconds.
     """
 
     messages: list[Message] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
     is_stale: bool = False
     cost: float = 0.0
-    computed_ns: dict[str, int] = field(default_factory=dict)
 
     def add(self, channel: Channel, made: Callable[[], Iterator[Message]]) -> None:
         """Add a channel's messages, or its error."""
         if channel.name in self.failed:
             return
-        began_ns = time.thread_time_ns()
         try:
             self.messages.extend(made())
         except Exception as error:
             if not isinstance(error, READ_ERRORS):
                 logger.exception("the live feed cannot go on for %s", channel.name)
             self.failed[channel.name] = error
-        if channel.bars is not None:
-            spent_ns = time.thread_time_ns() - began_ns
-            self.computed_ns[channel.name] = self.computed_ns.get(channel.name, 0) + spent_ns
 
 
 class SymbolFollower:
@@ -261,9 +255,7 @@ def _reader_at_head(dataset: Dataset, symbol: str) -> LogTail:
 def _feed_at(channel: Channel, commits: Commits) -> Feed:
     """Return the feed of a channel whose logs were read up to these commits, which are their heads or nearly so."""
     if channel.bars is not None:
-        now_ns = time.time_ns()
-        feed = BarFeed.at(channel.bars, BarPosition(commits[TRADES], commits[BARS]), now_ns=now_ns)
-        return BarFrames(channel, feed, now_ns=now_ns)
+        return BarFeed.at(channel, BarPosition(commits[TRADES], commits[BARS]), now_ns=time.time_ns())
     (dataset,) = channel.datasets
     return RowFeed(channel, record_of(market_store(), dataset, channel.symbol, commits[dataset]))
 
@@ -271,7 +263,7 @@ def _feed_at(channel: Channel, commits: Commits) -> Feed:
 def _opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset, LogTail], Feed]:
     """Return the readers and the feed of a channel at tokens."""
     if channel.bars is not None:
-        return _bars_opened(channel, channel.bars, tokens)
+        return _bars_opened(channel, tokens)
     (dataset,), store = channel.datasets, market_store()
     token = token_of(tokens, dataset)
     position = BEGINNING if token is None else position_of(store, dataset, channel.symbol, token)
@@ -283,9 +275,7 @@ def _opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset
     return {dataset: reader}, RowFeed(channel, record, taken - 1)
 
 
-def _bars_opened(
-    channel: Channel, query: MarketDataQuery, tokens: Mapping[str, Token]
-) -> tuple[dict[Dataset, LogTail], Feed]:
+def _bars_opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset, LogTail], Feed]:
     """Return the readers and the feed of bars. A token of trades alone stands for the bars stored by then."""
     store, symbol = market_store(), channel.symbol
     token = None if tokens.keys() == {BARS.name} else token_of(tokens, TRADES)
@@ -305,8 +295,7 @@ def _bars_opened(
         dataset: LogTail(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
         for dataset, commit in ((TRADES, trades), (BARS, bars))
     }
-    feed = BarFeed.resumed(query, BarPosition(trades, bars), committed_at=committed_ns)
-    return readers, BarFrames(channel, feed, now_ns=committed_ns)
+    return readers, BarFeed.resumed(channel, BarPosition(trades, bars), committed_at=committed_ns)
 
 
 def _whole_commit(store: MarketStore, dataset: Dataset, symbol: str, token: Token) -> CommitId:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 import msgspec
@@ -28,39 +27,24 @@ Encode = Callable[["Message"], bytes]
 
 
 class Message:
-    """A message of a channel. seq: its token. is_lossless: whether a slow client may not miss it.
+    """A message of a channel. seq: its token.
 
-    is_replaceable: whether a newer message may replace it for a client that asks for the latest only. is_merged: whether
-    it may have bars that the newer message lacks, so that the two are merged. source: the event that it tells of, as it
-    is stored (see `EventRows`). final_until_ns: bars that end by then were final before it.
+    is_replaceable: whether a newer message may replace it for a client that asks for the latest only. source: the event
+    that it reports, as it is stored (see `EventRows`).
     """
 
-    is_merged = False
+    __slots__ = ("_frames", "channel", "is_replaceable", "payload", "seq", "source")
 
-    __slots__ = (
-        "_frames",
-        "channel",
-        "final_until_ns",
-        "is_lossless",
-        "is_replaceable",
-        "payload",
-        "seq",
-        "source",
-    )
-
-    def __init__(
-        self, channel: str, seq: str, payload: bytes, *, is_lossless: bool = True, is_replaceable: bool = True
-    ) -> None:
+    def __init__(self, channel: str, seq: str, payload: bytes, *, is_replaceable: bool = True) -> None:
         """payload: the message as JSON."""
         self.channel, self.seq, self.payload = channel, seq, payload
-        self.is_lossless, self.is_replaceable = is_lossless, is_replaceable
+        self.is_replaceable = is_replaceable
         self.source: Any = None
-        self.final_until_ns = 0
         self._frames: dict[Encode, bytes] = {}
 
-    def merged_with(self, later: "Message") -> "Message":
-        """Return a message that replaces this one and a later one of its channel."""
-        return later
+    def replaces(self, older: "Message", *, is_latest: bool) -> bool:
+        """Return whether an older message of the channel is superfluous now. is_latest: the client asks for the latest only."""
+        return is_latest and older.is_replaceable
 
     def frame(self, encode: Encode) -> bytes:
         """Return what `encode` makes of the message. It is made once, for all clients."""
@@ -70,9 +54,14 @@ class Message:
         return made
 
 
-def merged(messages: Sequence[Message]) -> Message:
-    """Return one message instead of several of a channel."""
-    return reduce(lambda earlier, later: earlier.merged_with(later), messages)
+class StateMessage(Message):
+    """A message that replaces all before it in its channel, for every client."""
+
+    __slots__ = ()
+
+    def replaces(self, older: Message, *, is_latest: bool) -> bool:
+        """See `Message.replaces`."""
+        return True
 
 
 def resync_message(channel: str, seq: str) -> Message:

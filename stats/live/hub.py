@@ -10,7 +10,6 @@ from ops.metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from stats.live.account_follower import AccountFollower
 from stats.live.channels import AccountChannel, AnyChannel
 from stats.live.commit_notifier import CommitNotifier
-from stats.live.commits import NewCommits
 from stats.live.followers import Advance, OpenFeed, Reached, SymbolFollower
 from stats.live.frames import Message
 from store.declarations import Dataset
@@ -66,10 +65,6 @@ class Subscriber(Protocol):
 
     def fail(self, error: Exception) -> None:
         """End the subscription: the channel cannot be read."""
-        ...
-
-    def computed(self, processor_ns: int) -> None:
-        """Note the subscriber's share of the time that it took to compute the channel's bars."""
         ...
 
 
@@ -134,11 +129,6 @@ class LiveChannel:
         for subscriber in tuple(self.subscribers):
             subscriber.fail(error)
         self._wake()
-
-    def computed(self, processor_ns: int) -> None:
-        """Share the time that it took to compute the channel's bars among its subscribers."""
-        for subscriber in self.subscribers:
-            subscriber.computed(processor_ns // len(self.subscribers))
 
     def move_to(self, commits: Reached, settled_ns: int) -> None:
         """Note that the messages up to these commits were delivered."""
@@ -261,29 +251,6 @@ class Hub:
             if self._removing is None or self._removing.done():
                 self._removing = asyncio.create_task(self._remove_unused())
 
-    async def wait(self, event: NewCommits) -> None:
-        """Return when a channel has more than the event's commits. Raises the errors of `open`.
-
-        If the log is restored meanwhile, it may not return.
-        """
-        self.start()
-        opening = asyncio.create_task(self.open(event.channel))
-        try:
-            # Who stops waiting does not interrupt the thread that opens the channel.
-            live = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(self._leave_opened)
-            raise
-        try:
-            while not _is_behind(event.commits, live.commits):
-                await live.moved()
-        finally:
-            self.leave(live)
-
-    def _leave_opened(self, opening: asyncio.Task[LiveChannel]) -> None:
-        if opening.exception() is None:
-            self.leave(opening.result())
-
     async def _remove_unused(self) -> None:
         while self._unused:
             some = self._unused[:_AT_ONCE]
@@ -319,8 +286,6 @@ class Hub:
                     logger.exception("the live feed cannot go on for %s", followed.key[0])
                     found = Advance(failed=dict.fromkeys(followed.channels, error))
                 await _deliver(found, followed)
-                for name, live in followed.channels.items():
-                    live.computed(found.computed_ns.get(name, 0))
                 for name, failure in found.failed.items():
                     followed.channels.pop(name).fail(failure)
             followed.is_due_now = followed.is_due_now or found.is_stale
@@ -399,7 +364,3 @@ async def _deliver(found: Advance, followed: _Followed) -> None:
         if name not in found.failed:
             follower, channel = followed.follower, live.channel
             live.move_to(follower.commits(channel), follower.settled_ns(channel))
-
-
-def _is_behind(earlier: Reached, later: Reached) -> bool:
-    return any(commit.number < later[dataset].number for dataset, commit in earlier.items())

@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-from stats.live.loop_time import LoopTime
-
 # The key of the `Socket`.
 SOCKET = "marketdata.socket"
 # The key of the WSGI environ of the request that opened the socket: with the client's address and scheme, as trusted
@@ -12,12 +10,7 @@ ENVIRON = "marketdata.environ"
 
 
 class Socket(Protocol):
-    """Writes frames that are ready for the wire. For the event loop's thread.
-
-    loop_time: what its frames are charged to, and by which it is read; its own until the feed knows whose socket it is.
-    """
-
-    loop_time: LoopTime
+    """Writes frames that are ready for the wire. For the event loop's thread."""
 
     @property
     def unsent_bytes(self) -> int:

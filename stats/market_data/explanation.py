@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
@@ -17,7 +16,7 @@ from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
-from stats.market_data.ohlcv.dataset import OHLCV, POLICY
+from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
 from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.query import MARKET_CLASSES, MarketDataQuery, common_fields, range_fields
@@ -28,7 +27,7 @@ from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.row_schema import row_of
 from stats.rendering.table import Table
-from store.bar_policies import BAR_POLICIES, BarPolicy
+from store.bar_policies import BarPolicy
 from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
@@ -48,20 +47,19 @@ _NO_TIMES = np.empty(0, np.int64)
 
 def _serializer(_several: bool) -> RowQuerySerializer:
     """Return the serializer of a query for the explanation of a bar."""
-    names = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", POLICY, "limit")
+    names = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", "limit")
     return query_serializer(names, Resolution.MINUTE.value, needed="at")
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainQuery:
-    """The bar to explain. bars: the query for this bar alone. other: a policy to compare with, or None.
+    """The bar to explain. bars: the query for this bar alone.
 
     at: an instant in the bar; a date is that of a daily bar.
     """
 
     bars: Annotated[MarketDataQuery, Irrelevant("the page has it")]
     at: Bound
-    other: str | None
     listed: int
 
 
@@ -81,7 +79,7 @@ def parse_explain_query(market_class: str, symbol: str | None, query_string: str
     )
     if bars.resolution.is_tick or bars.resolution > Resolution.DAY:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {bars.resolution.value}")
-    return ExplainQuery(bars, at, values.get("policy"), listed)
+    return ExplainQuery(bars, at, listed)
 
 
 class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
@@ -94,7 +92,6 @@ class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
         list[Annotated[msgspec.Raw, row_of(REVISIONS.columns)]] | None,
         about("The bar's changes; null if it has none in this form."),
     ]
-    compared: Annotated[BarOfPolicyDocument | UnsetType, about("The bar under `policy`.")] = UNSET
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,15 +132,13 @@ class ExplainedBar(Report):
 
     def document(self) -> BarExplanationDocument:
         """See `AnswerSnapshot.document`."""
-        other, revisions = self.query.other, self.revisions
-        explained = self._explained_by(self.page, self.reader)
+        revisions, explained = self.revisions, self._fields()
         return BarExplanationDocument(
             **explained,
             symbol=self.symbols[0],
             resolution=self.query.bars.resolution.value,
             reason=self._reason() if explained["bar"] is None else None,
             revisions=None if revisions is None else _objects(revisions.page().rows.table),
-            compared=UNSET if other is None else self._compared(BAR_POLICIES[other]),
         )
 
     def _reason(self) -> Reason:
@@ -151,22 +146,12 @@ class ExplainedBar(Report):
         absences = next(each for each in self.page.plans[0].notes if isinstance(each, BarAbsences))
         return next(each.reason for each in absences.of_page(_NO_TIMES, None, None))
 
-    def _compared(self, policy: BarPolicy) -> BarOfPolicyDocument:
-        """Return the bar and its prints under another policy."""
-        inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
-        # Without `final`, which was decided by the instrument's own policy.
-        reader = replace(self.reader, inputs=inputs, final_bars=None)
-        plan = replace(self.page.plans[0], source=WindowedSource(reader))
-        page = replace(self.page, plans=(plan,))
-        return BarOfPolicyDocument(**self._explained_by(page, reader))
-
-    def _explained_by(self, page: PageSnapshot, reader: BarRowReader) -> dict[str, Any]:
-        """Return the fields of `BarOfPolicyDocument`. page: the bar's. reader: the page's."""
-        bar = page.page().rows.table
-        maker, policy = reader.inputs.unadjusted(reader.grid), reader.inputs.policy
-        parts = parts_of_bar(maker, self._interval)
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields of the bar and its prints."""
+        bar, inputs = self.page.page().rows.table, self.reader.inputs
+        parts = parts_of_bar(inputs.unadjusted(self.reader.grid), self._interval)
         volume = float(bar.data.column("volume")[0].as_py()) if len(bar.data) else 0.0
-        explanation = BarExplanation(self._explained(policy), policy, parts, volume)
+        explanation = BarExplanation(self._explained(inputs.policy), inputs.policy, parts, volume)
         return explanation.fields(next(iter(_objects(bar)), None), self.query.listed)
 
     def _explained(self, policy: BarPolicy) -> ExplainedPrints:

@@ -20,8 +20,7 @@ from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Gap
 from stats.market_data.plan import instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, class_of, range_fields
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
-from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
-from stats.parameters import Bound, SwitchField, SymbolList, query_values
+from stats.parameters import Bound, SwitchField, query_values
 from store.instrument_calendars import calendar_if_known
 from store.instruments import EVIDENCE, GAP_RULES, Instrument
 from store.protocol import Window
@@ -97,7 +96,7 @@ class GapsQuery:
 
     market_class: the class in the URL; None for symbols of any class. hours: None for each instrument's usual ones.
     start, end: None for the first row, and for now. rule: None for each instrument's. with_quiet: whether runs that were judged to be no gaps are listed, too.
-    symbol_as_of_ns, universe: as in `MarketDataQuery`.
+    symbol_as_of_ns: as in `MarketDataQuery`.
     """
 
     market_class: Annotated[str | None, Irrelevant("the snapshot's name has it")]
@@ -110,7 +109,6 @@ class GapsQuery:
     rule: Annotated[str | None, Irrelevant("pages have the rule")] = None
     as_of_ns: int | None = None
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
-    universe: str | None = None
     with_quiet: bool = False
 
     def bars_query(self, instrument: Instrument, market_class: MarketClass) -> MarketDataQuery:
@@ -125,7 +123,6 @@ class GapsQuery:
             as_of_ns=self.as_of_ns,
             with_coverage=True,
             has_maximum_range=False,
-            skips_unknown=self.universe is not None,
             options=OhlcvOptions(gap_rule=self.rule),
             **range_fields(self.start, self.end),
         )
@@ -145,10 +142,10 @@ def parse_gaps_query(market_class: str, symbol: str | None, query_string: str) -
     values = query_values(gaps_serializer(symbol is None), query_string)
     if values.get("resolution") == Resolution.TICK:
         raise ResolutionUnavailable("ticks have no gaps: ask for a resolution from 1s on")
-    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+    symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
     return GapsQuery(
         None if symbol is None else market_class,
-        symbols.names,
+        symbols,
         several=symbol is None,
         resolution=values.get("resolution", Resolution.DAY),
         start=values.get("start"),
@@ -157,7 +154,6 @@ def parse_gaps_query(market_class: str, symbol: str | None, query_string: str) -
         rule=values.get("rule"),
         as_of_ns=values.get("as_of"),
         symbol_as_of_ns=values.get("symbol_as_of"),
-        universe=symbols.universe,
         with_quiet=values.get("quiet", False),
     )
 
@@ -168,7 +164,6 @@ class GapsReport(Report):
 
     query: GapsQuery
     pages: tuple[PageSnapshot, ...]
-    universe: Annotated[UniverseSnapshot | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:
@@ -203,15 +198,12 @@ class GapsReport(Report):
 def gaps_snapshot(query: GapsQuery, *, now_ns: int) -> GapsReport:
     """Return the gaps of symbols at the newest commits.
 
-    Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot` and of the plan of bars.
+    Raises `UnknownSymbol`, `WrongClass`, and the errors of the plan of bars.
     """
-    universe = None
-    if query.universe is not None:
-        universe = universe_snapshot(_universe_query(query), now_ns=now_ns)
-    symbols = universe.symbols if universe else tuple(_canonical(query))
+    symbols = tuple(symbol_canonical(symbol, query.symbol_as_of_ns) for symbol in query.symbols)
     pages = tuple(bars_page(query, symbol, now_ns) for symbol in symbols)
     query = replace(query, symbols=symbols, symbol_as_of_ns=None)
-    return GapsReport(query, pages, universe)
+    return GapsReport(query, pages)
 
 
 def gaps_of(
@@ -219,20 +211,16 @@ def gaps_of(
     window: Window,
     resolution: Resolution,
     rule: str | None = None,
-    as_of_ns: int | None = None,
     *,
     hours: Hours | None = None,
     now_ns: int,
 ) -> list[Gap]:
     """Return the gaps of a symbol in a window of any length, ascending.
 
-    rule: one of `GAP_RULES`; None for the instrument's. as_of_ns: commits stored later are ignored; None for no bound.
-    Raises the errors of `gaps_snapshot`.
+    rule: one of `GAP_RULES`; None for the instrument's. Raises the errors of `gaps_snapshot`.
     """
     start, end = (Bound(instant_ns, is_date=False) for instant_ns in (window.start_ns, window.end_ns))
-    query = GapsQuery(
-        None, (symbol,), False, resolution, start, end, hours=hours, rule=rule, as_of_ns=as_of_ns
-    )
+    query = GapsQuery(None, (symbol,), False, resolution, start, end, hours=hours, rule=rule)
     return [gap for _, gap in gaps_found(query, now_ns=now_ns)]
 
 
@@ -244,18 +232,6 @@ def gaps_found(query: GapsQuery, *, now_ns: int) -> Iterator[tuple[str, Gap]]:
     for page in gaps_snapshot(query, now_ns=now_ns).pages:
         for gap in absences_of(page).gaps(query.reasons, is_bounded=False):
             yield page.symbols[0], gap
-
-
-def _canonical(query: GapsQuery) -> Iterator[str]:
-    for symbol in query.symbols:
-        yield symbol_canonical(symbol, query.symbol_as_of_ns)
-
-
-def _universe_query(query: GapsQuery) -> UniverseQuery:
-    start, end = (bound and bound.instant_ns for bound in (query.start, query.end))
-    return UniverseQuery(
-        query.universe or "", start, end, as_of_ns=query.as_of_ns, symbol_as_of_ns=query.symbol_as_of_ns
-    )
 
 
 def usual_hours(instrument: Instrument) -> Hours:

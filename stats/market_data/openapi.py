@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from stats.market_data.documents import PageTail
 from stats.market_data.market_report import MarketReport
 from stats.market_data.query import ANY_CLASS, MarketClass, MarketDataset
+from stats.market_data.query_parameters import PARAMETERS
 from stats.rendering.formats import FORMATS
 from stats.rendering.row_schema import example_row, row_schema
 from stats.rendering.table import ColumnRole, OutColumn
@@ -17,7 +18,8 @@ from web.documents import AnswerDocument, Schema, document_schema, example_of
 
 _BINARY = OpenApiTypes.BINARY
 _OTHER_FORMATS = {"columnar": OpenApiTypes.OBJECT, "csv": OpenApiTypes.STR, "ndjson": OpenApiTypes.STR}
-_SYMBOL_IN_PATH = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
+# A symbol may have one slash.
+_SYMBOL_PATTERN = "^[^/]+(?:/[^/]+)?$"
 # The members of a page that only some datasets have, with the parameter that they have then.
 _MEMBERS = {
     "absences": "coverage",
@@ -42,7 +44,7 @@ def page_schema(market_class: MarketClass, dataset: MarketDataset, *, several: b
     return {
         "operation_id": _operation_id(market_class, dataset, "_of_symbols" if several else ""),
         "summary": f"{_words(dataset).capitalize()} of {'several symbols' if several else 'a symbol'}",
-        "parameters": _parameters(dataset, streamed=False, several=several),
+        "parameters": _parameters(market_class, dataset, streamed=False, several=several),
         "responses": {(200, "application/json"): _page(dataset, several=several), **other_formats},
         "examples": [_example(_example_page(market_class, dataset, several=several))],
     }
@@ -61,7 +63,7 @@ def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str
     return {
         "operation_id": _operation_id(market_class, dataset, "_stream"),
         "summary": f"All {_words(dataset)} of a symbol",
-        "parameters": _parameters(dataset, streamed=True, several=False),
+        "parameters": _parameters(market_class, dataset, streamed=True, several=False),
         "responses": {
             (200, each.media_type): row_schema(dataset.columns) if each.name == "ndjson" else _BINARY
             for each in formats
@@ -73,11 +75,14 @@ def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str
 def report_schema(market_class: MarketClass, report: MarketReport, *, several: bool) -> dict[str, Any]:
     """Return the schema of a report."""
     document = report.of_symbols if several and report.of_symbols else report.document
+    symbol = (
+        symbols_in_query(market_class) if several else symbol_in_path(market_class, pattern=_SYMBOL_PATTERN)
+    )
     name, suffix = f"{market_class.path}_{report.name}", "_of_symbols" if several else ""
     return {
         "operation_id": report.name if market_class is ANY_CLASS else name + suffix,
         "summary": str(document.__doc__).removesuffix("."),
-        "parameters": [report.serializer(several)],
+        "parameters": [report.serializer(several), *([] if market_class is ANY_CLASS else [symbol])],
         "responses": {(200, "application/json"): _inline(document)},
         "examples": [_example(_about_symbol(example_of(document), market_class.example))],
     }
@@ -92,9 +97,24 @@ def _operation_id(market_class: MarketClass, dataset: MarketDataset, suffix: str
     return f"{market_class.path}_{dataset.name.replace('-', '_')}{suffix}"
 
 
-def _parameters(dataset: MarketDataset, *, streamed: bool, several: bool) -> list[Any]:
+def symbols_in_query(market_class: MarketClass) -> OpenApiParameter:
+    """Return the parameter `symbols`, with an example of the class."""
+    schema = {"type": "string", "minLength": 1, "examples": [market_class.example]}
+    description = PARAMETERS["symbols"].options["help_text"]
+    return OpenApiParameter("symbols", schema, required=True, description=description)
+
+
+def symbol_in_path(market_class: MarketClass, **more: str) -> OpenApiParameter:
+    """Return the path's parameter `symbol`, with an example of the class. more: of its schema."""
+    schema = {"type": "string", **more, "examples": [market_class.example]}
+    return OpenApiParameter("symbol", schema, OpenApiParameter.PATH)
+
+
+def _parameters(
+    market_class: MarketClass, dataset: MarketDataset, *, streamed: bool, several: bool
+) -> list[Any]:
     serializer = dataset.serializer(streamed=streamed, several=several)
-    return [serializer] if several else [serializer, _SYMBOL_IN_PATH]
+    return [serializer, (symbols_in_query if several else symbol_in_path)(market_class)]
 
 
 def _page(dataset: MarketDataset, *, several: bool) -> Schema:

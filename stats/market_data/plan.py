@@ -5,7 +5,7 @@ A walk is the sequence of pages that a client reads by following cursors (see `s
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from stats.caching.keys import Irrelevant, key_parts
@@ -21,7 +21,6 @@ from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, default_instrument
 from store.log_views.log_view import LogView, empty_view, view_of
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
-from store.terms import Settle, TermsPeriod, terms_then
 from trades.instruments.services import instrument_get, require_known_then
 from trades.stores import market_store
 
@@ -185,35 +184,8 @@ class SymbolQuery:
 
     @property
     def settle_ns(self) -> int | None:
-        """The `settle` declared last for `knowledge=then`; None for what is known now."""
+        """The instrument's `settle` for `knowledge=then`; None for bars as they are known now."""
         return None if self.query.knowledge is None else self.instrument.settle_ns
-
-    @cached_property
-    def terms(self) -> tuple[TermsPeriod, ...]:
-        """The instrument's terms by period; see `terms_of`."""
-        return self.terms_of(self.instrument)
-
-    def terms_of(self, instrument: Instrument) -> tuple[TermsPeriod, ...]:
-        """Return the terms of an instrument by period; for a query of what is known now, the last ones."""
-        if self.query.knowledge is None or not self.query.market_class.has_instruments:
-            return terms_then(instrument, ())
-        declarations = market_store().declarations(instrument.symbol, as_of_ns=self.query.as_of_ns)
-        instrument_of = self.query.dataset.instrument_of
-        return terms_then(
-            instrument, [(told, instrument_of(self.query, each)) for told, each in declarations]
-        )
-
-    @cached_property
-    def settle(self) -> Settle:
-        """The instrument's `settle` of each instant; for a query of what is known now, the last one."""
-        return Settle.of(self.terms)
-
-    def as_known(self, *logs: LogView) -> tuple[LogView, ...]:
-        """Return the logs with `settle`, so that `knowledge=then` reads their rows as they were known at their time."""
-        if self.query.knowledge is None:
-            return logs
-        settle = self.settle
-        return tuple(replace(log, settle=settle) for log in logs)
 
     @property
     def end_ns(self) -> int:
@@ -226,11 +198,8 @@ class SymbolQuery:
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
 
     def check_known(self) -> None:
-        """Raise `UnknownSymbol` if the symbol is unknown and the query does not skip it.
-
-        A member of a universe need not be known: it has no rows.
-        """
-        if self.query.universe is None and not self.query.skips_unknown and not is_known(self.symbol):
+        """Raise `UnknownSymbol` if the symbol is unknown and the query does not skip it."""
+        if not self.query.skips_unknown and not is_known(self.symbol):
             raise UnknownSymbol(self.symbol)
 
     def check_range(self) -> None:
@@ -264,12 +233,11 @@ class SymbolQuery:
 class Plan:
     """Everything that the rows of one symbol are made from; nothing is looked up later.
 
-    source: makes the rows. range: whole intervals; cursors are bound to it. It starts with `ALL_TIME` if the query has no
+    source: makes the rows. range: whole intervals; cursors are bound to it. It starts with `NO_START_NS` if the query has no
     start. reason: the document's `reason` if there are no rows. logs: in the dataset's order, including empty logs.
     walk_now_ns: the walk's frozen "now", by which every page decides which intervals are over. expires_ns: the first
     instant at which the same query gets another plan if nothing is written; None for never. head: the document's fields
-    between the symbol and the rows. final_until_ns: bars that end later are not final, and realised spreads whose horizon
-    ends later are not known; None if the rows have neither.
+    between the symbol and the rows. final_until_ns: bars that end later are not final; None if rows have no `final`.
     """
 
     source: RowSource
@@ -291,6 +259,10 @@ class Plan:
         return repr(key_parts(self.source, of_walk=True))
 
 
+# The start of the range of a query without a start. It is before all instants that a query may name.
+NO_START_NS = ALL_TIME.start_ns - 1
+
+
 def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """Return the symbol's instrument as it was declared at the query's `as_of`.
 
@@ -302,8 +274,7 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
         return default_instrument(symbol)
     if query.dataset.of_roots or (query.dataset.takes_underlyings and not query.several):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
-    instrument = instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
-    return query.dataset.instrument_of(query, instrument)
+    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
 
 
 def is_of_class(market_class: MarketClass, symbol: str, as_of_ns: int | None) -> bool:
@@ -366,7 +337,16 @@ def walk_now_ns(next_change_ns: int | None, range_end_ns: int) -> int:
     return range_end_ns if next_change_ns is None else next_change_ns - 1
 
 
+def rows_left(asked: Window, log: LogView) -> Window:
+    """Return a plan's range for a read of rows: one without a start begins with the first that have not expired.
+
+    Raises `Expired` if rows of the range have.
+    """
+    log.snapshot.check_readable(asked)
+    return since(asked, log.snapshot.expired.before_ns)
+
+
 def since(asked: Window, first_ns: int) -> Window:
     """Return a plan's range as a window that starts at `first_ns` if the query has no start. It may be empty."""
-    start_ns = first_ns if asked.start_ns == ALL_TIME.start_ns else asked.start_ns
+    start_ns = first_ns if asked.start_ns == NO_START_NS else asked.start_ns
     return Window(start_ns, max(start_ns, asked.end_ns))

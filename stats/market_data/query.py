@@ -9,7 +9,6 @@ from calendars.schedule import Anchor, Hours, SessionMode
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import (
-    INSTANT_PARAMETERS,
     PAGE_PARAMETERS,
     STREAM_PARAMETERS,
     Parameters,
@@ -17,19 +16,17 @@ from stats.market_data.query_parameters import (
     parameter_names,
     query_serializer,
 )
-from stats.parameters import DEFAULT_PAGE, Bound, SymbolList, query_values
+from stats.parameters import DEFAULT_PAGE, Bound, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
-from store.instruments import Instrument
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
-from web.lists.pages import PAGE_LIMIT
 from web.requests.exceptions import InvalidParameter
 
 if TYPE_CHECKING:
@@ -65,8 +62,8 @@ MARKET_CLASSES = {
     market_class.path: market_class
     for market_class in (
         MarketClass("equities", "equity"),
-        MarketClass("futures", "future", "ESZ5"),
-        MarketClass("options", "option", "AAPL250117C00150000", quotes=OPTION_QUOTES),
+        MarketClass("futures", "future", "ESH25"),
+        MarketClass("options", "option", "AAPL250117C00190000", quotes=OPTION_QUOTES),
         MarketClass("crypto", "crypto", "BTC-USD"),
         MarketClass("fx", "fx", "EUR-USD"),
         # A currency is no instrument: its code may also be a ticker of an equity.
@@ -102,14 +99,14 @@ class MarketDataset:
     reads for its symbol; () if the plan itself chooses its logs, because some belong to other symbols. log_count: the
     number of logs of a plan that chooses them itself. check: refuses values that conflict; see `RowQuerySerializer`.
     options: returns the options that only this dataset has, from the parameters' values: a frozen dataclass, part of
-    cache keys. instrument_of: returns the instrument as the options have it.
+    cache keys.
 
     takes_underlyings: whether the path's symbol may be an underlying; without a range, its answer is for one instant.
     of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an instant at every
     resolution, not to an interval. has_future: whether a query without an end has rows that are dated after now.
     classes: the paths of the classes that have it. has_stream: whether they have a stream of it. access: to its pages.
     example: values of the example row in the schema.
-    at_one_instant: whether a query has the instant `at` instead of a range. stream_resolution: the default resolution
+    stream_resolution: the default resolution
     of streams; None if it is `resolution`.
     """
 
@@ -127,14 +124,10 @@ class MarketDataset:
     log_count: int = 0
     check: Callable[[dict[str, Any]], None] | None = None
     options: Callable[[dict[str, Any]], Hashable] = lambda _values: None
-    instrument_of: Callable[["MarketDataQuery", Instrument], Instrument] = lambda _query, instrument: (
-        instrument
-    )
     takes_underlyings: bool = False
     of_roots: bool = False
     of_instants: bool = False
     has_future: bool = False
-    at_one_instant: bool = False
     stream_resolution: Resolution | None = None
 
     def default_resolution(self, *, streamed: bool) -> Resolution:
@@ -147,11 +140,10 @@ class MarketDataset:
 
     def serializer(self, *, streamed: bool, several: bool) -> RowQuerySerializer:
         """Return the serializer of the parameters."""
-        pages = INSTANT_PARAMETERS if self.at_one_instant else PAGE_PARAMETERS
         # Absences are told of one page of one symbol.
         own = self.own if not streamed and not several else _without_absences(self.own)
         return query_serializer(
-            (*(("symbols",) if several else ()), *own, *(STREAM_PARAMETERS if streamed else pages)),
+            (*(("symbols",) if several else ()), *own, *(STREAM_PARAMETERS if streamed else PAGE_PARAMETERS)),
             self.default_resolution(streamed=streamed).value,
             check=self.check,
             needs_range=not self.takes_underlyings,
@@ -181,8 +173,7 @@ class MarketDataQuery:
     now. whole_dates: whether start and end were dates without a time. last: the number of newest rows of each symbol;
     None for all. is_descending: whether each symbol's rows are the newest first. session, hours: None for the
     instrument's default. knowledge: None for what is known now. symbol_as_of_ns: when the symbols had the meaning that
-    is asked for; None for now. universe: its members are the symbols, which are () until it is read; None for symbols
-    that were given. skips_unknown: whether symbols that are unknown or of another class have no rows, instead of an error.
+    is asked for; None for now. skips_unknown: whether symbols that are unknown or of another class have no rows, instead of an error.
     options: what only the dataset knows; None for its defaults.
     """
 
@@ -215,7 +206,6 @@ class MarketDataQuery:
     knowledge: Knowledge | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the snapshot has the symbols' meaning")] = None
-    universe: str | None = None
     skips_unknown: bool = False
     options: Hashable = None
 
@@ -231,16 +221,15 @@ class MarketDataQuery:
         limit: int | None = None,
         several: bool = False,
         streamed: bool = False,
-        universe: str | None = None,
         **fields: Any,
     ) -> "MarketDataQuery":
         """Return a query. fields: those of the class, by name; each has a default.
 
         resolution: None for the dataset's. limit: None for `last` if that is given, else 1,000 rows; for several symbols
-        at least 1,000, for a universe, which has one page, the largest.
+        at least 1,000.
         """
         if limit is None:
-            limit = PAGE_LIMIT if universe is not None else last or DEFAULT_PAGE
+            limit = last or DEFAULT_PAGE
             limit = max(limit, DEFAULT_PAGE) if several else limit
         return cls(
             market_class,
@@ -251,7 +240,6 @@ class MarketDataQuery:
             several=several,
             streamed=streamed,
             last=last,
-            universe=universe,
             **fields,
         )
 
@@ -297,19 +285,16 @@ def parse_query(
     """
     several, of_class = symbol is None, MARKET_CLASSES[market_class]
     values = query_values(dataset.serializer(streamed=streamed, several=several), query_string)
-    symbols = SymbolList((requested_symbol(symbol),)) if symbol is not None else values["symbols"]
-    check_universe(of_class, symbols.universe)
-    end = Bound(values["at"].instant_ns + 1, is_date=False) if "at" in values else values.get("end")
+    symbols = (requested_symbol(symbol),) if symbol is not None else values["symbols"]
     return MarketDataQuery.of(
         dataset,
-        symbols.names,
+        symbols,
         market_class=of_class,
-        universe=symbols.universe,
         several=several,
         streamed=streamed,
         has_maximum_range=not streamed,
         options=dataset.options(values),
-        **range_fields(values.get("start"), end),
+        **range_fields(values.get("start"), values.get("end")),
         **common_fields(values),
     )
 
@@ -349,14 +334,6 @@ def common_fields(values: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a query that are given by the common parameters, but for the range and the symbols."""
     given = ((_FIELDS[name], value) for name, value in values.items() if name in _FIELDS)
     return {field: made(value) for (field, made), value in given}
-
-
-def check_universe(market_class: MarketClass, universe: str | None) -> None:
-    """Raise `InvalidParameter` if a class without instruments is asked for the members of a universe."""
-    if universe is not None and not market_class.has_instruments:
-        raise InvalidParameter(
-            "invalid_parameter", f"symbols: {market_class.path} have no instruments, so no @{universe}"
-        )
 
 
 def _length_text(length_ns: int) -> str:

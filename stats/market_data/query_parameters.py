@@ -22,7 +22,9 @@ from stats.parameters import (
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 
-DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
+# An hour in both forms: every resolution can be read of it.
+START_EXAMPLES = ("2025-01-02T14:30:00Z", "1735828200000")
+END_EXAMPLES = ("2025-01-02T15:30:00Z", "1735831800000")
 ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
 
@@ -47,14 +49,23 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         SymbolsField,
         {
             "required": True,
-            "help_text": "Up to 50 symbols, separated by commas; or `@SP500`: the members of a universe, in one page.",
+            "help_text": "Up to 50 symbols, separated by commas.",
         },
     ),
     "start": (
         BoundField,
-        {"help_text": f"First instant of the range. Pages require `start` or `last`. {ISO_OR_EPOCH}"},
+        {
+            "examples": START_EXAMPLES,
+            "help_text": f"First instant of the range. Pages require `start` or `last`. {ISO_OR_EPOCH}",
+        },
     ),
-    "end": (BoundField, {"help_text": f"Exclusive end of the range. Default: now. {ISO_OR_EPOCH}"}),
+    "end": (
+        BoundField,
+        {
+            "examples": END_EXAMPLES,
+            "help_text": f"Exclusive end of the range. Default: now. {ISO_OR_EPOCH}",
+        },
+    ),
     "last": (
         PageLimitField,
         {"help_text": "Number of newest rows before `end`, for each symbol. Replaces `start`."},
@@ -120,7 +131,7 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {
             "words": tuple(Knowledge),
             "schema_default": "now",
-            "help_text": "`then`: each bar or row as it was known at its end or time, plus the instrument's `settle`.",
+            "help_text": "`then`: each bar as it was known at its end plus the instrument's `settle`.",
         },
     ),
     "coverage": (SwitchField, {"help_text": "`1`: list the intervals without a bar, each with its reason."}),
@@ -130,9 +141,7 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
     "at": (
         BoundField,
-        {
-            "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {ISO_OR_EPOCH}"
-        },
+        {"examples": START_EXAMPLES, "help_text": f"An instant in the bar. {ISO_OR_EPOCH}"},
     ),
     "trailer": (
         SwitchField,
@@ -144,8 +153,6 @@ PARAMETERS = {name: QueryParameter(name, *each) for name, each in _COMMON.items(
 _RANGE = ("start", "end", "as_of", "symbol_as_of")
 PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
 STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
-# Of pages of what holds at one instant.
-INSTANT_PARAMETERS = ("at", "as_of", "limit", "cursor", "sort", "fields", "time")
 
 
 # The parameters of a serializer: names of `PARAMETERS`, and a dataset's own.
@@ -194,8 +201,6 @@ class RowQuerySerializer(serializers.Serializer[Any]):
             raise conflict(
                 "last is the number of rows in the page: send limit with it only for several symbols"
             )
-        if "cursor" in attrs and "symbols" in attrs and attrs["symbols"].universe is not None:
-            raise conflict("the answer for a universe has one page: leave out cursor")
         _check_knowledge(attrs)
         if self.check is not None:
             self.check(attrs)

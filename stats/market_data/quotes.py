@@ -1,22 +1,12 @@
 """The dataset `/quotes`: quotes as stored, or bars of bid and ask."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
-from stats.market_data.best_quotes import (
-    EXCHANGE,
-    MAX_AGE,
-    BestOptions,
-    best_columns,
-    best_quotes_plan,
-    check_best,
-)
 from stats.market_data.intervals.finality import finality_of
-from stats.market_data.intervals.knowledge_counts import BarKnowledge
-from stats.market_data.intervals.terms import bars_by_terms
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -24,14 +14,12 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     part_in_memory,
 )
-from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, rows_left, walk_now_ns
 from stats.market_data.query import QUOTED, MarketDataset
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.bar_policies import EVERY_PRINT
 from store.datasets import QUOTES
-from store.instruments import Instrument
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import quote_bars_by_exchange
@@ -47,8 +35,7 @@ class QuoteBarReader:
     """Reads quote bars on a grid, one series per exchange. A bar opens at the last quote before its interval.
 
     window: the part of the range that may have bars. has_integer_volume: whether sizes are integers.
-    final_until_ns: bars that end later are not final. settle_ns: each bar is as it was known at its end plus this;
-    None for bars as they are known now.
+    final_until_ns: bars that end later are not final.
     """
 
     log: LogView
@@ -56,7 +43,6 @@ class QuoteBarReader:
     grid: BarGrid
     has_integer_volume: bool
     final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
-    settle_ns: int | None = None
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -71,7 +57,7 @@ class QuoteBarReader:
         return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        series = list(quote_bars_by_exchange(self.log, window, self.grid, self.settle_ns))
+        series = list(quote_bars_by_exchange(self.log, window, self.grid))
         time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in series)])
         order = np.argsort(time_ns, kind="stable")
         ends_ns, dates = self.grid.ends_and_dates(time_ns, window)
@@ -106,31 +92,32 @@ def quote_bar_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[Out
     )
 
 
+@dataclass(frozen=True, slots=True)
+class QuoteOptions:
+    """Which quotes are read. two_sided: only those with bid and ask."""
+
+    two_sided: bool = False
+
+
 def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
-    if symbol_query.query.options_of(BestOptions).is_best:
-        return best_quotes_plan(symbol_query)
     if symbol_query.query.resolution.is_tick:
-        return tick_plan(symbol_query, (QUOTE_STATE,))
+        needed = ("bid", "ask") if symbol_query.query.options_of(QuoteOptions).two_sided else ()
+        return tick_plan(symbol_query, (QUOTE_STATE,), needed)
     (log,) = symbol_query.logs
     if log.is_empty:
         symbol_query.check_known()
     grid = grid_of(symbol_query)
     query_range = bar_range(symbol_query, grid)
-    window = bar_window(query_range, grid, (log,))
+    window = bar_window(rows_left(query_range, log), grid, (log,))
     finality = finality_of(symbol_query, grid, query_range, log)
     # A bar opens at a quote from the last ten dates with quotes. These dates may be arbitrarily old, so the view must
     # have every commit that touches a date before the window.
-    needed_end_ns = window.end_ns if len(symbol_query.terms) == 1 else ALL_TIME.end_ns
-    log = symbol_query.limited_to(log, Window(min(ALL_TIME.start_ns, window.start_ns), needed_end_ns))
+    log = symbol_query.limited_to(log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns))
     next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
-    settle_ns, has_integer_volume = symbol_query.settle_ns, symbol_query.instrument.has_integer_volume
-    reader = QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns, settle_ns)
-
-    def reader_of(instrument: Instrument, of_grid: BarGrid) -> QuoteBarReader:
-        return replace(reader, grid=of_grid, settle_ns=instrument.settle_ns)
-
+    has_integer_volume = symbol_query.instrument.has_integer_volume
+    reader = QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns)
     return Plan(
-        source=WindowedSource(bars_by_terms(symbol_query, reader, reader_of)),
+        source=WindowedSource(reader),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log,),
@@ -138,33 +125,21 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
         expires_ns=symbol_query.expires_ns(next_change_ns, finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         final_until_ns=finality.until_ns,
-        notes=() if settle_ns is None else (BarKnowledge((log,), grid, EVERY_PRINT, settle_ns),),
     )
 
 
-# Quotes as stored, or the best of them.
-QUOTE_TICK_COLUMNS = tuple(
-    dict.fromkeys(
-        (
-            *out_columns(QUOTES, has_integer_volume=True),
-            QUOTE_STATE.column,
-            *best_columns(has_integer_volume=True),
-        )
-    )
-)
+QUOTE_TICK_COLUMNS = (*out_columns(QUOTES, has_integer_volume=True), QUOTE_STATE.column)
 
 QUOTE_ROWS = MarketDataset(
     name="quotes",
     rows_name="quotes",
     classes=QUOTED,
     has_stream=True,
-    own=("resolution", "session", "hours", "anchor", "knowledge", "partial", EXCHANGE, MAX_AGE),
+    own=("resolution", "session", "hours", "anchor", "partial"),
     resolution=Resolution.TICK,
     columns=tuple(
         dict.fromkeys((*QUOTE_TICK_COLUMNS, *quote_bar_columns(has_integer_volume=True, with_date=True)))
     ),
     plan=_quotes_plan,
-    check=check_best,
-    options=BestOptions.of,
     logs_of=lambda query: (query.market_class.quotes,),
 )

@@ -13,7 +13,6 @@ from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import NoContract, ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
-from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
 from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
@@ -21,11 +20,9 @@ from stats.market_data.options.datasets import OPTION_GREEKS
 from stats.market_data.plan import commits_of, instrument_in, is_known, is_of_class, log_at
 from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
-from stats.market_data.quoted_trades import TRADE_TICKS
-from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS
-from stats.market_data.ticks import out_columns
-from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
-from stats.parameters import SymbolList, WordField, query_values
+from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS, QuoteOptions
+from stats.market_data.ticks import TRADE_TICKS, out_columns
+from stats.parameters import WordField, query_values
 from stats.rendering.row_schema import row_of
 from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
@@ -90,9 +87,9 @@ class ReportPart:
             resolution=self.resolution,
             last=self.count,
             as_of_ns=query.as_of_ns,
-            skips_unknown=query.universe is not None or query.skips_unknown,
+            skips_unknown=query.skips_unknown,
             adjustment=query.adjustment if self.dataset is OHLCV else "raw",
-            options=query.best if self.dataset is QUOTE_ROWS else None,
+            options=QuoteOptions(query.two_sided) if self.dataset is QUOTE_ROWS else None,
         )
 
 
@@ -126,21 +123,19 @@ _ADJUSTMENT = QueryParameter(
 
 def _serializer(report: str, several: bool) -> RowQuerySerializer:
     """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
-    best = () if report == COVERAGE else (EXCHANGE, MAX_AGE)
     adjusted = (_ADJUSTMENT,) if report == "snapshot" else ()
-    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best, *adjusted)
-    return query_serializer(names, check=check_best)
+    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *adjusted)
+    return query_serializer(names)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
     """A report and its symbols.
 
-    as_of_ns: commits stored later are ignored; None for no bound. best: whether the quote is the best of all venues.
+    as_of_ns: commits stored later are ignored; None for no bound.
     symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
-    universe: its members are the symbols, which are () until it is read; None for symbols that were given.
     skips_unknown: whether symbols that are unknown or of another class have no rows, instead of an error.
-    adjustment: of the bars' prices, as in `MarketDataQuery`.
+    adjustment: of the bars' prices, as in `MarketDataQuery`. two_sided: whether the quote is the newest with both sides.
     """
 
     report: Annotated[str, Irrelevant("the snapshot's name has it")]
@@ -148,11 +143,10 @@ class ReportQuery:
     symbols: Annotated[tuple[str, ...], Irrelevant("the key has them")]
     several: bool
     as_of_ns: int | None
-    best: BestOptions
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
-    universe: str | None = None
     skips_unknown: bool = False
     adjustment: str = "raw"
+    two_sided: bool = False
 
     @property
     def resolved(self) -> "ReportQuery":
@@ -166,13 +160,11 @@ class ReportQuery:
 class NewestReport(Report):
     """A report on the newest rows.
 
-    members: for each symbol, the page of each part; None if the part's resolution is unavailable. universe: the
-    universe whose members the symbols are; None for symbols that were given.
+    members: for each symbol, the page of each part; None if the part's resolution is unavailable.
     """
 
     query: ReportQuery
     members: tuple[tuple[PageSnapshot | None, ...], ...]
-    universe: Annotated[UniverseSnapshot | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:
@@ -213,16 +205,14 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     Raises `InvalidParameter` and `InvalidValue`.
     """
     values = query_values(_serializer(report, symbol is None), query_string)
-    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+    symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
     return ReportQuery(
         report,
         market_class,
-        symbols.names,
+        symbols,
         several=symbol is None,
         as_of_ns=values.get("as_of"),
-        best=BestOptions.of(values),
         symbol_as_of_ns=values.get("symbol_as_of"),
-        universe=symbols.universe,
         adjustment=values.get("adjustment", _BY_SPLITS) if report == "snapshot" else "raw",
     )
 
@@ -230,19 +220,11 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
 def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
     """Return a report on symbols at the newest commits, without the parts whose resolution is unavailable.
 
-    Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot`, and the store's errors.
+    Raises `UnknownSymbol`, `WrongClass`, and the store's errors.
     """
-    universe = None
-    if query.universe is None:
-        query = query.resolved
-    else:
-        universe_query = UniverseQuery(
-            query.universe, as_of_ns=query.as_of_ns, symbol_as_of_ns=query.symbol_as_of_ns
-        )
-        universe = universe_snapshot(universe_query, now_ns=now_ns)
-        query = replace(query, symbols=universe.symbols, symbol_as_of_ns=None)
+    query = query.resolved
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
-    return NewestReport(query, members, universe)
+    return NewestReport(query, members)
 
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.market_data.gaps import GapsQuery, absences_of, bars_page
+from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.gap_evidence import LEAST_EXPECTED, GapEvidence
 from stats.market_data.query import class_of
 from stats.parameters import Bound
@@ -27,11 +28,11 @@ class Silence:
     symbols: int
 
 
-def exchange_silence(exchange: str, day: int, *, as_of_ns: int | None = None, now_ns: int) -> list[Silence]:
+def exchange_silence(exchange: str, day: int, *, now_ns: int) -> list[Silence]:
     """Return the regular minutes of a date in which all symbols of an exchange together were too silent.
 
     exchange: MIC. day: days since 1970. The silence has a probability below 1e-6, by the product over the symbols, each
-    judged by its own dates before. Instruments with a calendar of their own are left out. as_of_ns: as in `gaps_of`.
+    judged by its own dates before. Instruments with a calendar of their own are left out.
     Raises `UnknownExchange` and the store's errors.
     """
     calendar = exchange_calendar(exchange)
@@ -39,8 +40,8 @@ def exchange_silence(exchange: str, day: int, *, as_of_ns: int | None = None, no
     if not len(dates):
         return []
     window = Window(int(dates.start_ns[0]), int(dates.end_ns[0]))
-    symbols = list(_symbols_on(calendar, exchange, as_of_ns))
-    evidence_of = partial(_evidence, window, as_of_ns, now_ns)
+    symbols = list(_symbols_on(calendar, exchange))
+    evidence_of = partial(_evidence, window, now_ns)
     silent = None
     for symbol in symbols:
         activity = evidence_of(symbol).activity(window)
@@ -62,16 +63,16 @@ def exchange_silence(exchange: str, day: int, *, as_of_ns: int | None = None, no
     ]
 
 
-def _symbols_on(calendar: TradingCalendar, exchange: str, as_of_ns: int | None) -> Iterator[str]:
+def _symbols_on(calendar: TradingCalendar, exchange: str) -> Iterator[str]:
     """Yield the symbols of an exchange that follow its calendar and may have bars."""
-    for each in market_store().declared_instruments(as_of_ns=as_of_ns):
-        has_bars = "ohlcv" in class_of(each.instrument_class).datasets
+    for each in market_store().declared_instruments():
+        has_bars = class_of(each.instrument_class).path in OHLCV.classes
         if has_bars and each.exchange == exchange and calendar_if_known(each) == calendar:
             yield each.symbol
 
 
-def _evidence(window: Window, as_of_ns: int | None, now_ns: int, symbol: str) -> GapEvidence:
+def _evidence(window: Window, now_ns: int, symbol: str) -> GapEvidence:
     """Return the judge of a symbol's empty minutes in a window."""
     start, end = (Bound(instant_ns, is_date=False) for instant_ns in (window.start_ns, window.end_ns))
-    query = GapsQuery(None, (symbol,), False, Resolution.MINUTE, start, end, as_of_ns=as_of_ns)
+    query = GapsQuery(None, (symbol,), False, Resolution.MINUTE, start, end)
     return absences_of(bars_page(query, symbol, now_ns)).evidence()

@@ -1,8 +1,8 @@
-"""Datasets whose rows are returned as stored, such as open interest. Trades and quotes are made over them."""
+"""Datasets whose rows are returned as stored, such as trades and open interest."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
-from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
-from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
+from stats.market_data.plan import NO_START_NS, Plan, SymbolQuery, reason_for_none, rows_left, walk_now_ns
 from stats.market_data.query import QUOTED, TRADED, MarketDataset
 from stats.market_data.query_parameters import Parameters
 from stats.market_data.rows import Rows, WindowedSource, WindowReader
@@ -22,6 +21,7 @@ from store.datasets import (
     CORPORATE_ACTIONS,
     INTEREST_RATES,
     OPEN_INTEREST,
+    TRADES,
     TRADING_STATUS,
     UNIVERSE_CHANGES,
 )
@@ -56,17 +56,6 @@ def out_columns(dataset: Dataset, *, has_integer_volume: bool) -> tuple[OutColum
     return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in dataset.columns)
 
 
-class AddedColumns(Protocol):
-    """Columns computed from a dataset's rows. A value of it must be able to be part of a key (see `key_parts`)."""
-
-    @property
-    def columns(self) -> tuple[OutColumn, ...]: ...
-
-    def values(self, rows: pa.Table) -> Mapping[str, object]:
-        """Return the columns' values by name."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class AddedColumn:
     """A column computed from a dataset's rows. of_rows: returns its values."""
@@ -79,25 +68,16 @@ class AddedColumn:
         """The text that stands for the column in cache keys."""
         return self.column.name
 
-    @property
-    def columns(self) -> tuple[OutColumn, ...]:
-        return (self.column,)
-
-    def values(self, rows: pa.Table) -> Mapping[str, object]:
-        """See `AddedColumns`."""
-        return {self.column.name: self.of_rows(rows)}
-
 
 def tick_table(
-    rows: pa.Table | pa.RecordBatch, columns: Sequence[OutColumn], added: Sequence[AddedColumns] = ()
+    rows: pa.Table | pa.RecordBatch, columns: Sequence[OutColumn], added: Sequence[AddedColumn] = ()
 ) -> Table:
     """Return stored rows as an answer's table. columns: those of the rows' dataset (`out_columns`), and the added ones."""
     values = {name: rows.column(name) for name in rows.schema.names}
     for column in columns:
         if column.role is ColumnRole.DATE:
             values[column.name] = np.floor_divide(rows.column(column.name).to_numpy(), DAY_NS)
-    for each in added:
-        values.update(each.values(rows))
+    values |= {each.column.name: each.of_rows(rows) for each in added}
     return Table.of(columns, values)
 
 
@@ -107,21 +87,22 @@ class TickReader:
 
     window: the part of the range that may have rows. has_integer_volume: whether volumes are integers.
     hours_grid: a grid whose hours are the query's; None for all hours. added: computed columns. only: a column, and
-    the value that it has in the rows; None for all rows.
+    the value that it has in the rows; None for all rows. needed: numbers that rows must have.
     """
 
     log: LogView
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     has_integer_volume: bool
     hours_grid: BarGrid | None
-    added: tuple[AddedColumns, ...]
+    added: tuple[AddedColumn, ...]
     only: tuple[str, str] | None = None
+    needed: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return (
             *out_columns(self.log.dataset, has_integer_volume=self.has_integer_volume),
-            *(column for added in self.added for column in added.columns),
+            *(each.column for each in self.added),
         )
 
     def floor(self, time_ns: int) -> int:
@@ -135,6 +116,8 @@ class TickReader:
         if self.only is not None:
             name, value = self.only
             rows = rows.filter(pc.equal(rows.column(name), value))
+        for name in self.needed:
+            rows = rows.filter(pa.array(~np.isnan(rows.column(name).to_numpy())))
         time_ns = rows.column(0).to_numpy()
         if self.hours_grid is not None:
             inside = self.hours_grid.within_hours(time_ns)
@@ -145,21 +128,26 @@ class TickReader:
         return self.log.row_bound(self.window)
 
 
-def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -> Plan:
-    """Make the plan for rows of the query's first log as stored. added: computed columns.
+def tick_plan(
+    symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = (), needed: tuple[str, ...] = ()
+) -> Plan:
+    """Make the plan for rows of the query's first log as stored. added, needed: see `TickReader`.
 
-    Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
+    Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`, `Expired`.
     """
-    (log,) = symbol_query.as_known(symbol_query.logs[0])
+    log = symbol_query.logs[0]
     if log.is_empty:
         symbol_query.check_known()
     hours_grid = hours_grid_of(symbol_query)
     query_range = _settled_range(symbol_query, log) or tick_range(symbol_query)
-    log = symbol_query.limited_to(log, tick_window(query_range, (log,)))
-    window = tick_window(query_range, (log,))
+    left = rows_left(query_range, log)
+    log = symbol_query.limited_to(log, tick_window(left, (log,)))
+    window = tick_window(left, (log,))
     # Bars of several resolutions are stored in one log.
     only = ("resolution", symbol_query.query.resolution.value) if log.dataset is BARS else None
-    reader = TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added, only)
+    reader = TickReader(
+        log, window, symbol_query.instrument.has_integer_volume, hours_grid, added, only, needed
+    )
     return row_plan(symbol_query, log, reader, query_range)
 
 
@@ -185,7 +173,6 @@ def row_plan(symbol_query: SymbolQuery, log: LogView, reader: WindowReader, quer
         logs=(log,),
         walk_now_ns=walk_now_ns(next_change_ns, end_ns),
         expires_ns=symbol_query.expires_ns(next_change_ns),
-        notes=() if log.settle is None else (RowKnowledge(log),),
     )
 
 
@@ -201,7 +188,7 @@ def _settled_range(symbol_query: SymbolQuery, log: LogView) -> Window | None:
     if not is_newest or query.several or symbol_query.seen is not None:
         return None
     later = tick_window(Window(tick_range(symbol_query).end_ns, ALL_TIME.end_ns), (log,))
-    return None if log.row_bound(later) else ALL_TIME
+    return None if log.row_bound(later) else Window(NO_START_NS, ALL_TIME.end_ns)
 
 
 def _state(rows: pa.Table) -> pa.Array:
@@ -221,7 +208,7 @@ def _as_stored(
     name: str,
     resolution: Resolution,
     classes: tuple[str, ...],
-    own: Parameters = ("knowledge",),
+    own: Parameters = (),
     has_integer_volume: bool = False,
     has_future: bool = False,
     example: Mapping[str, Any] | None = None,
@@ -242,6 +229,17 @@ def _as_stored(
     )
 
 
+TRADE_TICKS = MarketDataset(
+    name="trades",
+    rows_name="trades",
+    classes=TRADED,
+    has_stream=True,
+    own=("hours",),
+    resolution=Resolution.TICK,
+    columns=out_columns(TRADES, has_integer_volume=True),
+    plan=tick_plan,
+    logs_of=lambda _query: (TRADES,),
+)
 DATASETS = (
     _as_stored(
         OPEN_INTEREST,
@@ -273,7 +271,7 @@ DATASETS = (
         name="stored-bars",
         resolution=Resolution.DAY,
         classes=TRADED,
-        own=("knowledge", "resolution"),
+        own=("resolution",),
         example={"resolution": "1d"},
     ),
 )

@@ -18,7 +18,6 @@ from stats.delivery.responses import AnswerViewSet, is_browsed, paged_query_stri
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
-from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import page_schema, report_schema, stream_schema
 from stats.market_data.query import (
     MARKET_CLASSES,
@@ -27,7 +26,7 @@ from stats.market_data.query import (
     check_format,
     parse_query,
 )
-from stats.rendering.query_form import PageLink, format_links
+from stats.rendering.page_links import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from store.exceptions import StorageError
 from trades.instruments.catalogue import catalogue_nearest
@@ -53,10 +52,6 @@ class MarketDataViewSet(RoutedViewSet):
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Answer the request. symbol: None if the symbols are in the query string."""
         raise NotImplementedError
-
-    def see_also(self) -> list[PageLink]:
-        """Return the links of the browsable page."""
-        return links_beside(self.market_class, self.kwargs.get("symbol"))
 
     def nearest(self, code: str) -> list[PageLink]:
         """Return a link to the same page of the most similar symbol, if the page's symbol is unknown.
@@ -132,9 +127,10 @@ class PageViewSet(MarketAnswerViewSet):
     def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
         """See `AnswerViewSet.expected_logs`."""
         query = _parsed(query_string, **path)
-        logs = frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
-        # A universe has no symbols yet.
-        return logs or None
+        return (
+            frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
+            or None
+        )
 
     def chart_url(self) -> str:
         """Return where the dashboard shows the symbol's bars; "" for other datasets than `ohlcv`."""
@@ -142,12 +138,6 @@ class PageViewSet(MarketAnswerViewSet):
         if self.subject != "ohlcv" or symbol is None:
             return ""
         return f"/#{urlencode({'symbol': symbol, **({'resolution': resolution} if resolution else {})})}"
-
-    def see_also(self) -> list[PageLink]:
-        """Return the links of the browsable page, with a link to the stream of the same range."""
-        symbol, query = self.kwargs.get("symbol"), self.request.query_params
-        streams = [] if symbol is None else stream_links(self.market_class, self.subject, symbol, query)
-        return [*super().see_also(), *streams]
 
 
 def _parsed(query_string: str, *, market_class: str, subject: str, symbol: str | None) -> MarketDataQuery:

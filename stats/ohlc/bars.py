@@ -14,7 +14,13 @@ from stats.market_data.answers.report import ReshapedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
 from stats.market_data.query import ANY_CLASS, MarketDataQuery, MarketDataset
-from stats.market_data.query_parameters import ISO_OR_EPOCH, QueryParameter, RowQuerySerializer
+from stats.market_data.query_parameters import (
+    END_EXAMPLES,
+    ISO_OR_EPOCH,
+    START_EXAMPLES,
+    QueryParameter,
+    RowQuerySerializer,
+)
 from stats.parameters import DEFAULT_PAGE, BoundField, PageLimitField, WordField, query_values
 from stats.rendering.format import RowsDocument
 from store.datasets import TRADES
@@ -50,8 +56,16 @@ class IntervalField(WordField):
 OHLC_PARAMETERS = RowQuerySerializer(
     (
         QueryParameter("symbol", SymbolField, {"help_text": "The instrument."}),
-        QueryParameter("start", BoundField, {"help_text": f"First instant, rounded down. {ISO_OR_EPOCH}"}),
-        QueryParameter("end", BoundField, {"help_text": f"Exclusive end, rounded up. {ISO_OR_EPOCH}"}),
+        QueryParameter(
+            "start",
+            BoundField,
+            {"examples": START_EXAMPLES, "help_text": f"First instant, rounded down. {ISO_OR_EPOCH}"},
+        ),
+        QueryParameter(
+            "end",
+            BoundField,
+            {"examples": END_EXAMPLES, "help_text": f"Exclusive end, rounded up. {ISO_OR_EPOCH}"},
+        ),
         QueryParameter(
             "interval",
             IntervalField,

@@ -1,14 +1,10 @@
-"""Interest rates: curves of zero rates, and the rates by currency of the setting `OPTION_RATES`."""
+"""Interest rates by currency: the setting `OPTION_RATES`."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
-import numpy as np
-
-from store.arrays import Floats
 
 # The currency of options without a declared currency.
 DEFAULT_CURRENCY = "USD"
@@ -17,33 +13,10 @@ _PerYear = Annotated[float, msgspec.Meta(ge=-1, le=1)]
 
 
 class RateSource(StrEnum):
-    """Where a rate comes from: the parameter `rate`, a stored curve, or the setting `OPTION_RATES`."""
+    """Where a rate comes from: the parameter `rate`, or the setting `OPTION_RATES`."""
 
     REQUEST = "request"
-    CURVE = "curve"
     SETTINGS = "settings"
-
-
-@dataclass(frozen=True, slots=True)
-class RateCurve:
-    """Zero rates per year, continuously compounded. years: the times to maturity, ascending."""
-
-    years: Floats
-    rates: Floats
-
-    @classmethod
-    def of(cls, points: Iterable[tuple[float, float]]) -> Self:
-        """Return the curve of one or more points (years, rate), in any order."""
-        years, rates = zip(*sorted(points), strict=True)
-        return cls(np.array(years), np.array(rates))
-
-    def rates_for(self, years: Floats) -> Floats:
-        """Return the rate for each number of years.
-
-        Interpolated linearly in the zero rate, and constant before the first point and after the last one.
-        """
-        rates: Floats = np.interp(years, self.years, self.rates)
-        return rates
 
 
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import numpy as np
 
 from stats.options.dividends import CashDividends
 from stats.options.expiry import years_until
-from stats.options.forward import Carry, OptionPairs, parity_forwards
+from stats.options.forward import OptionPairs, parity_forwards
 from stats.options.inputs import Inputs, make_inputs, mid_prices
 from stats.options.pricing import Valuation, valuation
 from store.arrays import Floats, Integers, Mask
@@ -41,15 +41,14 @@ class OptionChain:
 class MarketInputs:
     """The inputs beside a chain.
 
-    spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded, for each option in the chain's
-    order, or one for all. dividends: cash dividends until the expiries, in the chain's order; None for none. parity:
+    spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded. dividends: cash dividends until the expiries, in the chain's order; None for none. parity:
     whether forwards may come from put-call parity; otherwise they come from spot. on_future: see `Inputs`.
     """
 
     instant_ns: int
     spot: float
-    rate: Floats | float
-    dividend_yield: Floats | float
+    rate: float
+    dividend_yield: float
     dividends: CashDividends | None = None
     parity: bool = True
     on_future: bool = False
@@ -72,23 +71,17 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
     order = np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry))
     chain, count = chain.at(order), len(chain)
     price, quote_codes = mid_prices(chain.bid, chain.ask)
-    carry = Carry(
-        t=years_until(chain.last_trade_ns, np.full(count, market.instant_ns)),
-        rate=np.broadcast_to(market.rate, count)[order],
-        spot=np.full(count, market.spot),
-        dividend_yield=np.broadcast_to(market.dividend_yield, count)[order],
-        dividends=(market.dividends or CashDividends.none(count)).at(order),
-    )
+    t = years_until(chain.last_trade_ns, np.full(count, market.instant_ns))
     inputs = make_inputs(
         price=price,
-        spot=carry.spot,
+        spot=np.full(count, market.spot),
         strike=chain.strike,
-        t=carry.t,
-        rate=carry.rate,
-        dividend_yield=carry.dividend_yield,
+        t=t,
+        rate=market.rate,
+        dividend_yield=market.dividend_yield,
         is_call=chain.is_call,
-        parity_forward=_forwards(chain, carry) if market.parity else None,
-        dividends=carry.dividends,
+        parity_forward=_forwards(chain, t, market.rate) if market.parity else None,
+        dividends=(market.dividends or CashDividends.none(count)).at(order),
         on_future=market.on_future,
     )
     return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quote_codes))
@@ -109,7 +102,7 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPai
     return OptionPairs(strikes, *sides)
 
 
-def _forwards(chain: OptionChain, carry: Carry) -> Floats:
+def _forwards(chain: OptionChain, t: Floats, rate: float) -> Floats:
     """Return each option's forward; NaN if there is none.
 
     It is computed by put-call parity from the options with the same expiry, last trade and exercise style.
@@ -121,6 +114,6 @@ def _forwards(chain: OptionChain, carry: Carry) -> Floats:
             (chain.expiry == expiry) & (chain.last_trade_ns == last_trade) & (chain.american == american)
         )
         pairs = paired(chain.strike[rows], chain.is_call[rows], chain.bid[None, rows], chain.ask[None, rows])
-        # All of them have the first one's inputs.
-        forwards[rows] = parity_forwards(pairs, carry.at(rows[:1]), american=bool(american))
+        # All of them have the first one's time to the expiry.
+        forwards[rows] = parity_forwards(pairs, t[rows[:1]], np.array([rate]))
     return forwards

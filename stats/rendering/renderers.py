@@ -9,15 +9,8 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRen
 from rest_framework.request import Request
 
 from stats.rendering.formats import FORMATS
-from stats.rendering.query_form import (
-    base_path,
-    form_inputs,
-    format_links,
-    format_suffix,
-    input_groups,
-    page_links,
-)
-from stats.rendering.send_forms import send_forms
+from stats.rendering.page_forms import METHODS, SendForm, query_inputs, rows_table, send_form
+from stats.rendering.page_links import base_path, format_links, format_suffix, page_links
 
 _PROBLEM_TYPE = "application/problem+json"
 # To a caller who is not known no forms are offered.
@@ -81,11 +74,11 @@ class ArrowRenderer(FormatRenderer):
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
-    """The browsable API: the answer as JSON with links, a form for the query parameters, forms that send bodies, and links.
+    """DRF's browsable API in the site's look: rows as a table, the answer as JSON, and forms of the query and of bodies.
 
-    The query form's parameters come from the view's method `query_form` or `query_serializer`, or its
-    `query_serializer_class`; without any there is no form. The view's method `see_also` returns further
-    links, `chart_url` the answer's place in the dashboard. The page works without its script, except for the forms that send bodies.
+    The query's inputs are the fields of the view's `query_form()`, `query_serializer()` or `query_serializer_class`;
+    without any there is no form. The view's method `chart_url` returns the answer's place in the dashboard. The page
+    works without its script, except for the forms that send bodies.
     """
 
     template = "stats/data_page.html"
@@ -112,7 +105,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         request, view = renderer_context["request"], renderer_context["view"]
         response = renderer_context["response"]
         content = self.get_content(JSONRenderer(), data, accepted_media_type, renderer_context)
-        forms = send_forms(view, request, data) if response.status_code not in _NOT_KNOWN else []
+        forms = self._send_forms(view, request, data) if response.status_code not in _NOT_KNOWN else []
         self._is_for_its_form = _is_empty_query(data, request) or (
             response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and bool(forms)
         )
@@ -123,7 +116,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
             "user": request.user,
             "request": request,
             "view": view,
-            "see_also": view.see_also() if hasattr(view, "see_also") else [],
+            "is_for_its_form": self._is_for_its_form,
             "problem": problem,
             "nearest": view.nearest(problem["code"]) if problem and hasattr(view, "nearest") else [],
             "send_forms": forms,
@@ -134,6 +127,11 @@ class QueryFormRenderer(BrowsableAPIRenderer):
             ),
         }
 
+    def _send_forms(self, view: Any, request: Request, answer: Any) -> list[SendForm]:
+        """Return a form for each method with a body, or that deletes, that the view has and the caller may use."""
+        bodies = {method: self.get_raw_data_form(answer, view, method, request) for method in METHODS}
+        return [send_form(view, method, body, answer) for method, body in bodies.items() if body is not None]
+
     def get_default_renderer(self, view: Any) -> BaseRenderer:
         """Return the renderer of the answer that is shown on the page: always JSON."""
         return JSONRenderer()
@@ -142,12 +140,10 @@ class QueryFormRenderer(BrowsableAPIRenderer):
 def _query_context(view: Any, request: Request) -> dict[str, Any]:
     """Return what the template says of the query: its form, and the same answer in other formats."""
     serializer = _query_serializer(view)
-    inputs = form_inputs(serializer, request.query_params) if serializer else []
     return {
         "query_path": base_path(request),
         "query_format": request.query_params.get("format") or format_suffix(request),
-        "query_inputs": inputs,
-        "groups": input_groups(inputs),
+        "query_inputs": query_inputs(serializer, request.query_params) if serializer else [],
         "format_links": format_links(request, [each.format for each in view.renderer_classes]),
     }
 
@@ -156,10 +152,12 @@ def _answer_context(content: str, view: Any, request: Request, *, is_problem: bo
     """Return what the template says of the answer. content: the answer's JSON; "" if the page shows no answer."""
     if not content or is_problem:
         return {"content": content}
+    document = msgspec.json.decode(content)
     return {
         "content": content,
+        "rows": rows_table(document),
         "chart_url": view.chart_url() if hasattr(view, "chart_url") else "",
-        "page_links": page_links(request, msgspec.json.decode(content)),
+        "page_links": page_links(request, document),
     }
 
 

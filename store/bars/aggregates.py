@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import EqualColumns, Floats, InChunks, Integers
+from store.arrays import EqualColumns, Floats, Integers
 from store.bars.exact_sums import ExactSums, merged_sums
 
 AFTER_ALL = 2**63 - 1
@@ -58,10 +58,6 @@ class Aggregates(EqualColumns):
     def notional_sums(self) -> ExactSums:
         """The exact notionals."""
         return ExactSums(self.notional, self.notional_mid, self.notional_low)
-
-
-class _AggregatesInChunks(InChunks, Aggregates, plain=Aggregates):
-    __slots__ = ("_chunks",)  # type: ignore[misc]  # mypy: a variable of the dataclass
 
 
 COLUMNS: dict[str, npt.DTypeLike] = {

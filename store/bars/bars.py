@@ -1,13 +1,10 @@
 """Bars, and how they are made of aggregates."""
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from store.arrays import EqualColumns, Floats, InChunks, Integers
+from store.arrays import EqualColumns, Floats, Integers
 from store.bars.aggregates import Aggregates
 from store.bars.credit import DatesOf, owners
 from store.bars.exact_sums import merged_sums
@@ -36,10 +33,6 @@ class Bars(EqualColumns):
         return self[first:behind]
 
 
-class _BarsInChunks(InChunks, Bars, plain=Bars):
-    __slots__ = ("_chunks",)  # type: ignore[misc]  # mypy: a variable of the dataclass
-
-
 def bars_of(aggregates: Aggregates, dates_of: DatesOf | None = None) -> Bars:
     """Return the bars of all intervals with a price.
 
@@ -48,9 +41,7 @@ def bars_of(aggregates: Aggregates, dates_of: DatesOf | None = None) -> Bars:
     credit once: credited bars cannot be merged. If every interval has a price, the bars share the aggregates'
     columns.
     """
-    if all(chunk.all() for chunk in aggregates.chunks("price_count")):
-        if aggregates.is_chunked:
-            return Bars.of_chunks(partial(_chunks, aggregates))
+    if aggregates.price_count.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
     has_price = aggregates.price_count > 0
     priced = aggregates[np.flatnonzero(has_price)]
@@ -92,11 +83,3 @@ def _edge(name: str, edge: Floats, open_: Floats, close: Floats) -> Floats:
     is_unset = np.isnan(edge)
     choose = np.maximum if name == "high" else np.minimum
     return np.where(is_unset, choose(open_, close), edge) if is_unset.any() else edge
-
-
-def _chunks(priced: Aggregates, name: str) -> list[npt.NDArray[Any]]:
-    """Return a column of the bars of aggregates with prices in chunks."""
-    if name not in {"high", "low"}:
-        return priced.chunks("time" if name == "time_ns" else name)
-    columns = zip(*(priced.chunks(each) for each in (name, "open", "close")), strict=True)
-    return [_edge(name, *chunks) for chunks in columns]

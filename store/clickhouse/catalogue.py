@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import psycopg
 
@@ -21,6 +22,7 @@ from store.clickhouse.shard_bars import NO_BITS, BitRange, bits_of
 from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown
+from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.protocol import (
     ALL_TIME,
     NO_COMMIT,
@@ -29,7 +31,6 @@ from store.protocol import (
     Completeness,
     Window,
 )
-from store.rows.fills import NO_FILLS, LogFills
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord
 from store.window_list import WindowList
@@ -42,17 +43,16 @@ CREATE TABLE IF NOT EXISTS logs (
     rows bigint NOT NULL DEFAULT 0, newest_ns bigint NOT NULL, complete_until bigint NOT NULL,
     has_corrections boolean NOT NULL DEFAULT false, has_fills boolean NOT NULL DEFAULT false,
     has_sequences boolean NOT NULL DEFAULT false, has_conditions boolean NOT NULL DEFAULT false,
-    bits smallint[] NOT NULL DEFAULT '{0, 0, 0, 0}',
+    bits smallint[] NOT NULL DEFAULT '{0, 0, 0, 0}', expired text NOT NULL DEFAULT '',
     attempts bigint[] NOT NULL DEFAULT '{}',
     UNIQUE (dataset, symbol));
 CREATE TABLE IF NOT EXISTS commits (
-    log integer, number integer, hash text NOT NULL, facts bytea NOT NULL, committed_at bigint NOT NULL, digest text NOT NULL,
+    log integer, number integer, hash text NOT NULL, facts bytea NOT NULL, committed_at bigint NOT NULL,
     key bytea, rows_before bigint NOT NULL, newest_ns bigint NOT NULL, complete_until bigint NOT NULL,
-    fill_start bigint, fill_end bigint, supersedes boolean NOT NULL, PRIMARY KEY (log, number));
+    fill_start bigint, fill_end bigint, PRIMARY KEY (log, number));
 CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON commits (log, key) WHERE key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS commits_digest ON commits (log, digest);
 CREATE INDEX IF NOT EXISTS commits_time ON commits (log, committed_at);
-CREATE INDEX IF NOT EXISTS commits_fills ON commits (log, fill_start) WHERE fill_start IS NOT NULL OR supersedes;
+CREATE INDEX IF NOT EXISTS commits_fills ON commits (log, fill_start) WHERE fill_start IS NOT NULL;
 CREATE INDEX IF NOT EXISTS commits_rows ON commits (log, rows_before, number);
 CREATE TABLE IF NOT EXISTS parts (
     log integer, number integer, day integer, is_rows boolean, rows bigint NOT NULL, first_ns bigint NOT NULL,
@@ -66,7 +66,7 @@ CHANNEL = "commits of"
 _LARGEST_PAYLOAD = 7_900
 _OF_STATE = (
     *("number", "hash", "committed_at", "rows", "newest_ns", "complete_until"),
-    *("has_corrections", "has_fills", "has_sequences", "has_conditions", "bits"),
+    *("has_corrections", "has_fills", "has_sequences", "has_conditions", "bits", "expired"),
 )
 _STATE = f"SELECT id, {', '.join(_OF_STATE)}, attempts FROM logs WHERE "  # noqa: S608
 _ALL = _STATE.replace(" FROM", ", dataset, symbol FROM").replace(" WHERE ", "")
@@ -92,6 +92,7 @@ class StoredLog(NamedTuple):
     has_conditions: bool = False
     volumes: BitRange = NO_BITS
     notionals: BitRange = NO_BITS
+    expired: ExpiredDates = NOTHING_EXPIRED
     attempts: Sequence[int] = ()
 
     def rows_until(self, dataset: Dataset, commit: int) -> SeenRows:
@@ -111,10 +112,23 @@ def attempt_age_seconds(attempt: int) -> float:
 
 def state_of(row: Sequence[Any]) -> StoredLog:
     """Return a log from the columns of `_STATE`."""
-    log, number, commit_hash, committed_at, rows, newest_ns, complete_until, *flags, bits, attempts = row
+    (
+        log,
+        number,
+        commit_hash,
+        committed_at,
+        rows,
+        newest_ns,
+        complete_until,
+        *flags,
+        bits,
+        expired,
+        attempts,
+    ) = row
     head, completeness = CommitId(number, commit_hash), Completeness(newest_ns, complete_until)
     bit_ranges = BitRange(*bits[:2]), BitRange(*bits[2:])
-    values = (log, head, committed_at, rows, completeness, *flags, *bit_ranges, tuple(attempts))
+    dates = msgspec.json.decode(expired, type=ExpiredDates) if expired else NOTHING_EXPIRED
+    values = (log, head, committed_at, rows, completeness, *flags, *bit_ranges, dates, tuple(attempts))
     return StoredLog._make(values)
 
 
@@ -237,18 +251,10 @@ class Catalogue:
         )
         return [CommitRecord.of(bytes(facts), commit_hash) for facts, commit_hash in found]
 
-    def superseding_commits(self, log: int, window: Window) -> list[int]:
-        """Return the commits of batches of the feed that superseded a part of a window."""
-        found = self._postgres.rows("SELECT facts, hash FROM commits WHERE log = %s AND supersedes", (log,))
-        facts = [CommitRecord.of(bytes(text), commit_hash).facts for text, commit_hash in found]
-        return [each.number for each in facts if each.supersedes_in(window)]
-
-    def log_fills(self, state: StoredLog, window: Window) -> LogFills:
-        """Return the fills that a batch in a window may meet."""
+    def fill_commits(self, state: StoredLog, window: Window) -> list[int]:
+        """Return the commits of the fills that a batch in a window may meet."""
         commits = self.fills(state.id, window, state.head.number) if state.has_fills else []
-        if not commits:
-            return NO_FILLS
-        return LogFills([each.id.number for each in commits], self.superseding_commits(state.id, window))
+        return [each.id.number for each in commits]
 
     def touched_dates(self, log: int, window: Window, number: int) -> tuple[Integers, Integers]:
         """Return the event dates of a window that commits up to a number touch, and the newest commit of each."""
@@ -337,11 +343,6 @@ class LockedLog:
         ).fetchone()
         return None if found is None else CommitRecord.of(bytes(found[0]), found[1])
 
-    def knows_batch(self, digest: str) -> bool:
-        """Return whether a commit's batch has a digest."""
-        query = "SELECT 1 FROM commits WHERE log = %s AND digest = %s LIMIT 1"
-        return self._connection.execute(query, (self.state.id, digest)).fetchone() is not None
-
     def record(self, commits: Sequence[NewCommit], attempt: int, next_attempt: int) -> StoredLog:
         """Store the records of the next commits, which nobody sees before `commit`. Return the new state.
 
@@ -355,7 +356,7 @@ class LockedLog:
         attempts = [each for each in state.attempts if each != attempt] + [next_attempt]
         state = state._replace(attempts=attempts)
         values = [
-            _columns(records, 13),
+            _columns(records, 12),
             _columns(parts, 7),
             (*_values_of(state), attempt, next_attempt, state.id),
         ]
@@ -381,8 +382,8 @@ class LockedLog:
 # A table's rows come as one array for each column.
 _RECORD = (
     "WITH recorded AS (INSERT INTO commits SELECT * FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::bytea[],"  # noqa: S608
-    " %s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
-    " %s::boolean[])), dated AS (INSERT INTO parts SELECT * FROM unnest(%s::integer[], %s::integer[], %s::integer[],"
+    " %s::bigint[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
+    " %s::bigint[])), dated AS (INSERT INTO parts SELECT * FROM unnest(%s::integer[], %s::integer[], %s::integer[],"
     " %s::boolean[], %s::bigint[], %s::bigint[], %s::bigint[])), changed AS (UPDATE logs SET"
     f" {', '.join(f'{name} = %s' for name in _OF_STATE)},"
     " attempts = array_remove(attempts, %s::bigint) || %s::bigint WHERE id = %s) SELECT pg_notify(%s || ' ' || current_schema, %s)"
@@ -397,7 +398,8 @@ def _values_of(state: StoredLog) -> tuple[Any, ...]:
     head, complete = state.head, state.completeness
     values = (head.number, head.hash, state.committed_at, state.rows, complete.newest_ns)
     flags = (state.has_corrections, state.has_fills, state.has_sequences, state.has_conditions)
-    return (*values, complete.complete_until_ns, *flags, [*state.volumes, *state.notionals])
+    expired = "" if state.expired == NOTHING_EXPIRED else msgspec.json.encode(state.expired).decode()
+    return (*values, complete.complete_until_ns, *flags, [*state.volumes, *state.notionals], expired)
 
 
 def _state_after(state: StoredLog, commit: NewCommit) -> StoredLog:
@@ -421,6 +423,7 @@ def _state_after(state: StoredLog, commit: NewCommit) -> StoredLog:
         has_conditions=state.has_conditions or _has_values(commit.rows, "conditions"),
         volumes=volumes,
         notionals=notionals,
+        expired=state.expired.after(facts),
     )
 
 
@@ -438,13 +441,11 @@ def _record_of(log: int, commit: NewCommit, state: StoredLog) -> tuple[Any, ...]
         commit.record.id.hash,
         commit.record.text,
         facts.committed_at,
-        facts.digest,
         _key_of(facts.caller, facts.key_hash),
         state.rows - commit.rows.num_rows,
         complete.newest_ns,
         complete.complete_until_ns,
         *fill,
-        bool(facts.superseded),
     )
 
 

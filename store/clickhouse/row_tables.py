@@ -209,9 +209,16 @@ class RowTables:
         found = self._servers.columns(query, {"distributed_group_by_no_merge": 1})
         return found or [np.empty(0)] * len(names)
 
-    def remove(self, dataset: Dataset, log: int, attempts: Sequence[int]) -> bool:
-        """Begin to remove what attempts inserted. Return whether there was nothing any more."""
-        condition = f"_log = {log} AND _attempt IN ({_listed(attempts)})"
+    def row_bytes(self, dataset: Dataset) -> float:
+        """Return about how many bytes a row takes on the disks."""
+        parts, table = f"cluster({self._url.cluster}, system.parts)", f"rows_{dataset.name}_local"
+        where = f"active AND database = '{self._url.database}' AND table = '{table}'"
+        size, rows = self._servers.columns(f"SELECT sum(bytes_on_disk), sum(rows) FROM {parts} WHERE {where}")  # noqa: S608
+        return float(size.sum()) / max(float(rows.sum()), 1)
+
+    def remove(self, dataset: Dataset, log: int, where: str) -> bool:
+        """Begin to remove rows and corrections of a log. Return whether there were none any more."""
+        condition = f"_log = {log} AND {where}"
         names = [self._name(kind, dataset) for kind in ("rows", "corrections")]
         counts = [self._servers.columns(f"SELECT count() FROM {name} WHERE {condition}") for name in names]  # noqa: S608
         if not sum(int(count[0].sum()) for count in counts if count):

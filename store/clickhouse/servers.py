@@ -24,7 +24,7 @@ from store.arrays import Integers, distinct
 from store.clickhouse.native_block import send_rows
 from store.connections import CONNECT_SECONDS, Pool, WatchedConnection
 from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
-from store.server_calls import WATCHER
+from store.server_calls import ORIGIN
 
 _logger = logging.getLogger(__name__)
 LOCK_SECONDS = 3
@@ -146,7 +146,7 @@ class PostgreSql:
     def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """Yield a connection."""
         try:
-            with WATCHER.span("postgresql", "client"), self._pool.connection() as connection:
+            with self._pool.connection() as connection:
                 yield connection
         except psycopg.errors.LockNotAvailable as error:
             raise StoreBusy("another process holds the log's lock: retry") from error
@@ -288,11 +288,7 @@ class ClickHouse:
     @contextmanager
     def _asked(self, host: _Host) -> Iterator[clickhouse_driver.Client]:
         """Yield a client of a host, or of another one if it does not answer."""
-        with (
-            WATCHER.span("clickhouse", "client"),
-            self._pools[host].connection() as client,
-            _named_errors(client),
-        ):
+        with self._pools[host].connection() as client, _named_errors(client):
             yield client
 
     def _pool(self, host: _Host) -> Pool[clickhouse_driver.Client]:
@@ -325,7 +321,7 @@ class ClickHouse:
 
 def _query_id() -> str | None:
     """Return the correlation id with a number of its own, as ClickHouse's log of queries shows it; None without an id."""
-    own = WATCHER.correlation_id()
+    own = ORIGIN.correlation_id()
     return f"{own}-{os.urandom(4).hex()}" if own else None
 
 

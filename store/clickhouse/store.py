@@ -7,11 +7,12 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 
 from store.clickhouse.catalogue import TABLES, Catalogue
-from store.clickhouse.cluster_log import ClusterLog
+from store.clickhouse.cluster_log import ClusterLog, ClusterParts
 from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import RowTables
 from store.clickhouse.servers import ClickHouse, PostgreSql, StoreUrl
 from store.clickhouse.writer import ClusterWriter, ComputedAppend
+from store.commit_clock import AHEAD_SECONDS, CommitClock
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable
@@ -26,11 +27,18 @@ class ClickHouseStore(MarketStore):
     It connects at the first use. Methods raise `StoreUnavailable` if a server does not answer.
     """
 
-    def __init__(self, url: str, *, postgres: str = "", clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        postgres: str = "",
+        clock: Callable[[], int] = time.time_ns,
+        clock_ahead_seconds: int = AHEAD_SECONDS,
+    ) -> None:
         """Create it.
 
-        url: see `StoreUrl`. postgres: the URL of the database with the commits, if `url` does not have it. clock: gives
-        nanoseconds since 1970, UTC. Raises `ValueError` if a URL is none.
+        url: see `StoreUrl`. postgres: the URL of the database with the commits, if `url` does not have it. clock,
+        clock_ahead_seconds: see `CommitClock`. Raises `ValueError` if a URL is none.
         """
         parsed = StoreUrl.parsed(url, postgres)
         self.committed: list[CommitHook] = []
@@ -38,7 +46,8 @@ class ClickHouseStore(MarketStore):
         self.catalogue = Catalogue(commits)
         self.newest = NewestCommits(commits, self.catalogue)
         self.tables = RowTables(parsed, rows)
-        self.writer = ClusterWriter(self.catalogue, self.newest, self.tables, clock)
+        stamps = CommitClock(clock, clock_ahead_seconds)
+        self.writer = ClusterWriter(self.catalogue, self.newest, self.tables, stamps)
         self._servers = commits, rows
 
     def close(self) -> None:
@@ -48,7 +57,8 @@ class ClickHouseStore(MarketStore):
             server.close()
 
     def log(self, dataset: Dataset, symbol: str) -> ClusterLog:
-        return ClusterLog(self, dataset, symbol)
+        parts = ClusterParts(self.catalogue, self.newest, self.tables, self.writer)
+        return ClusterLog(self.log, dataset, symbol, parts)
 
     def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
         """See `MarketStore.prepare_rows`."""
@@ -77,6 +87,12 @@ class ClickHouseStore(MarketStore):
             return tuple(None if state is None else state.head for state in states)
 
         return stamp
+
+    def remove_expired(self, dataset: Dataset, symbol: str) -> int:
+        return self.writer.remove_expired((dataset, symbol))
+
+    def bytes_before(self, dataset: Dataset, symbol: str, before_ns: int) -> int:
+        return self.writer.bytes_before((dataset, symbol), before_ns)
 
     def problem(self) -> str:
         try:

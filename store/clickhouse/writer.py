@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -25,11 +25,13 @@ from store.clickhouse.catalogue import (
 from store.clickhouse.newest import NewestCommits
 from store.clickhouse.row_tables import NewCommit, RowTables, SeenRows, among, in_window
 from store.clickhouse.servers import LOCK_SECONDS
+from store.commit_clock import CommitClock
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.content_hash import ContentHash, TableHash
 from store.declarations import Dataset
 from store.exceptions import CommitConflict, RequestKeyReused, StoreBusy, StoreUnavailable, UnknownSymbol
 from store.protocol import (
+    ALL_TIME,
     DUPLICATE_ROWS_KEPT,
     NO_COMMIT,
     Amendment,
@@ -40,15 +42,14 @@ from store.protocol import (
     Superseded,
     Window,
 )
-from store.receiving import ReceivedCommit
 from store.rows.corrections import RowHistory, changes, correction_lines, row_histories
 from store.rows.decide import decide
-from store.rows.fills import LogFills
 from store.rows.id_times import IdTimes
 from store.rows.row_hashes import NO_ID, searched_ids
 from store.rows.stored_rows import ARRIVAL, corrections_of, no_rows
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord
+from store.whole_commits import WholeCommit
 
 # An attempt that is older failed. A process gives up its own one at half this age; and a server of ClickHouse ends a connection
 # on which nothing was sent for an hour, so that no insert of a stopped process comes later.
@@ -121,7 +122,7 @@ class ClusterWriter:
     """Commits batches to the logs of a store. Threads of one process that write to one log take turns."""
 
     def __init__(
-        self, catalogue: Catalogue, newest: NewestCommits, tables: RowTables, clock: Callable[[], int]
+        self, catalogue: Catalogue, newest: NewestCommits, tables: RowTables, clock: CommitClock
     ) -> None:
         self._catalogue = catalogue
         self._newest = newest
@@ -141,9 +142,10 @@ class ClusterWriter:
             replayed = _replayed(log, batch, prepared.digest)
             if replayed is not None:
                 return replayed
+            log.state.expired.check_new(batch)
             change = self._change(prepared, log)
             declared_ns = batch.complete_until_ns
-            is_fact = batch.request_key is not None or batch.fill is not None
+            is_fact = (batch.request_key, batch.fill, batch.expiry) != (None, None, None)
             if declared_ns is not None:
                 is_fact |= declared_ns > log.state.completeness.complete_until_ns
             return self._commit(log, batch, prepared.digest, change, is_fact=is_fact)
@@ -159,6 +161,7 @@ class ClusterWriter:
             replayed = _replayed(log, amendment, digest)
             if replayed is not None:
                 return replayed
+            log.state.expired.check_new(amendment)
             applied = changes(amendment, self._histories(amendment, log.state))
             indices = {each.index for each in applied}
             others = tuple(each for each in range(len(amendment.corrections)) if each not in indices)
@@ -167,7 +170,7 @@ class ClusterWriter:
             change = _Additions(rows, lines, _content(dataset, rows, lines), others)
             return self._commit(log, amendment, digest, change, is_fact=amendment.request_key is not None)
 
-    def add(self, key: LogKey, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+    def add(self, key: LogKey, base: CommitId, commits: Sequence[WholeCommit]) -> None:
         """Store commits of another log; see `Log.add_commits`."""
         with self._turn(key), self._catalogue.locked(*key, self._log_number(key)) as log:
             if log.state.head != base:
@@ -187,12 +190,26 @@ class ClusterWriter:
         finally:
             mutex.release()
 
+    def remove_expired(self, key: LogKey) -> int:
+        """See `MarketStore.remove_expired`. The servers delete the rows in the background."""
+        state = self._newest.state(*key)
+        if state is None:
+            raise UnknownSymbol(key[1])
+        freed = self.bytes_before(key, state.expired.removed_before_ns)
+        self._tables.remove(key[0], state.id, f"timestamp < {state.expired.removed_before_ns}")
+        return freed
+
+    def bytes_before(self, key: LogKey, before_ns: int) -> int:
+        """See `MarketStore.bytes_before`."""
+        state = self._newest.state(*key)
+        if state is None:
+            return 0
+        stored = state.rows_until(key[0], state.head.number)
+        rows = self._tables.count(stored, Window(ALL_TIME.start_ns, before_ns))
+        return int(rows * self._tables.row_bytes(key[0])) if rows else 0
+
     def _change(self, prepared: ComputedAppend, log: LockedLog) -> _Additions:
         batch = prepared.batch
-        if batch.dedupe is Dedupe.BATCH and log.knows_batch(prepared.digest):
-            nothing = batch.dataset.schema.empty_table()
-            content = _content(batch.dataset, nothing, None)
-            return _Additions(nothing, _no_lines(batch.dataset), content, tuple(range(batch.rows.num_rows)))
         decision = decide(
             batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, self._ids, log)
         )
@@ -215,10 +232,14 @@ class ClusterWriter:
         duplicates = change.duplicates[:DUPLICATE_ROWS_KEPT]
         if not (change.rows.num_rows or change.lines.num_rows or is_fact):
             return Receipt(received, 0, duplicates, log.state.head)
-        declared = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
+        complete_until_ns, fill, expiry = None, None, None
+        if isinstance(request, Append):
+            complete_until_ns, fill, expiry = request.complete_until_ns, request.fill, request.expiry
         facts = Facts(
             number=log.state.head.number + 1,
-            committed_at=max(self._clock(), log.state.committed_at + 1),
+            committed_at=self._clock.next_time(
+                f"{request.dataset.name}/{request.symbol}", log.state.committed_at
+            ),
             caller=request.caller,
             digest=digest,
             received=received,
@@ -227,10 +248,11 @@ class ClusterWriter:
             content=change.content,
             duplicate_rows=duplicates,
             key_hash=request.key_hash,
-            complete_until_ns=declared[0],
-            fill=declared[1],
+            complete_until_ns=complete_until_ns,
+            fill=fill,
             superseded=change.superseded,
             replaced=change.replaced,
+            expiry=expiry,
         )
         commit_hash = chained(log.state.head.hash, encode_facts(facts))
         record = CommitRecord(CommitId(facts.number, commit_hash), facts)
@@ -263,7 +285,7 @@ class ClusterWriter:
     def _remove_abandoned(self, dataset: Dataset, state: StoredLog) -> None:
         """Remove what attempts inserted that nobody can go on with; forget them once nothing of them is left."""
         old = [each for each in state.attempts if attempt_age_seconds(each) > _OLD_SECONDS]
-        if old and self._tables.remove(dataset, state.id, old):
+        if old and self._tables.remove(dataset, state.id, f"_attempt IN ({','.join(map(str, old))})"):
             self._catalogue.forget(state.id, old)
 
     def _log_number(self, key: LogKey) -> int:
@@ -310,9 +332,9 @@ class _StoredCandidates:
     ids: RecentIdTimes
     log: LockedLog
 
-    def fills(self, window: Window) -> LogFills:
+    def fills(self, window: Window) -> list[int]:
         """See `CandidateSource.fills`."""
-        return self.catalogue.log_fills(self.log.state, window)
+        return self.catalogue.fill_commits(self.log.state, window)
 
     def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table | None:
         """See `CandidateSource.candidates`."""

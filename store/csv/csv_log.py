@@ -23,42 +23,33 @@ from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.commit_walk import CommitWalk, RowOrigins
 from store.csv.reading.log_reader import LogReader, ReadState
 from store.csv.reading.row_finder import RowFinder
-from store.csv.writing.batch import received_chunks
+from store.csv.writing.batch import chunks_of
 from store.csv.writing.writer import Writer
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
+from store.left_snapshot import left_of
 from store.log import EmptySnapshot, Log, Snapshot
-from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
-from store.receiving import ReceivedCommit
 from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
 from store.symbols import folder_name
-from store.walk import CommitPiece, LogEnd, LogPosition, Resync
+from store.walk import CommitPiece, CommitRecord, LogEnd, LogPosition, Resync
+from store.whole_commits import WholeCommit
 from store.window_list import WindowList
 
 T = TypeVar("T")
 
-LOGS_BYTES = 48 * 2**20
-# The memory of an open log without its history. Measured with `tracemalloc`.
-_LOG_BYTES = 7 * 1024
+MAX_LOGS = 4_096
 
 
 @dataclass(slots=True, eq=False)
 class OpenLog:
-    """The objects that read and write one log. counted: its size as the cache knows it, `counted_at` a commit."""
+    """The objects that read and write one log."""
 
     commits: CommitLog
     writer: Writer
     reader: LogReader
     aggregates: AggregateReader
     finder: RowFinder
-    counted: int = _LOG_BYTES
-    counted_at: CommitId = NO_COMMIT
-
-    @property
-    def nbytes(self) -> int:
-        """The approximate size in memory."""
-        return _LOG_BYTES + self.commits.nbytes
 
 
 class OpenLogs:
@@ -67,18 +58,12 @@ class OpenLogs:
     Methods raise `UnknownSymbol`, `DataDamaged` and `StoreUnavailable`.
     """
 
-    def __init__(self, path: Path, open_log: Callable[[Dataset, str], OpenLog], limit_bytes: int) -> None:
-        """Create it.
-
-        open_log: opens the log of a dataset and a symbol. limit_bytes: the maximum memory of all open logs. A log that
-        needs more counts as the maximum; then no other log stays open.
-        """
+    def __init__(self, path: Path, open_log: Callable[[Dataset, str], OpenLog], most: int) -> None:
+        """Create it. open_log: opens the log of a dataset and a symbol. most: the maximum number of open logs."""
         self._path = path
         self._open_log = open_log
         # So many logs can stay open because an open log keeps no file handle.
-        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(
-            limit_bytes, getsizeof=lambda log: min(log.counted, limit_bytes)
-        )
+        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(most)
         self._mutex = threading.Lock()
 
     def get(self, dataset: Dataset, symbol: str) -> OpenLog:
@@ -102,22 +87,9 @@ class OpenLogs:
         with unavailable_on_error:
             log = self.existing(dataset, symbol)
             history = log.commits.history()
-            head = history.head()
-            if head is not log.counted_at:
-                log.counted_at = head
-                self.count(dataset, symbol, log)
-            if not head.number:
+            if not history.head().number:
                 raise UnknownSymbol(symbol)
             return log, history
-
-    def count(self, dataset: Dataset, symbol: str, log: OpenLog) -> None:
-        """Tell the cache a log's size if that has changed: commits were read, added or indexed."""
-        size, key = log.nbytes, (dataset.name, symbol)
-        if size != log.counted:
-            with self._mutex:
-                if self._logs.get(key) is log:
-                    log.counted = size
-                    self._logs[key] = log
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """Return the path of the file that changes with every commit of a log, and only then."""
@@ -132,8 +104,10 @@ class OpenLogs:
 class CsvLog(Log):
     """A log in a folder."""
 
-    def __init__(self, store: MarketStore, dataset: Dataset, symbol: str, logs: OpenLogs) -> None:
-        super().__init__(store, dataset, symbol)
+    def __init__(
+        self, log_of: Callable[[Dataset, str], Log], dataset: Dataset, symbol: str, logs: OpenLogs
+    ) -> None:
+        super().__init__(log_of, dataset, symbol)
         self._logs = logs
 
     def at(self, commit: CommitId | int | None = None) -> Snapshot:
@@ -141,21 +115,24 @@ class CsvLog(Log):
             return EmptySnapshot(self)
         history = self.read()[1]
         if not isinstance(commit, CommitId):
-            return CsvSnapshot(self, history.head(commit), history)
-        if not history.has(commit):
+            commit = history.head(commit)
+        elif not history.has(commit):
             raise Resync(self.symbol, history.head())
-        return CsvSnapshot(self, commit, history)
+        return left_of(CsvSnapshot(self, commit, history), history.expired)
 
     def as_of(self, instant_ns: int) -> Snapshot:
         history = self.read()[1]
         number = history.commit_as_of(instant_ns)
-        return CsvSnapshot(self, history.head(number), history) if number else EmptySnapshot(self)
+        return self.at(history.head(number)) if number else EmptySnapshot(self)
 
     def committed_times(self, numbers: Integers) -> Integers:
         return self.read()[1].committed_times(numbers)
 
     def commits(self, after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
         return self._walk(after.commit).pieces(after, upto)
+
+    def records(self, after: CommitId, count: int) -> list[CommitRecord]:
+        return self._walk(after).records(after, count)
 
     def end(self) -> LogEnd:
         try:
@@ -164,10 +141,9 @@ class CsvLog(Log):
             return LogEnd()
         return LogEnd(history.head(), history.committed_at, history.rows)
 
-    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+    def add_commits(self, base: CommitId, commits: Sequence[WholeCommit]) -> None:
         log = self._logs.get(self.dataset, self.symbol)
-        log.writer.add(base, [received_chunks(self.symbol, self.dataset, each) for each in commits])
-        self._logs.count(self.dataset, self.symbol, log)
+        log.writer.add(base, [(each.record, chunks_of(self.symbol, self.dataset, each)) for each in commits])
 
     def read(self) -> tuple[OpenLog, CommitHistory]:
         """Return the open log and its history. Raises the errors of `OpenLogs`."""

@@ -1,15 +1,17 @@
 """The CSV store, which is the system of record: a folder of CSV files and commit logs."""
 
 import os
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.csv.csv_log import LOGS_BYTES, CsvLog, OpenLog, OpenLogs
+from store.commit_clock import AHEAD_SECONDS, CommitClock
+from store.csv.csv_log import MAX_LOGS, CsvLog, OpenLog, OpenLogs
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
@@ -20,8 +22,7 @@ from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, u
 from store.csv.files.file_names import symbol_of
 from store.csv.files.format_file import check_format
 from store.csv.log.commit_log import CommitLog, has_commits
-from store.csv.log.log_lock import LogLock
-from store.csv.log.move_file import MoveFile
+from store.csv.log.cutting import cut_log, planned_cut
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
@@ -29,14 +30,14 @@ from store.csv.symbol_folders import SymbolFolders
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.writing.candidate_rows import CandidateRows
-from store.csv.writing.system_clock import SystemClock
 from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS, TRADES
-from store.declarations import Dataset
+from store.declarations import Dataset, Partition
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
-from store.maintained import DerivedStatistics, LogStatistics
+from store.maintained import DerivedStatistics, LogCut, LogStatistics
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
+from store.timestamps import format_timestamp
 from store.walk import CommitHook, call_hooks
 
 if TYPE_CHECKING:
@@ -56,38 +57,35 @@ class CsvStore(MarketStore):
         self,
         path: Path | str,
         *,
-        clock: Callable[[], int] | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        clock_ahead_seconds: int = AHEAD_SECONDS,
         disk: Disk | None = None,
         segment_rows: int = SEGMENT_ROWS,
         memory_mib: int = MEMORY_MIB,
-        is_mirror: bool = False,
     ) -> None:
-        """Create it. is_mirror: it writes to a mirror, which takes commits of its origin only.
+        """Create it.
 
-        clock: gives nanoseconds since 1970, UTC. Only a `SystemClock`, the default, is watched for steps.
-        segment_rows: the maximum rows of a derived segment. memory_mib: the maximum size of all caches; each gets its
-        share. Raises `OtherVersion` if the folder has another format.
+        clock, clock_ahead_seconds: see `CommitClock`. segment_rows: the maximum rows of a derived segment. memory_mib: the
+        maximum size of all caches; each gets its share. Raises `OtherVersion` if the folder has another format.
         """
         check_format(Path(path))
         self._disk = disk or Disk()
         self._path = Path(path)
-        self._system_clock = clock if isinstance(clock, SystemClock) else SystemClock(self._path)
-        self._clock = clock or self._system_clock
+        self._clock = CommitClock(clock, clock_ahead_seconds)
         if memory_mib < 1:
             raise ValueError(f"memory_mib must be 1 or more, not {memory_mib}")
         share = memory_mib / MEMORY_MIB
-        self._logs = OpenLogs(self._path, self._new_log, int(LOGS_BYTES * share))
+        self._logs = OpenLogs(self._path, self._new_log, max(1, int(MAX_LOGS * share)))
         self._folders = {name: SymbolFolders(self._path / name) for name in STORED_DATASETS}
         self._declared_file = self._logs.commits_file(*DECLARED_INSTRUMENTS)
         self.committed: list[CommitHook] = []
-        self._is_mirror = is_mirror
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
         self._tail = TailRows(int(ROWS_LIMIT * share))
         self._mappings = SegmentMappings()
 
     def log(self, dataset: Dataset, symbol: str) -> CsvLog:
-        return CsvLog(self, dataset, symbol, self._logs)
+        return CsvLog(self.log, dataset, symbol, self._logs)
 
     def prepare_rows(self, batch: Append) -> Callable[[], Receipt]:
         """See `MarketStore.prepare_rows`."""
@@ -110,7 +108,6 @@ class CsvStore(MarketStore):
     def _commit(self, request: Append | Amendment, prepared: PreparedBatch | PreparedAmendment) -> Receipt:
         log = self._logs.get(request.dataset, request.symbol)
         receipt = log.writer.commit(prepared)
-        self._logs.count(request.dataset, request.symbol, log)
         return call_hooks(self.committed, request, receipt)
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
@@ -137,17 +134,42 @@ class CsvStore(MarketStore):
                 f"derived files were deleted while they were made, retry: {error}"
             ) from error
 
+    def remove_expired(self, dataset: Dataset, symbol: str) -> int:
+        """See `MarketStore.remove_expired`. Rows of a date are in files of their own."""
+        before_ns = self._logs.read(dataset, symbol)[1].expired.removed_before_ns
+        freed = self.bytes_before(dataset, symbol, before_ns)
+        with unavailable_on_error:
+            for path in self._files_before(dataset, symbol, before_ns):
+                path.unlink(missing_ok=True)
+            self._disk.sync_folder(self._logs.folder(dataset, symbol))
+        self.derive(dataset, symbol)
+        return freed
+
+    def bytes_before(self, dataset: Dataset, symbol: str, before_ns: int) -> int:
+        """See `MarketStore.bytes_before`."""
+        with unavailable_on_error:
+            return sum(path.stat().st_size for path in self._files_before(dataset, symbol, before_ns))
+
+    def _files_before(self, dataset: Dataset, symbol: str, before_ns: int) -> list[Path]:
+        """Return the files of earlier dates. before_ns: a midnight UTC."""
+        date = format_timestamp(before_ns)[:10]
+        files = self._logs.folder(dataset, symbol).glob("[12]*.csv")
+        return [path for path in files if dataset.partition is Partition.DAY and path.name[:10] < date]
+
     def keeper(self) -> DerivedKeeper:
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(STORED_DATASETS[name], symbol))
 
-    def accept_clock(self, until_ns: int) -> None:
-        """See `MaintainedStore.accept_clock`."""
+    def planned_cut(self, dataset: Dataset, symbol: str, until_ns: int) -> LogCut:
+        """See `MaintainedStore.planned_cut`."""
         with unavailable_on_error:
-            self._system_clock.accept(until_ns)
+            return planned_cut(Path(self._logs.commits_file(dataset, symbol)), until_ns)
 
-    def is_ahead_of_clock(self, newest_ns: int) -> bool:
-        """See `MaintainedStore.is_ahead_of_clock`."""
-        return self._system_clock.is_ahead(newest_ns)
+    def cut(self, dataset: Dataset, symbol: str, planned: LogCut) -> None:
+        """See `MaintainedStore.cut`."""
+        with unavailable_on_error:
+            cut_log(Path(self._logs.commits_file(dataset, symbol)), planned, self._disk)
+        # A log without commits is no longer listed.
+        self._folders[dataset.name] = SymbolFolders(self._path / dataset.name)
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the signature of the log's file."""
@@ -160,10 +182,6 @@ class CsvStore(MarketStore):
         """See `MarketStore.change_stamp`."""
         paths = [self._logs.commits_file(dataset, symbol) for dataset, symbol in logs]
         return lambda: (self._declared(), *map(file_signature, paths))
-
-    def _check_clock(self, newest_ns: int) -> None:
-        if self._clock is self._system_clock:
-            self._system_clock.check(newest_ns)
 
     def _declared(self) -> FileSignature:
         """Return a value that changes with each declaration."""
@@ -194,19 +212,6 @@ class CsvStore(MarketStore):
         ):
             return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())
         return []
-
-    @contextmanager
-    def paused(self) -> Iterator[MoveFile]:
-        """Let the writers of all processes wait. Yields once no write is under way. Raises `StoreBusy`."""
-        move_file = MoveFile(self._path, self._disk)
-        with unavailable_on_error, move_file.held():
-            for dataset in STORED_DATASETS.values():
-                for symbol in self.folders(dataset):
-                    lock = LogLock(Path(self._logs.commits_file(dataset, symbol)), self._disk)
-                    # A log without a file gets its first writer after this one is told of.
-                    with suppress(FileNotFoundError), lock.shared():
-                        pass
-            yield move_file
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         # Imported here, because only maintenance commands need this module.
@@ -248,12 +253,6 @@ class CsvStore(MarketStore):
         reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
         stored = CandidateReader(dataset, folder, reader, self._recent_ids)
         writer = Writer(
-            folder,
-            commits,
-            disk=self._disk,
-            stored=stored,
-            clock=self._clock,
-            check_clock=self._check_clock,
-            is_mirror=self._is_mirror,
+            f"{dataset.name}/{symbol}", folder, commits, disk=self._disk, stored=stored, clock=self._clock
         )
         return OpenLog(commits, writer, reader, AggregateReader(reader), RowFinder(reader))

@@ -1,10 +1,9 @@
-"""Checks every byte of a log against its commit records, and counts its content."""
+"""Checks a log and its derived files, and counts its content."""
 
 import base64
-import csv
-import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from store.commits import Facts
 from store.csv.derived.manifest import read_manifest
-from store.csv.files.codec import HEADER_LIMIT_BYTES, header_of, parse_header, unknown_names
+from store.csv.derived.verify import derived_findings
+from store.csv.files.codec import HEADER_LIMIT_BYTES, parse_header, unknown_names
 from store.csv.files.commit_records import (
     BLOCK_BYTES,
     DAMAGED_END,
@@ -26,36 +26,44 @@ from store.csv.files.commit_records import (
 from store.csv.files.part_reader import content_of_parts
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_file import DERIVED_FOLDER
+from store.datasets import KEPT_BARS
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.maintained import LogCheck, LogFinding, LogStatistics
-from store.protocol import NO_COMMIT, CommitId
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Expiry
 from store.rows.stored_rows import corrections_of
 
 READ_BYTES = 1024 * BLOCK_BYTES
-_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?:\}$|,"(?:parts|layout)":)')
+_EXPIRY = re.compile(rb',"expiry":(\{"window":\{[^{}]*\}[^{}]*\}),"hash":')
+_expiry_decoder = msgspec.json.Decoder(Expiry)
+_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?:\}$|,"parts":)')
 
 
 class _UnverifiedParts(msgspec.Struct):
-    """The parts that a damaged record claims, of any version. layout: those of a commit that was moved."""
+    """The parts that a damaged record claims."""
 
     commit: int
     parts: tuple[Part, ...]
-    layout: tuple[Part, ...] | None = None
 
 
-_layout_decoder = msgspec.json.Decoder(_UnverifiedParts)
+_unverified_decoder = msgspec.json.Decoder(_UnverifiedParts)
 
 
 @dataclass
 class CsvLogCheck(LogCheck):
-    """Checks one log in bounded memory."""
+    """Walks the commits of one log in bounded memory, and goes on after damage.
+
+    Compares the hash chain of the records, the checksum of every block, the content hash of the rows of every commit,
+    the index, and the checksums of the derived files.
+    """
 
     dataset: Dataset
     symbol: str
     folder: Path
     _newest: int = 0
-    _misread: set[str] = field(default_factory=set)
+    _kept: int = 0
+    _unread: set[str] = field(default_factory=set)
+    _of_later_versions: set[str] = field(default_factory=set)
 
     @property
     def size(self) -> int:
@@ -63,32 +71,41 @@ class CsvLogCheck(LogCheck):
         return sum(path.stat().st_size for path in files)
 
     def findings(self) -> Iterator[LogFinding]:
-        ends: dict[str, int] = {}
+        seen: set[str] = set()
+        expired_before_ns = _expired_before_ns(self.folder, only_removed=False)
         for record in self._commits():
             if isinstance(record, LogFinding):
                 yield record
                 continue
-            is_readable = bool(record.facts.content and record.parts)
-            for part in record.parts:
-                if part.file not in ends:
-                    for finding in self._header(part):
-                        self._misread.add(part.file)
-                        yield finding
-                ends[part.file] = max(ends.get(part.file, 0), part.end)
-                damage = self._part(record, part)
-                if damage is not None:
+            if record.facts.expiry is not None:
+                self._kept = max(self._kept, record.facts.expiry.kept)
+            # A backup may lack files of expired dates that were deleted meanwhile.
+            parts = [
+                part
+                for part in record.parts
+                if part.first_ns >= expired_before_ns or (self.folder / part.file).exists()
+            ]
+            is_readable = bool(record.facts.content and record.parts) and len(parts) == len(record.parts)
+            for part in parts:
+                if part.file not in seen:
+                    seen.add(part.file)
+                    yield from self._header(part)
+                for damage in self._part(record, part):
+                    is_readable = False
                     yield damage
-                is_readable = is_readable and damage is None and part.file not in self._misread
-            if is_readable:
+            if is_readable and self._unread.isdisjoint(part.file for part in parts):
                 yield from self._content(record)
         yield from self._missing_records()
-        yield from self._leftovers(ends)
+        yield from self._missing_kept_bars()
+        yield from derived_findings(self.folder)
 
     def _content(self, record: Commit) -> Iterator[LogFinding]:
         """Check the rows as they are read now: under a header that names other columns, the same bytes are other rows."""
         message = "begins rows other than those that were committed: restore the file"
+        is_of_later = not self._of_later_versions.isdisjoint(part.file for part in record.parts)
         try:
-            if content_of_parts(self.dataset, self.folder, record) == record.facts.content:
+            # The hash has the values of columns that only a later version knows.
+            if content_of_parts(self.dataset, self.folder, record) == record.facts.content or is_of_later:
                 return
         except DataDamaged as error:
             message = f"begins rows that cannot be read: {error}"
@@ -108,6 +125,18 @@ class CsvLogCheck(LogCheck):
             )
             yield LogFinding(COMMITS_FILE, end, message, self._newest + 1)
 
+    def _missing_kept_bars(self) -> Iterator[LogFinding]:
+        """Report that the log of kept bars lacks a commit that the record of an expiry names: its bars are refused."""
+        newest, log = 0, self.folder.parents[1] / KEPT_BARS.name / self.folder.name / COMMITS_FILE
+        with suppress(FileNotFoundError), log.open("rb") as file:
+            newest = sum(line.endswith(b"\n") for line in file)
+        if newest < self._kept:
+            message = (
+                f"names the bars of expired dates in commit {self._kept} of {KEPT_BARS.name}/{self.symbol}, which ends at"
+                f" commit {newest}: restore it from a newer backup, or copy again"
+            )
+            yield LogFinding(COMMITS_FILE, 0, message)
+
     def _commits(self) -> Iterator[Commit | LogFinding]:
         head, offset = NO_COMMIT, 0
         if not (self.folder / COMMITS_FILE).exists():
@@ -115,7 +144,10 @@ class CsvLogCheck(LogCheck):
         with (self.folder / COMMITS_FILE).open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
-                    yield _incomplete_record(line, offset, head)
+                    # An incomplete record was never acknowledged; the next writer cuts it off.
+                    if DAMAGED_END.search(line):
+                        message = "begins a damaged record: its line end is missing"
+                        yield LogFinding(COMMITS_FILE, offset, message, head.number + 1)
                     return
                 try:
                     commit, head = decode_commit(line[:-1], head)
@@ -135,50 +167,46 @@ class CsvLogCheck(LogCheck):
                 self._count(len(line), commits=1)
 
     def _header(self, part: Part) -> Iterator[LogFinding]:
-        """Check a file's header against the dataset's columns. No checksum covers the header."""
+        """Check the first line of a file. No checksum covers it."""
         dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
-        text = self._read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
-        if text is None:
-            return
         try:
-            header = parse_header(dataset, text)
+            text = self._read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
+            if text is not None and unknown_names(dataset, parse_header(dataset, text)):
+                self._of_later_versions.add(part.file)
+        except OSError:
+            return  # so are its parts, which are reported
         except DataDamaged:
+            self._unread.add(part.file)
             yield LogFinding(part.file, 0, "begins a line that is not a header: restore the line")
-            return
-        rows = self._read(part.file, part.offset, BLOCK_BYTES) or b""
-        cells = next(csv.reader(io.StringIO(rows.decode(errors="replace"), newline="")), [])
-        unknown = unknown_names(dataset, header)
-        if len(header) > len(header_of(dataset)) and len(cells) != len(header):
-            yield LogFinding(part.file, 0, "begins a header that does not fit its rows: restore the line")
-        elif unknown:
-            message = (
-                f"begins a header with columns that this version does not know, {', '.join(unknown)}:"
-                " kept, but in no answer"
-            )
-            yield LogFinding(part.file, 0, message, is_harmless=True)
 
-    def _part(self, commit: Commit, part: Part) -> LogFinding | None:
-        """Return the first damage in a part."""
+    def _part(self, commit: Commit, part: Part) -> Iterator[LogFinding]:
+        """Yield the damaged blocks of a part."""
         written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
         self._count(0, rows=part.rows if part.kind is PartKind.ROWS else 0)
         for start in range(0, part.length, READ_BYTES):
             size = min(READ_BYTES, part.length - start)
-            text = self._read(part.file, part.offset + start, size)
+            try:
+                text = self._read(part.file, part.offset + start, size)
+            except OSError as error:
+                message = f"begins {size} bytes that cannot be read ({error.strerror}): restore the file"
+                yield _finding(commit, part, part.offset + start, message)
+                continue
             if text is None:
-                return _finding(commit, part, 0, "is missing with the whole file: restore it from a backup")
+                yield _finding(commit, part, 0, "is missing with the whole file: restore it from a backup")
+                return
             self._count(len(text))
-            if len(text) < size:
-                message = f"and all later bytes are missing; the commit ends at {part.end}: restore the file"
-                return _finding(commit, part, part.offset + start + len(text), message)
-            checksums = np.frombuffer(base64.b64decode(block_checksums(text)), dtype="<u4")
+            whole = text if len(text) == size else text[: len(text) // BLOCK_BYTES * BLOCK_BYTES]
+            checksums = np.frombuffer(base64.b64decode(block_checksums(whole)), dtype="<u4")
             first = start // BLOCK_BYTES
-            wrong = np.flatnonzero(checksums != written[first : first + len(checksums)])
-            if len(wrong):
-                begin = (first + int(wrong[0])) * BLOCK_BYTES
+            for wrong in np.flatnonzero(checksums != written[first : first + len(checksums)]).tolist():
+                begin = (first + wrong) * BLOCK_BYTES
                 length = min(BLOCK_BYTES, part.length - begin)
                 message = f"begins {length} bytes, some of which are not as written: restore the file"
-                return _finding(commit, part, part.offset + begin, message)
-        return None
+                yield _finding(commit, part, part.offset + begin, message)
+            if len(text) < size:
+                message = f"and all later bytes are missing; the commit ends at {part.end}: restore the file"
+                yield _finding(commit, part, part.offset + start + len(text), message)
+                return
 
     def _read(self, file: str, offset: int, size: int) -> bytes | None:
         """Return `size` bytes of a data file, or fewer if it ends before; None if it does not exist."""
@@ -189,14 +217,6 @@ class CsvLogCheck(LogCheck):
         except FileNotFoundError:
             return None
 
-    def _leftovers(self, ends: dict[str, int]) -> Iterator[LogFinding]:
-        for path in sorted(self.folder.glob("*.csv")):
-            end, size = ends.get(path.name, 0), path.stat().st_size
-            if size > end:
-                cause = "harmless" if self._newest else "or their log was lost"
-                message = f"begins {size - end} bytes that no commit names: never acknowledged, {cause}"
-                yield LogFinding(path.name, end, message, is_harmless=True)
-
     def _count(self, size: int, *, commits: int = 0, rows: int = 0) -> None:
         self.checked.commits += commits
         self.checked.rows += rows
@@ -204,22 +224,25 @@ class CsvLogCheck(LogCheck):
         self.progress(size)
 
 
-def _incomplete_record(line: bytes, offset: int, head: CommitId) -> LogFinding:
-    if DAMAGED_END.search(line):
-        return LogFinding(
-            COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
-        )
-    message = f"begins {len(line)} bytes of an incomplete record: never acknowledged, harmless"
-    return LogFinding(COMMITS_FILE, offset, message, is_harmless=True)
+def _expired_before_ns(folder: Path, *, only_removed: bool) -> int:
+    """Return the instant before which a log's rows have expired, or were removed, by all records that can be read."""
+    before_ns = ALL_TIME.start_ns
+    with suppress(FileNotFoundError), (folder / COMMITS_FILE).open("rb") as file:
+        for line in file:
+            claimed = _EXPIRY.search(line)
+            expiry = None if claimed is None else _expiry_decoder.decode(claimed[1])
+            if expiry is not None and (expiry.is_removed or not only_removed):
+                before_ns = max(before_ns, expiry.window.end_ns)
+    return before_ns
 
 
 def _unverified_commit(line: bytes) -> Iterator[Commit]:
     """Yield a damaged record's commit if it can be decoded, so that the caller can check its parts."""
     try:
-        record = _layout_decoder.decode(line)
+        record = _unverified_decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
-    yield Commit(Facts(record.commit, 0, "", "", 0), record.parts if record.layout is None else record.layout)
+    yield Commit(Facts(record.commit, 0, "", "", 0), record.parts)
 
 
 def _finding(commit: Commit, part: Part, offset: int, message: str) -> LogFinding:
@@ -229,13 +252,14 @@ def _finding(commit: Commit, part: Part, offset: int, message: str) -> LogFindin
 def log_statistics(folder: Path) -> LogStatistics:
     """Return the counts of the log in a folder. Raises `DataDamaged`, `OSError`."""
     head, rows, first, last = NO_COMMIT, 0, None, None
+    removed_before_ns = _expired_before_ns(folder, only_removed=True)
     with (folder / COMMITS_FILE).open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 break
             commit, head = decode_commit(line[:-1], head)
             for part in commit.parts:
-                if part.kind != PartKind.ROWS:
+                if part.kind != PartKind.ROWS or part.first_ns < removed_before_ns:
                     continue
                 rows += part.rows
                 first = part.first_ns if first is None else min(first, part.first_ns)

@@ -98,9 +98,14 @@ class BarGrid:
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that overlap a range."""
-        if self.anchor_calendar is not None:
-            window = Window(start_ns, max(end_ns, start_ns + 1))
-            return session_grid(self.resolution, window, self.anchor_calendar).aligned(window)
+        if (calendar := self.anchor_calendar) is not None:
+            # Each end by the dates around it: a range of centuries has millions of intervals.
+            last_ns = max(end_ns - 1, start_ns)
+            first, last = (
+                session_grid(self.resolution, at, calendar).aligned(at)
+                for at in (Window(start_ns, start_ns + 1), Window(last_ns, last_ns + 1))
+            )
+            return Window(first.start_ns, last.end_ns)
         return aligned_window(self.resolution, start_ns, end_ns, calendar=self.period_calendar)
 
     def interval(self, instant_ns: int) -> Window:

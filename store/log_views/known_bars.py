@@ -48,11 +48,11 @@ def bars_of_logs(
     only if it happened and was known by then. known_at_ns: all bars are as they were known at this instant instead.
     """
     if settle_ns is None:
-        return with_stored_bars(lambda of_grid: TradeBars(trades, of_grid, policy), stored, grid)
+        return with_stored_bars(TradeBars(trades, grid, policy), stored, grid)
     known_trades, known_bars = (
         KnownLog(view, grid, policy, settle_ns, known_at_ns) for view in (trades, stored)
     )
-    return with_stored_bars(lambda of_grid: _ThenBars(known_trades, of_grid), known_bars, grid)
+    return with_stored_bars(_ThenBars(known_trades), known_bars, grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,27 +166,24 @@ class KnownLog:
 
 @dataclass(frozen=True, slots=True)
 class _ThenBars:
-    """Makes the bars of trades on a grid: that of the log, or a finer one whose bars are merged to it."""
+    """Makes the bars of trades on the log's grid."""
 
     log: KnownLog
-    grid: BarGrid
 
     def bars(self, window: Window) -> Bars:
         if self.log.is_empty or window.start_ns >= window.end_ns:
             return Bars.joined([])
-        policy, grid = self.log.policy, self.grid
-        is_own = grid == self.log.grid
-        if is_own and is_of_auctions(grid, policy):
+        policy, grid = self.log.policy, self.log.grid
+        if is_of_auctions(grid, policy):
             whole_days = window.whole_dates()
             rows = self.log.versions(whole_days).known_rows(whole_days.end_ns)
             return merged_days(session_bars_of(rows, policy), grid, window)
         dates_of = credit_dates(policy, grid.resolution.length_ns, grid.trading_dates)
-        if is_own and dates_of is not None:
+        if dates_of is not None:
             return self._credited_bars(window, dates_of)
-        # A finer bar is made, and gets credit, from the rows that the log's own bar knows.
         rows = self.log.versions(window).known_rows(window.end_ns)
         if grid.is_plain:
-            return bars_of(aggregate_rows(rows, grid.resolution.length_ns, policy), dates_of)
+            return bars_of(aggregate_rows(rows, grid.resolution.length_ns, policy))
         ticks = aggregate_rows(rows, 1, policy)
         spans = grid.spans_of(ticks.time, window)
         auctions = aggregate_rows(rows, 1, policy.auctions)
@@ -194,11 +191,11 @@ class _ThenBars:
         if len(auctions):
             ticks = ticks[spans.indices(ticks.time) >= 0]
             spans = spans.joined(grid.auction_spans(auctions.time, 1, window))
-        return span_bars_of([ticks, auctions], spans, dates_of)
+        return span_bars_of([ticks, auctions], spans, None)
 
     def _credited_bars(self, window: Window, dates_of: DatesOf) -> Bars:
         """Return the log's own bars: from a history of all bars over these bars' instants, each bar at its own."""
-        log, grid = self.log, self.grid
+        log, grid = self.log, self.log.grid
         reach = Window(window.start_ns, min(log.credit_until_ns(window.end_ns), ALL_TIME.end_ns))
         rows = log.view.versions(reach)
         time_ns, times = rows.column("timestamp").to_numpy(), log.view.known_times(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,12 +11,10 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.declarations import Dataset
+from store.expiries import NOTHING_EXPIRED
 from store.log import Log, Snapshot
-from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.rows.knowledge import KnowledgeTimes, event_ends_ns, known_times
-from store.rows.stored_rows import SYSTEM_NAMES
-from store.terms import Settle
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
 _FEW_ROWS = 64
@@ -28,17 +26,15 @@ class LogView:
     """A snapshot of a log, as an answer reads it.
 
     head: the newest commit that could be read. The snapshot may be older than `head` if the commits after it do not
-    change the answer. settle: each row is as it was known at its event plus this; None for rows as they are known now.
+    change the answer.
     """
 
     snapshot: Snapshot
     head: CommitId
-    settle: Settle | None = None
 
-    @property
-    def store(self) -> MarketStore:
-        """The log's store."""
-        return self.snapshot.log.store
+    def log_of(self, dataset: Dataset, symbol: str) -> Log:
+        """Return another log of the same store."""
+        return self.snapshot.log.log_of(dataset, symbol)
 
     @property
     def dataset(self) -> Dataset:
@@ -62,9 +58,10 @@ class LogView:
 
     @property
     def key(self) -> str:
-        """The text for cache keys: the commit's number, enough of its hash to recognise a restored log, and `settle`."""
-        then = "" if self.settle is None else f"-then{self.settle.key}"
-        return f"{self.commit.number}-{self.commit.hash[:12]}{then}"
+        """The text for cache keys: the commit's number, enough of its hash to recognise a restored log, expiry."""
+        expired = self.snapshot.expired
+        left = "" if expired == NOTHING_EXPIRED else f"-left{expired.before_ns}"
+        return f"{self.commit.number}-{self.commit.hash[:12]}{left}"
 
     def at(self, commit: CommitId) -> LogView:
         """Return the same view of an older commit."""
@@ -72,41 +69,11 @@ class LogView:
 
     def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
         """See `Snapshot.rows`."""
-        if self.settle is not None:
-            return self._rows_then(window, self.settle)
         return self.snapshot.rows(window, coded_texts=coded_texts)
 
     def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
         """See `Snapshot.versions`."""
         return self.snapshot.versions(window, columns)
-
-    def _rows_then(self, window: Window, settle: Settle) -> pa.Table:
-        versions = self.versions(window)
-        known = self.known_times(versions).at(settle.after(event_ends_ns(self.dataset, versions)))
-        return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
-
-    def rows_at(self, window: Window, instant_ns: int) -> pa.Table:
-        """Return the window's rows as they were known at an instant."""
-        versions = self.versions(window)
-        known = self.known_times(versions).at(np.full(versions.num_rows, instant_ns))
-        return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
-
-    def rows_known(self, window: Window, instants: Integers) -> Iterator[tuple[Integers, pa.Table]]:
-        """Yield groups of instants, as their indices, with the window's rows as they were known at them plus `settle`.
-
-        Without a `settle` all instants have the same rows.
-        """
-        if self.settle is None:
-            yield np.arange(len(instants)), self.rows(window)
-            return
-        versions, known_ns = self.versions(window), self.settle.after(instants)
-        times = self.known_times(versions)
-        changes = np.unique(np.concatenate([times.from_ns, times.until_ns]))
-        group = changes.searchsorted(known_ns, side="right")
-        for each in np.unique(group).tolist():
-            index = np.flatnonzero(group == each)
-            known = times.at(np.full(versions.num_rows, known_ns[index[0]]))
-            yield index, versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
 
     def known_times(self, versions: pa.Table, event_ns: Integers | None = None) -> KnowledgeTimes:
         """Return when each version was known. versions: all of each row; filter the result, not the argument.
@@ -117,11 +84,11 @@ class LogView:
         return known_times(versions, event_ns, self.snapshot.log.committed_times)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `Snapshot.take_window`. It counts all rows, also those that `settle` hides."""
+        """See `Snapshot.take_window`."""
         return self.snapshot.take_window(window, rows, from_end=from_end)
 
     def row_bound(self, window: Window) -> int:
-        """See `Snapshot.row_bound`. It counts all rows, also those that `settle` hides. 0 for an empty window."""
+        """See `Snapshot.row_bound`. 0 for an empty window."""
         return self.snapshot.row_bound(window) if window.start_ns < window.end_ns else 0
 
     def version(self, window: Window) -> CommitId:
@@ -139,14 +106,14 @@ class LogView:
         ahead = Window(newest_ns + 1, ALL_TIME.end_ns)
         return self.snapshot.take_window(ahead, 1, from_end=True).start_ns
 
-    def complete_until(self, settle: Settle) -> int:
+    def complete_until(self, settle_ns: int) -> int:
         """Return the instant up to which no row is missing, by the newest row and what the feed declared."""
         completeness = self.snapshot.completeness()
-        return max(settle.over_until(completeness.newest_ns), completeness.complete_until_ns)
+        return max(completeness.newest_ns - settle_ns, completeness.complete_until_ns)
 
 
 def view_of(snapshot: Snapshot) -> LogView:
-    """Return a view of a snapshot, as its rows are known now."""
+    """Return a view of a snapshot."""
     return LogView(snapshot, snapshot.commit)
 
 
@@ -166,7 +133,7 @@ def last_row(view: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
 
 
 def _outermost_row(view: LogView, window: Window, *, from_end: bool) -> pa.Table | None:
-    """Return the last or the first row of a window. If `settle` hides it, ever more rows are searched."""
+    """Return the last or the first row of a window. If rows are cancelled, ever more are searched."""
     count = 1
     while window.start_ns < window.end_ns:
         part = view.take_window(window, count, from_end=from_end)
@@ -183,20 +150,28 @@ def rows_backwards(
     end_ns: int = ALL_TIME.end_ns,
     *,
     start_ns: int = ALL_TIME.start_ns,
-    read: Callable[[Window], pa.Table] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the rows in `[start_ns, end_ns)` in tables, the last table first; tables become longer.
 
-    No table is empty. Rows with the same event time are never split. read: by default `view.rows`.
+    No table is empty. Rows with the same event time are never split.
     """
-    read = view.rows if read is None else read
     count, window = _FEW_ROWS, Window(start_ns, end_ns)
     while window.start_ns < window.end_ns:
         part = view.take_window(window, count, from_end=True)
-        rows = read(part)
+        rows = view.rows(part)
         if rows.num_rows:
             yield rows
         count, window = min(4 * count, ROWS_AT_ONCE), Window(window.start_ns, part.start_ns)
+
+
+def stored_times(view: LogView, window: Window) -> Integers:
+    """Return the event times of all versions of a window's rows; of expired trades the starts of their minutes."""
+    minutes = view.snapshot.times_of_minutes(window)
+    left = Window(max(window.start_ns, view.snapshot.expired.before_ns), window.end_ns)
+    if left.start_ns >= left.end_ns:
+        return minutes
+    times: Integers = view.versions(left, ()).column("timestamp").to_numpy()
+    return np.concatenate([minutes, times])
 
 
 class Coverage(NamedTuple):

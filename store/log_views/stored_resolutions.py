@@ -1,15 +1,17 @@
-"""Which resolutions the stored bars of a log have, found from each commit once."""
+"""Which resolutions the stored bars of a log have: found at first in the derived files, then from each new commit."""
 
 from __future__ import annotations
 
 import threading
 from functools import lru_cache
 
+from store.lazy_imports import compute as pc
 from store.log import Log
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import resolutions_in
-from store.protocol import CommitId
+from store.protocol import ALL_TIME, CommitId
 from store.resolutions import Resolution
+from store.rows.stored_rows import integers
 from store.walk import BEGINNING, CommittedRows, LogPosition, Resync
 
 
@@ -54,6 +56,13 @@ class _Resolutions:
         return True
 
     def _read(self, commit: CommitId) -> None:
+        if self._position == BEGINNING:
+            versions = self._log.at(commit).versions(ALL_TIME, ("resolution",))
+            for name in pc.unique(versions.column("resolution")).to_pylist():
+                own = versions.filter(pc.equal(versions.column("resolution"), name))
+                self._first[Resolution.parse(name)] = int(integers(own, "commit").min())
+            self._position = LogPosition(commit)
+            return
         for piece in self._log.commits(self._position, commit.number):
             if isinstance(piece, CommittedRows):
                 for resolution in resolutions_in(piece.rows):

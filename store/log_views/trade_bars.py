@@ -19,8 +19,8 @@ from store.bars.spans import span_bars_of
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, rows_backwards
 from store.log_views.session_spans import OUTSIDE
-from store.protocol import ALL_TIME, Window
-from store.timestamps import DAY_NS, SECOND_NS
+from store.protocol import Window
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from store.window_list import WindowList
 
 # The trade count of a bar with a stored part whose number of trades is unknown.
@@ -67,18 +67,22 @@ def credited_until_ns(grid: BarGrid, policy: BarPolicy, window: Window) -> int:
     return credit_end_ns(window.end_ns, length if grid.is_plain else 1, dates)
 
 
-def last_price_ns(
-    log: LogView, policy: BarPolicy, end_ns: int, *, start_ns: int = ALL_TIME.start_ns
-) -> int | None:
-    """Return the event time of the last trade in `[start_ns, end_ns)` that may set open and close; None without one.
+def last_price_ns(log: LogView, policy: BarPolicy, window: Window) -> int | None:
+    """Return the event time of the last trade in a window that may set open and close; None without one.
 
-    Reads backwards, only as far as needed. Cancelled and replaced trades do not count.
+    Reads backwards, only as far as needed. Cancelled and replaced trades do not count. Minutes of expired dates count whole.
     """
-    for rows in rows_backwards(log, end_ns, start_ns=start_ns):
+    before_ns = log.snapshot.expired.before_ns
+    for rows in rows_backwards(log, window.end_ns, start_ns=max(window.start_ns, before_ns)):
         prices = np.flatnonzero(masks_of(rows, policy)[0])
         if len(prices):
             return int(rows.column("timestamp")[int(prices[-1])].as_py())
-    return None
+    if window.start_ns >= before_ns:
+        return None
+    expired = WindowList.of(Window(window.start_ns, min(window.end_ns, before_ns)))
+    minutes = log.snapshot.aggregates(expired, MINUTE_NS, policy)
+    times = minutes.last_time[minutes.price_count > 0]
+    return int(times[-1]) if len(times) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidT
 
 # pandas.Timestamp is a datetime, too.
 InstantArgument: TypeAlias = int | str | date | datetime | np.datetime64
-IntervalArgument: TypeAlias = int | str | timedelta | np.timedelta64
+IntervalArgument: TypeAlias = int | str | timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CACHE_SIZE = 4096
@@ -82,10 +82,7 @@ def interval_ns(value: object) -> int:
     """
     if isinstance(value, str):
         return _interval_of_text(value)
-    if isinstance(value, np.timedelta64):
-        is_fixed = np.datetime_data(value.dtype)[0] not in {"Y", "M"}
-        length = int(value.astype("m8[ns]").astype(np.int64)) if is_fixed else 0
-    elif isinstance(value, timedelta):  # also pandas.Timedelta, which has nanoseconds
+    if isinstance(value, timedelta):  # also pandas.Timedelta, which has nanoseconds
         length = value // timedelta(microseconds=1) * 1_000 + int(getattr(value, "nanoseconds", 0))
     else:
         length = _integer_ns(value)
@@ -155,15 +152,11 @@ def _of_datetime(value: datetime) -> int:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.Timestamp):
         return _within(int(value.as_unit("ns").value), value)
-    if value != value:  # noqa: PLR0124 not a time
-        raise InvalidInstant("not a time (NaT) is not an instant")
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
     return _within((aware - _EPOCH) // timedelta(microseconds=1) * 1_000, value)
 
 
 def _of_datetime64(value: np.datetime64) -> int:
-    if np.isnat(value):
-        raise InvalidInstant("not a time (NaT) is not an instant")
     _within(int(value.astype("M8[s]").astype(np.int64)) * SECOND_NS, value)
     return _within(int(value.astype("M8[ns]").astype(np.int64)), value)
 

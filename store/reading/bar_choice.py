@@ -21,33 +21,17 @@ _ADJUSTMENTS = ("raw", "split", "all")
 _PARTIALS = ("include", "exclude")
 
 
-class SessionBarOptions(TypedDict, total=False):
-    """The options of bars of regular sessions by keyword; `BarChoice` has their meanings and defaults."""
-
-    policy: str | BarPolicy | None
-    as_of: InstantArgument | None
-    knowledge: str
-    known_at: InstantArgument | None
-    adjustment: str
-    partial: str
-
-
-class BarOptions(SessionBarOptions, total=False):
+class BarOptions(TypedDict, total=False):
     """The options of bars by keyword; `BarChoice` has their meanings and defaults."""
 
     session: str | None
     hours: str | None
     anchor: str
-
-
-class QuoteBarOptions(TypedDict, total=False):
-    """The options of quote bars by keyword; `BarChoice` has their meanings and defaults."""
-
-    session: str | None
-    hours: str | None
-    anchor: str
+    policy: str | BarPolicy | None
     as_of: InstantArgument | None
     knowledge: str
+    known_at: InstantArgument | None
+    adjustment: str
     partial: str
 
 
@@ -111,18 +95,6 @@ class BarChoice:
         """Whether bars depend on the exchange's dates or hours, so that intervals must be resolutions of HTTP."""
         return (
             self.session == "exchange" or self.hours is not None or self.anchor != "clock" or self.is_adjusted
-        )
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether intervals shorter than a day have the store's own bars. In one expression, because every read asks."""
-        return (
-            self.session != "exchange"
-            and self.hours is None
-            and self.anchor == "clock"
-            and self.knowledge == "now"
-            and self.adjustment == "raw"
-            and self.partial == "include"
         )
 
     @property

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, NamedTuple, TypeAlias, Unpack
 
 from store.bars.adjustment import NotApplied
 from store.bars.bars import Bars
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
-from store.exceptions import UnknownSymbol
-from store.instrument_calendars import trading_dates
+from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.log_views.log_view import empty_view
 from store.reading.arguments import (
     InstantArgument,
     IntervalArgument,
     aligned_window,
     exact_window,
-    interval_ns,
 )
-from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
-from store.reading.exchange_grids import is_long
+from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions
+from store.reading.bar_series import GridBars
 from store.reading.latest import LatestTrades, Trade
-from store.reading.quote_reader import QuoteReader, bars_frame
+from store.reading.rows import RowReader
 from store.reading.symbol_bars import SymbolBars
-from store.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
 BarsOrFrame: TypeAlias = Bars | Any
 
 
-class SymbolBarReader(QuoteReader):
-    """A reader of rows, joins, quotes and bars. The options of bars are those of `BarOptions`."""
+# How many symbols' bars of an interval are kept.
+_KEPT_SERIES = 4_096
+
+
+class _KeptSeries(NamedTuple):
+    """A symbol's bars of an interval, and the stamp of their logs when they were read; see `MarketStore.change_stamp`."""
+
+    series: GridBars
+    stamp: Callable[[], Hashable]
+    stamped: Hashable
+
+
+class SymbolBarReader(RowReader):
+    """A reader of rows, joins and bars. The options of bars are those of `BarOptions`."""
 
     def __init__(self, where: Path | str) -> None:
         """See `open_store`."""
         super().__init__(where)
         self._latest = LatestTrades(self._store)
+        self._kept: dict[tuple[str, str], _KeptSeries] = {}
 
     def bars(
         self,
@@ -62,23 +72,11 @@ class SymbolBarReader(QuoteReader):
         """
         name, choice = self._named(symbol), BarChoice(**options) if options else DEFAULTS
         bars = self._bars(name, start, end, interval, choice)
-        return bars_frame(bars) if frame else bars
+        if not frame:
+            return bars
+        from store.reading.frames import bars_frame  # noqa: PLC0415 pandas takes half a second
 
-    def session_bars(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        *,
-        frame: bool = False,
-        **options: Unpack[SessionBarOptions],
-    ) -> BarsOrFrame:
-        """Return daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
-
-        They are `bars` of a day with these hours. A date without a session has no bar. Raises `NoExchange`
-        for an instrument without an exchange.
-        """
-        return self.bars(symbol, start, end, "1d", frame=frame, hours="regular", **options)
+        return bars_frame(bars)
 
     def not_applied(
         self,
@@ -111,29 +109,27 @@ class SymbolBarReader(QuoteReader):
         interval: IntervalArgument,
         choice: BarChoice,
     ) -> Bars:
-        if choice.is_plain and not is_long(interval):
-            length = interval_ns(interval)
-            if length != DAY_NS and not self._store.heads(BARS, (symbol,)):
-                return self._plain_bars(symbol, start, end, length, choice)
-        series = self._symbol_bars(symbol, choice).series(interval)
-        return series.bars(aligned_window(start, end, series.last.unit_ns))
+        series = self._series(symbol, interval, choice)
+        return series.bars(aligned_window(start, end, series.unit_ns))
 
-    def _plain_bars(
-        self,
-        symbol: str,
-        start: InstantArgument | None,
-        end: InstantArgument | None,
-        length: int,
-        choice: BarChoice,
-    ) -> Bars:
-        """Return bars of trades of one length in UTC; the same as those of `SymbolBars`, sooner."""
-        self._derive_at_first_use(TRADES, symbol)
-        window, as_of_ns = aligned_window(start, end, length), choice.as_of_ns
-        instrument = self._store.instrument(symbol, as_of_ns=as_of_ns)
-        policy = choice.given_policy or instrument.policy
-        dates_of = partial(trading_dates, instrument=instrument)
-        trades = self._snapshot(TRADES, symbol, choice.as_of)
-        return trades.bars(window, length, policy=policy, dates_of=dates_of)
+    def _series(self, symbol: str, interval: IntervalArgument, choice: BarChoice) -> GridBars:
+        """Return a symbol's bars of an interval. Without options they are kept until a commit or a declaration."""
+        if choice is not DEFAULTS or not isinstance(interval, str):
+            return self._symbol_bars(symbol, choice).series(interval)
+        kept = self._kept.get((symbol, interval))
+        stamp = self._store.change_stamp(((TRADES, symbol), (BARS, symbol))) if kept is None else kept.stamp
+        try:
+            # The stamp is taken before the logs are read: if a commit is made meanwhile, the next call reads them again.
+            stamped = stamp()
+        except OSError as error:
+            raise StoreUnavailable(f"the logs of {symbol} cannot be read: {error}") from error
+        if kept is not None and kept.stamped == stamped:
+            return kept.series
+        if len(self._kept) >= _KEPT_SERIES:
+            self._kept.clear()
+        series = self._symbol_bars(symbol, choice).series(interval)
+        self._kept[symbol, interval] = _KeptSeries(series, stamp, stamped)
+        return series
 
     def _symbol_bars(self, symbol: str, choice: BarChoice) -> SymbolBars:
         """Return a symbol's bars as of its newest commits or `as_of`. Raises `UnknownSymbol`."""
@@ -145,5 +141,5 @@ class SymbolBarReader(QuoteReader):
             found.get(each) or empty_view(self._store.log(each, symbol))
             for each in (TRADES, BARS, CORPORATE_ACTIONS)
         )
-        terms = self._terms(symbol, choice.as_of, choice.knowledge)
-        return SymbolBars(trades, stored, actions, choice, terms)
+        instrument = self._store.instrument(symbol, as_of_ns=choice.as_of_ns)
+        return SymbolBars(trades, stored, actions, choice, instrument)

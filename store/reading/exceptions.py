@@ -17,7 +17,6 @@ An invalid symbol raises `store.symbols.InvalidSymbol`, a path without a store `
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class InvalidArgument(ValueError):
@@ -40,10 +39,7 @@ class UnknownName(InvalidArgument):
     """The text is not a known name. The message lists the known ones."""
 
     def __init__(self, what: str, name: object, known_names: Iterable[str]) -> None:
-        names = list(known_names)
-        near = get_close_matches(str(name), names, n=1)
-        hint = f"did you mean {near[0]}" if near else f"there are {', '.join(names)}"
-        super().__init__(f"no {what} is named {name!r}: {hint}")
+        super().__init__(f"no {what} is named {name!r}: there are {', '.join(known_names)}")
 
 
 class UnknownPolicy(UnknownName):

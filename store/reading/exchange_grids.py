@@ -6,34 +6,28 @@ import sys
 from functools import lru_cache
 
 from calendars.schedule import Anchor, Hours, SessionMode
+from store.instruments import Instrument
 from store.log_views.bar_grid import BarGrid, instrument_grid, plain_grid
 from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
 from store.reading.bar_choice import BarChoice
 from store.resolutions import Resolution
-from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
 
 
-def grid_of_terms(
-    period: TermsPeriod, last: TermsPeriod, choice: BarChoice, interval: IntervalArgument
-) -> BarGrid:
-    """Return the grid of bars by the terms of a period; by the last ones if the options need hours and it had none.
-
-    Raises `InvalidInterval`, `NoExchange` and `UnknownExchange`.
-    """
+def grid_of_instrument(instrument: Instrument, choice: BarChoice, interval: IntervalArgument) -> BarGrid:
+    """Return the grid of an instrument's bars. Raises `InvalidInterval`, `NoExchange` and `UnknownExchange`."""
     if choice.needs_resolution or is_long(interval):
-        has_hours = period.instrument.has_sessions or not choice.needs_resolution
         return instrument_grid(
-            period.instrument if has_hours else last.instrument,
+            instrument,
             resolution_of(interval),
             session=None if choice.session is None else SessionMode(choice.session),
             hours=None if choice.hours is None else Hours(choice.hours),
             anchor=Anchor(choice.anchor),
         )
     length = interval_ns(interval)
-    if length != DAY_NS or choice.session is not None or not period.instrument.has_sessions:
-        return plain_grid(length, period.instrument)
-    return instrument_grid(period.instrument, Resolution.DAY)
+    if length != DAY_NS or choice.session is not None or not instrument.has_sessions:
+        return plain_grid(length, instrument)
+    return instrument_grid(instrument, Resolution.DAY)
 
 
 def shown_until_ns(choice: BarChoice, grid: BarGrid) -> int:

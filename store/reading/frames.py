@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from store.arrays import Floats
 from store.bars.bars import Bars
-from store.bars.quote_bars import QuoteBars
 from store.declarations import Column, ColumnKind, Dataset
 from store.timestamps import Instants
 
@@ -28,7 +27,7 @@ def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(values, index=_instants(table.column(first.name).to_numpy()))
 
 
-def bars_frame(bars: Bars | QuoteBars) -> pd.DataFrame:
+def bars_frame(bars: Bars) -> pd.DataFrame:
     """Return bars indexed by the start of their interval in UTC, with all columns but `time_ns`."""
     columns = {name: getattr(bars, name) for name in bars.__slots__ if name != "time_ns"}
     return pd.DataFrame(columns, index=_instants(bars.time_ns))
@@ -56,11 +55,3 @@ def panel_frame(time_ns: Instants, symbols: tuple[str, ...], values: Floats) -> 
     """Return a panel indexed by time in UTC, with a column per symbol."""
     columns = pd.Index(symbols, name="symbol")
     return pd.DataFrame(values, index=_instants(time_ns), columns=columns, copy=False)
-
-
-def cross_section_frame(
-    symbols: tuple[str, ...], time_ns: Instants, columns: dict[str, Floats]
-) -> pd.DataFrame:
-    """Return a cross-section indexed by symbol."""
-    index = pd.Index(symbols, name="symbol")
-    return pd.DataFrame({_INDEX: pd.DatetimeIndex(time_ns.view("M8[ns]"), tz="UTC"), **columns}, index=index)

@@ -1,106 +1,41 @@
-"""The reader's as-of joins of two datasets, and the last trades of many symbols."""
+"""The as-of join of two datasets: each left row with the last right row at or before it, as `pandas.merge_asof`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from store import lazy_pyarrow as pa
-from store.datasets import TRADES
 from store.declarations import Dataset
-from store.log_views.asof_join import AsOfJoin, joined_dataset
-from store.log_views.last_rows import RowView
-from store.protocol import Window
-from store.reading.arguments import (
-    InstantArgument,
-    IntervalArgument,
-    age_ns,
-    exact_window,
-    instant_ns,
-)
-from store.reading.columns import Columns, select
-from store.reading.exceptions import InvalidInterval
-from store.reading.panel import CrossSection, cross_section_of
-from store.reading.rows import RowReader, Rows, dataset_named
+from store.log_views.last_rows import last_rows_at
+from store.log_views.log_view import LogView
+from store.protocol import ALL_TIME
 
 
-class JoinReader(RowReader):
-    """A reader of rows by dataset, and of joins of two datasets."""
-
-    def asof_join(
-        self,
-        left: str,
-        right: str,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        *,
-        lag: IntervalArgument = 0,
-        tolerance: IntervalArgument | None = None,
-        right_symbol: str | None = None,
-        columns: Sequence[str] | None = None,
-        as_of: InstantArgument | None = None,
-        knowledge: str = "now",
-        frame: bool = False,
-    ) -> Rows:
-        """Return the left dataset's rows in `[start, end)`, each with the last right row at or before it.
-
-        The rule is that of `pandas.merge_asof`, backward and with exact matches. The right row may be from before
-        `start`. Right columns whose names the left side has are prefixed: `quote_timestamp`. They are null without
-        a right row. lag, tolerance: a right row counts only if it is at least and at most this old; `lag="1ns"`
-        excludes rows of the same instant. right_symbol: by default `symbol`. columns: those to return besides event
-        time, by their names in the answer. knowledge: with `then` each left row, and the right row at its time less
-        the lag, are as they were known at that time plus `settle`.
-        """
-        left_set, right_set = dataset_named(left), dataset_named(right)
-        dataset = joined_dataset(left_set, right_set)
-        names = [column.name for column in dataset.columns] if columns is None else select(dataset, columns)
-        rows = self._view(left_set, symbol, as_of, knowledge).rows(exact_window(start, end))
-        join = self._join(
-            self._view_or_empty(right_set, right_symbol or symbol, as_of, knowledge), lag, tolerance
-        )
-        found = join.columns_of(join.rows_at(rows.column(0).to_numpy()), left_set, names)
-        return joined_rows(dataset, rows, found, names, frame=frame)
-
-    def cross_section(
-        self,
-        at: InstantArgument,
-        symbols: Sequence[str] | str | None = None,
-        *,
-        tolerance: IntervalArgument | None = None,
-        as_of: InstantArgument | None = None,
-        knowledge: str = "now",
-        frame: bool = False,
-    ) -> CrossSection | Any:
-        """Return each symbol's last trade at or before an instant.
-
-        symbols: None means all symbols, `"@NAME"` the members of a universe at the instant. tolerance: a trade counts
-        only if it is at most this old; None for any age. Without such a trade price and volume are NaN, also for a symbol
-        without trades. knowledge: `then` for trades, and members, as they were known at the instant plus `settle`.
-        """
-        at_ns = instant_ns(at)
-        universe = self._universe(symbols, Window(at_ns, at_ns + 1), as_of, knowledge)
-        instants = np.array([at_ns])
-        found = [
-            self._join(self._view_or_empty(TRADES, symbol, as_of, knowledge), 0, tolerance).rows_at(instants)
-            for symbol in universe
-        ]
-        section = cross_section_of(universe, found)
-        return section.frame() if frame else section
-
-    def _join(self, right: RowView, lag: IntervalArgument, tolerance: IntervalArgument | None) -> AsOfJoin:
-        lag_ns, tolerance_ns = age_ns(lag), None if tolerance is None else age_ns(tolerance)
-        if tolerance_ns is not None and tolerance_ns < lag_ns:
-            raise InvalidInterval("tolerance must not be shorter than lag")
-        return AsOfJoin(right, lag_ns, tolerance_ns)
+def joined_dataset(left: Dataset, right: Dataset) -> Dataset:
+    """Return the declaration of joined rows: the left columns, then the right ones, which may be null."""
+    names = _joined_names(left, right)
+    right_columns = (replace(column, name=names[column.name], required=False) for column in right.columns)
+    return Dataset(name=f"{left.name} joined with {right.name}", columns=(*left.columns, *right_columns))
 
 
 def joined_rows(
-    dataset: Dataset, rows: pa.Table, added: dict[str, object], names: list[str], *, frame: bool
-) -> Rows:
-    """Return the named columns of rows and of what was joined to them. dataset: the declaration of all of them."""
-    arrays = [added[name] if name in added else rows.column(name) for name in names]
-    columns = Columns(dataset, pa.table(arrays, names=names))
-    return columns.frame() if frame else columns
+    left: Dataset, rows: pa.Table, right: LogView, lag_ns: int, tolerance_ns: int | None
+) -> pa.Table:
+    """Return the left rows, each with the columns of its right row, null without one.
+
+    lag_ns, tolerance_ns: a right row counts only if it is at least and at most this old; None for any age.
+    """
+    reach_ns = ALL_TIME.end_ns - ALL_TIME.start_ns if tolerance_ns is None else tolerance_ns - lag_ns
+    found = last_rows_at(right, rows.column(0).to_numpy() - lag_ns, reach_ns=reach_ns)
+    for name, joined in _joined_names(left, right.dataset).items():
+        rows = rows.append_column(joined, found.values(name))
+    return rows
+
+
+def _joined_names(left: Dataset, right: Dataset) -> dict[str, str]:
+    """Return the names of the right columns. A name that the left side has gets a prefix: `quote_timestamp`."""
+    taken = {column.name for column in left.columns}
+    return {
+        column.name: f"{right.row_name}_{column.name}" if column.name in taken else column.name
+        for column in right.columns
+    }

@@ -1,27 +1,35 @@
 """The reader's methods that return rows of a dataset, as columns."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
+from store import lazy_pyarrow as pa
 from store.backends import store_at
 from store.datasets import DATASETS, UNIVERSE_CHANGES, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
-from store.instruments import default_instrument
 from store.log import Snapshot
 from store.log_views.log_view import Coverage, LogView, empty_view, log_coverage, view_of
 from store.log_views.members import members_at, members_within
 from store.maintained import MaintainedStore
 from store.market_store import MarketStore
 from store.protocol import Window
-from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
+from store.reading.arguments import (
+    InstantArgument,
+    IntervalArgument,
+    age_ns,
+    canonical_symbol,
+    exact_window,
+    instant_ns,
+)
 from store.reading.columns import Columns, select
-from store.reading.exceptions import InvalidUniverse, UnknownDataset
-from store.terms import Settle, TermsPeriod, declared_terms, terms_then
+from store.reading.exceptions import InvalidInterval, InvalidUniverse, UnknownDataset
+from store.reading.joins import joined_dataset, joined_rows
 
 # The reader updates a log's derived files if they lack this many rows. A worker keeps all logs below this.
 ROWS_BEHIND = 200_000
@@ -31,13 +39,9 @@ Rows: TypeAlias = Columns | Any
 
 
 class RowOptions(TypedDict, total=False):
-    """as_of: ignore commits made later. knowledge: `then` for rows as they were known at their event plus `settle`.
-
-    columns: those to read besides event time. frame: return a DataFrame.
-    """
+    """as_of: ignore commits made later. columns: those to read besides event time. frame: return a DataFrame."""
 
     as_of: InstantArgument | None
-    knowledge: str
     columns: Sequence[str] | None
     frame: bool
 
@@ -78,21 +82,26 @@ class RowReader:
         """Return trades: price, volume, trade_id, sequence, exchange, conditions, received_at, buyer_is_maker."""
         return self.rows("trades", symbol, start, end, **options)
 
-    def members(
+    def quotes(
         self,
-        universe: str,
-        at: InstantArgument | None = None,
-        *,
-        as_of: InstantArgument | None = None,
-        knowledge: str = "now",
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Return quotes as stored: bid, bid_size, ask, ask_size, sequence, exchange, … An absent side is NaN."""
+        return self.rows("quotes", symbol, start, end, **options)
+
+    def members(
+        self, universe: str, at: InstantArgument | None = None, *, as_of: InstantArgument | None = None
     ) -> list[str]:
         """Return the symbols that belonged to a universe at an instant, sorted.
 
         at: None for now, or for `as_of` if that is earlier. A symbol belongs to it if its last change at or before the
-        instant is an `add`. knowledge: `then` for the changes that were known at the instant plus 2 seconds.
+        instant is an `add`.
         """
-        view = self._view(UNIVERSE_CHANGES, universe, as_of, knowledge)
-        return list(members_at(view, 1 + (_now_ns(as_of) if at is None else instant_ns(at))))
+        view = self._view(UNIVERSE_CHANGES, universe, as_of)
+        return members_at(view, 1 + (_now_ns(as_of) if at is None else instant_ns(at)))
 
     def rows(
         self,
@@ -100,11 +109,7 @@ class RowReader:
         symbol: str,
         start: InstantArgument | None = None,
         end: InstantArgument | None = None,
-        *,
-        as_of: InstantArgument | None = None,
-        knowledge: str = "now",
-        columns: Sequence[str] | None = None,
-        frame: bool = False,
+        **options: Unpack[RowOptions],
     ) -> Rows:
         """Return the rows of a dataset by (event time, sequence, arrival).
 
@@ -112,10 +117,39 @@ class RowReader:
         contract. Rows of `bars` are those of an import or backfill; `Reader.bars` fills gaps with them.
         """
         declared = dataset_named(dataset)
-        names = None if columns is None else select(declared, columns)
-        table = self._view(declared, symbol, as_of, knowledge).rows(exact_window(start, end))
-        rows = Columns(declared, table if names is None else table.select(names))
-        return rows.frame() if frame else rows
+        table = self._view(declared, symbol, options.get("as_of")).rows(exact_window(start, end))
+        return _read(declared, table, options)
+
+    def asof_join(
+        self,
+        left: str,
+        right: str,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        *,
+        lag: IntervalArgument = 0,
+        tolerance: IntervalArgument | None = None,
+        right_symbol: str | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Return the left dataset's rows in `[start, end)`, each with the last right row at or before it.
+
+        The rule is that of `pandas.merge_asof`, backward and with exact matches. The right row may be from before
+        `start`. Right columns whose names the left side has are prefixed: `quote_timestamp`. They are null without
+        a right row. lag, tolerance: a right row counts only if it is at least and at most this old; `lag="1ns"`
+        excludes rows of the same instant. right_symbol: by default `symbol`. columns: by their names in the answer.
+        """
+        left_set, right_set, as_of = dataset_named(left), dataset_named(right), options.get("as_of")
+        lag_ns, tolerance_ns = age_ns(lag), None if tolerance is None else age_ns(tolerance)
+        if tolerance_ns is not None and tolerance_ns < lag_ns:
+            raise InvalidInterval("tolerance must not be shorter than lag")
+        rows = self._view(left_set, symbol, as_of).rows(exact_window(start, end))
+        right_name = self._log_name(right_set, right_symbol or symbol)
+        others = self._existing([right_set], right_name, as_of).get(right_set)
+        others = others or empty_view(self._store.log(right_set, right_name))
+        table = joined_rows(left_set, rows, others, lag_ns, tolerance_ns)
+        return _read(joined_dataset(left_set, right_set), table, options)
 
     def symbol(self, name: str, *, as_of: InstantArgument | None = None) -> str:
         """Return the symbol that a name meant at an instant; by default now.
@@ -157,75 +191,45 @@ class RowReader:
         """Return the name of a dataset's log. A currency or universe has no aliases."""
         return canonical_symbol(symbol) if dataset in WITHOUT_INSTRUMENTS else self._named(symbol)
 
-    def _view(
-        self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str = "now"
-    ) -> LogView:
-        """Return a log as of its newest commit or `as_of`, with knowledge `then` of each row as it was known."""
-        name = self._log_name(dataset, symbol)
-        view = self._view_now(dataset, name, as_of)
-        if not is_then(knowledge):
-            return view
-        if dataset in WITHOUT_INSTRUMENTS:
-            return replace(view, settle=Settle((default_instrument(name).settle_ns,)))
-        return replace(view, settle=Settle.of(self._terms(name, as_of, knowledge)))
+    def _view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:
+        """Return a log as of its newest commit or `as_of`."""
+        return self._view_of_log(dataset, self._log_name(dataset, symbol), as_of)
 
-    def _terms(self, symbol: str, as_of: InstantArgument | None, knowledge: str) -> tuple[TermsPeriod, ...]:
-        """Return a symbol's terms by period; for what is known now, the last ones."""
-        as_of_ns = None if as_of is None else instant_ns(as_of)
-        if is_then(knowledge):
-            return declared_terms(self._store, symbol, as_of_ns)
-        return terms_then(self._store.instrument(symbol, as_of_ns=as_of_ns), ())
-
-    def _view_now(self, dataset: Dataset, name: str, as_of: InstantArgument | None) -> LogView:
+    def _view_of_log(self, dataset: Dataset, name: str, as_of: InstantArgument | None) -> LogView:
         self._derive_at_first_use(dataset, name)
         return view_of(self._snapshot(dataset, name, as_of))
 
     def _existing(
         self, datasets: Iterable[Dataset], name: str, as_of: InstantArgument | None
     ) -> dict[Dataset, LogView]:
-        """Return the logs of a symbol that exist."""
+        """Return the logs with a name that exist. name: no alias."""
         found = {}
         for dataset in datasets:
             with suppress(UnknownSymbol):
-                found[dataset] = self._view_now(dataset, name, as_of)
+                found[dataset] = self._view_of_log(dataset, name, as_of)
         return found
 
-    def _view_or_empty(
-        self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str
-    ) -> LogView:
-        """Return the log; one without rows if it does not exist, as over HTTP."""
-        try:
-            return self._view(dataset, symbol, as_of, knowledge)
-        except UnknownSymbol:
-            return empty_view(self._store.log(dataset, self._log_name(dataset, symbol)))
-
     def _universe(
-        self,
-        symbols: Sequence[str] | str | None,
-        window: Window,
-        as_of: InstantArgument | None,
-        knowledge: str = "now",
+        self, symbols: Sequence[str] | str | None, window: Window, as_of: InstantArgument | None
     ) -> tuple[str, ...]:
         """Return the symbols: all for None; for `@NAME` the members at any time of the window that have trades or bars.
 
         Changes of members after now do not count.
         """
         if isinstance(symbols, str):
-            return self._members_within(symbols, window, as_of, knowledge)
+            return self._members_within(symbols, window, as_of)
         universe = tuple(self._with_bars() if symbols is None else map(self._named, symbols))
         if len(set(universe)) < len(universe):
             raise InvalidUniverse("symbols must differ, and one is given twice")
         return universe
 
-    def _members_within(
-        self, text: str, window: Window, as_of: InstantArgument | None, knowledge: str
-    ) -> tuple[str, ...]:
+    def _members_within(self, text: str, window: Window, as_of: InstantArgument | None) -> tuple[str, ...]:
         if not text.startswith("@"):
             raise InvalidUniverse(f"a list of symbols is needed: give [{text!r}], or a universe, as '@SP500'")
         known = set(self._with_bars())
         end_ns = min(window.end_ns, _now_ns(as_of) + 1)
         past = Window(min(window.start_ns, end_ns), end_ns)
-        members = members_within(self._view(UNIVERSE_CHANGES, text[1:], as_of, knowledge), past)
+        members = members_within(self._view(UNIVERSE_CHANGES, text[1:], as_of), past)
         return tuple(dict.fromkeys(name for name in map(self._named, members) if name in known))
 
     def _with_bars(self) -> list[str]:
@@ -235,6 +239,13 @@ class RowReader:
         """Return a log as of an instant; None means the newest commit."""
         log = self._store.log(dataset, symbol)
         return log.at() if as_of is None else log.as_of(instant_ns(as_of))
+
+
+def _read(dataset: Dataset, table: pa.Table, options: RowOptions) -> Rows:
+    """Return a table's columns that the options ask for. Raises `UnknownColumn`."""
+    names = options.get("columns")
+    columns = Columns(dataset, table if names is None else table.select(select(dataset, names)))
+    return columns.frame() if options.get("frame") else columns
 
 
 def _now_ns(as_of: InstantArgument | None) -> int:

@@ -15,9 +15,9 @@ from store.exceptions import IdConflict
 from store.protocol import Action, Append, Dedupe, Superseded, Window
 from store.rows.corrections import AppliedCorrection, correction_lines, histories_of, replacing_changes
 from store.rows.duplicates import IdPairs, duplicates_among, first_of_each
-from store.rows.fills import LogFills, between, bounds_of, extents_of, standing
+from store.rows.fills import between, bounds_of, counting, extents_of, of_fills, standing
 from store.rows.row_hashes import NO_ID, id_hashes, searched_ids
-from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, no_rows
+from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, integers, no_rows
 from store.timestamps import DAY_NS
 
 
@@ -31,8 +31,8 @@ class CandidateSource(Protocol):
         others those at its event time. Others may be among them.
         """
 
-    def fills(self, window: Window) -> LogFills:
-        """Return the fills whose windows overlap a window, and what the feed superseded in it."""
+    def fills(self, window: Window) -> Sequence[int]:
+        """Return the commits of the fills whose windows overlap a window."""
 
     def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
         """Return all versions of the rows in a window that these commits stored. Others may be among them."""
@@ -55,10 +55,7 @@ class BatchDecision:
 
 
 def decide(batch: Append, ids: Integers | None, log: CandidateSource) -> BatchDecision:
-    """Return what a batch adds to a log. ids: the `searched_ids` of its rows. Raises `IdConflict`.
-
-    A batch with `Dedupe.BATCH` must be new.
-    """
+    """Return what a batch adds to a log. ids: the `searched_ids` of its rows. Raises `IdConflict`."""
     rows = batch.rows
     is_new = np.ones(rows.num_rows, np.bool_)
     if not rows.num_rows:
@@ -66,10 +63,12 @@ def decide(batch: Append, ids: Integers | None, log: CandidateSource) -> BatchDe
     fills = log.fills(_dates_of(rows))
     is_compared = batch.dedupe is Dedupe.ROWS
     stored = log.candidates(rows, ids) if is_compared else None
-    superseding = _Superseding.of(batch, log, fills) if fills.commits and batch.fill is None else None
-    cancelled = superseding.cancelled(ids, stored) if superseding is not None else []
-    if fills.commits and stored is not None:
-        stored = stored.filter(pa.array(_counts(batch, fills, stored)))
+    extents, cancelled = tuple[Superseded, ...](), list[pa.Table]()
+    if fills and batch.fill is None:
+        extents = extents_of(batch.dataset, rows)
+        cancelled = _cancelled(batch.dataset, extents, ids, stored, log, fills)
+    if fills and stored is not None:
+        stored = stored.filter(pa.array(counting(stored, fills, is_fill=batch.fill is not None)))
     is_new, applied = _compare(batch, ids, stored) if is_compared else (is_new, [])
     is_other = ~is_new
     is_other[[change.index for change in applied]] = False
@@ -78,7 +77,7 @@ def decide(batch: Append, ids: Integers | None, log: CandidateSource) -> BatchDe
         tuple(np.flatnonzero(is_other).tolist()),
         _corrections(batch.dataset, applied, cancelled) if applied or cancelled else None,
         len(applied),
-        superseding.extents if superseding and cancelled else (),
+        extents if cancelled else (),
     )
 
 
@@ -87,40 +86,23 @@ def _dates_of(rows: pa.RecordBatch) -> Window:
     return Window(int(times.min()), int(times.max()) + 1).whole_dates()
 
 
-def _counts(batch: Append, fills: LogFills, stored: pa.Table) -> Mask:
-    """Return a mask of the versions of rows that count as stored: to the feed, those that it replaces do not."""
-    is_ignored = fills.withdrawn(stored)
-    if batch.fill is None:
-        is_ignored |= fills.replaceable(stored)
-    return ~is_ignored
-
-
-@dataclass(frozen=True, slots=True)
-class _Superseding:
-    """A batch of the feed on event dates with fills. near: all versions of the fills' rows from its first to its last."""
-
-    dataset: Dataset
-    fills: LogFills
-    extents: tuple[Superseded, ...]
-    near: pa.Table
-
-    @classmethod
-    def of(cls, batch: Append, log: CandidateSource, fills: LogFills) -> _Superseding:
-        extents = extents_of(batch.dataset, batch.rows)
-        return cls(batch.dataset, fills, extents, log.rows_of(fills.commits, bounds_of(extents)))
-
-    def cancelled(self, ids: Integers | None, stored: pa.Table | None) -> list[pa.Table]:
-        """Return the fills' rows that the batch cancels: those in its extents, and those with one of its ids."""
-        chosen = [self._chosen(self.near, between(self.dataset, self.near, self.extents))]
-        if ids is not None and stored is not None and (own := searched_ids(self.dataset, stored)) is not None:
-            has_id = is_among(own, np.sort(ids[ids != NO_ID]))
-            arrivals, near = (table.column(ARRIVAL.name).to_numpy() for table in (stored, chosen[0]))
-            chosen.append(self._chosen(stored, has_id & ~np.isin(arrivals, near)))
-        return [table for table in chosen if table.num_rows]
-
-    def _chosen(self, versions: pa.Table, is_met: Mask) -> pa.Table:
-        is_replaceable = self.fills.replaceable(versions)
-        return versions.filter(pa.array(is_met & is_replaceable & standing(versions)))
+def _cancelled(  # noqa: PLR0917 what is stored near a batch
+    dataset: Dataset,
+    extents: Sequence[Superseded],
+    ids: Integers | None,
+    stored: pa.Table | None,
+    log: CandidateSource,
+    fills: Sequence[int],
+) -> list[pa.Table]:
+    """Return the rows of fills that a feed's batch cancels: those in its extents, and those with one of its ids."""
+    near = log.rows_of(fills, bounds_of(extents))
+    near = near.filter(pa.array(between(dataset, near, extents) & of_fills(near, fills) & standing(near)))
+    found = [near]
+    if ids is not None and stored is not None and (own := searched_ids(dataset, stored)) is not None:
+        is_met = is_among(own, np.sort(ids[ids != NO_ID])) & of_fills(stored, fills) & standing(stored)
+        is_met &= ~np.isin(integers(stored, ARRIVAL.name), integers(near, ARRIVAL.name))
+        found.append(stored.filter(pa.array(is_met)))
+    return [table for table in found if table.num_rows]
 
 
 def _corrections(

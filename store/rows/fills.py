@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,38 +16,28 @@ from store.arrays import Integers, Mask
 from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.protocol import Superseded, Window
-from store.rows.stored_rows import integers, last_versions
+from store.rows.stored_rows import integers
 
 
-@dataclass(frozen=True, slots=True)
-class LogFills:
-    """The fills of a log that a batch may meet. commits: theirs. superseding: those of batches that superseded rows."""
+def of_fills(versions: pa.Table, fills: Sequence[int]) -> Mask:
+    """Return a mask of the versions of rows that fills stored. fills: their commits."""
+    arrivals = integers(versions, "arrival")
+    found: Mask = np.isin(arrivals, arrivals[np.isin(integers(versions, "commit"), fills)])
+    return found
 
-    commits: Sequence[int]
-    superseding: Sequence[int]
 
-    def filled(self, versions: pa.Table) -> Mask:
-        """Return a mask of the versions of rows that fills stored."""
-        arrivals, commits = integers(versions, "arrival"), integers(versions, "commit")
-        of_fills: Mask = np.isin(arrivals, arrivals[np.isin(commits, self.commits)])
-        return of_fills
+def counting(versions: pa.Table, fills: Sequence[int], *, is_fill: bool) -> Mask:
+    """Return a mask of the versions of rows that count as stored to a batch.
 
-    def withdrawn(self, versions: pa.Table) -> Mask:
-        """Return a mask of the versions of rows that the feed superseded. They do not count as stored."""
+    To the feed no row of a fill does, to a fill those of fills that stand. So a fill brings back what was cancelled.
+    """
+    is_counted = ~of_fills(versions, fills)
+    if is_fill:
         arrivals = integers(versions, "arrival")
-        ended = np.isin(integers(versions, "until"), self.superseding)
-        by_feed = ended & last_versions(versions)
-        withdrawn: Mask = np.isin(arrivals, arrivals[by_feed])
-        return withdrawn & self.filled(versions)
-
-    def replaceable(self, versions: pa.Table) -> Mask:
-        """Return a mask of all versions of the fills' rows that stand."""
-        arrivals = integers(versions, "arrival")
-        stands: Mask = np.isin(arrivals, arrivals[standing(versions)])
-        return self.filled(versions) & stands
+        is_counted |= np.isin(arrivals, arrivals[standing(versions)])
+    return is_counted
 
 
-NO_FILLS = LogFills((), ())
 _NO_INDICES = np.zeros(0, np.int64)
 
 

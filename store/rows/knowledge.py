@@ -24,12 +24,10 @@ LIVE_NS = 3_600 * SECOND_NS
 STILL_KNOWN_NS = 2**63 - 1
 # Columns of one value, of which any number of rows takes no memory.
 _STILL_KNOWN, _BY_EVENT = (np.broadcast_to(np.int64(each), 1 << 59) for each in (STILL_KNOWN_NS, 2))
-# How many versions of rows a search backwards looks at in one step.
-_STEP = 32
 
 
 class Knowledge(StrEnum):
-    """Whether bars and rows are as they are known now, or as they were known at their time."""
+    """Whether bars are as they are known now, or as they were known at their end."""
 
     NOW = "now"
     THEN = "then"
@@ -57,35 +55,7 @@ class KnowledgeTimes:
 
     def at(self, instant_ns: Integers) -> Mask:
         """Return whether each version was known, and not known to be wrong, at its instant."""
-        return self._at(slice(None), instant_ns)
-
-    def last_at(self, ends: Integers, instant_ns: Integers) -> Integers:
-        """Return, for each instant, the index of the last version before `ends` that was known; -1 if there is none.
-
-        ends: an index for each instant. Versions that are known at none of the instants are left out of the search.
-        """
-        found, pending, ends = np.full(len(ends), -1), np.arange(len(ends)), ends.copy()
-        if not len(ends):
-            return found
-        rows = np.flatnonzero((self.from_ns <= instant_ns.max()) & (instant_ns.min() < self.until_ns))
-        if len(rows) < len(self.from_ns):
-            index = self.taken(rows).last_at(rows.searchsorted(ends), instant_ns)
-            return np.append(rows, -1)[index]
-        while len(pending := pending[ends[pending] > 0]):
-            index = ends[pending, None] - 1 - np.arange(_STEP)
-            known = (index >= 0) & self._at(np.maximum(index, 0), instant_ns[pending, None])
-            is_found = known.any(axis=1)
-            found[pending[is_found]] = index[is_found, known[is_found].argmax(axis=1)]
-            ends[pending] -= _STEP
-            pending = pending[~is_found]
-        return found
-
-    def _at(self, rows: Integers | slice, instant_ns: Integers) -> Mask:
-        return (self.from_ns[rows] <= instant_ns) & (instant_ns < self.until_ns[rows])
-
-    def taken(self, rows: Integers | slice | Mask) -> KnowledgeTimes:
-        """Return the times of some of the versions."""
-        return KnowledgeTimes(self.from_ns[rows], self.until_ns[rows], self.by[rows])
+        return (self.from_ns <= instant_ns) & (instant_ns < self.until_ns)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows were judged by each time."""

@@ -163,17 +163,8 @@ def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 def first_versions(rows: pa.Table) -> Mask:
     """Return a mask of the versions as they came in. rows: in any order, with all versions of each row."""
-    return _ends(integers(rows, "arrival"), integers(rows, "commit"))
-
-
-def last_versions(rows: pa.Table) -> Mask:
-    """Return a mask of each row's last version. rows: as for `first_versions`; `passed_values` are at the end."""
-    return _ends(integers(rows, "arrival"), -integers(rows, "commit"))
-
-
-def _ends(arrivals: Integers, ranks: Integers) -> Mask:
-    """Return a mask of the row with the lowest rank for each arrival number."""
-    order = np.lexsort((ranks, arrivals))
+    arrivals = integers(rows, "arrival")
+    order = np.lexsort((integers(rows, "commit"), arrivals))
     is_end = np.ones(len(order), np.bool_)
     is_end[order[1:]] = arrivals[order][1:] != arrivals[order][:-1]
     return is_end

@@ -1,6 +1,8 @@
 """Audit records for tests, put into the chain by the audit log's own writer."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from audit.chain.append import records_append
@@ -46,13 +48,21 @@ def spooled(number: int) -> bytes:
     )
 
 
+def spool_records(folder: Path) -> list[dict[str, Any]]:
+    """The records in the spool of AUDIT_DIR `folder`, in no order, without columns that only some records have."""
+    lines = [line for file in folder.glob("spool/*") for line in file.read_bytes().splitlines()]
+    records = [dict(zip(AuditColumns._fields, json.loads(line), strict=True)) for line in lines]
+    defaults = AuditColumns._field_defaults
+    return [{name: each[name] for name in each if each[name] != defaults.get(name)} for each in records]
+
+
 def record(number: int = 0, **changes: Any) -> AuditRecord:
     """A record at the chain's head."""
-    head = records_append([columns(number, **changes)], now=AT)
+    head = records_append([columns(number, **changes)])
     return AuditRecord.objects.get(pk=head.sequence)
 
 
 def chain_of(count: int, *, batch: int = 7) -> None:
     """`count` records more, in several batches."""
     for start in range(0, count, batch):
-        records_append([columns(number) for number in range(start, min(start + batch, count))], now=AT)
+        records_append([columns(number) for number in range(start, min(start + batch, count))])

@@ -1,4 +1,4 @@
-"""`manage.py audit`: verify, export, prune."""
+"""`manage.py audit`: verify, prune."""
 
 import json
 import os
@@ -12,14 +12,13 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from audit.chain import prune
-from audit.chain.append import records_append
 from audit.chain.prune import records_delete_old
 from audit.chain.tables import triggers_drop, triggers_make
 from audit.chain.verify import chain_verify
 from audit.exceptions import AppendOnly
-from audit.models import AuditRecord, ChainEnds
-from audit.services import event_record
-from tests.audit.builders import AT, chain_of, columns, record
+from audit.models import AuditRecord
+from audit.services import event_record, head_log
+from tests.audit.builders import AT, chain_of, record
 
 pytestmark = pytest.mark.django_db
 COUNT = 20
@@ -28,11 +27,8 @@ EDITOR: Any = SimpleNamespace(connection=connection)
 
 
 @pytest.fixture
-def chain(tmp_path, settings, django_capture_on_commit_callbacks):
-    settings.AUDIT_DIR = tmp_path / "audit"
-    with django_capture_on_commit_callbacks(execute=True):
-        chain_of(COUNT)
-    return tmp_path
+def chain() -> None:
+    chain_of(COUNT)
 
 
 def run(*arguments):
@@ -77,105 +73,33 @@ def test_verification_may_begin_later(chain):
         run("verify", "--from", 99)
 
 
-def test_an_export_is_verified_alone(chain):
-    file = chain / "export.ndjson"
-    assert run("export", file)[1] == 0
-    assert [json.loads(line)["sequence"] for line in file.read_text().splitlines()] == [*range(1, COUNT + 1)]
-    told = f"20 records are as they were written, up to record 20, {AuditRecord.objects.get(pk=20).hash}\n"
-    unknown = "no gaps; a file cannot show whether records after its last are missing\n"
-    assert run("verify", "--file", file, "--unfiltered") == (told + unknown, 0)
+def test_a_noted_head_is_compared(chain):
+    head = AuditRecord.objects.get(pk=COUNT).hash
+    record(COUNT)
+    assert run("verify", "--head", f"{COUNT}:{head}")[1] == 0
+    said, code = run("verify", "--head", f"{COUNT}:{'0' * 64}")
+    altered = "record 20 was altered or replaced: the noted head has another hash"
+    assert (code, said.splitlines()[0]) == (1, altered)
+    # Also if the records before a later one are trusted.
+    said, code = run("verify", "--from", COUNT + 1, "--head", f"{COUNT}:{'0' * 64}")
+    assert (code, said.splitlines()[0]) == (1, altered)
+    run("prune", "--before", "2026-01-01")
+    assert run("verify", "--head", f"{COUNT}:{head}")[1] == 0
 
 
-@pytest.mark.parametrize("taken", [{7}, {7, 8, 12}], ids=["one", "several"])
-def test_lines_that_are_not_in_an_export_are_named(chain, taken):
-    file = chain / "export.ndjson"
-    run("export", file)
-    lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(line for number, line in enumerate(lines, 1) if number not in taken))
-    said, code = run("verify", "--file", file)
-    assert (code, f"gaps: {1 if len(taken) == 1 else 2}, the first at record 7;" in said) == (0, True)
-    said, code = run("verify", "--file", file, "--unfiltered")
-    assert (code, said.splitlines()[0]) == (1, "record 7 is missing")
-
-
-def test_an_export_whose_end_was_cut_off_is_not_said_to_be_all(chain):
-    file = chain / "export.ndjson"
-    run("export", file)
-    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:12]))
-    said, code = run("verify", "--file", file, "--unfiltered")
-    assert (code, "up to record 12," in said) == (0, True)
-    assert "a file cannot show whether records after its last are missing" in said
-
-
-def test_an_export_is_of_what_is_asked_for_and_verified_all_the_same(chain):
-    record(30, caller="key:2", detail='{"a":"\\u00e9é"}')
-    file = chain / "export.ndjson"
-    run("export", "--caller", "key:2", "--since", "2025-01-02T03:30Z", "--until", "2025-01-03", file)
-    (line,) = file.read_bytes().splitlines()
-    assert json.loads(line)["detail"] == {"a": "éé"}
-    assert run("verify", "--file", file)[1] == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "kind"),
-    [
-        (lambda lines: [lines[0], lines[1].replace(b"GET", b"PUT"), *lines[2:]], "altered"),
-        (lambda lines: [lines[1], lines[0], *lines[2:]], "altered"),
-        (lambda lines: [lines[0], lines[0], *lines[1:]], "altered"),
-        (lambda lines: [lines[0], b"{}\n", *lines[1:]], "unknown"),
-        (lambda lines: [lines[0], b"\xff\n", *lines[1:]], "unknown"),
-        (lambda lines: [lines[0].replace(b"null", b"[" * 99_999 + b"]" * 99_999), *lines[1:]], "unknown"),
-        (lambda lines: [lines[0].replace(b"{", b'{"note":"paid",', 1), *lines[1:]], "unknown"),
-        (lambda lines: [lines[0].replace(b"{", b'{"status":500,', 1), *lines[1:]], "unknown"),
-    ],
-    ids=[
-        "altered",
-        "reordered",
-        "doubled",
-        "no-record",
-        "no-text",
-        "nested",
-        "a-member-more",
-        "a-member-twice",
-    ],
-)
-def test_an_export_that_was_changed_is_found(chain, change, kind):
-    file = chain / "export.ndjson"
-    run("export", file)
-    file.write_bytes(b"".join(change(file.read_bytes().splitlines(keepends=True))))
-    said, code = run("verify", "--file", file, "--json")
-    assert (code, json.loads(said)["findings"][0]["kind"]) == (1, kind)
-
-
-def test_an_export_joined_of_two_chains_is_found(chain):
-    file, other = chain / "export.ndjson", chain / "other.ndjson"
-    run("export", file)
-    with transaction.atomic():
-        tamper("DELETE FROM audit_auditrecord WHERE sequence > 9")
-        last = AuditRecord.objects.get(pk=9)
-        tamper("UPDATE audit_auditrecord SET path = '/x' WHERE sequence = 9")
-        ChainEnds.objects.update(head_sequence=8, head_hash=AuditRecord.objects.get(pk=8).hash)
-        tamper("DELETE FROM audit_auditrecord WHERE sequence > 8")
-        records_append([columns(number, path="/other") for number in range(5)], now=AT)
-        run("export", other)
-        transaction.set_rollback(True)
-    assert last.sequence == 9
-    lines = [
-        *file.read_bytes().splitlines(keepends=True)[:9],
-        *other.read_bytes().splitlines(keepends=True)[9:],
-    ]
-    file.write_bytes(b"".join(lines))
-    said, code = run("verify", "--file", file, "--json")
-    assert (code, json.loads(said)["findings"][0]["kind"], json.loads(said)["records"]) == (1, "altered", 9)
+def test_the_head_that_the_log_has_is_taken(chain, caplog):
+    caplog.set_level("INFO", "audit.services")
+    head_log(now=AT)
+    (message,) = caplog.messages
+    assert run("verify", "--head", message.removeprefix("audit head "))[1] == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("export", "--since", "yesterday"), "since: must be an instant"),
-        (("export", "--status-class", "7xx"), "status_class: must be one of"),
-        (("export", "/no/such/folder/file"), "No such file"),
-        (("verify", "--file", "/no/such/file"), "No such file"),
+        (("verify", "--head", "20"), "20 is no NUMBER:HASH"),
+        (("verify", "--head", "20:1b0e"), "20:1b0e is no NUMBER:HASH"),
+        (("verify", "--head", f"last:{'0' * 64}"), "is no NUMBER:HASH"),
         (("prune", "--before", "soon"), "'soon' is not an ISO 8601 time"),
     ],
 )
@@ -242,20 +166,14 @@ def test_everything_may_go_and_the_chain_goes_on(chain):
     assert [row.sequence for row in AuditRecord.objects.all()] == [COUNT + 2, COUNT + 1]
     assert not chain_verify().findings
     assert run("verify", "--from", 3)[1] == 0
-    file = chain / "export.ndjson"
-    run("export", file)
-    assert run("verify", "--file", file)[1] == 0
 
 
-def test_nothing_to_prune_is_nothing_said(settings, tmp_path):
-    settings.AUDIT_DIR = tmp_path
+def test_nothing_to_prune_is_nothing_said():
     assert run("prune", "--before", "2026-01-01")[0] == "0 records removed\n"
 
 
-def test_of_no_record_and_no_head_nothing_can_be_told(settings, tmp_path):
-    """A new installation, or one of which everything was taken away."""
-    settings.AUDIT_DIR = tmp_path
-    assert run("verify") == ("there is no record and no head: nothing can be verified\n", 1)
+def test_a_new_installation_has_nothing_to_verify():
+    assert run("verify") == ("0 records are as they were written\n", 0)
 
 
 @pytest.mark.parametrize(("days", "left"), [(0, COUNT), (1, 1)])

@@ -102,6 +102,8 @@ def test_a_chart_of_days_ends_at_the_first_bar(chart: Page, trader: httpx.Client
     options = {"symbol": SYMBOL, "resolution": "1D", "to": midnight, "window": 100 * DAY_S, "countback": 200}
     bars, _ = scrolled(chart, options, 0)
     first = datetime.now(UTC) - timedelta(days=1_100)
-    assert bars == ours(trader, "1d", int(first.timestamp()) // DAY_S * DAY_S, midnight)
+    expected = ours(trader, "1d", int(first.timestamp()) // DAY_S * DAY_S, midnight)
+    # Monday's day begins with Friday's close: for the API it is in a range that ends on Sunday night.
+    assert bars == [bar for bar in expected if bar["time"] < midnight * 1000]
     assert len(bars) > 400
     assert chart.locator("#status").inner_text().startswith("ended")

@@ -8,9 +8,13 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
+from store.datasets import TRADES
+from store.expiring import expire, planned
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, trade, usual_key
+from trades.stores import market_store
 
-pytestmark = pytest.mark.usefixtures("db", "project_redis")
+pytestmark = pytest.mark.usefixtures("db", "project_redis", "default_store")
 BARS = "/api/v2/stocks/bars"
 OURS = "/api/v1/market-data/equities/{}/ohlcv"
 FIRST = datetime(2025, 1, 2, 14, 30, tzinfo=UTC)
@@ -77,6 +81,18 @@ def test_a_walk_has_each_bar_of_ours_once(api: Api, limit: int, sort: str):
         query = {"start": "2025-01-01", "end": "2025-03-01", "resolution": "5m", "sort": sort}
         ours = api.get(OURS.format(symbol), query).json()["bars"]
         assert bars == [as_alpaca(bar) for bar in ours]
+
+
+def test_bars_of_expired_trades_stay_and_the_trades_are_refused(api: Api):
+    query = {"symbols": "AAPL", "start": "2025-01-02", "end": "2025-01-03", "limit": 10}
+    before = joined(api, BARS, timeframe="1Min", **query)
+    assert api.get("/api/v2/stocks/trades", query).status_code == 200
+    store = market_store()
+    expire(store, planned(store, TRADES, "AAPL", parse_timestamp("2025-01-03")))
+    assert joined(api, BARS, timeframe="1Min", **query) == before
+    refused = api.get("/api/v2/stocks/trades", query)
+    assert refused.status_code == 410
+    assert "the trades of AAPL before 2025-01-03 have expired" in refused.json()["message"]
 
 
 def test_the_limit_is_of_all_symbols_together(api: Api):
@@ -168,6 +184,7 @@ def test_without_a_start_the_range_is_today(api: Api):
 
 
 def test_the_newest_rows_are_those_of_snapshot(api: Api):
+    store_quotes(api, {"bid": 100, "ask": 99}, {"bid": 101})
     ours = api.get("/api/v1/market-data/equities/AAPL/snapshot").json()
     found = api.get("/api/v2/stocks/snapshots", {"symbols": "AAPL,MSFT,NOPE", "feed": "iex"}).json()
     assert list(found) == ["AAPL", "MSFT"]
@@ -176,13 +193,30 @@ def test_the_newest_rows_are_those_of_snapshot(api: Api):
     midnight = {"t": "2025-07-10T04:00:00Z"}
     assert snapshot["dailyBar"] == as_alpaca(ours["daily_bar"]) | midnight
     assert snapshot["prevDailyBar"]["t"] == "2025-02-10T05:00:00Z"
-    assert (snapshot["latestTrade"]["p"], snapshot["latestQuote"]["bp"]) == (189.98, 100.0)
+    assert snapshot["latestTrade"]["p"] == 189.98
+    quote = snapshot["latestQuote"]
+    assert (quote["bp"], quote["ap"], quote["c"]) == (100, 99, ["crossed"])
     for kind, key in (("bars", "minuteBar"), ("trades", "latestTrade"), ("quotes", "latestQuote")):
         latest = api.get(f"/api/v2/stocks/{kind}/latest", {"symbols": "AAPL"}).json()
         assert latest == {kind: {"AAPL": snapshot[key]}}
         single = api.get(f"/api/v2/stocks/AAPL/{kind}/latest").json()
         assert single == {"symbol": "AAPL", kind.removesuffix("s"): snapshot[key]}
     assert api.get("/api/v2/stocks/AAPL/snapshot").json() == {"symbol": "AAPL", **snapshot}
+
+
+def test_a_symbol_without_a_quote_of_both_sides_has_no_latest_quote(api: Api):
+    assert api.get("/api/v2/stocks/quotes/latest", {"symbols": "MSFT"}).json() == {"quotes": {}}
+    assert api.get("/api/v2/stocks/MSFT/snapshot").json()["latestQuote"] is None
+
+
+def store_quotes(api: Api, *sides: dict[str, float]) -> None:
+    """Store quotes of AAPL, one a second after its first."""
+    quotes = [
+        {"timestamp": text(FIRST + timedelta(seconds=1 + number)), "symbol": "AAPL", **each}
+        for number, each in enumerate(sides)
+    ]
+    stored = api.call("POST", "/api/v1/quotes/ingest", orjson.dumps({"quotes": quotes}))
+    assert stored.status_code == 200, stored.content
 
 
 def test_pairs_of_crypto_have_a_slash_and_days_of_utc(api: Api):

@@ -36,7 +36,8 @@ def call(desk: CallDesk) -> Caller:
 class TestTrading:
     def test_a_position_and_an_asset(self, call: Caller, name: str) -> None:
         assert call("GET", f"/positions/{name}")["symbol"] == "BTC/USD"
-        assert call("GET", f"/assets/{name}")["symbol"] == "BTC/USD"
+        asset = call("GET", f"/assets/{name}")
+        assert (asset["symbol"], float(asset["price_increment"])) == ("BTC/USD", 1e-9)
 
     def test_orders(self, call: Caller, name: str) -> None:
         placed = call("POST", "/orders", ORDER | {"symbol": name})

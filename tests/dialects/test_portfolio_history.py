@@ -10,10 +10,11 @@ from tests.api_client import Api
 from tests.dialects.test_trading import Caller
 from tests.trading.calls import CallDesk
 from tests.trading.desks import BEGIN_NS, FREE
+from tests.trading.recorded import record_events
 from trading.core.configuration import Zone
 from trading.core.events import Marked, Transferred
 from trading.core.terms import AccountKind
-from trading.journal import open_journal, state_of
+from trading.journal import state_of
 from trading.models import Account
 from trading.reading.selectors import account_valued
 from trading.services.accounts import account_create, account_transfer
@@ -50,9 +51,8 @@ class TestTransfers:
         call = opened()
         deposit = Transferred(transfer="first", amount=Decimal(50_000), equity=Decimal(0))
         mark = Marked(equity=Decimal(50_000), marks=(), zone=Zone.NORMAL, day="2025-06-05")
-        with open_journal("NEW") as journal:
-            journal.record(deposit, at_ns=BEGIN_NS)
-            journal.record(mark, at_ns=BEGIN_NS - SECOND_NS // 100)
+        record_events("NEW", deposit, at_ns=BEGIN_NS)
+        record_events("NEW", mark, at_ns=BEGIN_NS - SECOND_NS // 100)
         assert set(profits(call, query)) == {0.0}
 
     @pytest.mark.parametrize("query", PERIODS)
@@ -70,9 +70,8 @@ class TestTransfers:
         call = opened()
         mark = Marked(equity=Decimal(0), marks=(), zone=Zone.NORMAL, day="2025-06-05")
         deposit = Transferred(transfer="first", amount=Decimal(50_000), equity=Decimal(0))
-        with open_journal("NEW") as journal:
-            journal.record(mark, at_ns=BEGIN_NS - SECOND_NS)
-            journal.record(deposit, at_ns=BEGIN_NS)
+        record_events("NEW", mark, at_ns=BEGIN_NS - SECOND_NS)
+        record_events("NEW", deposit, at_ns=BEGIN_NS)
         history = call("GET", f"/account/portfolio/history?{PERIODS[0]}")
         assert history["base_value"] == 0
         assert (history["equity"][-1], history["profit_loss"][-1]) == (50_000, 0)
@@ -87,8 +86,7 @@ def test_an_account_without_marks_has_the_point_of_now(desk: CallDesk, query: st
 def test_no_account_is_marked_before_it_was_created(desk: CallDesk) -> None:
     call = opened()
     mark = Marked(equity=Decimal(0), marks=(), zone=Zone.NORMAL, day="2025-06-05")
-    with open_journal("NEW") as journal:
-        journal.record(mark, at_ns=BEGIN_NS - SECOND_NS)
+    record_events("NEW", mark, at_ns=BEGIN_NS - SECOND_NS)
     assert state_of(Account.objects.get(name="NEW")).marked_ns < BEGIN_NS
     document: Any = call.api.call("GET", "/api/v1/accounts/NEW").json()
     assert document["marked_at"] >= document["created_at"]

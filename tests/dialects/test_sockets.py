@@ -14,10 +14,12 @@ from dialects.alpaca.stream_rows import StreamRows, frame_of
 from dialects.alpaca.trade_updates import TradeUpdates
 from dialects.sockets import WIRES
 from ratelimit.callers import Caller
+from stats.live.bar_feed import BarMessage
 from stats.live.client import Client
 from stats.live.exceptions import UnknownChannel, UnknownOperation
 from stats.live.frames import Message
 from store.market_store import MarketStore
+from store.protocol import Window
 
 KEY = {"key": "Abcdefgh", "secret": "0" * 43}
 CALLER = Caller("key:1", "desk", "default", 10, frozenset(), accounts=frozenset({"ACC"}))
@@ -254,7 +256,8 @@ def test_an_unknown_volume_of_a_bar_is_0(default_store: MarketStore):
         "final": True,
     }
     bar |= dict.fromkeys(("open", "high", "low", "close"), 5)
-    message = Message("bars.1m:AAPL", "1", orjson.dumps({"data": [bar]}))
+    window = Window(0, 1)
+    message = BarMessage("bars.1m:AAPL", "1", orjson.dumps({"data": [bar]}), window, has_final=True)
     (made,) = maps(message.frame(StreamRows("equities", frozenset("b"), is_packed=True)))
     assert (made["v"], made["vw"], made["n"], made["c"]) == (0, None, None, 5)
 

@@ -10,15 +10,16 @@ import pytest
 from store.exceptions import DataDamaged
 from store.instruments import Instrument
 from tests.api_client import Api, make_key
-from tests.trading.calls import COIN, CallDesk, amount
+from tests.trading.calls import COIN, CallDesk
 from tests.trading.desks import at_ns, coin, prints
 from tests.trading.recorded import RecordedAccount
 from trades.stores import market_store
+from trading.account_store import account_act
 from trading.core.configuration import RiskConfig
 from trading.core.events import BorrowCharged, DividendPaid, RowRef, Settled, SplitApplied
 from trading.core.orders import TimeInForce
 from trading.core.terms import TRADABLE, AccountKind, Side
-from trading.journal import open_journal, state_of
+from trading.journal import state_of
 from trading.market.views import position_closing_view
 from trading.models import Account, OrderRow
 from trading.services import watchlists
@@ -319,7 +320,7 @@ class TestPositions:
         (ours,) = desk.state.positions.values()
         assert (position["symbol"], position["qty"], position["side"]) == (COIN, "3", "long")
         assert float(position["cost_basis"]) == float(ours.cost)
-        assert amount(position["unrealized_pl"]) == amount(position["market_value"]) - ours.cost
+        assert Decimal(position["unrealized_pl"]) == Decimal(position["market_value"]) - ours.cost
         for name in (COIN, position["asset_id"]):
             assert call("GET", f"/positions/{name}") == position
         assert call("GET", "/positions/OTHER", status=404)["code"] == 40_410_000
@@ -378,10 +379,10 @@ class TestPositions:
             return position_closing_view(market, position, *given, **named)
 
         monkeypatch.setattr("trading.services.orders.position_closing_view", view)
-        journals = Mock(wraps=open_journal)
-        monkeypatch.setattr("trading.services.orders.open_journal", journals)
+        acts = Mock(wraps=account_act)
+        monkeypatch.setattr("trading.services.orders.account_act", acts)
         damaged, held, again = call("DELETE", "/positions", status=207)
-        journals.assert_called_once_with("ACC")
+        acts.assert_called_once()
         assert call("GET", f"/orders/{closing['id']}")["status"] == "filled"
         assert (damaged["symbol"], damaged["status"], damaged["body"]["code"]) == ("DAMAGED", 503, 50_300_000)
         assert damaged["order_id"] is None
@@ -463,15 +464,18 @@ class TestAccount:
         history = call("GET", f"/account/portfolio/history?{query}&timeframe=1D")
         assert history["equity"][-1] == history["base_value"] == 100_000
 
-    def test_a_step_has_the_equity_of_then(self, desk, call):
-        desk.buy(4)
-        for seconds, price in ((90, 101.0), (150, 103.0)):
+    def test_a_step_has_the_last_recorded_equity(self, desk, call):
+        desk.buy(100)
+        for seconds, price in ((90, 103.0), (150, 106.0)):
             desk.print(seconds, price)
         query = "start=2025-06-05T14:01:00Z&intraday_reporting=continuous&pnl_reset=no_reset"
         history = call("GET", f"/account/portfolio/history?{query}")
         cash = float(desk.state.cash)
-        assert history["equity"] == pytest.approx([cash + 4 * price for price in (100, 101, 103)])
-        assert history["profit_loss"] == pytest.approx([0, 4, 12])
+        held = float(desk.state.positions[COIN].quantity)
+        # The first one is that of the fill, with its fee and slippage.
+        recorded = [99_993.999, *(cash + held * price for price in (103, 106))]
+        assert history["equity"] == pytest.approx(recorded)
+        assert history["profit_loss"] == pytest.approx([each - recorded[0] for each in recorded])
         assert (history["timeframe"], history["base_value"]) == ("1Min", history["equity"][0])
 
     @pytest.mark.parametrize(

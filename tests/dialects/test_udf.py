@@ -12,8 +12,12 @@ from audit.recording import middleware
 from front import event_loop_reads
 from ratelimit.keys.api_keys import digest, prefix_of
 from ratelimit.models import ApiKey
+from store.datasets import TRADES
+from store.expiring import expire, planned
+from store.timestamps import parse_timestamp
 from tests.api_client import Api, make_key, trade, until_limited, usual_key
 from tests.front.repeated import Process, admit_at_once, headers_of
+from trades.stores import market_store
 
 pytestmark = pytest.mark.usefixtures("db", "project_redis", "default_store")
 OURS = "/api/v1/market-data/equities/AAPL/ohlcv"
@@ -84,6 +88,15 @@ def test_the_bars_of_a_range_are_ours(api: Api, resolution: str, name: str):
     found = history(resolution, **{"from": seconds("2025-01-01"), "to": seconds("2025-02-01")})
     assert found == {"s": "ok", **ours(api, name)}
     assert history(resolution, **{"from": found["t"][0], "to": found["t"][-1]})["t"] == found["t"][:-1]
+
+
+def test_bars_of_expired_trades_stay(api: Api):
+    bounds = {"from": seconds("2025-01-01"), "to": seconds("2025-02-01")}
+    before = [history(resolution, **bounds) for resolution in ("1", "60", "D", "1M")]
+    store = market_store()
+    expire(store, planned(store, TRADES, "AAPL", parse_timestamp("2025-01-17")))
+    assert [history(resolution, **bounds) for resolution in ("1", "60", "D", "1M")] == before
+    assert history("1", countback=3, **bounds)["t"] == before[0]["t"][-3:]
 
 
 @pytest.mark.parametrize(("resolution", "times"), [("60", ["14:30", "20:30"]), ("240", ["14:30", "18:30"])])

@@ -128,3 +128,14 @@ def test_without_trades_the_last_price_is_of_the_newest_bar(api: Api):
     ]
     assert api.call("POST", "/api/v1/bars/ingest", orjson.dumps({"bars": bars})).status_code == 200
     assert changes() == (3, 1, 50.0, 2)
+
+
+def test_bid_and_ask_are_of_the_newest_quote_with_both_sides(api: Api):
+    declare(api)
+    store(api, ("2026-11-25T15:00", 100))
+    found = []
+    for second, sides in enumerate([{"bid": 99, "ask": 101}, {"bid": 98}, {"bid": 103, "ask": 102}]):
+        quote = {"timestamp": f"2026-11-25T15:00:0{second}Z", "symbol": "ONE", **sides}
+        assert api.call("POST", "/api/v1/quotes/ingest", orjson.dumps({"quotes": [quote]})).status_code == 200
+        found.append(tuple(quoted().get(name) for name in ("bid", "ask", "crossed")))
+    assert found == [(99, 101, None), (99, 101, None), (103, 102, True)]

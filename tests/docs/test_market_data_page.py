@@ -44,7 +44,7 @@ def test_the_calls_answer_as_printed(api):
         if expected:
             assert re.fullmatch(re.escape(expected).replace("…", ".*"), response.content.decode()), path[1]
             answered += 1
-    assert (answered, len(CALLS)) == (8, 13)
+    assert (answered, len(CALLS)) == (6, 9)
 
 
 def test_it_tells_how_far_a_query_reaches():
@@ -119,7 +119,7 @@ def test_it_lists_every_parameter():
 
 def test_the_default_resolutions_are_those_of_the_openapi_document():
     (row,) = re.findall(r"^\| `resolution` \| ([^|]+) \|", TEXT, re.MULTILINE)
-    assert row == "`1d`; `ohlcv/stream`: `1m`; quotes and options: `tick`"
+    assert row == "`1d`; `ohlcv/stream`: `1m`; quotes: `tick`"
     paths = orjson.loads(schema_document("json").body)["paths"]
     found = {}
     for path, methods in paths.items():
@@ -128,9 +128,7 @@ def test_the_default_resolutions_are_those_of_the_openapi_document():
                 found[path.partition("/market-data/")[2].partition("/")[2]] = parameter["schema"]["default"]
     assert found["{symbol}/ohlcv/stream"] == "1m"
     assert {found[path] for path in ("{symbol}/ohlcv", "ohlcv", "{symbol}/revisions")} == {"1d"}
-    assert {found[path] for path in ("{symbol}/quotes", "{symbol}/quotes/stream", "{symbol}/greeks")} == {
-        "tick"
-    }
+    assert {found[path] for path in ("{symbol}/quotes", "{symbol}/quotes/stream")} == {"tick"}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -6,14 +6,13 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic, sleep, thread_time
+from time import monotonic, sleep
 
 import pytest
 from websockets.frames import Frame, Opcode
 
 from front import sockets
 from front.limits import ConnectionSlots
-from stats.live.loop_time import SHARE
 from stats.live.sockets import SOCKET
 from tests.front.front_server import connected, echo, eventually, running
 from tests.front.front_sockets import (
@@ -91,22 +90,6 @@ def test_pings_of_a_client_that_reads_nothing_do_not_fill_the_memory(feed: EchoF
             connection.sendall(pings)
             sent += len(pings)
         assert feed.run(lambda: feed.sockets[0].unsent_bytes) < 2**20
-
-
-@pytest.mark.parametrize(("opcode", "payload"), [(Opcode.PING, b""), (Opcode.PONG, b"p" * 125)])
-def test_frames_without_end_take_a_small_share_of_the_loop(feed: EchoFeed, opcode: Opcode, payload: bytes):
-    seconds, frames = 1.5, frame(opcode, payload) * 1000
-    with open_socket(feed) as connection:
-        connection.settimeout(0.02)
-        before, ends_at, unsent = feed.run(thread_time), monotonic() + seconds, b""
-        while monotonic() < ends_at:
-            unsent = unsent or frames
-            with contextlib.suppress(TimeoutError):
-                unsent = unsent[connection.send(unsent) :]
-            with contextlib.suppress(TimeoutError):
-                connection.recv(65536)
-        # Without a budget the loop does nothing else.
-        assert feed.run(thread_time) - before < 3 * SHARE * seconds
 
 
 def test_only_the_newest_ping_of_a_segment_is_answered(feed: EchoFeed):

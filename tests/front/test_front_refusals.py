@@ -10,6 +10,7 @@ from front import body
 from front.answers import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
 from front.preauthorization import record_refusal
 from marketdata_project.problems import Problem
+from tests.audit.builders import spool_records
 from tests.front.front_server import Reply, ask, echo, eventually, running
 from web.problem_body import TITLES, TYPE_BASE
 
@@ -19,9 +20,7 @@ PATH = b"/api/v1/stats/%C3%A9"
 @pytest.fixture
 def records(tmp_path, settings):
     settings.AUDIT_DIR = tmp_path
-    yield lambda: [
-        json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()
-    ]
+    yield lambda: spool_records(tmp_path)
     call_spool().close()
 
 

@@ -36,11 +36,10 @@ def test_calls_are_reads_or_writes_by_their_method_or_logins(method: str, path: 
     [
         ("trades", "limit=9000", READ),
         ("trades", "limit=10000", HEAVY),
-        ("ohlcv", "policy=all", HEAVY),
         ("trades/stream", "", HEAVY),
         ("ohlcv/explain", "at=2025-01-02", HEAVY),
         ("gaps", "", HEAVY),
-        ("trades/commits", "", HEAVY),
+        ("trades/commits", "", READ),
         ("revisions", "limit=1", HEAVY),
         ("../snapshot", "symbols=AAPL,MSFT", HEAVY),
         ("snapshot", "", READ),

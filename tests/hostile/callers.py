@@ -2,8 +2,10 @@
 
 import json
 import random
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any, Protocol
 
 from django.urls import resolve
 
@@ -35,7 +37,17 @@ def key_with(installation: Installation, grant: str) -> str:
     )
 
 
-def stock_database(installation: Installation) -> None:
+class Database(Protocol):
+    """What rows are put into: an installation's database, or the test's."""
+
+    def insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Put rows into a table."""
+
+    def new_keys(self, several: Iterable[dict[str, Any]]) -> list[str]:
+        """Put keys into the database; return their texts."""
+
+
+def stock_database(installation: Database) -> None:
     """Store the keys that requests may read, rotate and revoke, and the jobs, the account and the order that they see."""
     now = datetime.now(UTC).isoformat(" ")
     owner = f"key:{FAMILY}"
@@ -61,7 +73,7 @@ def stock_database(installation: Installation) -> None:
     )
 
 
-def _stock_webhooks(installation: Installation, owner: str, now: str) -> None:
+def _stock_webhooks(installation: Database, owner: str, now: str) -> None:
     webhook, delivery, alert = (
         each.replace("-", "") for each in (stock.WEBHOOK, stock.DELIVERY, stock.ALERT)
     )

@@ -148,7 +148,7 @@ def valid_call(operation: Operation, rng: random.Random) -> Call:
     """A call that is answered 2xx: real symbols and times, some of the optional parameters."""
     call = Call(
         operation,
-        media_type=operation.media_types[0] if operation.media_types == (FORM,) else JSON,
+        media_type=media_type_of(operation),
         path_values={each.name: value_for(operation, each, rng) for each in operation.of_place("path")},
         query=[
             (each.name, value_for(operation, each, rng))
@@ -169,6 +169,11 @@ def valid_call(operation: Operation, rng: random.Random) -> Call:
     return call
 
 
+def media_type_of(operation: Operation) -> str:
+    """The media type of a call's body: JSON, unless the operation takes only forms."""
+    return FORM if operation.media_types == (FORM,) else JSON
+
+
 def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
     """The parameters that are refused beside the others, or without another that the query lacks."""
     lacking = {name for name, (other, value) in stock.DEPENDENT.items() if query.get(other) != value}
@@ -179,13 +184,11 @@ def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
         lacking |= {"adjust", "adjustment"}
     if operation.name == "performance" and "days" in query:
         lacking |= {"from", "to"}
-    if operation.takes("join") and "join" not in query:
-        lacking |= {"exchange", "max_age"}
     if query.get("on_conflict") == "replace":
         lacking |= {"dedupe"}
     if operation.name == "calendar":
         lacking |= {"symbol"}
-    return lacking | ({"resolution"} if query.get("exchange") == "best" else set())
+    return lacking
 
 
 def _of_a_whole_expiry(call: Call) -> Call:
@@ -276,7 +279,7 @@ def value_for(operation: Operation, parameter: Parameter, rng: random.Random) ->
     by_path = stock.VALUES_BY_PATH.get((parameter.name, operation.path.rpartition("/")[2]))
     if by_path is not None:
         return by_path
-    # A parameter of one name may take other words elsewhere, such as `exchange=best`.
+    # A parameter of one name may take other words elsewhere, such as `exchange`.
     words = parameter.schema.get("enum")
     values = [each for each in stock.VALUES.get(parameter.name, ()) if words is None or each in words]
     if values:
@@ -294,3 +297,30 @@ def _value_of(schema: Mapping[str, Any], rng: random.Random) -> str:
     if schema.get("type") == "boolean":
         return rng.choice(["true", "false"])
     return str(schema.get("default") or next(iter(schema.get("examples", ["1"]))))
+
+
+def example_calls(operation: Operation) -> list[Call]:
+    """The calls that an operation's examples make: the first of each parameter that has any, then the second, and so on.
+
+    A parameter with fewer examples begins with its first again.
+    """
+    shown = {
+        each.name: each.schema["examples"]
+        for each in operation.parameters
+        if each.place != "header" and each.schema.get("examples")
+    }
+
+    def shown_at(place: str, n: int) -> list[tuple[str, str]]:
+        found = ((each.name, shown.get(each.name)) for each in operation.of_place(place))
+        return [(name, str(examples[n % len(examples)])) for name, examples in found if examples]
+
+    return [
+        Call(
+            operation,
+            media_type=media_type_of(operation),
+            path_values=dict(shown_at("path", n)),
+            query=shown_at("query", n),
+            document=copy.deepcopy(operation.example),
+        )
+        for n in range(max(map(len, shown.values()), default=1))
+    ]

@@ -69,10 +69,6 @@ VALUES: dict[str, list[str]] = {
     "hours": ["all"],
     "anchor": ["clock"],
     "roll_before": ["8d"],
-    "lag": ["0", "250ms"],
-    "tolerance": ["2s"],
-    "horizon": ["5s"],
-    "max_age": ["1h"],
     "price_tolerance": ["0.5"],
     "cash_tolerance": ["1"],
 }  # fmt: skip
@@ -81,8 +77,6 @@ VALUES_BY_PATH = {
     ("path", "{path}"): "manifest.json",
     ("fields", "members"): "member",
     ("after", "commits"): "0",
-    ("after", "copy"): "0",
-    ("dataset", "copy"): "trades",
     # Of `/udf`.
     **{
         (name, path): value
@@ -91,11 +85,7 @@ VALUES_BY_PATH = {
     },
 }
 # Parameters that are taken only beside another one with this value.
-DEPENDENT = {
-    "max_age": ("exchange", "best"),
-    "roll_before": ("roll", "days"),
-    "lag": ("join", "quotes"), "tolerance": ("join", "quotes"), "horizon": ("join", "quotes"),
-}  # fmt: skip
+DEPENDENT = {"roll_before": ("roll", "days")}
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
 JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
@@ -115,7 +105,7 @@ WEBHOOK, DELIVERY, ALERT = (
     "9a1e2b3c-4d5e-4f60-8a7b-1c2d3e4f5a6b",
     "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b",
 )
-DELETED = {"webhook_delete", "alert_delete"}
+DELETED = {"webhook_delete", "alert_delete", "model_delete"}
 ACCOUNT_ROW = {
     "id": 1,
     "name": "main",
@@ -126,7 +116,6 @@ MODEL_ROW = {
     "id": 1,
     "account_id": 1,
     "name": "core",
-    "version": 1,
     "weights": "{}",
     "changed_ns": 0,
 }
@@ -157,11 +146,11 @@ STATUSES = {
     # The account is open and stopped, its order has ended, and it holds nothing. Orders are sent without a key, and
     # the limits without what was read before.
     "account_create": 409, "account_heartbeat": 204, "account_transfer": 202, "orders_cancel": 202,
-    "order_batch_cancel": 202,
+    "order_batch_submit": 202, "order_batch_cancel": 202, "feed_stop": 404,
     "order_submit": 400, "account_order_submit": 400, "order_replace": 422, "order_cancel": 409,
-    "position_close": 404, "execution_explain": 404, "trade_execute": 404, "risk_configure": 428,
-    # It is there and sent without what was read before. No model is assigned.
-    "model_set": 428, "model_delete": 428, "account_rebalance": 409, "backtest_submit": 202,
+    "position_close": 404, "trade_execute": 404, "risk_configure": 428,
+    # No model is assigned.
+    "account_rebalance": 409, "backtest_submit": 202,
 
     "webhook_create": 201, "alert_create": 201, **dict.fromkeys(DELETED, 404),
     # The files of the export are gone, and no link is known.

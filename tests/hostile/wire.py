@@ -17,7 +17,7 @@ ALPACA = {"code", "message", "reason", "correlation_id", "errors"}
 UDF = {"s", "errmsg", "reason", "correlation_id", "errors"}
 DECLARED_BY_ALPACA = {(error_status(status, code, "/api/v2/"), code) for status, code in DECLARED}
 # What refusals of trading have besides.
-OF_TRADING = {"checks", "preview", "order_id", "items"}
+OF_TRADING = {"checks", "preview", "order_id"}
 LONGEST_REFUSAL = 64 * 1024
 # Of a Python traceback, of a Django error page, of the program's own paths.
 INTERNALS = (b"Traceback", b'File \\"', b'.py\\"', b"<html", b"site-packages", b"0x7f")

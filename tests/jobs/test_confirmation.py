@@ -3,21 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
-import orjson
 import pytest
 from django.utils import timezone
 
 from jobs import services
 from jobs.claims import job_claim, job_end
-from jobs.exceptions import ConfirmationNeeded, ConfirmationNotNeeded, TooManyJobs
+from jobs.exceptions import ConfirmationNeeded, JobError
 from jobs.kinds import JOB_KINDS, Run
 from jobs.models import CANCELLED, FAILED, NEEDS_CONFIRMATION, QUEUED, SUCCEEDED, Job
-from jobs.relay import jobs_send
-from jobs.run import run_job
 from jobs.services import confirmations_expire, job_cancel, job_confirm, require_room
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, problem
-from web.requests.wsgi_variables import ANSWER_WAIT
+from tests.jobs.running import run_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 JOBS = "/api/v1/jobs"
@@ -53,16 +50,9 @@ def confirm(api: Api, job: Job) -> Any:
     return api.call("POST", f"{JOBS}/{job.uuid}/confirm")
 
 
-def sent_at(later: timedelta) -> list[Any]:
-    """Return the ids of jobs for which a message is sent at a later time."""
-    sent: list[Any] = []
-    jobs_send(now=timezone.now() + later, send=sent.append)
-    return sent
-
-
 def test_a_job_that_asks_shows_its_preview_and_goes_on_when_it_is_confirmed(api: Api, asking) -> None:
     job = asking()
-    assert (job.slot, job.lease, job.leased_until, job.finished_at) == (None, None, None, None)
+    assert (job.lease, job.leased_until, job.finished_at) == (None, None, None)
     response = api.get(f"{JOBS}/{job.uuid}")
     shown = answer(response)
     assert (shown["state"], shown["preview"]) == ("needs_confirmation", {**PREVIEW, "cell": "a\ufffdb"})
@@ -71,14 +61,12 @@ def test_a_job_that_asks_shows_its_preview_and_goes_on_when_it_is_confirmed(api:
     assert shown["links"]["cancel"] == f"{JOBS}/{job.uuid}/cancel"
     assert shown["confirm_before"][:19] == (job.asked_at + DAY).isoformat()[:19]
     assert "Retry-After" not in response
-    assert sent_at(DAY / 2) == []
-    run_job(job.uuid)
+    assert job_claim(now=timezone.now() + DAY / 2) is None
     assert fresh(job).state == NEEDS_CONFIRMATION
     confirmed = confirm(api, job)
     shown = answer(confirmed)
     assert (confirmed.status_code, shown["state"], shown["confirm_before"]) == (200, "queued", None)
     assert (confirmed["Retry-After"], "confirm" in shown["links"]) == ("1", False)
-    assert sent_at(timedelta()) == [job.uuid]
     run_job(job.uuid)
     shown = answer(api.get(f"{JOBS}/{job.uuid}"))
     assert (shown["state"], shown["result"], shown["attempts"]) == ("succeeded", {"is_confirmed": True}, 1)
@@ -123,7 +111,7 @@ def test_a_job_without_an_answer_ends_after_a_day(asking) -> None:
 
 def test_a_day_later_it_is_too_late(asking) -> None:
     job = asking()
-    with pytest.raises(ConfirmationNotNeeded, match="the job is failed: only"):
+    with pytest.raises(JobError, match="the job is failed: only"):
         job_confirm(uuid=job.uuid, now=job.asked_at + DAY)
     assert fresh(job).state == NEEDS_CONFIRMATION
 
@@ -147,7 +135,7 @@ def test_a_cancel_that_comes_while_it_runs_is_not_lost(submit) -> None:
 def test_a_worker_that_lost_its_lease_does_not_ask(submit) -> None:
     def lost(run: Run) -> dict[str, Any]:
         Job.objects.update(leased_until=timezone.now())
-        assert job_claim(run.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
+        assert job_claim(now=timezone.now()) is not None
         return ask(run)
 
     job = submit(lost)
@@ -158,7 +146,7 @@ def test_a_worker_that_lost_its_lease_does_not_ask(submit) -> None:
 def test_a_worker_that_dies_after_the_confirmation_is_followed_by_another(asking) -> None:
     job = asking()
     job_confirm(uuid=job.uuid, now=timezone.now())
-    assert job_claim(job.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
+    assert job_claim(now=timezone.now()) is not None
     Job.objects.update(leased_until=timezone.now())
     run_job(job.uuid)
     assert (fresh(job).state, fresh(job).result) == (SUCCEEDED, {"is_confirmed": True})
@@ -170,7 +158,7 @@ def test_a_job_that_asks_takes_no_slot_and_no_turn_of_others_but_counts(api: Api
     other = asking(**{**options, "once_key": "l"})
     assert [fresh(each).state for each in (job, other)] == [NEEDS_CONFIRMATION] * 2
     assert asking(**options).pk == job.pk
-    with pytest.raises(TooManyJobs):
+    with pytest.raises(JobError, match="the most"):
         require_room(kind=JOB_KINDS.get()["count"], owner=job.owner)
 
 
@@ -186,16 +174,11 @@ def test_a_cancel_wins_before_and_after_a_confirmation(api: Api, asking, is_conf
     assert (fresh(job).state, fresh(job).result) == (CANCELLED, None)
 
 
-def test_who_waits_is_answered_when_the_job_asks(api: Api, submit) -> None:
-    job = submit(ask, owner=f"key:{ApiKey.objects.get().pk}")
-    waited = api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5").wsgi_request.META[ANSWER_WAIT]
-    run_job(job.uuid)
-    renewed = waited.renewed()
-    assert orjson.loads(renewed.body)["state"] == "needs_confirmation"
-    assert renewed.headers == {"Retry-After": None}
-    assert ANSWER_WAIT not in api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5").wsgi_request.META
+def test_a_job_that_asks_is_not_to_be_polled_until_it_is_confirmed(api: Api, asking) -> None:
+    job = asking()
+    assert "Retry-After" not in api.get(f"{JOBS}/{job.uuid}")
     assert confirm(api, job).status_code == 200
-    assert ANSWER_WAIT in api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5").wsgi_request.META
+    assert api.get(f"{JOBS}/{job.uuid}")["Retry-After"] == "1"
 
 
 def test_a_queued_job_is_not_expired(asking) -> None:

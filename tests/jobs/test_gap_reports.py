@@ -8,11 +8,11 @@ from django.utils import timezone
 from calendars.exceptions import UnknownExchange
 from jobs import gap_reports
 from jobs.models import Job
-from jobs.run import run_job
 from jobs.services import job_submit
 from stats.market_data.silence import Silence
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, parse_timestamp
+from tests.jobs.running import run_job
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db(transaction=True)

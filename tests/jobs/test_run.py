@@ -6,19 +6,20 @@ from datetime import timedelta
 from itertools import count
 from threading import Event
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from jobs import run as running
-from jobs.claims import LEASE, _take, job_claim, job_end, lease_renew
+from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew
 from jobs.exceptions import WorkerEnding
-from jobs.kinds import JOB_KINDS, Run
+from jobs.kinds import Run
 from jobs.models import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
-from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
+from jobs.run import WORKER_IS_ENDING, running_give_back
 from jobs.services import job_cancel
 from store.exceptions import StoreUnavailable, UnknownSymbol
+from tests.jobs.running import run_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +34,9 @@ def problem_of(job: Job) -> dict[str, Any]:
 
 
 def claim(job: Job, *, later: timedelta = timedelta(0)) -> Job | None:
-    return job_claim(job.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now() + later)
+    claimed = job_claim(now=timezone.now() + later)
+    assert claimed is None or claimed.uuid == job.uuid
+    return claimed
 
 
 @pytest.fixture
@@ -55,10 +58,10 @@ def test_a_job_runs_and_tells_its_result(submit) -> None:
     assert (ended.state, ended.result, ended.attempts) == (SUCCEEDED, {"counted": 4}, 1)
     assert (ended.done, ended.total) == (4, 4)
     assert ended.finished_at is not None
-    assert (ended.lease, ended.slot) == (None, None)
+    assert ended.lease is None
 
 
-def test_a_second_message_runs_nothing(submit) -> None:
+def test_a_job_runs_once(submit) -> None:
     calls: list[int] = []
 
     def work(_: Run) -> dict[str, Any]:
@@ -199,6 +202,26 @@ def test_what_still_runs_at_the_end_of_the_process_is_given_back(submit) -> None
     assert (queued.state, queued.note, queued.attempts, queued.result) == (QUEUED, {"piece": 1}, 0, None)
 
 
+def test_jobs_are_given_back_although_one_cannot_be(submit, monkeypatch) -> None:
+    """Otherwise the worker's process would wait for the job's function."""
+    release = job_release
+
+    def refuse(job: Job, **columns: Any) -> bool:
+        monkeypatch.setattr(running, "job_release", release)
+        raise OperationalError("the database is away")
+
+    def work(run: Run) -> dict[str, Any]:
+        monkeypatch.setattr(running, "job_release", refuse)
+        running_give_back()
+        assert fresh(job).state == RUNNING
+        running_give_back()
+        return {}
+
+    job = submit(work)
+    run_job(job.uuid)
+    assert (fresh(job).state, fresh(job).attempts) == (QUEUED, 0)
+
+
 def test_a_job_that_has_ended_stays_as_it_is(submit) -> None:
     job = submit()
     run_job(job.uuid)
@@ -217,8 +240,7 @@ def test_a_worker_that_ends_gives_its_job_back(submit, ending) -> None:
     job = submit(work)
     run_job(job.uuid)
     queued = fresh(job)
-    assert (queued.state, queued.note, queued.attempts, queued.slot) == (QUEUED, {"piece": 3}, 0, None)
-    assert queued.sent_at is None
+    assert (queued.state, queued.note, queued.attempts, queued.lease) == (QUEUED, {"piece": 3}, 0, None)
 
 
 def test_an_error_of_the_caller_ends_the_job_with_a_problem_and_is_none_of_the_servers(
@@ -250,6 +272,20 @@ def test_an_error_of_the_server_is_tried_again(submit) -> None:
     assert problem_of(job)["status"] == 503
 
 
+def test_a_job_that_was_cancelled_does_not_wait_for_another_attempt(submit) -> None:
+    class Later(StoreUnavailable):
+        retry_after = 3_600.0
+
+    def work(run: Run) -> dict[str, Any]:
+        job_cancel(uuid=run.uuid, now=timezone.now())
+        raise Later("the disk is away")
+
+    job = submit(work)
+    run_job(job.uuid)
+    run_job(job.uuid)
+    assert fresh(job).state == CANCELLED
+
+
 def test_an_unknown_error_tells_nothing_internal(submit, caplog) -> None:
     def work(_: Run) -> dict[str, Any]:
         raise ZeroDivisionError("a secret")
@@ -271,51 +307,7 @@ def test_a_job_that_ends_its_workers_is_given_up(submit) -> None:
     assert problem_of(job)["code"] == "worker_lost"
 
 
-def test_no_more_than_at_once_run(submit) -> None:
-    jobs = [submit(at_once=2) for _ in range(3)]
-    first, second, third = (claim(job) for job in jobs)
-    assert first is not None
-    assert second is not None
-    assert third is None
-    assert {first.slot, second.slot} == {0, 1}
-    job_end(first, state=SUCCEEDED, now=timezone.now())
-    again = claim(jobs[2])
-    assert again is not None
-    assert again.slot == 0
-
-
-def test_of_two_workers_one_gets_the_job(submit) -> None:
-    job = submit()
-    seen_by_both = fresh(job)
-    now = timezone.now()
-    assert _take(seen_by_both, 0, lease=uuid4(), now=now)
-    assert not _take(seen_by_both, 1, lease=uuid4(), now=now)
-    assert fresh(job).slot == 0
-
-
-def test_of_two_jobs_one_gets_the_slot(submit) -> None:
-    first, second = submit(), submit()
-    now = timezone.now()
-    assert _take(first, 0, lease=uuid4(), now=now)
-    assert not _take(second, 0, lease=uuid4(), now=now)
-    assert fresh(second).state == QUEUED
-
-
 def test_the_request_key_names_job_and_piece(submit) -> None:
     job = submit(lambda run: {"key": run.request_key("AAPL")})
     run_job(job.uuid)
     assert fresh(job).result == {"key": f"job:{job.uuid}:AAPL"}
-
-
-def test_jobs_with_one_turn_run_one_after_another(submit) -> None:
-    first, second, other = (
-        submit(turn=lambda _: "AAPL"),
-        submit(turn=lambda _: "AAPL"),
-        submit(turn=lambda _: "MSFT"),
-    )
-    running = claim(first)
-    assert running is not None
-    assert claim(second) is None
-    assert claim(other) is not None
-    job_end(running, state=SUCCEEDED, now=timezone.now())
-    assert claim(second) is not None

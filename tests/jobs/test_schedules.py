@@ -1,21 +1,13 @@
-"""Jobs are submitted at the times of the setting, once, whatever Redis and the processes do."""
+"""Jobs are submitted at the times of the setting, once."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from celery.schedules import crontab
-from django.db import OperationalError
-from django.utils import timezone
 
-from jobs import beat
-from jobs.beat import RowScheduler, beat_service
 from jobs.gap_reports import GAP_REPORT
-from jobs.models import SUCCEEDED, Job
-from jobs.schedules import JobSchedule, ScheduleRefused, last_due, scheduled_submit, schedules
+from jobs.models import Job
+from jobs.schedules import JobSchedule, ScheduleRefused, schedules, schedules_submit
 from marketdata_project.checks import check_schedules
 from tests.jobs.kinds import kind
 
@@ -35,39 +27,17 @@ def at(text: str) -> datetime:
         ("0 0 29 2 *", "2027-01-01 00:00:00", "2024-02-29 00:00"),
         ("5 * * * *", "2025-01-02 00:04:00", "2025-01-01 23:05"),
         ("* * * * 0", "2025-01-06 12:00:00", "2025-01-05 23:59"),
+        ("0 0 1 * sat", "2025-01-05 12:00:00", "2025-01-04 00:00"),
     ],
 )
 def test_the_last_due_time_of_a_crontab(line: str, now: str, due: str) -> None:
-    assert last_due(crontab.from_string(line), at(now)) == at(due)
+    assert JobSchedule("one", "count", line, {}).last_due(at(now)) == at(due)
 
 
 @pytest.fixture
-def nightly(settings, use_kinds) -> JobSchedule:
+def nightly(settings, use_kinds) -> None:
     use_kinds(kind(), GAP_REPORT)
     settings.JOB_SCHEDULES = {"nightly": NIGHTLY}
-    return schedules()["nightly"]
-
-
-@pytest.mark.django_db
-def test_a_due_job_is_submitted_once(nightly: JobSchedule) -> None:
-    due, now = at("2025-01-02 02:30"), timezone.now()
-    first = scheduled_submit(schedule=nightly, due=due, now=now)
-    assert first is not None
-    assert (first.kind, first.parameters, first.owner, first.created_by) == (
-        "count", {"upto": 5}, "service", "schedule:nightly",
-    )  # fmt: skip
-    Job.objects.update(state=SUCCEEDED)
-    assert scheduled_submit(schedule=nightly, due=due, now=now) is None, "also when it has ended"
-    assert scheduled_submit(schedule=nightly, due=due + timedelta(days=1), now=now) is not None
-
-
-@pytest.mark.django_db
-def test_due_jobs_are_submitted_however_many_are_unfinished(nightly: JobSchedule, use_kinds) -> None:
-    use_kinds(kind(most_unfinished=1))
-    for day in range(1, 4):
-        due = at(f"2025-01-0{day} 02:30")
-        assert scheduled_submit(schedule=nightly, due=due, now=timezone.now()) is not None
-    assert Job.objects.count() == 3
 
 
 def test_the_last_days_end_before_the_date_that_is_due(use_kinds) -> None:
@@ -87,6 +57,8 @@ def test_the_last_days_end_before_the_date_that_is_due(use_kinds) -> None:
         ({"kind": "dance"}, "no kind 'dance'"),
         ({"crontab": "61 2 * * *"}, "crontab is five fields"),
         ({"crontab": 5}, "crontab is five fields"),
+        ({"crontab": "0 30 2 * * *"}, "crontab is five fields"),
+        ({"crontab": "0 0 30 2 *"}, "crontab is five fields"),
         ({"parameters": {"upto": "x"}}, "upto"),
         ({"parameters": {"last_days": 0}}, "last_days is a whole number"),
         ({"every": "day"}, "it has kind, crontab"),
@@ -101,10 +73,10 @@ def test_a_wrong_schedule_is_found_by_the_check(
     assert found.id == "marketdata.E009"
     assert message in found.msg
     with pytest.raises(ScheduleRefused):
-        beat_service()
+        schedules()
 
 
-REBALANCE = {"account": "main", "model": "core", "drift_band": 0.5}
+REBALANCE = {"account": "main", "model": "core", "cash_buffer": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -125,8 +97,6 @@ def test_these_kinds_can_be_scheduled(settings, kind_name: str, parameters: dict
     [
         ("backtest", {"strategy": "crossover", "symbols": ["DEMOA"]}, "no kind 'backtest' that can be"),
         ("transfer", {"account": "main", "amount": 5}, "no kind 'transfer' that can be"),
-        # It would trade.
-        ("rebalance", {**REBALANCE, "preview": True}, "preview"),
         ("rebalance", {"account": "main"}, "model"),
     ],
 )
@@ -139,71 +109,43 @@ def test_these_schedules_are_refused(
     assert message in found.msg
 
 
-@pytest.fixture
-def scheduler(nightly, settings, tmp_path: Path) -> Iterator[Callable[[], RowScheduler]]:
-    """Make schedulers with their state in a folder; no Redis is there."""
-    settings.RUN_DIR = tmp_path
-    made: list[RowScheduler] = []
-
-    def make(state: str = "one") -> RowScheduler:
-        for each in made:
-            each.close()
-        made.clear()
-        settings.RUN_DIR = tmp_path / state
-        made.append(beat_service().get_scheduler())
-        return made[0]
-
-    yield make
-    made[0].close()
-
-
-def missed(scheduler: RowScheduler) -> None:
-    """Make the entry think that it ran two days ago."""
-    (entry,) = scheduler.schedule.values()
-    entry.last_run_at -= timedelta(days=2)
+def submitted(now: str) -> int:
+    """Do the duty at an instant; return the number of jobs so far."""
+    schedules_submit(now=at(now))
+    return Job.objects.count()
 
 
 @pytest.mark.django_db
-def test_beat_writes_the_row_without_redis(scheduler) -> None:
-    running = scheduler()
-    assert running.tick() > 0
-    assert not Job.objects.exists(), "a new schedule makes up for nothing"
-    missed(running)
-    running._heap = None
-    running.tick()
+def test_a_due_job_is_submitted_once(nightly) -> None:
+    assert submitted("2025-01-02 09:00") == 0, "a new schedule makes up for nothing"
+    assert submitted("2025-01-03 02:29:59") == 0
+    assert submitted("2025-01-03 02:30:00") == 1
     (job,) = Job.objects.all()
-    assert (
-        job.once_key
-        == f"schedule:nightly:{last_due(crontab.from_string('30 2 * * *'), timezone.now()).isoformat()}"
-    )
-    assert running.tick() > 0
-
-
-@pytest.mark.django_db
-def test_two_beats_submit_one_job_and_a_restart_none(scheduler) -> None:
-    for state in ("one", "two"):
-        running = scheduler(state)
-        missed(running)
-        running.tick()
-    assert Job.objects.count() == 1
+    assert (job.kind, job.parameters, job.owner, job.created_by) == (
+        "count", {"upto": 5}, "service", "schedule:nightly",
+    )  # fmt: skip
     Job.objects.all().delete()
-    assert scheduler("two").tick() > 0
-    assert not Job.objects.exists()
+    assert submitted("2025-01-03 02:30:01") == 0, "also when its job was deleted"
+    assert submitted("2025-01-04 02:30:00") == 1
 
 
 @pytest.mark.django_db
-def test_beat_waits_for_the_database(scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
-    errors, submit = [OperationalError("away")], scheduled_submit
+def test_missed_times_are_made_up_for_once(nightly) -> None:
+    submitted("2025-01-02 09:00")
+    assert submitted("2025-01-09 09:00") == 1
+    assert submitted("2025-01-09 09:01") == 1
 
-    def fail_once(**terms: Any) -> Any:
-        if errors:
-            raise errors.pop()
-        return submit(**terms)
 
-    monkeypatch.setattr(beat, "scheduled_submit", fail_once)
-    monkeypatch.setattr(beat, "time", SimpleNamespace(sleep=lambda _: None))
-    monkeypatch.setattr(beat, "close_old_connections", lambda: None)
-    running = scheduler()
-    missed(running)
-    running.tick()
-    assert Job.objects.count() == 1
+@pytest.mark.django_db
+def test_a_schedule_that_was_away_is_a_new_one(nightly, settings) -> None:
+    submitted("2025-01-02 09:00")
+    settings.JOB_SCHEDULES = {}
+    submitted("2025-01-03 09:00")
+    settings.JOB_SCHEDULES = {"nightly": NIGHTLY}
+    assert submitted("2025-01-04 09:00") == 0
+
+
+@pytest.mark.django_db
+def test_due_jobs_are_submitted_however_many_are_unfinished(nightly, use_kinds) -> None:
+    use_kinds(kind(most_unfinished=1))
+    assert [submitted(f"2025-01-0{day} 02:30") for day in range(1, 5)] == [0, 1, 2, 3]

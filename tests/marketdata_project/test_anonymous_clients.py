@@ -1,7 +1,5 @@
 """Public pages and unknown paths have a limit: the address's, or the caller's own; signs of life have none."""
 
-import json
-
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -9,6 +7,7 @@ from django.test import Client
 from audit.services import call_spool
 from ratelimit.models import ApiKey
 from tests.api_client import Api, make_key, problem
+from tests.audit.builders import spool_records
 
 pytestmark = [
     pytest.mark.django_db,
@@ -114,11 +113,7 @@ def check_is_free(client: Client, path: str) -> None:
 def callers(tmp_path, settings):
     """The callers of the calls that were recorded."""
     settings.AUDIT_DIR = tmp_path
-    yield lambda: [
-        json.loads(line)["caller"]
-        for file in tmp_path.glob("spool/*")
-        for line in file.read_bytes().splitlines()
-    ]
+    yield lambda: [record["caller"] for record in spool_records(tmp_path)]
     call_spool().close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -10,14 +11,15 @@ from django.db import OperationalError, connection
 from audit.models import AuditRecord
 from jobs.models import Job
 from ratelimit.models import ApiKey
+from sources.models import SourceSymbol
 from tests.api_client import answer, make_key, problem
 from tests.ratelimit.access.urlconf import ACCESS
-from tests.trading.calls import COIN, ORDER, CallDesk, amount, post
+from tests.trading.calls import COIN, ORDER, CallDesk, post
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.models import Account, EventRow, Preview, TargetModel, Watchlist
+from trading.models import Account, EventRow, TargetModel, Watchlist
 from trading.services.accounts import preferences_change
 from trading.services.target_models import model_set
 
@@ -37,7 +39,7 @@ CALLS = {
     ("key-rotate", "POST"): (f"/api/v1/keys/{KEY}/rotate", {}, 201, "audit_unavailable"),
     ("orders", "POST"): ("/api/v1/orders", NEW_ORDER, 201, "audit_unavailable"),
     ("account-orders", "POST"): ("/api/v1/accounts/ACC/orders", NEW_ORDER, 201, "audit_unavailable"),
-    ("order-batch", "POST"): ("/api/v1/orders/batch", {"orders": [NEW_ORDER]}, 200, "audit_unavailable"),
+    ("order-batch", "POST"): ("/api/v1/orders/batch", {"orders": [NEW_ORDER]}, 202, "audit_unavailable"),
     ("order", "PATCH"): ("/api/v1/orders/{order}", {"limit_price": 98}, 201, "audit_unavailable"),
     ("trade-preview", "POST"): ("/api/v1/trade/preview", ORDER, 200, "audit_unavailable"),
     ("trade-execute", "POST"): (
@@ -97,6 +99,8 @@ CALLS = {
         200,
         "audit_unavailable",
     ),
+    ("feeds", "POST"): ("/api/v1/feeds", {"source": "binance", "name": "ETH/USDT"}, 200, "audit_unavailable"),
+    ("feed", "DELETE"): ("/api/v1/feeds/SOL-USDT", None, 204, "audit_unavailable"),
     # Its change is in the market store, where it stays.
     ("instrument", "PUT"): ("/api/v1/instruments/AAPL", {"name": "Apple"}, 200, "outcome_unknown"),
 }
@@ -105,18 +109,20 @@ CALLS = {
 def state():
     """What audit-first calls change in the database."""
     keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "expires_at"))
-    versions = list(TargetModel.objects.values_list("name", "version"))
+    models = list(TargetModel.objects.values_list("name", "weights"))
+    feeds = list(SourceSymbol.objects.values_list("symbol", "is_fed"))
     lists = list(Watchlist.objects.values_list("name", "symbols"))
-    return keys, versions, lists, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
+    return keys, models, feeds, lists, *(kind.objects.count() for kind in (Account, EventRow, Job))
 
 
 @pytest.fixture
 def call(api):
+    SourceSymbol.objects.create(symbol="SOL-USDT", source="binance", name="SOL/USDT", is_fed=True)
     key_id = ApiKey.objects.get(prefix=make_key().split("_")[1]).pk
     desk = CallDesk()
     desk.buy()
     for name in ("core", "spare"):
-        model_set(account=desk.account, name=name, weights={COIN: amount("0.5")}, tag=None)
+        model_set(account=desk.account, name=name, weights={COIN: Decimal("0.5")})
     preferences_change(account=desk.account, changes={"model": "core"})
     watched = desk.account.watchlists.create(name="old", symbols=[COIN], created_ns=0, changed_ns=0)
     names = {

@@ -44,6 +44,12 @@ def test_there_is_a_worker(settings, workers, ids):
     assert [found.id for found in checks.check_workers()] == ids
 
 
+@pytest.mark.parametrize(("seconds", "ids"), [(1, []), (0, ["marketdata.E012"]), (-5, ["marketdata.E012"])])
+def test_a_strategy_has_time_to_answer(settings, seconds, ids):
+    settings.STRATEGY_SECONDS = seconds
+    assert [found.id for found in checks.check_strategy_seconds()] == ids
+
+
 @pytest.mark.parametrize("cores", ["auto", "none"])
 def test_workers_may_keep_to_cores(settings, cores):
     settings.WORKER_CORES = cores

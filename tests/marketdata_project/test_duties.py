@@ -183,8 +183,8 @@ def test_a_busy_database_is_one_line_of_the_log(monkeypatch, caplog):
 def test_nothing_that_must_be_done_is_left_out():
     assert {duty.service.__name__ for duty in DUTIES} == {
         "spool_collect", "memory_release", "nonces_delete_expired", "keys_watch", "answers_delete_old", "quota_usage_delete_old", "records_delete_old",
-        "head_keep", "head_log", "jobs_relay", "jobs_delete_old", "confirmations_expire", "uploads_delete_old", "deliveries_send", "events_delete_old", "alerts_watch", "exports_delete_old", "exhausted_retry", "previews_delete_old",
-        "sessions_delete_expired", "known_addresses_delete_old",
+        "head_log", "schedules_submit", "jobs_delete_old", "confirmations_expire", "uploads_delete_old", "deliveries_send", "events_delete_old", "alerts_watch", "feeds_watch", "exports_delete_old", "exhausted_retry",
+        "sessions_delete_expired", "known_addresses_delete_old", "rows_expire",
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ pytestmark = OF_PROGRAM
 # The calls whose first argument is the code of an answer.
 CODED_CALLS = {
     *("Problem", "Refusal", "Denial"),
-    *("InvalidParameter", "MalformedDocument", "InvalidValue", "BatchRefused"),
+    *("InvalidParameter", "MalformedDocument", "InvalidValue", "BatchRefused", "JobError"),
 }
 
 

@@ -65,7 +65,7 @@ def test_a_file_is_shown_and_stored_by_the_login_of_the_page():
     assert client.patch(upload, FILE, "application/octet-stream", headers=headers).json()["complete"]
     run(job)
     asked = client.get(job, headers=always).json()
-    [shown] = asked["preview"]["datasets"]
+    shown = asked["preview"]
     assert (asked["state"], shown["dataset"], shown["symbol"]) == ("needs_confirmation", "trades", "X")
     assert [row["price"] for row in shown["first_rows"]] == [10.5, 9.25]
     assert not market_store().symbols(TRADES)

@@ -11,8 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from audit.services import call_spool
 from marketdata_project import monitoring
 from ops.serve.status import Heartbeat
+from sources.feed_status import publish
 from tests.api_client import problem
 from tests.audit.builders import spooled
+from tests.sources.test_feed_status import status
 
 
 @pytest.fixture
@@ -80,3 +82,20 @@ def test_what_cannot_be_found_out_is_left_out(installation, monkeypatch):
     assert found["marketdata_disk_free_bytes"] > 0
     absent = {"marketdata_worker_heartbeat_age_seconds", "marketdata_audit_lag_seconds"}
     assert absent.isdisjoint(found)
+
+
+@pytest.mark.usefixtures("project_redis")
+def test_feeds_are_told_by_symbol_and_source(installation, settings):
+    settings.FEEDS = (("binance", "BTC/USDT", ""), ("binance", "ETH/USDT", ""))
+    publish([status("BTC-USDT", lag_seconds=0.5, reconnects=3, holes=2, filled_rows=40)])
+    text = Client(REMOTE_ADDR="127.0.0.1").get("/metrics").content.decode()
+    of_bitcoin = '{source="binance",symbol="BTC-USDT"}'
+    found = [line for line in text.splitlines() if line.startswith("marketdata_feed_")]
+    assert sorted(found) == [
+        f"marketdata_feed_filled_rows_total{of_bitcoin} 40.0",
+        f"marketdata_feed_holes_total{of_bitcoin} 2.0",
+        f"marketdata_feed_lag_seconds{of_bitcoin} 0.5",
+        f"marketdata_feed_reconnects_total{of_bitcoin} 3.0",
+        f"marketdata_feed_up{of_bitcoin} 1.0",
+        'marketdata_feed_up{source="binance",symbol="ETH-USDT"} 0.0',
+    ]

@@ -11,6 +11,7 @@ from audit.services import anonymous_refusals, call_spool
 from front.preauthorization import check_handshake
 from ratelimit.authorize import LimitReached
 from tests.api_client import INGEST, OHLC, Api, make_key, problem
+from tests.audit.builders import spool_records
 from tests.ratelimit.access.programs import Program
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock", "_tls_alone")]
@@ -30,9 +31,7 @@ def _tls_alone(settings) -> None:
 @pytest.fixture
 def records(tmp_path, settings):
     settings.AUDIT_DIR = tmp_path
-    yield lambda: [
-        json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()
-    ]
+    yield lambda: spool_records(tmp_path)
     call_spool().close()
 
 

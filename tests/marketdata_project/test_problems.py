@@ -11,9 +11,7 @@ from django.test import Client
 from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
 
-from jobs import exceptions as jobs
-from jobs.exports import exceptions as exports
-from jobs.uploads import exceptions as uploads
+from jobs.exceptions import JobError
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
 from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
@@ -34,11 +32,9 @@ ARGUMENTS = {
     storage.RequestKeyReused: (),
     storage.AliasTaken: (0, "FB", "it is an alias of META"),
     storage.RequestInProgress: (),
+    storage.Expired: ("rows before 2025-01-07 have expired", 0),
     storage.OtherVersion: ("/secret/path", "its format is 2"),
     requests.BodyTooLarge: (1,),
-    jobs.TooManyJobs: ("backtest", 20),
-    exports.ExportQuota: (1,),
-    uploads.TooManyUploads: (1,),
     Resync: ("AAPL", NO_COMMIT),
     trading.NoRate: ("EUR", "USD"),
 }
@@ -92,7 +88,9 @@ def takes_nothing(kind: type[Exception]) -> bool:
     return kind.__init__ is not Exception.__init__
 
 
-@pytest.mark.parametrize("kind", [requests.InvalidParameter, requests.MalformedDocument, BatchRefused])
+@pytest.mark.parametrize(
+    "kind", [requests.InvalidParameter, requests.MalformedDocument, BatchRefused, JobError]
+)
 def test_the_code_of_a_refused_request_decides_about_its_status(kind):
     for declared in ERROR_CODES:
         assert problem_of(kind(declared.code, "a message")).status == declared.status
@@ -117,7 +115,7 @@ def test_every_refusal_of_a_key_has_a_declared_code(kind):
     [
         (storage.StoreUnavailable, 503, "store_unavailable"),
         (storage.StoreBusy, 503, "store_busy"),
-        (storage.ClockStepped, 503, "clock_stepped"),
+        (storage.LogAheadOfClock, 503, "log_ahead_of_clock"),
         (storage.OutcomeUnknown, 503, "outcome_unknown"),
         (storage.DataDamaged, 503, "data_damaged"),
         (storage.StoreFull, 507, "store_full"),

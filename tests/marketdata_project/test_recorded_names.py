@@ -10,6 +10,8 @@ from tests.ratelimit.access.urlconf import ACCESS
 # The operations whose bodies are recorded, by their url names.
 AUDIT_FIRST = {
     "instrument": ("instrument_set",),
+    "feeds": ("feed_keep",),
+    "feed": ("feed_stop",),
     "keys": ("key_create",),
     "key": ("key_revoke",),
     "key-rotate": ("key_rotate",),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from store.commits import Facts, digest_of
 from store.content_hash import ContentHash
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
+from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.protocol import (
     ALL_TIME,
     NO_COMMIT,
@@ -20,13 +22,10 @@ from store.protocol import (
     Append,
     CommitId,
     Completeness,
-    Dedupe,
     Receipt,
     Window,
 )
-from store.receiving import sent_batch
 from store.rows.corrections import Row, RowHistory
-from store.rows.fills import LogFills
 from store.rows.stored_rows import stored_schema
 from store.timestamps import DAY_NS
 from store.walk import (
@@ -38,6 +37,7 @@ from store.walk import (
     CommittedRows,
     LogPosition,
 )
+from store.whole_commits import correction_batch
 
 
 @dataclass
@@ -83,6 +83,11 @@ class MemoryLog:
         return self.commits[-1].id if self.commits else NO_COMMIT
 
     @property
+    def expired(self) -> ExpiredDates:
+        """The dates of which rows have expired."""
+        return reduce(ExpiredDates.after, (commit.facts for commit in self.commits), NOTHING_EXPIRED)
+
+    @property
     def originals(self) -> dict[int, RowVersion]:
         """The first version of each row, by arrival number."""
         return {version.arrival: version for version in reversed(self.versions)}
@@ -121,18 +126,9 @@ class MemoryRows:
     def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
         return stored_rows_of(self.dataset, self.log)
 
-    def fills(self, window: Window) -> LogFills:
-        facts = [commit.facts for commit in self.log.commits]
-        return LogFills(
-            [each.number for each in facts if each.fill is not None and each.fill.window.overlaps(window)],
-            [each.number for each in facts if each.supersedes_in(window)],
-        )
-
-
-def is_repeated(log: MemoryLog, batch: Append) -> bool:
-    """Return whether a batch with `Dedupe.BATCH` was stored before."""
-    digest = digest_of(batch)
-    return batch.dedupe is Dedupe.BATCH and any(commit.facts.digest == digest for commit in log.commits)
+    def fills(self, window: Window) -> list[int]:
+        facts = (commit.facts for commit in self.log.commits)
+        return [each.number for each in facts if each.fill and each.fill.window.overlaps(window)]
 
 
 def completeness_of(log: MemoryLog, number: int) -> Completeness:
@@ -198,6 +194,9 @@ def pieces_after(
     """Yield the pieces after a position, which must be in the log."""
     for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
         is_begun = commit.id == after.commit
+        is_read = is_begun and after.ordinal >= commit.record.length
+        if not is_read and min(commit.dates, default=2**31) * DAY_NS < log.expired.removed_before_ns:
+            raise log.expired.error(dataset, "the log")
         if not is_begun:
             yield commit.record
         yield from _rows_and_corrections(dataset, log, commit, after.ordinal if is_begun else 0)
@@ -216,7 +215,7 @@ def content_of_newest(dataset: Dataset, log: MemoryLog) -> str:
         if isinstance(piece, CommittedRows):
             content.add_rows(piece.rows)
         else:
-            content.add_corrections(sent_batch(dataset, piece))
+            content.add_corrections(correction_batch(dataset, piece))
     return content.hexdigest()
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers
+from store.declarations import Dataset
 from store.exceptions import StoreUnavailable
+from store.left_snapshot import left_of
 from store.log import EmptySnapshot, Log, Snapshot
 from store.protocol import ALL_TIME, NO_COMMIT, Action, CommitId, Completeness, Fill, Window
-from store.receiving import ReceivedCommit
 from store.rows.stored_rows import (
     ARRIVAL,
     SYSTEM_NAMES,
@@ -24,7 +25,8 @@ from store.rows.stored_rows import (
     with_columns,
 )
 from store.timestamps import DAY_NS
-from store.walk import CommitPiece, LogEnd, LogPosition, Resync
+from store.walk import CommitPiece, CommitRecord, LogEnd, LogPosition, Resync
+from store.whole_commits import WholeCommit
 from tests.memory_store.log import (
     MemoryCommit,
     MemoryLog,
@@ -44,16 +46,18 @@ if TYPE_CHECKING:
 class MemoryHandle(Log):
     """A log of a store in memory."""
 
-    store: MemoryStore
+    def __init__(self, store: MemoryStore, dataset: Dataset, symbol: str) -> None:
+        super().__init__(store.log, dataset, symbol)
+        self.store = store
 
     def at(self, commit: CommitId | int | None = None) -> Snapshot:
         if commit in (0, NO_COMMIT):
             return EmptySnapshot(self)
         with self.store.mutex:  # a commit that is being made has no hash yet
             log = self.read()
-            if isinstance(commit, CommitId):
-                return MemorySnapshot(self, commit).checked()
-            return MemorySnapshot(self, log.head if commit is None else log.commits[commit - 1].id)
+            if not isinstance(commit, CommitId):
+                commit = log.head if commit is None else log.commits[commit - 1].id
+            return left_of(MemorySnapshot(self, commit).checked(), log.expired)
 
     def as_of(self, instant_ns: int) -> Snapshot:
         with self.store.mutex:
@@ -73,6 +77,10 @@ class MemoryHandle(Log):
                 raise Resync(self.symbol, log.head)
             return iter(list(pieces_after(self.dataset, log, after, upto)))
 
+    def records(self, after: CommitId, count: int) -> list[CommitRecord]:
+        pieces = self.commits(LogPosition(after), after.number + count)
+        return [piece for piece in pieces if isinstance(piece, CommitRecord)]
+
     def end(self) -> LogEnd:
         with self.store.mutex:
             log = self.store.logs[self.dataset.name, self.symbol]
@@ -80,7 +88,7 @@ class MemoryHandle(Log):
                 return LogEnd()
             return LogEnd(log.head, log.commits[-1].committed_at, len(log.originals))
 
-    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+    def add_commits(self, base: CommitId, commits: Sequence[WholeCommit]) -> None:
         with self.store.mutex:
             log = self.store.logs[self.dataset.name, self.symbol]
             if log.head != base:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 import msgspec
-import numpy as np
 
+from store.commit_clock import AHEAD_SECONDS, CommitClock
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.datasets import DECLARED_INSTRUMENTS
 from store.declarations import Dataset
@@ -38,7 +38,6 @@ from tests.memory_store.log import (
     completeness_of,
     content_of_newest,
     date_of,
-    is_repeated,
     replayed_receipt,
     row_histories,
 )
@@ -48,9 +47,11 @@ from tests.memory_store.snapshot import MemoryHandle
 class MemoryStore(MarketStore):
     """A `MarketStore` for one process, without files and without optimizations."""
 
-    def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, *, clock: Callable[[], int] = time.time_ns, clock_ahead_seconds: int = AHEAD_SECONDS
+    ) -> None:
         self.committed: list[CommitHook] = []
-        self._clock = clock
+        self._clock = CommitClock(clock, clock_ahead_seconds)
         self.logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
         self.mutex = threading.Lock()
         self._token = secrets.token_hex(8)
@@ -101,16 +102,15 @@ class MemoryStore(MarketStore):
         replayed = replayed_receipt(log, batch)
         if replayed is not None:
             return replayed
-        if is_repeated(log, batch):
-            decision = BatchDecision(np.zeros(len(rows), np.bool_), tuple(range(len(rows))))
-        else:
-            ids = searched_ids(batch.dataset, batch.rows)
-            decision = decide(batch, ids, MemoryRows(batch.dataset, log))
+        log.expired.check_new(batch)
+        decision = decide(batch, searched_ids(batch.dataset, batch.rows), MemoryRows(batch.dataset, log))
         declared_ns = batch.complete_until_ns
         advances = (
             declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
         )
-        is_fact = batch.request_key is not None or batch.fill is not None or advances
+        is_fact = (
+            batch.request_key is not None or batch.fill is not None or batch.expiry is not None or advances
+        )
         if not decision.is_new.any() and decision.corrections is None and not is_fact:
             return Receipt(len(rows), 0, decision.duplicates[:DUPLICATE_ROWS_KEPT], log.head)
         new = sorted((row for row, is_new in zip(rows, decision.is_new, strict=True) if is_new), key=date_of)
@@ -130,6 +130,7 @@ class MemoryStore(MarketStore):
         replayed = replayed_receipt(log, amendment)
         if replayed is not None:
             return replayed
+        log.expired.check_new(amendment)
         applied_corrections = sorted(
             changes(amendment, row_histories(log)), key=lambda correction: date_of(correction.row)
         )
@@ -168,7 +169,9 @@ class MemoryStore(MarketStore):
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
         facts = Facts(
             number=len(log.commits) + 1,
-            committed_at=max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0),
+            committed_at=self._clock.next_time(
+                f"{request.dataset.name}/{request.symbol}", log.commits[-1].committed_at if log.commits else 0
+            ),
             caller=request.caller,
             digest=digest_of(request),
             received=received,
@@ -180,6 +183,7 @@ class MemoryStore(MarketStore):
             fill=said[1],
             superseded=() if decision is None else decision.superseded,
             replaced=0 if decision is None else decision.replaced,
+            expiry=request.expiry if isinstance(request, Append) else None,
         )
         log.commits.append(MemoryCommit(CommitRecord(CommitId(facts.number, ""), facts), set()))
 

@@ -13,13 +13,19 @@ from urllib.parse import parse_qsl, urlsplit
 MINUTE_MS = 60_000
 INTERVALS = {"1m": MINUTE_MS, "1h": 60 * MINUTE_MS, "1d": 1440 * MINUTE_MS}
 Query = dict[str, str]
+Print = tuple[int, float, float, bool]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """A client that was killed is no error."""
 
 
 class FakeExchange:
-    """A server on a free port. calls: every request in order, as (path, query). status, retry_after, delay: of the next
+    """A server on a port; 0 for a free one. calls: every request in order, as (path, query). status, retry_after, delay: of the next
     answers, `failing` times; a negative number means always. now_ms: its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0, address: str = "127.0.0.1") -> None:
         self.calls: list[tuple[str, Query]] = []
         self.status, self.failing, self.delay = 200, 0, 0.0
         self.retry_after: int | None = None
@@ -35,8 +41,8 @@ class FakeExchange:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = _Server((address, port), Handler)
+        self.url = f"http://{address}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -90,12 +96,14 @@ class FakeBinance(FakeExchange):
     changed: candles with another close, by their start. trades: (milliseconds, price, amount, buyer is maker).
     """
 
-    def __init__(self, listed_ms: int = 1_704_067_200_000, symbols: tuple[str, ...] = ("BTC", "ETH")) -> None:
-        super().__init__()
+    def __init__(
+        self, listed_ms: int = 1_704_067_200_000, symbols: tuple[str, ...] = ("BTC", "ETH"), **where: Any
+    ) -> None:
+        super().__init__(**where)
         self.listed_ms, self.symbols = listed_ms, symbols
         self.missing: set[int] = set()
         self.changed: dict[int, float] = {}
-        self.trades: list[tuple[int, float, float, bool]] = []
+        self.trades: list[Print] = []
 
     def document(self, path: str, query: Query) -> Any:
         name = path.rpartition("/")[2]
@@ -139,20 +147,25 @@ class FakeBinance(FakeExchange):
 
     def agg_trades(self, query: Query) -> list[dict[str, Any]]:
         limit = int(query.get("limit", 500))
-        numbers: Any = range(len(self.trades))
+        trades = self.trades_of(query["symbol"])
+        numbers: Any = range(len(trades))
         if "fromId" in query:
-            numbers = range(int(query["fromId"]), len(self.trades))[:limit]
+            numbers = range(int(query["fromId"]), len(trades))[:limit]
         elif "startTime" in query:
             first, last = int(query["startTime"]), int(query["endTime"])
-            numbers = [each for each in numbers if first <= self.trades[each][0] <= last][:limit]
+            numbers = [each for each in numbers if first <= trades[each][0] <= last][:limit]
         else:
             numbers = numbers[-limit:]
-        return [self._trade(each) for each in numbers]
+        return [agg_trade(each, trades[each]) for each in numbers]
 
-    def _trade(self, number: int) -> dict[str, Any]:
-        time_ms, price, amount, is_maker = self.trades[number]
-        ids = {"a": number, "f": number, "l": number}
-        return {**ids, "p": f"{price}", "q": f"{amount}", "T": time_ms, "m": is_maker, "M": True}
+    def trades_of(self, symbol: str) -> list[Print]:
+        return self.trades
+
+
+def agg_trade(number: int, trade: Print) -> dict[str, Any]:
+    time_ms, price, amount, is_maker = trade
+    ids = {"a": number, "f": number, "l": number}
+    return {**ids, "p": f"{price}", "q": f"{amount}", "T": time_ms, "m": is_maker, "M": True}
 
 
 def _symbol(base: str, is_contract: bool) -> dict[str, Any]:

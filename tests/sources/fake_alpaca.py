@@ -33,16 +33,6 @@ QUOTE = {
     "c": ["Y"],
     "z": "C",
 }
-CRYPTO_DAY = {
-    "t": "2022-05-27T05:00:00Z",
-    "o": 28999,
-    "h": 29005,
-    "l": 28988,
-    "c": 28991,
-    "v": 0.2,
-    "n": 9,
-    "vw": 28999,
-}
 ACTIONS: dict[str, list[dict[str, Any]]] = {
     "forward_splits": [
         {"cusip": "037833100", "id": "a7932b15-f816-4f83-921e-998b524487b1", "ex_date": "2020-08-31", "new_rate": 4, "old_rate": 1, "payable_date": "2020-08-28", "process_date": "2020-08-31", "record_date": "2020-08-24", "symbol": "AAPL"},

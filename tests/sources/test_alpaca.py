@@ -8,23 +8,14 @@ import orjson
 import pytest
 
 from sources.alpaca import Alpaca
-from sources.protocol import SourceFailed, SourcePage, SourceRefused, Wanted
-from store.datasets import BARS, CORPORATE_ACTIONS, OPEN_INTEREST, QUOTES, TRADES
+from sources.protocol import SourcePage, Wanted
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
 from tests.api_client import Api, trade
 from tests.ops.outbound.hostile_server import Behaviour, says, served
 from tests.sources.asked import QUICK, answered_of, by_the_api, rows_of, wanted, window
-from tests.sources.fake_alpaca import (
-    CRYPTO_DAY,
-    DAYS,
-    QUOTE,
-    TRADE,
-    asked,
-    gives,
-    gives_actions,
-    gives_assets,
-)
+from tests.sources.fake_alpaca import DAYS, QUOTE, TRADE, asked, gives, gives_actions, gives_assets
 from trades.stores import market_store
 
 HOUR = window("2025-01-02T14:30:00Z", "2025-01-02T15:30:00Z")
@@ -102,12 +93,6 @@ def test_a_day_is_asked_by_the_hours_of_new_york_without_adjustment():
     assert (calls[0]["timeframe"], calls[0]["adjustment"], calls[0]["feed"]) == ("1Day", "raw", "iex")
 
 
-def test_days_of_another_zone_are_refused():
-    pair = wanted(BARS, "BTC-USD", "1d", instrument_class="crypto")
-    with pytest.raises(SourceRefused, match="midnight of UTC: fetch 1h"):
-        pages(gives("bars", [CRYPTO_DAY], "BTC/USD"), pair, window("2022-05-27", "2022-05-29"))
-
-
 @pytest.mark.parametrize(
     ("later", "end"),
     [([], "2022-01-03T09:00:00.086175745Z"), ([TRADE | {"t": "2022-01-08T09:00:00Z"}], "2022-01-04")],
@@ -127,7 +112,7 @@ def test_pages_whose_rows_share_one_time_come_whole():
     last = TRADE | {"i": 9, "t": "2022-01-03T09:00:01Z"}
     found = pages(gives("trades", [*rows, last], most=2), wanted(), DAY)
     assert rows_of(found)["trade_id"].to_pylist() == ["0", "1", "2", "3", "4", "9"]
-    assert [each.rows.num_rows for each in found] == [0, 6]
+    assert [each.rows.num_rows for each in found] == [0, 5, 1]
 
 
 def test_codes_of_a_tape_become_words_and_cancelled_prints_are_left_out():
@@ -197,50 +182,3 @@ def test_a_bar_that_is_not_closed_is_left_out():
     assert pages(behave, wanted(BARS), Window(minute, now + DAY_NS)) == []
     assert len(calls) == 1  # nothing is asked about the last minutes, which a free plan may lack
     assert minute + MINUTE_NS <= parse_timestamp(calls[0]["end"]) < now - 2 * MINUTE_NS + 10**9
-
-
-@pytest.mark.parametrize(
-    ("behave", "error", "said"),
-    [
-        (says(b'{"message":"forbidden."}', 403), SourceRefused, "key in SOURCE_KEY_ALPACA, or its plan lacks the feed iex"),
-        (says(b"{}", 401), SourceRefused, "does not know the key in SOURCE_KEY_ALPACA"),
-        (says(b'{"message":"invalid symbol: A,"}', 400), SourceRefused, "answered 400"),
-        (says(b"", 500), SourceFailed, "answered 500"),
-        (says(b"[]"), SourceFailed, "another form"),
-        (says(b'{"trades":{"AAPL":[{}]},"next_page_token":null}'), SourceFailed, "another form"),
-        (says(b'{"trades":{},"next_page_token":"same"}'), SourceFailed, "do not end"),
-    ],
-)  # fmt: skip
-def test_an_error_is_one_sentence(behave: Behaviour, error: type[Exception], said: str):
-    with pytest.raises(error, match=said) as raised:
-        pages(behave, wanted(), DAY)
-    assert "secret" not in str(raised.value)
-
-
-@pytest.mark.parametrize("name", ["Retry_After", "X_RateLimit_Reset"])
-def test_the_wait_that_it_names_is_passed_on_and_it_is_asked_once(name: str):
-    seconds = "40" if name == "Retry_After" else str(int(time.time()) + 40)
-    with served(says(b"", 429, **{name: seconds})) as server:
-        with pytest.raises(SourceFailed) as raised:
-            list(alpaca(server.url).pages(wanted(), DAY))
-        assert len(server.calls) == 1
-    assert raised.value.retry_after == pytest.approx(40, abs=2)
-
-
-@pytest.mark.parametrize(
-    ("of", "said"),
-    [
-        (wanted(TRADES, "ESZ5", instrument_class="future"), "no trades of the class future"),
-        (wanted(OPEN_INTEREST), "no open_interest"),
-        (wanted(CORPORATE_ACTIONS, "BTC-USD", instrument_class="crypto"), "no corporate_actions"),
-        (wanted(BARS, resolution="7m"), "no bars of 7m: it has 1h, 1d"),
-        (wanted(), "needs a key: set SOURCE_KEY_ALPACA"),
-    ],
-)
-def test_what_it_does_not_have_is_refused_without_a_request(of: Wanted, said: str):
-    source = Alpaca("alpaca")
-    assert said in source.refusal(of)
-    with pytest.raises(SourceRefused):
-        list(source.pages(of, DAY))
-    with pytest.raises(SourceRefused, match="needs a key"):
-        list(source.markets())

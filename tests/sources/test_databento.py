@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from sources.databento import Databento
-from sources.planning import market_named
 from sources.protocol import SourceFailed, SourceRefused, Wanted
-from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
+from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.protocol import Window
 from store.timestamps import DAY_NS
@@ -76,7 +75,7 @@ def test_nothing_is_asked_for_beyond_what_the_dataset_has():
 def test_the_price_is_told_before_anything_is_bought():
     fake = FakeDatabento(trades())
     with served(fake) as server:
-        estimate = databento(server.url).estimate(wanted(), Window(DAY.start_ns, DAY.start_ns + 3 * DAY_NS))
+        estimate = databento(server.url).estimate(wanted(), [Window(DAY.start_ns, DAY.start_ns + 3 * DAY_NS)])
     assert (estimate.requests, estimate.rows, estimate.price) == (3, 40, "0.13 USD")
     assert fake.bought == []
 
@@ -84,19 +83,6 @@ def test_the_price_is_told_before_anything_is_bought():
 def test_a_file_without_records_gives_no_rows():
     with served(FakeDatabento([])) as server:
         assert list(databento(server.url).pages(wanted(), DAY)) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "of", "said"),
-    [
-        ({"key": "db-bad"}, wanted(), "does not know the key in SOURCE_KEY_DATABENTO"),
-        ({}, wanted(TRADES, "APPL"), "answered 422 symbology_invalid_request"),
-    ],
-)
-def test_a_refusal_is_one_sentence(options: dict[str, str], of: Wanted, said: str):
-    with served(FakeDatabento(trades())) as server, pytest.raises(SourceRefused, match=said) as raised:
-        list(databento(server.url, **options).pages(of, DAY))
-    assert "db-" not in str(raised.value)
 
 
 def test_a_damaged_file_fails_and_is_not_asked_for_twice():
@@ -111,26 +97,10 @@ def test_a_damaged_file_fails_and_is_not_asked_for_twice():
         assert len(server.posts) == 1
 
 
-@pytest.mark.parametrize(
-    ("of", "said"),
-    [
-        (wanted(CORPORATE_ACTIONS), "no corporate_actions"),
-        (wanted(TRADES, "BTC-USD", instrument_class="crypto"), "of the class crypto"),
-        (wanted(BARS, resolution="1d"), "days are those of UTC"),
-        (wanted(), "needs a key: set SOURCE_KEY_DATABENTO"),
-    ],
-)
-def test_what_it_does_not_have_is_refused_without_a_request(of: Wanted, said: str):
-    source = Databento("databento")
-    assert said in source.refusal(of)
-    with pytest.raises(SourceRefused):
-        list(source.pages(of, DAY))
-
-
 def test_the_class_of_a_market_follows_from_its_name():
     source = Databento("databento")
     names = ("ESZ5", "ES.c.0", "6EH26", "AAPL", "BRK.B")
-    assert [market_named(source, name).cls for name in names] == [
+    assert [source.market(name).cls for name in names] == [
         "future",
         "future",
         "future",
@@ -142,7 +112,7 @@ def test_the_class_of_a_market_follows_from_its_name():
 @pytest.mark.parametrize("name", ["AAPL,MSFT", "ALL_SYMBOLS", "ES.FUT;X", ""])
 def test_a_name_of_several_instruments_is_refused(name: str):
     with pytest.raises(SourceRefused, match="is not the name of one instrument"):
-        market_named(Databento("databento"), name)
+        Databento("databento").market(name)
 
 
 def test_a_price_that_is_not_told_is_not_nothing():
@@ -152,7 +122,7 @@ def test_a_price_that_is_not_told_is_not_nothing():
         says(b"null")(call) if "get_cost" in call.path else fake(call)
 
     with served(silent) as server, pytest.raises(SourceFailed, match="another form"):
-        databento(server.url).estimate(wanted(), DAY)
+        databento(server.url).estimate(wanted(), [DAY])
 
 
 def test_a_continuous_contract_is_asked_for_as_one(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError
 
 from sources.ccxt_exchange import _market
+from sources.exchange_client import SharedPace
 from sources.exchange_pages import (
     READ,
     UNTESTED,
@@ -21,7 +22,6 @@ from sources.exchange_pages import (
 )
 from sources.models import SourceSymbol
 from sources.protocol import SourceFailed, SourceRefused
-from sources.shared_pace import SharedPace
 from store.datasets import BARS, TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, Window
@@ -108,7 +108,7 @@ def test_krakens_trades_keep_their_nanoseconds_and_none_is_lost(kraken: FakeKrak
 
 
 def series(answers: Answers, *, closed: int = 10_000) -> CandleSeries:
-    return CandleSeries(lambda since, until: answers.get((since, until), []), 10, 10, closed)
+    return CandleSeries(lambda since, until: answers.get((since, until), []), "1m", 10, 10, closed)
 
 
 def candle(at: int) -> Candle:
@@ -117,7 +117,14 @@ def candle(at: int) -> Candle:
 
 def parts(made: CandleSeries, traits: Traits, start: int, end: int) -> list[tuple[list[float], int, int]]:
     pages = candle_pages(made, traits, Window(start * MS, end * MS))
-    return [([row[0] for row in rows], part.start_ns // MS, part.end_ns // MS) for rows, part in pages]
+    return [
+        (
+            [each // MS for each in page.rows.column(0).to_pylist()],
+            page.answered.start_ns // MS,
+            page.answered.end_ns // MS,
+        )
+        for page in pages
+    ]
 
 
 def test_an_exchange_of_which_nothing_is_known_answers_only_between_its_rows():
@@ -145,11 +152,6 @@ def test_answers_that_contradict_each_other_claim_nothing():
         parts(made, Traits(READ, since_alone=True), 0, 100)
 
 
-def test_a_window_that_begins_within_a_millisecond_is_answered_from_its_beginning_on():
-    ((_, part),) = candle_pages(series({(1, 9): [candle(5)]}), Traits(READ), Window(MS // 2, 10 * MS))
-    assert part.start_ns == MS // 2
-
-
 def test_more_trades_in_one_instant_than_an_answer_holds_are_refused():
     def ask(last: ExchangeTrade | None) -> list[ExchangeTrade]:
         return [ExchangeTrade(5 * MS, None, 1.0, 1.0, None)] * 1000
@@ -163,9 +165,9 @@ def test_the_turns_of_all_processes_are_in_one_file(
 ):
     settings.RUN_DIR = tmp_path
     waits: list[float] = []
-    monkeypatch.setattr("sources.shared_pace.time.sleep", waits.append)
+    monkeypatch.setattr("sources.exchange_client.time.sleep", waits.append)
     now = float(int(time.time()) + 1)
-    monkeypatch.setattr("sources.shared_pace.time.time", lambda: now)
+    monkeypatch.setattr("sources.exchange_client.time.time", lambda: now)
     one, other = SharedPace("binance"), SharedPace("binance")
     one.wait(0.5)
     other.wait(0.5)
@@ -178,9 +180,6 @@ def test_the_turns_of_all_processes_are_in_one_file(
     one.hold(7_200.0)
     with pytest.raises(SourceFailed, match="binance is not asked for 7200 s more, as it wished"):
         other.wait(0.5)
-    monkeypatch.setattr("sources.shared_pace.time.time", lambda: now - 600)
-    other.wait(0.5)
-    assert waits[3:] == [0.0], "the clock was set back: no pause of before counts"
 
 
 def test_volumes_that_count_contracts_are_told_by_the_name():

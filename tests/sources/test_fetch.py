@@ -73,7 +73,7 @@ def test_two_days_of_minutes_are_fetched_once(binance: FakeBinance):
     assert (
         "BTC-USDT: bars of 1m of BTC/USDT from binance, 2024-01-01T00:00:00Z to 2024-01-03T00:00:00Z" in said
     )
-    assert "4 requests, about 1 s, 0.2 MB" in said
+    assert "4 requests, about 0:00:01, 0.2 MB" in said
     assert "2,880 new rows, 0 known" in said
     binance.calls.clear()
     again = fetch("binance", "BTC/USDT", "--start", START, "--end", END)
@@ -344,6 +344,42 @@ def test_a_candle_that_breaks_a_rule_is_left_out_and_told(binance: FakeBinance):
     # The exchange has not shown that nobody traded: the minute is asked for again.
     binance.changed = {}
     assert "1 new rows" in fetch("binance", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:10:00Z")
+
+
+def test_a_candle_without_a_time_is_not_taken_for_a_minute_without_trades(
+    binance: FakeBinance, monkeypatch: pytest.MonkeyPatch
+):
+    """Such an answer is asked for twice, not as often as one that did not come."""
+    whole = binance.candle
+    broken = START_MS + 5 * MINUTE_MS
+    monkeypatch.setattr(
+        binance, "candle", lambda at, step: [at if at != broken else None, *whole(at, step)[1:]]
+    )
+    with pytest.raises(CommandError) as raised:
+        fetch("binance", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:10:00Z")
+    assert str(raised.value) == "BTC/USDT: binance answered in another form than expected"
+    assert len(binance.asked("klines")) == 2
+    assert not SourceSymbol.objects.exists()
+
+
+@pytest.mark.parametrize(("is_gone", "said"), [(False, "no answer in 1 s"), (True, "no connection")])
+def test_an_exchange_that_hangs_or_is_gone_while_the_plan_is_made_is_named(
+    binance: FakeBinance, monkeypatch: pytest.MonkeyPatch, settings: Any, is_gone: bool, said: str
+):
+    monkeypatch.setattr("sources.exchange_client._TIMEOUT_MS", 1_000)
+    binance.delay = 2.0
+    url = "http://127.0.0.1:9" if is_gone else binance.url
+    settings.SOURCES = {"slow": {"kind": "binance", "url": url}}
+    with pytest.raises(CommandError) as raised:
+        fetch("slow", "BTC/USDT", "--start", START, "--end", "2024-01-01T00:10:00Z")
+    assert str(raised.value) == f"BTC/USDT: slow is away ({said})"
+
+
+def test_markets_of_another_form_are_said(binance: FakeBinance, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(binance, "document", lambda *_: {"symbols": [{"symbol": 5}]})
+    with pytest.raises(CommandError) as raised:
+        fetch("binance", "BTC/USDT", "--start", START, "--end", END)
+    assert str(raised.value) == "BTC/USDT: binance answered in another form than expected"
 
 
 def test_a_perpetual_has_a_symbol_of_its_own(binance: FakeBinance):

@@ -7,12 +7,11 @@ import orjson
 import pytest
 
 from sources.installation import Installation
-from sources.protocol import SourceFailed, SourcePage, SourceRefused, Wanted
-from store.datasets import BARS, CORPORATE_ACTIONS, OPTION_QUOTES, QUOTES, TRADES
+from sources.protocol import SourcePage, SourceRefused, Wanted
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, parse_timestamp
 from tests.api_client import Api, trade
-from tests.ops.outbound.hostile_server import Behaviour, says, served
 from tests.sources.asked import QUICK, answered_of, by_the_api, rows_of, wanted, window
 from trades.stores import market_store
 
@@ -123,53 +122,6 @@ def test_its_instruments_are_its_markets(api: Api, default_store):
 def test_an_unknown_symbol_is_refused(api: Api, default_store):
     with pytest.raises(SourceRefused, match="unknown_symbol"):
         pages(api, wanted())
-
-
-def reports(behave: Behaviour) -> Behaviour:
-    """An installation with trades at any time, and pages as `behave` has them."""
-    stored = b'{"datasets":[{"dataset":"trades","first":"2020-01-01","last":"2026-01-01"}]}'
-    said = {"coverage": says(stored), "gaps": says(b'{"gaps":[]}')}
-    return lambda call: said.get(call.path.partition("?")[0].rpartition("/")[2], behave)(call)
-
-
-@pytest.mark.parametrize(
-    ("behave", "error", "said"),
-    [
-        (says(b"", 500), SourceFailed, "answered 500"),
-        (says(b'{"code":"<script>"}', 401), SourceRefused, "SOURCE_KEY_DESK"),
-        (says(b'{"code":"missing_scope"}', 403), SourceRefused, "market:read"),
-        (says(b"", 302, Location="http://127.0.0.1/"), SourceFailed, "answered 302"),
-        (says(b"<html>"), SourceFailed, "not JSON"),
-        (says(b"[]"), SourceFailed, "another form"),
-        (says(b'{"timestamps":[1.5],"price":["x"],"next_cursor":null}'), SourceFailed, "another form"),
-        (
-            says(
-                b'{"timestamps":[1735828300000000002,1735828300000000001],"price":[1,1],"volume":[1,1],"next_cursor":null}'
-            ),
-            SourceFailed,
-            "back in time",
-        ),
-    ],
-)
-def test_an_error_is_one_sentence(behave: Behaviour, error: type[Exception], said: str):
-    with served(reports(behave)) as server, pytest.raises(error, match=said) as raised:
-        list(installation(server.url).pages(wanted(), HOUR))
-    assert "secret" not in str(raised.value)
-
-
-def test_a_time_to_wait_is_passed_on():
-    with served(says(b"", 429, Retry_After="90")) as server, pytest.raises(SourceFailed) as raised:
-        list(installation(server.url).pages(wanted(), HOUR))
-    assert raised.value.retry_after == 90
-
-
-def test_what_no_page_has_is_refused_without_a_request():
-    source = installation("http://127.0.0.1:1")
-    assert source.refusal(wanted()) == ""
-    assert "option_quotes" in source.refusal(wanted(OPTION_QUOTES))
-    assert source.refusal(wanted(QUOTES, instrument_class="option"))
-    with pytest.raises(SourceRefused):
-        list(source.pages(wanted(TRADES, instrument_class="option"), HOUR))
 
 
 def test_a_long_range_of_ticks_is_asked_hour_by_hour(api: Api, default_store):

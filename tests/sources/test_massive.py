@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from sources.massive import Massive
-from sources.protocol import SourceFailed, SourcePage, SourceRefused, Wanted
-from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from sources.protocol import SourcePage, Wanted
+from store.datasets import BARS, CORPORATE_ACTIONS
 from store.protocol import Window
 from store.timestamps import DAY_NS, parse_timestamp
 from tests.ops.outbound.hostile_server import Behaviour, says, served
@@ -56,11 +54,6 @@ def test_without_bars_nothing_is_answered():
     assert pages(FakeMassive([]), wanted(BARS), window("2020-01-01", "2020-01-03")) == []
 
 
-def test_days_of_another_zone_are_refused():
-    with pytest.raises(SourceRefused, match="do not begin at midnight of America/New_York"):
-        pages(FakeMassive([DAYS[0] | {"t": 1577923200000}]), DAILY, window("2020-01-01", "2020-01-04"))
-
-
 def test_splits_and_dividends_are_of_the_ex_date_and_not_adjusted():
     actions = wanted(CORPORATE_ACTIONS)
     found = pages(FakeMassive([]), actions, window("2005-02-28", "2005-03-20"))
@@ -80,41 +73,3 @@ def test_the_tickers_are_its_markets_and_the_key_goes_to_no_other_host():
         assert len(server.calls) == 2  # the second page, too, although its URL names Massive's host
     assert (agilent.symbol, agilent.exchange, agilent.currency) == ("A", "XNYS", "USD")
     assert (apple.symbol, apple.long_name, apple.exchange) == ("AAPL", "Apple Inc.", "XNAS")
-
-
-@pytest.mark.parametrize(
-    ("behave", "error", "said"),
-    [
-        (says(b'{"status":"NOT_AUTHORIZED"}', 403), SourceRefused, "the plan of the key in SOURCE_KEY_MASSIVE"),
-        (says(b"{}", 401), SourceRefused, "does not know the key in SOURCE_KEY_MASSIVE"),
-        (says(b"[]"), SourceFailed, "another form"),
-        (says(b'{"results":[{"o":1}]}'), SourceFailed, "another form"),
-        (says(b'{"next_url":"https://api.massive.com/v2/x?cursor=1"}'), SourceFailed, "do not end"),
-    ],
-)  # fmt: skip
-def test_an_error_is_one_sentence(behave: Behaviour, error: type[Exception], said: str):
-    with pytest.raises(error, match=said) as raised:
-        pages(behave, wanted(BARS), window("2020-01-01", "2020-01-03"))
-    assert "good" not in str(raised.value)
-
-
-def test_a_429_says_how_long_to_wait():
-    with pytest.raises(SourceFailed) as raised:
-        pages(says(b"", 429, Retry_After="12"), wanted(BARS), window("2020-01-01", "2020-01-03"))
-    assert raised.value.retry_after == 12
-
-
-@pytest.mark.parametrize(
-    ("of", "said"),
-    [
-        (wanted(TRADES), "import its files"),
-        (wanted(BARS, "BTC-USD", instrument_class="crypto"), "of US shares only"),
-        (wanted(BARS, resolution="1w"), "no bars of 1w"),
-        (wanted(BARS), "needs a key: set SOURCE_KEY_MASSIVE"),
-    ],
-)
-def test_what_it_does_not_have_is_refused_without_a_request(of: Wanted, said: str):
-    source = Massive("massive")
-    assert said in source.refusal(of)
-    with pytest.raises(SourceRefused):
-        list(source.pages(of, window("2020-01-01", "2020-01-03")))

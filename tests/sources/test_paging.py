@@ -5,8 +5,8 @@ import itertools
 import pyarrow as pa
 import pytest
 
-from sources.asking import PAGE_ROWS, Shown, batch_of, minute_pages, pages_of
-from sources.protocol import SourceFailed, SourcePage
+from sources.asking import Shown, batch_of, minute_pages, pages_of
+from sources.protocol import PAGE_ROWS, SourceFailed, SourcePage
 from store.datasets import QUOTES, TRADES
 from store.protocol import Window
 from store.timestamps import MINUTE_NS
@@ -17,7 +17,7 @@ def trades(*times: int) -> pa.RecordBatch:
     return batch_of(TRADES, {"timestamp": times, "price": [1.0] * len(times), "volume": [1.0] * len(times)})
 
 
-def pages(*shown: tuple[tuple[int, ...], int]) -> list[tuple[list[int], tuple[int, int]]]:
+def pages(*shown: tuple[tuple[int, ...], int | None]) -> list[tuple[list[int], tuple[int, int]]]:
     parts = (Shown(trades(*times), until_ns) for times, until_ns in shown)
     return [
         (page.rows.column(0).to_pylist(), (page.answered.start_ns, page.answered.end_ns))
@@ -40,6 +40,10 @@ def test_parts_of_one_time_become_one_page():
 def test_an_empty_part_answers_what_its_source_has_shown_and_no_more():
     assert pages(((), 10)) == []
     assert pages(((), 20)) == [([], (10, 20))]
+
+
+def test_behind_the_last_row_nothing_is_answered():
+    assert pages(((11, 12, 12), None), ((), None)) == [([11], (10, 12)), ([12, 12], (12, 13))]
 
 
 def test_a_large_part_is_cut_between_two_times():

@@ -84,7 +84,7 @@ batches = st.builds(
     filled=st.sampled_from([None, None, *FILLED]),
     symbol=st.sampled_from([*SYMBOLS, SYMBOL]),
     caller=st.sampled_from(["key:1", "key:2"]),
-    dedupe=st.sampled_from([Dedupe.ROWS, Dedupe.ROWS, Dedupe.BATCH, Dedupe.NONE]),
+    dedupe=st.sampled_from([Dedupe.ROWS, Dedupe.ROWS, Dedupe.NONE]),
     request_key=st.sampled_from([None, None, None, "k", "l"]),
 )
 new_values = st.fixed_dictionaries(

@@ -73,6 +73,6 @@ def test_a_copy_has_the_same_commits(store: MarketStore, tmp_path: Path):
     send(store, *rows(VOLUMES["some"]))
     send(store, *rows(VOLUMES["many"])[5:])
     for copy in (MemoryStore(), CsvStore(tmp_path / "copy")):
-        assert copy_log(store.log(BARS, SYMBOL), copy.log(BARS, SYMBOL)).is_current
+        copy_log(store.log(BARS, SYMBOL), copy.log(BARS, SYMBOL))
         assert flat(walk(copy, dataset=BARS)) == flat(walk(store, dataset=BARS))
         assert stored(copy) == stored(store)

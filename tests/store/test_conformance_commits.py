@@ -51,6 +51,26 @@ def flat_rows(store) -> list[Any]:
     return flat(piece for piece in walk(store) if isinstance(piece, CommittedRows))
 
 
+def test_records_are_those_of_the_walk(store):
+    fill(store)
+    log = store.log(TRADES, SYMBOL)
+    expected = [piece for piece in walk(store) if isinstance(piece, CommitRecord)]
+    assert len(expected) == 6
+    assert log.records(NO_COMMIT, 100) == expected
+    assert log.records(NO_COMMIT, 2) == expected[:2]
+    assert log.records(expected[1].id, 3) == expected[2:5]
+    assert log.records(expected[-1].id, 3) == []
+
+
+def test_records_of_a_log_without_the_commit_are_refused(store):
+    with pytest.raises(UnknownSymbol):
+        store.log(TRADES, SYMBOL).records(NO_COMMIT, 1)
+    fill(store)
+    for commit in (CommitId(2, "0" * 64), CommitId(9, "0" * 64)):
+        with pytest.raises(Resync):
+            store.log(TRADES, SYMBOL).records(commit, 1)
+
+
 def test_commit_yields_its_record_then_rows_by_date(store, clock):
     receipt = store.append(
         batch(trade(DAY, 1.0), trade(2, 2.0), trade(1, 3.0), caller="key:7", request_key="k")

@@ -4,7 +4,7 @@ import pytest
 
 from store.datasets import TRADES
 from store.log_views.log_view import view_of
-from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Completeness, Correction, Dedupe, Window
+from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Completeness, Correction, Window
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade, trades_of
 
 NOTHING = ALL_TIME.start_ns
@@ -87,8 +87,8 @@ def test_an_earlier_declaration_changes_nothing(store):
 
 
 def test_a_repeated_batch_may_declare_more(store):
-    store.append(batch(trade(5), dedupe=Dedupe.BATCH))
-    receipt = store.append(batch(complete_until=NOON + SECOND, dedupe=Dedupe.BATCH))
+    store.append(batch(trade(5)))
+    receipt = store.append(batch(complete_until=NOON + SECOND))
     assert receipt.commit.number == 2
 
 

@@ -97,20 +97,6 @@ def test_an_id_is_found_far_away_on_its_date(store):
         store.append(batch(trade("2025-01-02T23:59:59.999999999Z", trade_id="7")))
 
 
-def test_whole_batches_are_recognised_by_mode_batch(store):
-    rows = [trade(1), trade(1), trade(DAY)]
-    assert store.append(batch(*rows, dedupe=Dedupe.BATCH)).stored == 3
-    again = store.append(batch(*rows, dedupe=Dedupe.BATCH))
-    assert (again.stored, again.duplicate_rows, again.commit.number) == (0, (0, 1, 2), 1)
-    assert store.append(batch(*rows[:2], dedupe=Dedupe.BATCH)).stored == 2
-
-
-def test_mode_batch_also_knows_batches_that_came_in_other_modes(store):
-    store.append(batch(trade(1)))
-    store.append(batch(trade(1), trade(2)))
-    assert store.append(batch(trade(1), trade(2), dedupe=Dedupe.BATCH)).stored == 0
-
-
 def test_mode_none_stores_repeated_ids(store):
     row = trade(1, trade_id="7")
     for number in (1, 2):

@@ -122,7 +122,6 @@ def test_a_batch_is_known_by_its_key_and_its_digest_whatever_later_columns_say(s
     again = store.append(batch(flagged(sent, trade_id="a"), request_key="k"))
     assert again.replayed
     assert again.commit == first.commit
-    assert store.append(batch(flagged(sent, trade_id="a"), dedupe=Dedupe.BATCH)).stored == 0
     assert flags(store) == [kept]
 
 
@@ -206,10 +205,10 @@ def test_an_id_that_was_added_later_tells_rows_apart_and_belongs_to_the_digest(s
         with pytest.raises(IdConflict):
             send(wrong)
     first, second = dividend(3.0, "d"), dividend(3.0, "e")
-    assert counts(send(first, dedupe=Dedupe.BATCH, request_key="k")) == (1, ())
+    assert counts(send(first, request_key="k")) == (1, ())
     with pytest.raises(RequestKeyReused):
         send(second, request_key="k")
-    assert counts(send(second, dedupe=Dedupe.BATCH)) == (1, ())
+    assert counts(send(second)) == (1, ())
     named = {"kind": "dividend", "action_id": "d"}
     change = Correction(Action.CORRECT, 0, named, {"amount": 4.0})
     store.correct(Amendment(CORPORATE_ACTIONS, SYMBOL, (change,), "key:1"))

@@ -1,7 +1,5 @@
 """What a feed's batch does to rows that a fill stored, in every store; `test_fill_oracle` plays any course of them."""
 
-import pytest
-
 from store.datasets import BARS, TRADES, UNIVERSE_CHANGES
 from store.protocol import ALL_TIME, Dedupe, Fill, Superseded, Window
 from store.walk import BEGINNING, CommitRecord, CommittedCorrections, CommittedRows
@@ -14,6 +12,7 @@ from tests.store.builders import (
     append_of,
     bar,
     batch,
+    cancel,
     correct,
     fill_of,
     stored,
@@ -42,10 +41,9 @@ def test_rows_of_the_fill_from_the_first_to_the_last_of_the_feed_are_replaced(st
     assert (again.stored, again.superseded, again.commit.number) == (0, None, 2)
 
 
-@pytest.mark.parametrize("dedupe", [Dedupe.NONE, Dedupe.BATCH])
-def test_a_feed_without_duplicates_replaces_all_rows_of_the_fill(store, dedupe):
+def test_a_feed_without_duplicates_replaces_all_rows_of_the_fill(store):
     filled(store, trade(0, 1.0), trade(1, 2.0), trade(2, 3.0), trade(9, 4.0))
-    rows = batch(trade(0, 1.0), trade(2, 3.0), dedupe=dedupe)
+    rows = batch(trade(0, 1.0), trade(2, 3.0), dedupe=Dedupe.NONE)
     receipt = store.append(rows)
     assert (receipt.stored, receipt.superseded) == (2, 3)
     assert prices(store) == [1.0, 3.0, 4.0]
@@ -62,6 +60,15 @@ def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):
     ][1:]
     assert [each.before["price"] for each in corrections.corrections] == [7.0, 2.0]
     assert store.append(batch(trade(1, 1.0), trade(1, 7.0))).stored == 2
+
+
+def test_a_cancelled_row_of_a_fill_is_stored_again_by_the_feed_and_by_a_fill(store):
+    filled(store, trade(1, 1.0), trade(2, 2.0))
+    for price in (1.0, 2.0):
+        store.correct(amendment(cancel(int(price), price=price, volume=1.0)))
+    assert store.append(batch(trade(1, 1.0))).stored == 1
+    assert filled(store, trade(1, 1.0), trade(2, 2.0)).stored == 1
+    assert prices(store) == [1.0, 2.0]
 
 
 def test_rows_come_before_cancels_in_a_walk(store):

@@ -1,6 +1,5 @@
 """Logs are copied between any two stores with their numbers, hashes and times, and go on there."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,15 @@ import msgspec
 import pytest
 
 from store.bar_policies import BAR_POLICIES
-from store.copies import CopyCut, CopyMalformed
-from store.copying import copy_log
+from store.copying import copy_log, copy_store
 from store.csv import CsvStore
 from store.datasets import CORRECTED, DATASETS, STORED_DATASETS, TRADES
-from store.exceptions import StoreUnavailable
+from store.exceptions import DataDamaged, StoreUnavailable
 from store.instruments import Instrument
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, Amendment, Append
-from store.receiving import received_commits
-from store.walk import CommitPiece, CommitRecord, CommittedRows, LogEnd
+from store.walk import CommitPiece, CommitRecord, CommittedRows
+from store.whole_commits import whole_commits
 from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
@@ -30,13 +28,11 @@ from tests.store.builders import (
     cancel,
     correct,
     fill_of,
-    stored,
     trade,
 )
-from tests.store.csv.copying.origins import logs_of
 from tests.store.test_agreement import columns
 from tests.store.test_conformance_datasets import NEW
-from tests.store.walking import walk
+from tests.store.walking import logs_of, walk
 from tests.trades.formats.bodies import read
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -83,8 +79,7 @@ def origin(tmp_path: Path) -> CsvStore:
 def copied(origin: MarketStore, to: Any) -> Any:
     for dataset in STORED_DATASETS.values():
         for symbol in origin.symbols(dataset):
-            progress = copy_log(origin.log(dataset, symbol), to.log(dataset, symbol))
-            assert progress.is_current, progress.problem
+            copy_log(origin.log(dataset, symbol), to.log(dataset, symbol))
     return to
 
 
@@ -127,7 +122,7 @@ def test_files_to_memory_to_files_are_the_same_logs(tmp_path: Path, origin: CsvS
 
 def test_a_copy_goes_on_as_its_origin_does(tmp_path: Path):
     origin = made(tmp_path / "origin")
-    copy = copied(origin, CsvStore(tmp_path / "copy", clock=origin._clock))
+    copy = copied(origin, CsvStore(tmp_path / "copy", clock=origin._clock.now))
     sample = read("json", SAMPLE_ROWS["trades"], BatchOptions(TRADES))
     later = [
         Append(TRADES, SYMBOL, sample.rows, "key:1", request_key="k"),
@@ -141,36 +136,33 @@ def test_a_copy_goes_on_as_its_origin_does(tmp_path: Path):
     assert logs_of(copy) == logs_of(origin)
 
 
-def test_a_copy_continues_at_its_head(origin: CsvStore, tmp_path: Path):
-    log, pieces = origin.log(TRADES, "MSFT"), walk(origin, symbol="MSFT")
-    for cut in range(len(pieces) + 1):
-        copy = CsvStore(tmp_path / f"{cut}").log(TRADES, "MSFT")
-        commits = sum(isinstance(each, CommitRecord) for each in pieces[:cut])
-        is_whole = cut in (0, len(pieces)) or isinstance(pieces[cut], CommitRecord)
-        with nullcontext() if is_whole else pytest.raises(CopyCut):
-            copy.apply(pieces[:cut])
-        assert copy.end().head.number == commits - (not is_whole)
-        assert copy_log(log, copy).is_current
-        assert copy.end() == log.end()
-        assert copy_log(log, copy).is_current
-        assert logs_of(tmp_path / f"{cut}")["trades/MSFT"] == logs_of(origin)["trades/MSFT"]
+def test_what_came_since_is_copied_after_the_newest_commit(origin: CsvStore, tmp_path: Path):
+    log = origin.log(TRADES, "MSFT")
+    for head in range(1, log.head.number):
+        copy = CsvStore(tmp_path / f"{head}").log(TRADES, "MSFT")
+        pieces = walk(origin, upto=head, symbol="MSFT")
+        copy.add_commits(NO_COMMIT, list(whole_commits(TRADES, NO_COMMIT, pieces)))
+        assert copy.head == log.at(head).commit
+        for _ in range(2):
+            copy_log(log, copy)
+            assert copy.end() == log.end()
+        assert logs_of(tmp_path / f"{head}")["trades/MSFT"] == logs_of(origin)["trades/MSFT"]
 
 
-def test_a_log_with_other_commits_stays_and_is_told(origin: CsvStore, tmp_path: Path):
+def test_a_log_with_other_commits_stays_and_is_reported(origin: CsvStore, tmp_path: Path):
     copy = CsvStore(tmp_path / "copy")
     copy.append(batch(trade(1), symbol="MSFT"))
-    before = logs_of(copy)
-    progress = copy_log(origin.log(TRADES, "MSFT"), copy.log(TRADES, "MSFT"))
-    assert not progress.is_current
-    assert f"does not have {copy.log(TRADES, 'MSFT').head.token}: it was restored" in progress.problem
-    assert logs_of(copy) == before
-    copied(copy, CsvStore(tmp_path / "older"))
-    copy.append(batch(trade(2), symbol="MSFT"))
-    ahead = copy_log(CsvStore(tmp_path / "older").log(TRADES, "MSFT"), copy.log(TRADES, "MSFT"))
-    assert "the origin is at commit 1-" in ahead.problem
+    before = logs_of(copy)["trades/MSFT"]
+    found = {f"{each.dataset}/{each.symbol}": each for each in copy_store(origin, copy)}
+    refused = found.pop("trades/MSFT")
+    assert "TO has other commits: a log was cut, restored or written to" in refused.problem
+    assert refused.head == copy.log(TRADES, "MSFT").head
+    assert logs_of(copy).pop("trades/MSFT") == before
+    assert {each.problem for each in found.values()} == {""}
+    assert found.keys() == logs_of(origin).keys() - {"trades/MSFT"}
 
 
-def test_what_does_not_follow_is_refused(tmp_path: Path):
+def test_commits_that_do_not_follow_or_have_other_rows_are_refused(tmp_path: Path):
     store = MemoryStore()
     store.append(batch(trade(1), trade(2)))
     store.append(batch(trade(3)))
@@ -180,39 +172,51 @@ def test_what_does_not_follow_is_refused(tmp_path: Path):
     other = msgspec.structs.replace(first.facts, caller="key:9")
     wrong: dict[str, list[CommitPiece]] = {
         "the second record": [second],
-        "rows": [rows],
         "rows of another commit": [first, more],
         "a record within": [first, second],
-        "half of the rows twice": [first, *[replace(rows, rows=rows.rows.slice(1))] * 2],
+        "half of the rows": [first, replace(rows, rows=rows.rows.slice(1))],
         "rows in another order": [first, replace(rows, rows=rows.rows.take([1, 0]))],
         "facts that were changed": [replace(first, facts=other), rows],
-        "rows without columns": [first, replace(rows, rows=rows.rows.select(["timestamp"]))],
     }
-    log = CsvStore(tmp_path).log(TRADES, SYMBOL)
     for pieces in wrong.values():
-        with pytest.raises(CopyMalformed):
-            log.apply(pieces)
-        assert log.end() == LogEnd()
-    with pytest.raises(CopyMalformed):
-        log.apply([first, rows, second, rows])
-    assert log.head == first.id
-    assert stored(log.store) == rows.rows.to_pylist()
+        with pytest.raises(DataDamaged, match="commit 1 "):
+            list(whole_commits(TRADES, NO_COMMIT, pieces))
+    found = whole_commits(TRADES, NO_COMMIT, [first, rows, second, rows])
+    assert next(found).record == first
+    with pytest.raises(DataDamaged, match="commit 2 has other rows"):
+        next(found)
 
 
-def test_other_facts_than_were_hashed_are_not_trusted(tmp_path: Path):
-    origin = made(tmp_path / "origin")
-    first, *others = walk(origin, symbol="MSFT")
-    assert isinstance(first, CommitRecord)
-    forged = replace(first, facts=msgspec.structs.replace(first.facts, caller="key:9"))
-    with pytest.raises(CopyMalformed, match="not the next one"):
-        MemoryStore().log(TRADES, "MSFT").apply([forged, *others])
+def test_a_damaged_commit_ends_the_copy_of_its_log_only(origin: CsvStore, tmp_path: Path):
+    file = tmp_path / "origin" / "trades" / "MSFT" / "2025-01-04.csv"
+    file.write_bytes(file.read_bytes()[:-9] + b"9" + file.read_bytes()[-8:])
+    log, copy = origin.log(TRADES, "MSFT"), CsvStore(tmp_path / "copy")
+    problems = [each for each in copy_store(CsvStore(tmp_path / "origin"), copy) if each.problem]
+    ((_, symbol, head, problem),) = problems
+    assert (symbol, head) == ("MSFT", copy.log(TRADES, "MSFT").end().head)
+    assert head.number < log.head.number
+    assert "2025-01-04.csv" in problem
+
+
+def test_of_a_log_with_a_damaged_record_nothing_is_copied(origin: CsvStore, tmp_path: Path):
+    file = tmp_path / "origin" / "trades" / "MSFT" / "commits.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 2
+    file.write_bytes(b"".join([*lines[:-1], lines[-1].replace(b'"caller":"key:', b'"caller":"kex:')]))
+    copy = CsvStore(tmp_path / "copy")
+    ((_, symbol, head, problem),) = [
+        each for each in copy_store(CsvStore(tmp_path / "origin"), copy) if each.problem
+    ]
+    assert (symbol, head) == ("MSFT", NO_COMMIT)
+    assert "commits.jsonl" in problem
+    assert copy.symbols(TRADES) == [each for each in origin.symbols(TRADES) if each != "MSFT"]
 
 
 @pytest.mark.parametrize("backend", ["csv", "memory"])
 def test_a_log_that_another_writer_added_to_takes_nothing(origin: CsvStore, tmp_path: Path, backend: str):
     to = CsvStore(tmp_path / "copy") if backend == "csv" else MemoryStore()
     log = to.log(TRADES, "MSFT")
-    commits = list(received_commits(TRADES, LogEnd(), walk(origin, symbol="MSFT")))
+    commits = list(whole_commits(TRADES, NO_COMMIT, walk(origin, symbol="MSFT")))
     log.add_commits(NO_COMMIT, commits[:2])
     for base in (NO_COMMIT, commits[0].record.id):
         with pytest.raises(StoreUnavailable, match="is not at commit"):

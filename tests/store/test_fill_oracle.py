@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from store.copying import copy_log
 from store.csv import CsvStore
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch, PreparedRequest
 from store.csv.writing.candidate_rows import CandidateRows
@@ -39,7 +40,6 @@ from tests.store.builders import (
     trade,
 )
 from tests.store.conftest import STORES
-from tests.store.walking import walk
 
 pytestmark = pytest.mark.system
 
@@ -48,12 +48,11 @@ TIMES = [*(n * SECOND for n in range(6)), MINUTE, DAY, DAY + 1, DAY + 2]
 
 @dataclass(eq=False)
 class Known:
-    """A row: all its values so far, whether a fill stored it, whether it stands, and whether the feed superseded it."""
+    """A row: all its values so far, whether a fill stored it, and whether it stands."""
 
     states: list[Row]
     of_fill: bool
     stands: bool = True
-    superseded: bool = False
 
     @property
     def time(self) -> int:
@@ -76,7 +75,7 @@ class Model:
     def send(self, rows: Sequence[Row], *, is_fill: bool) -> tuple[int, int | None] | None:
         """How many rows are stored, and how many superseded; None if the batch is refused."""
         replaced = [] if is_fill else [known for known in self.rows if self.is_replaced(known, rows)]
-        counted = [known for known in self.rows if not known.superseded and known not in replaced]
+        counted = [known for known in self.rows if not known.of_fill or (is_fill and known.stands)]
         new: list[Known] = []
         for row in rows:
             same_id = [known for known in [*counted, *new] if known.has_id_of(row)]
@@ -90,7 +89,7 @@ class Model:
             else:
                 new.append(Known([row], is_fill))
         for known in replaced:
-            known.stands, known.superseded = False, True
+            known.stands = False
         self.rows += sorted(new, key=lambda known: known.time // DAY)
         if new or is_fill or replaced:
             self.commit()
@@ -208,7 +207,7 @@ class Played:
                 expected.close.tolist(),
             )
         replica = MemoryStore()
-        replica.log(TRADES, SYMBOL).apply(walk(self.store))
+        copy_log(self.store.log(TRADES, SYMBOL), replica.log(TRADES, SYMBOL))
         assert stored(replica) == self.model.commits[-1]
 
 

@@ -2,6 +2,8 @@
 
 import random
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from store.datasets import TRADES
@@ -67,7 +69,9 @@ def test_who_takes_a_replay_knows_at_each_instant_what_was_known(store: MarketSt
                     known[row.arrival] = row.timestamp  # type: ignore[attr-defined]
                     if row.change == "cancel":  # type: ignore[attr-defined]
                         del known[row.arrival]  # type: ignore[attr-defined]
-            wanted = view.rows_at(ALL_TIME, at).column("timestamp").to_pylist()
+            versions = view.versions(ALL_TIME)
+            is_known = view.known_times(versions).at(np.full(versions.num_rows, at))
+            wanted = versions.filter(pa.array(is_known)).column("timestamp").to_pylist()
             assert sorted(known.values()) == wanted
 
 

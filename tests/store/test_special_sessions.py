@@ -208,8 +208,8 @@ def test_sessions_of_a_wrong_calendar_go_with_it(store: MarketStore):
 
 
 def test_a_date_that_is_yet_to_come_is_no_session(store: MarketStore, clock: Clock):
-    store.set_instrument(LONDON)
     clock.now = parse_timestamp("2024-06-14T22:59:59")  # 23:59:59 in London
+    store.set_instrument(LONDON)
     assert stored(store, bars(bar(SATURDAY)), trades("08:00:00", "10:00:00")) == ()
     clock.now = parse_timestamp("2024-06-14T23:00:00")
     assert stored(store, trades("08:00:00", "10:30:00")) == (session(SATURDAY, "08:00", "10:45"),)

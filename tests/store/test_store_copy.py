@@ -1,4 +1,4 @@
-"""Whole stores are copied while they are written to, killed in the middle, up to an instant, and there and back."""
+"""Whole stores are copied while they are written to, killed in the middle, and there and back."""
 
 import random
 import signal
@@ -15,27 +15,22 @@ import pytest
 
 from store.backends import store_at
 from store.checks import ReadLogCheck
-from store.copying import StoreCopy
+from store.copying import copy_store
 from store.csv import CsvStore
 from store.datasets import STORED_DATASETS, TRADES
 from store.instruments import Instrument
 from store.maintained import LogFinding
 from store.market_store import MarketStore
-from store.walk import LogPosition, Resync
 from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
 from tests.store.builders import (
-    MINUTE,
-    NOON,
     SECOND,
     SYMBOL,
-    Clock,
     batch,
-    stored,
     trade,
 )
 from tests.store.conftest import IN_CLUSTER
-from tests.store.csv.copying.origins import logs_of
+from tests.store.walking import logs_of
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = ("AAPL", "BRK:B", "MSFT")
@@ -49,8 +44,8 @@ def write(store: MarketStore, number: int, symbol: str = SYMBOL) -> None:
     )
 
 
-def problems(copy: StoreCopy) -> list[str]:
-    return [each.problem for each in copy.round() if each.problem]
+def problems(origin: MarketStore, to: MarketStore) -> list[str]:
+    return [each.problem for each in copy_store(origin, to) if each.problem]
 
 
 def findings(store: MarketStore) -> list[LogFinding]:
@@ -65,7 +60,7 @@ def findings(store: MarketStore) -> list[LogFinding]:
 def test_a_store_that_is_written_to_is_copied_until_both_are_level(store: MarketStore, tmp_path: Path):
     for number, symbol in enumerate(SYMBOLS):
         write(store, number, symbol)
-    copy, is_ended = StoreCopy(store, CsvStore(tmp_path / "copy")), threading.Event()
+    to, is_ended = CsvStore(tmp_path / "copy"), threading.Event()
 
     def writing() -> None:
         for number in count(10):
@@ -79,50 +74,16 @@ def test_a_store_that_is_written_to_is_copied_until_both_are_level(store: Market
     writer.start()
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
-        assert problems(copy) == []
+        assert problems(store, to) == []
     is_ended.set()
     writer.join()
-    assert all(each.is_current for each in copy.round())
-    assert list(copy.round()) == []
-    assert logs_of(copy.to) == logs_of(store)
-    assert findings(copy.to) == []
-    assert copy.to.statistics(TRADES, SYMBOL).rows == store.statistics(TRADES, SYMBOL).rows
-
-
-def test_a_backup_of_an_instant_is_restored(store: MarketStore, clock: Clock, tmp_path: Path):
-    origin = CsvStore(tmp_path / "origin", clock=clock)
-    for number in range(6):
-        clock.now = NOON + number * MINUTE
-        write(origin, number, SYMBOLS[number % 2])
-    at_ns, token = NOON + 3 * MINUTE, origin.log(TRADES, SYMBOL).at().commit
-    backup = StoreCopy(origin, CsvStore(tmp_path / "backup"), until_ns=at_ns)
-    assert problems(backup) == []
-    assert problems(StoreCopy(backup.to, store)) == []
-    for symbol in SYMBOLS[:2]:
-        past = origin.log(TRADES, symbol).as_of(at_ns)
-        assert store.log(TRADES, symbol).at().commit == past.commit
-        assert stored(store, symbol=symbol) == stored(origin, symbol=symbol, commit=past.commit.number)
-    # The restored store goes on, and nothing that was told of lost commits is taken for true.
-    log = store.log(TRADES, SYMBOL)
-    clock.now += MINUTE
-    write(store, 50)
-    assert log.head.number == token.number
-    with pytest.raises(Resync):
-        log.at(token)
-    with pytest.raises(Resync):
-        list(log.commits(LogPosition(token)))
-    ahead = StoreCopy(origin, store)
-    assert "does not have" in problems(ahead)[0]
-    later = StoreCopy(origin, backup.to, until_ns=NOON + MINUTE)
-    assert all("was made later" in each for each in problems(later))
-
-
-def test_there_is_nothing_before_the_first_commit(tmp_path: Path):
-    origin = CsvStore(tmp_path / "origin")
-    write(origin, 1)
-    copy = StoreCopy(origin, CsvStore(tmp_path / "copy"), until_ns=NOON)
-    assert problems(copy) == []
-    assert copy.to.symbols(TRADES) == []
+    assert problems(store, to) == []
+    assert logs_of(to) == logs_of(store)
+    assert findings(to) == []
+    assert to.statistics(TRADES, SYMBOL).rows == store.statistics(TRADES, SYMBOL).rows
+    rows: list[int] = []
+    assert len(list(copy_store(store, to, rows.append))) == len(logs_of(store))
+    assert rows == []
 
 
 def test_a_check_names_the_first_commit_that_is_not_as_recorded(tmp_path: Path):
@@ -138,12 +99,11 @@ def test_a_check_names_the_first_commit_that_is_not_as_recorded(tmp_path: Path):
 
 COPYING = """
 import sys
-from store import log
+from store import copying
 from store.backends import store_at
-from store.copying import StoreCopy
 
-log._GROUP_COMMITS = 7
-assert not [each for each in StoreCopy(*map(store_at, sys.argv[1:])).round() if each.problem]
+copying._GROUP_COMMITS = 7
+assert not [each for each in copying.copy_store(*map(store_at, sys.argv[1:])) if each.problem]
 """
 
 
@@ -177,7 +137,6 @@ def test_a_copy_that_is_killed_goes_on(backend: str, tmp_path: Path, request: An
         heads.append(commits())
     assert heads == sorted(heads)
     assert 0 < heads[1] < 300
-    copy = StoreCopy(origin, watched)
-    assert problems(copy) == []
-    assert logs_of(copy.to) == logs_of(origin)
-    assert findings(copy.to) == []
+    assert problems(origin, watched) == []
+    assert logs_of(watched) == logs_of(origin)
+    assert findings(watched) == []

@@ -15,11 +15,9 @@ from store.text_columns import (
     each_distinct,
     ended_numbers,
     escaped,
-    escaped_text,
     joined_lines,
     quoted,
     text_bytes,
-    unescaped_text,
 )
 
 texts = (
@@ -90,9 +88,6 @@ def test_each_distinct_text_is_converted_once(values: list[str | None]):
 def test_a_text_that_looks_like_a_formula_gets_an_apostrophe(values: list[str | None]):
     expected = [f"'{text}" if text and text[0] in "=+-@\t\r'" else text for text in values]
     assert escaped(sliced(values)).to_pylist() == expected
-    one_by_one = [None if text is None else escaped_text(text) for text in values]
-    assert one_by_one == expected
-    assert [None if text is None else unescaped_text(text) for text in one_by_one] == values
 
 
 @settings(deadline=None)

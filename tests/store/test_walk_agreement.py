@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.copying import copy_log
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Receipt, Window
 from store.walk import BEGINNING, CommitRecord, LogPosition
+from store.whole_commits import whole_commits
 from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, NOON, Clock, stored
 from tests.store.conftest import FoldedStore, PartlyFoldedStore
@@ -52,7 +54,8 @@ def check_commit_by_commit(store: MarketStore, symbol: str) -> MemoryStore:
     replica, place = MemoryStore(), BEGINNING
     for number in range(1, store.log(TRADES, symbol).head.number + 1):
         pieces = walk(store, place, number, symbol=symbol)
-        replica.log(TRADES, symbol).apply(pieces)
+        head = place.commit
+        replica.log(TRADES, symbol).add_commits(head, list(whole_commits(TRADES, head, pieces)))
         place = pieces[-1].position
         assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, commit=number)
         assert replica.log(TRADES, symbol).head == store.log(TRADES, symbol).at(number).commit
@@ -85,7 +88,7 @@ def test_store_built_from_commits_equals_the_original(opened: Opened, plan: list
             assert flat(walk(replica, symbol=symbol)) == flat(walk(store, symbol=symbol))
             assert keys_of(replica, symbol) == keys_of(store, symbol)
             files = CsvStore(Path(name) / "again")
-            files.log(TRADES, symbol).apply(walk(replica, symbol=symbol))
+            copy_log(replica.log(TRADES, symbol), files.log(TRADES, symbol))
             assert history(files, symbol) == history(store, symbol)
             assert flat(walk(files, symbol=symbol)) == flat(walk(store, symbol=symbol))
             check_a_place_by_chance(store, symbol, data)
@@ -109,7 +112,7 @@ def test_store_built_from_commits_continues_like_the_original(plan: list[Step], 
     for step in plan:
         outcome(store, step.batch)
     for symbol in store.symbols(TRADES):
-        replica.log(TRADES, symbol).apply(walk(store, symbol=symbol))
+        copy_log(store.log(TRADES, symbol), replica.log(TRADES, symbol))
     for step in [*more, *plan]:
         assert outcome(replica, step.batch) == outcome(store, step.batch)
     for symbol in store.symbols(TRADES):

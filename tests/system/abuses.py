@@ -325,9 +325,6 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     "all bars": lambda abuse, key: abuse.reads(
         f"/v1/stats/ohlc?symbol={LONG}&start=2025-01-01T00:00:00.%dZ", key
     ),
-    "bars of another policy": lambda abuse, key: abuse.reads(
-        f"{_TREE}/{LONG}/ohlcv?start=2025-01-02T00:00:00.%dZ&end=2025-02-01&resolution=1m&policy=all", key
-    ),
     "explanations": lambda abuse, key: abuse.reads(
         f"{_TREE}/{LONG}/ohlcv/explain?at=2025-01-02T00:00:00.%dZ&resolution=1d", key
     ),

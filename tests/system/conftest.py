@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from tests.chance import chosen_seed
-from tests.group_servers import until_group_ends
+from tests.group_servers import group_of, until_group_ends
 from tests.hostile.figures import Told, teller
 from tests.system.installation import Installation, installed
 
@@ -36,6 +36,12 @@ def shared(tmp_path_factory) -> Installation:
 
 
 @pytest.fixture(scope="session")
+def live(tmp_path_factory) -> Installation:
+    """An installation for the tests of live streams; they share the xdist group `live`."""
+    return until_group_ends(installed(tmp_path_factory.mktemp("live")))
+
+
+@pytest.fixture(scope="session")
 def traded(tmp_path_factory) -> Installation:
     """An installation whose processes are killed while accounts trade; its tests share the xdist group `trading`."""
     return until_group_ends(installed(tmp_path_factory.mktemp("traded")))
@@ -48,10 +54,14 @@ def sampled(tmp_path_factory) -> Installation:
 
 
 @pytest.fixture
-def installation(shared: Installation) -> Installation:
-    """The shared installation, whole again after whatever an earlier test did to it."""
-    assert shared.is_complete()
-    return shared
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """The shared installation, whole again after whatever an earlier test did to it.
+
+    The group `live` has one of its own: where one process runs both groups, the first one's has ended with it.
+    """
+    found: Installation = request.getfixturevalue("live" if group_of(request.node) == "live" else "shared")
+    assert found.is_complete(), found.state()
+    return found
 
 
 @pytest.fixture

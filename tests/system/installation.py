@@ -32,6 +32,8 @@ ENVIRONMENT = {
     "ADDRESS_RATE": str(UNLIMITED),
     "LOGIN_RATE": str(UNLIMITED),
     "LOGIN_FREE_FAILURES": str(UNLIMITED),
+    # Traders sell the invented coins short.
+    "TRADING_TERMS": '{"crypto": {"shortable": true}}',
     # Modules are compiled once, and not in each process.
     "PYTHONDONTWRITEBYTECODE": "",
 }
@@ -46,6 +48,7 @@ class Installation:
     key: str
     """Of the tier `internal`, with every scope."""
     _answering: set[int] = field(default_factory=set)
+    _is_lost: bool = False
 
     @property
     def port(self) -> int:
@@ -75,12 +78,21 @@ class Installation:
             return 0, {}
 
     def is_complete(self) -> bool:
-        """Whether everything runs, in the end: each web process answers, and not only one that says so."""
-        return (
+        """Whether everything runs, in the end: each web process answers, and not only one that says so.
+
+        The first test that waited in vain is the last that waits: else all tests after it take two minutes each.
+        """
+        self._is_lost = self._is_lost or not (
             eventually(lambda: len(self.webs()) == WORKERS)
             and eventually(self._all_answer)
             and self.is_ready()
         )
+        return not self._is_lost
+
+    def state(self) -> str:
+        """What is known of an installation that is not complete, for the report of a test."""
+        processes, output = self.served.members(), self.served.output.read_text()[-5_000:]
+        return f"{processes}\nreadyz: {self._answer('/readyz')}\n{output}"
 
     def _all_answer(self) -> bool:
         webs = set(self.webs())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -182,7 +183,7 @@ def test_crypto_and_trade_updates(shared: Installation, log: pytest.LogCaptureFi
         trading = TradingStream(key_id, secret, url_override=f"{url}/api/v2/stream")
         trading.subscribe_trade_updates(updates.take)
         with running(log, crypto, trading, said="connected to"):
-            assert eventually(lambda: count(log, "subscribed to trades") and _follows_orders(trader))
+            assert eventually(lambda: count(log, "subscribed to trades") and _follows_orders(shared))
             trader.submit(market.order(client_order_id="filled"))
             assert eventually(lambda: "new" in events("filled"))
 
@@ -202,8 +203,12 @@ def test_crypto_and_trade_updates(shared: Installation, log: pytest.LogCaptureFi
             assert eventually(lambda: "canceled" in events("cancelled"))
 
 
-def _follows_orders(trader: Trader) -> bool:
-    return bool(trader.call("GET", "/stream/stats").json()["subscriptions"]["orders"])
+def _follows_orders(shared: Installation) -> bool:
+    with closing(Client(shared.port, shared.key)) as client:
+        text = client.get("/metrics").body
+    return (
+        re.search(rb'^marketdata_live_subscriptions\{kind="orders"\} [1-9]', text, re.MULTILINE) is not None
+    )
 
 
 def test_refused_upgrades_do_not_lock_out_an_old_client(shared: Installation) -> None:

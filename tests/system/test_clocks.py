@@ -1,4 +1,4 @@
-"""Clocks that are wrong, differently in each process: limits hold, and what has ended stays ended."""
+"""Clocks that are wrong, differently in each process: limits hold, what has ended stays ended, and commits stay in order."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.system import own_clocks_settings as own_clocks
-from tests.system.clients import Client, clients_of_every_web
+from tests.system.clients import OHLC, Client, clients_of_every_web, trades_body
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.limits import PATH
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
@@ -148,6 +148,40 @@ def test_the_clock_of_a_process_decides_what_has_expired_and_nothing_else(
         set_clock(clocked, ahead.process, offset)
         assert_the_clock_is_seen(ahead, offset)
         assert (codes(ahead), codes(right)) == (expected, now), offset
+
+
+def test_a_log_that_a_fast_clock_wrote_to_takes_no_writes_until_all_clocks_are_there(
+    clocked: Installation, each: list[Client]
+):
+    first, second = (
+        trades_body("FAST", [{"timestamp": f"2025-01-02T15:00:0{number}Z", "price": 100.0, "volume": 1.0}])
+        for number in (1, 2)
+    )
+
+    def set_all(ahead: timedelta, *clients: Client) -> None:
+        for client in clients:
+            assert client.process is not None
+            set_clock(clocked, client.process, ahead)
+            assert_the_clock_is_seen(client, ahead)
+
+    set_all(HOUR, each[0])
+    assert each[0].ingest(first).status == 200
+    set_all(timedelta(0), each[0])
+    for client in each:
+        reply = client.ingest(second)
+        assert (reply.status, reply.json()["code"]) == (503, "log_ahead_of_clock"), reply.body
+        assert "trades/FAST" in reply.json()["message"]
+        assert client.ingest(second.replace(b"FAST", b"OTHER")).status == 200
+    assert volumes(each[1]) == [1.0]
+    set_all(HOUR, *each)
+    assert [client.ingest(second).json()["stored"] for client in each] == [1, 0]
+    assert volumes(each[1]) == [2.0]
+
+
+def volumes(client: Client) -> list[float]:
+    """The volume of each minute's bar of the symbol."""
+    path = f"{OHLC}?symbol=FAST&interval=1min&start=2025-01-02T15:00:00Z&end=2025-01-02T15:01:00Z"
+    return [bar["volume"] for bar in client.get(path).json()["data"]]
 
 
 def test_audit_records_are_in_the_order_of_what_was_done_and_not_of_the_clocks(

@@ -30,7 +30,7 @@ from tests.system.test_clickhouse_server import rows
 pytestmark = [pytest.mark.soak, pytest.mark.seconds, pytest.mark.xdist_group("cluster")]
 
 JSON = {"Content-Type": "application/json"}
-DUTIES = "This worker runs the duties"
+DUTIES = "This process runs the duties"
 ENGINE = "worker,engine,jobs"
 RATE = 5
 
@@ -74,7 +74,8 @@ class CoherentHosts:
         """The engine that has the lease now."""
         with psycopg.connect(self._environment["DATABASE_URL"]) as connection:
             found = connection.execute(
-                "SELECT holder FROM trading_enginelease WHERE leased_until_ns > %s", [time.time_ns()]
+                "SELECT holder FROM trading_lease WHERE id = 1 AND leased_until_ns > %s",
+                [time.time_ns()],
             ).fetchone()
         return str(found[0]) if found else None
 

@@ -1,4 +1,4 @@
-"""Two years of candles, fetched by a process that is killed ten times: the rows of one that was not."""
+"""Two years of candles, fetched by a process that is killed again and again: the rows of one that was not."""
 
 import json
 import os
@@ -13,31 +13,35 @@ import pytest
 from store.backends import store_at
 from store.datasets import BARS
 from store.protocol import ALL_TIME
-from tests.chance import chosen_seed
+from tests.chance import SOAK, chosen_seed
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.patience import PROGRAM_SECONDS
 from tests.sources.exchanges import FakeBinance
 
 pytestmark = pytest.mark.system
-KILLS = 10
+KILLS = 10 if SOAK else 3
 WINDOW = ("--start", "2024-01-01", "--end", "2026-01-01", "--timeframe", "1h")
 HOURS = (366 + 365) * 24
 MISSING_HOURS = 3_000
 
 
-def begun(data_dir: Path, exchange: FakeBinance, *words: str) -> "subprocess.Popen[str]":
+def begun(data_dir: Path, exchange: FakeBinance, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    return program(data_dir, *words, SOURCES=json.dumps({"binance": {"url": exchange.url}}), **environment)
+
+
+def program(data_dir: Path, *words: str, **environment: str) -> "subprocess.Popen[str]":
     own = {"DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(data_dir), "PORT": "0", "LOAD_SAMPLE": "0"}
-    own |= {"REDIS_URL": "", "SOURCES": json.dumps({"binance": {"url": exchange.url}})}
+    own |= {"REDIS_URL": ""}
     return subprocess.Popen(
         [sys.executable, str(MANAGE), *words],
-        env={**os.environ, **own},
+        env={**os.environ, **own, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def test_a_fetch_of_two_years_that_is_killed_ten_times_is_whole(tmp_path: Path):
+def test_a_fetch_of_two_years_that_is_killed_again_and_again_is_whole(tmp_path: Path):
     chance = random.Random(chosen_seed())
     hole = 1_720_000_800_000 // 3_600_000 * 3_600_000
     with FakeBinance() as exchange:

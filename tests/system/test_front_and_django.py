@@ -79,7 +79,7 @@ MASKED = [
         (rb"'nonce-[^']*'", b"nonce"),
         (rb"md_[0-9A-Za-z_-]+", b"key"),
         (rb"evt_[0-9a-f]{32}", b"event"),
-        (rb'(secret|prefix|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
+        (rb'(secret|prefix|preview_id|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
         (rb'"(prefix|client_id)","after":"[^"]*"', rb'"\1","after":"masked"'),
         # The newest record of the audit log.
         (rb'"through":\d+', b'"through":"masked"'),
@@ -94,8 +94,6 @@ BODY_DIFFERS = frozenset(
         b"/api/v1/cache/stats",
         b"/api/v1/cache/invalidate",
         b"/api/v1/audit",
-        b"/api/v1/stream/stats",
-        b"/api/v1/market-data/logs",
     }
 )
 BINARY = frozenset({"application/msgpack", "application/vnd.apache.arrow.stream"})

@@ -1,4 +1,4 @@
-"""Jobs over real processes: each is done once, whatever is killed, and whatever Redis loses."""
+"""Jobs over real processes: each is done once, whatever is killed, and without Redis."""
 
 import contextlib
 import os
@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from redis.exceptions import RedisError
 
 from store.datasets import TRADES
 from store.instruments import Instrument
@@ -23,8 +22,9 @@ from store.protocol import ALL_TIME, Append, Dedupe
 from store.timestamps import parse_timestamp
 from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
-from tests.marketdata_project.serve_process import MANAGE, REDIS
-from tests.patience import PATIENCE_SECONDS, allowed
+from tests.marketdata_project.serve_process import MANAGE, SMALL, serving
+from tests.migrated_database import place_database
+from tests.patience import PATIENCE_SECONDS, allowed, is_kept
 from tests.system.installation import Installation, installed
 from tests.system.kills import restarted
 
@@ -35,6 +35,8 @@ SETTINGS = "tests.system.more_jobs_settings"
 # A symbol has a trade on the first and the third date. The archive has those of the second, too.
 DATES = ("2025-01-02", "2025-01-03", "2025-01-06")
 ARCHIVED = 3
+# A job starts so long after its submission.
+STARTS_SECONDS = 0.5
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def states(installation: Installation) -> list[str]:
 
 
 def unfinished(installation: Installation) -> list[tuple[Any, ...]]:
-    columns = "id, kind, state, attempts, done, not_before, sent_at, leased_until, error"
+    columns = "id, kind, state, attempts, done, not_before, claimed_at, leased_until, error"
     return selected(installation, f"SELECT {columns} FROM jobs_job WHERE state != 'succeeded'")
 
 
@@ -146,13 +148,23 @@ def a_stop_gives_running_jobs_back(installation: Installation) -> None:
 
 
 def fault(installation: Installation, chance: random.Random) -> None:
-    """Kill a process that jobs need, or empty Redis."""
-    victim = chance.choice(["marketdata jobs", "marketdata worker", REDIS, "flush"])
-    with contextlib.suppress(ProcessLookupError, StopIteration, RedisError, OSError):
-        if victim == "flush":
-            installation.redis.flushall()
-        else:
-            os.kill(installation.served.member(victim), signal.SIGKILL)
+    """Kill a process that jobs need."""
+    victim = chance.choice(["marketdata jobs", "marketdata worker"])
+    with contextlib.suppress(ProcessLookupError, StopIteration):
+        os.kill(installation.served.member(victim), signal.SIGKILL)
+
+
+def test_serve_runs_a_job_at_once_without_redis(tmp_path: Path, environment: dict[str, str]) -> None:
+    place_database(tmp_path / "data")
+    nobody = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    with serving(tmp_path, data_dir=None, **{**SMALL, **environment, **nobody}) as served:
+        assert served.port
+        installation = Installation(served, key="")
+        for number in range(5):
+            submit(installation, "appending", appending([f"N{number}"], rows=1, pause=0))
+            assert all_succeed(installation)
+        query = "SELECT (julianday(started_at) - julianday(created_at)) * 86400 FROM jobs_job"
+        assert is_kept(STARTS_SECONDS, [seconds for (seconds,) in selected(installation, query)])
 
 
 @pytest.mark.soak

@@ -91,7 +91,6 @@ READS = [
     *(f"{TREE}/trades{suffix}?{WINDOW}" for suffix in ("", ".csv", ".arrow", ".ndjson")),
     *(f"{TREE}/trades?{WINDOW}&format={name}" for name in ("columnar", "msgpack")),
     f"{TREE}/ohlcv?{LONG}",
-    f"{TREE}/ohlcv?{LONG}&policy=all",
     f"{TREE}/revisions?{LONG}",
     f"{TREE}/gaps?{LONG.removesuffix('&limit=10000')}",
     f"{TREE}/ohlcv/explain?at=2025-01-02T15:00:00Z&resolution=1d",

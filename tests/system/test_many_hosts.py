@@ -87,6 +87,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             **WEB_ONLY,
             "WORKERS": "1",
             "LOAD_SAMPLE": "0",
+            "CLOCK_AHEAD_SECONDS": "7200",
             "REDIS_URL": redis_url,
             "MARKET_STORE": f"clickhouse://{places}/market?{urlencode({'postgres': postgres.url})}",
         }

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 import yaml
 from django.conf import settings
@@ -19,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.metrics.declarations import METRICS
 from ops.metrics.metric_types import Counter
 from tests.front.front_server import ask, eventually
+from tests.sources.test_feed_status import status
 from tests.system.batches import Batch
 from tests.system.clients import OHLC, clients_of_every_web, connected
 from tests.system.installation import Installation
@@ -30,7 +32,6 @@ ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
 DASHBOARD = DEPLOY / "grafana" / "dashboard.json"
 CLOCK = "/api/v1/clock"
-COMMITS = "/api/v1/market-data/equities/METRICS/trades/commits"
 # What Prometheus adds to every sample, and `up`, which is its own.
 OF_PROMETHEUS = {"instance", "job", "__name__"}
 
@@ -108,23 +109,23 @@ def text(installation: Installation) -> str:
     with connected(installation.port, installation.new_key(rate=1)) as limited:
         assert 429 in {limited.get(CLOCK).status for _ in range(10)}
     assert ask(installation.port, b"nonsense\r\n\r\n").status == 400
-    leave_a_held_call(installation)
+    reset_a_call(installation)
+    feed = status("METRICS", lag_seconds=0.5)
+    installation.redis.set("sources:feeds", msgspec.json.encode([feed]), ex=600)
     assert eventually(lambda: is_complete(exported(scraped(installation))))
     return scraped(installation)
 
 
-def leave_a_held_call(installation: Installation) -> None:
-    """Reset a connection whose call is being held."""
-    path = f"{COMMITS}?after="
+def reset_a_call(installation: Installation) -> None:
+    """Reset a connection whose calls are being answered: with more than fits into the buffers of its sockets."""
     with connected(installation.port, installation.key) as client:
-        after = json.loads(client.get(f"{path}0").body.splitlines()[-1])["seq"]
-    headers = f"Host: h\r\nX-API-Key: {installation.key}\r\nPrefer: wait=30"
+        assert client.ingest(Batch(2, "METRICS", 5_000, has_ids=True).body).status == 200
+    stream = "/api/v1/market-data/equities/METRICS/trades/stream"
+    call = f"GET {stream} HTTP/1.1\r\nHost: h\r\nX-API-Key: {installation.key}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", installation.port)) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.sendall(f"GET {path}{after} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
-        connection.settimeout(1)
-        with pytest.raises(TimeoutError):
-            connection.recv(1)
+        connection.sendall(call * 20)
+        assert connection.recv(1)
 
 
 def is_complete(found: Exported) -> bool:
@@ -225,7 +226,8 @@ def test_counts_are_of_all_processes_and_survive_a_killed_one(installation: Inst
     starts = exported(scraped(installation))["marketdata_process_starts_total"]
     assert max(value for labels, value in starts if labels["process"].startswith("web-")) >= 2
     lives = exported(scraped(installation))["marketdata_process_start_time_seconds"]
-    assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", "worker", "engine", "jobs"}
+    others = {"worker", "engine", "strategies", "jobs", "feed"}
+    assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", *others}
 
 
 def settled(installation: Installation) -> float:

@@ -48,8 +48,8 @@ def batch(market: Market, number: int, chance: random.Random) -> list[dict[str, 
 def placed(trader: Trader, number: int, orders: list[dict[str, Any]]) -> dict[str, Any]:
     """Send a batch until it is answered."""
     reply = trader.ask(f"batch-{number}", f"/orders/batch?account={ACCOUNT}", {"orders": orders})
-    assert reply.status == 200, reply.body
-    document: dict[str, Any] = reply.json()
+    assert reply.status == 202, reply.body
+    document: dict[str, Any] = reply.json()["result"]
     assert document["refused"] == BAD
     return document
 

@@ -63,7 +63,7 @@ def test_the_calls_of_trading_answer_as_printed(sampled: Installation):
     preview = ""
     found: dict[str, Any] = {}
     for call, printed in calls():
-        command = call.replace(":8000", f":{sampled.port}").replace("d2e46ff6-…", preview)
+        command = call.replace(":8000", f":{sampled.port}").replace(".eJwljUsKg…", preview)
 
         def answers(command: str = command, printed: Any = printed) -> bool:
             environment = {**os.environ, "KEY": sampled.key}

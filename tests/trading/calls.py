@@ -1,16 +1,17 @@
 """Calls to the endpoints that change accounts, of a desk with a coin that costs 100."""
 
 import time
-from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from tests.api_client import Api, make_key
+from tests.api_client import Api, answer, make_key
 from tests.trading.desks import TradingDesk, coin, prints
+from trading.core.configuration import RiskConfig
 from trading.core.orders import TimeInForce
-from trading.core.terms import Side
-from trading.models import EngineLease, EventRow, OrderRow
+from trading.core.terms import AccountKind, Side
+from trading.models import EventRow, Lease, OrderRow
+from trading.services.accounts import account_create
 
 COIN = "COIN"
 ORDER: dict[str, Any] = {
@@ -35,11 +36,11 @@ class CallDesk(TradingDesk):
 
     def keep_alive(self) -> None:
         """Let the engine's lease outlast the test."""
-        EngineLease.objects.update(leased_until_ns=time.time_ns() + _HOUR_NS)
+        Lease.objects.update(leased_until_ns=time.time_ns() + _HOUR_NS)
 
     def away(self) -> None:
         """Let the engine be away."""
-        EngineLease.objects.update(leased_until_ns=0)
+        Lease.objects.update(leased_until_ns=0)
 
     def print(self, seconds: float, price: float, volume: float = 50) -> None:
         """Store a print, and let the engine see it."""
@@ -80,5 +81,14 @@ def trader(*scopes: str, **terms: Any) -> Api:
     return Api(make_key(scopes=wanted, **{"accounts": ["ACC"], **terms}))
 
 
-def amount(text: str) -> Decimal:
-    return Decimal(text)
+def shown(api: Api, path: str, **params: Any) -> Any:
+    """Return the answer to a read of an account's data."""
+    response = api.get(path, params)
+    assert response.status_code == 200, response.content
+    assert response["Cache-Control"] == "no-store"
+    return answer(response)
+
+
+def other_account() -> None:
+    """Open the account OTHER, without money."""
+    account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())

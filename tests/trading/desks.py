@@ -25,7 +25,6 @@ from trading.models import Account, EventRow, ExecutionRow, OrderRow
 from trading.services.accounts import account_create, account_transfer
 from trading.services.control import trading_start
 from trading.services.orders import order_in, order_submit
-from trading.strategies.live import LiveStrategies
 
 # A Thursday in summer.
 BEGIN_NS = parse_timestamp("2025-06-05T14:00:00Z")
@@ -64,7 +63,7 @@ class TradingDesk:
         config: RiskConfig = FREE,
         begin_ns: int = BEGIN_NS,
     ) -> None:
-        self.engine = Engine(LiveStrategies, DataClock(begin_ns))
+        self.engine = Engine(DataClock(begin_ns))
         self.run()
         self.name = name
         account_create(name=name, kind=kind, currency="USD", by="test", config=config)
@@ -105,7 +104,7 @@ class TradingDesk:
         state = self.state
         check_ledger(state)
         account = self.account
-        expected = encoded_state(replayed(account, account.number, uses_snapshots=False))
+        expected = encoded_state(replayed(account, account.number, known=AccountState(id=account.name)))
         assert encoded_state(state) == expected
         # From the newest snapshot, as a process that does not have it.
         assert encoded_state(replayed(account, account.number)) == expected

@@ -6,6 +6,8 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from tests.trading.desks import at_ns
+from trading.account_store import account_act
+from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig, Zone
 from trading.core.events import (
     Event,
@@ -19,9 +21,10 @@ from trading.core.events import (
     RowRef,
     Transferred,
 )
+from trading.core.matching import Record
 from trading.core.orders import OrderState, OrderTerms
 from trading.core.terms import TRADABLE, AccountKind, Side, Terms
-from trading.journal import open_journal, state_of
+from trading.journal import state_of
 from trading.lease import lease_take
 from trading.models import Account
 from trading.services.accounts import account_create
@@ -34,6 +37,16 @@ _ordinals = count()
 def engine_lives(seconds: float = 0, **document: Any) -> None:
     """Let the engine have its lease, with its clock so many seconds after the beginning."""
     assert lease_take(HOLDER, now_ns=at_ns(seconds), document=document)
+
+
+def record_events(account: str, *events: Event, at_ns: int) -> None:
+    """Record events of an account as they are given."""
+
+    def decide(state: AccountState, record: Record) -> None:
+        for event in events:
+            record(event)
+
+    account_act(account, decide, at_ns=at_ns)
 
 
 class RecordedAccount:
@@ -50,9 +63,7 @@ class RecordedAccount:
         return Account.objects.get(name=self.name)
 
     def record(self, *events: Event, seconds: float = 0) -> None:
-        with open_journal(self.name) as journal:
-            for event in events:
-                journal.record(event, at_ns=at_ns(seconds))
+        record_events(self.name, *events, at_ns=at_ns(seconds))
 
     def transfer(self, amount: float, *, seconds: float = 0) -> None:
         transfer = Transferred(

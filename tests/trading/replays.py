@@ -8,23 +8,22 @@ from typing import Any
 from unittest import mock
 
 from tests.trading.desks import TradingDesk
+from trading.core.account_store import RecordedEvent
 from trading.engine.clock import DataClock
-from trading.engine.desk import Desk
 from trading.engine.engine import Engine
+from trading.engine.engine_store import EngineStore
 from trading.models import (
     Account,
-    EngineLease,
     EquityRow,
     EventRow,
     ExecutionRow,
+    Lease,
     LogProgress,
     OrderRow,
-    Preview,
     StateSnapshot,
     TradeRow,
     TransactionRow,
 )
-from trading.strategies.live import LiveStrategies
 
 # Ids of orders and executions, and hashes of commits.
 NAMED = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=[0-9]-)[0-9a-f]{6}(?=")')
@@ -37,7 +36,7 @@ class Killed(BaseException):
 def forget_accounts() -> None:
     """Delete all accounts, and what the engine knows."""
     for model in (
-        EquityRow, Preview, ExecutionRow, OrderRow, TradeRow, TransactionRow, EventRow, StateSnapshot, Account, LogProgress, EngineLease,
+        EquityRow, ExecutionRow, OrderRow, TradeRow, TransactionRow, EventRow, StateSnapshot, Account, LogProgress, Lease,
     ):  # fmt: skip
         model.objects.all().delete()
 
@@ -45,21 +44,21 @@ def forget_accounts() -> None:
 @contextmanager
 def kills(chance: random.Random, *, every: int, at_most: int = 10**9) -> Iterator[None]:
     """Kill the engine now and then, before a transaction or after it."""
-    usual, left = Desk.act, at_most
+    usual, left = EngineStore.act, at_most
 
-    def act(desk: Desk, *arguments: Any, **options: Any) -> bool:
+    def act(accounts: EngineStore, *arguments: Any, **options: Any) -> list[RecordedEvent]:
         nonlocal left
         fate = chance.randrange(every) if left else None
         if fate == 0:
             left -= 1
             raise Killed
-        found = usual(desk, *arguments, **options)
+        found = usual(accounts, *arguments, **options)
         if fate == 1 and found:
             left -= 1
             raise Killed
         return found
 
-    with mock.patch.object(Desk, "act", act):
+    with mock.patch.object(EngineStore, "act", act):
         yield
 
 
@@ -72,14 +71,15 @@ def run_on(desk: TradingDesk) -> int:
             runs += 1
         except Killed:
             killed += 1
-            EngineLease.objects.update(leased_until_ns=0)
-            desk.engine = Engine(LiveStrategies, DataClock())
+            Lease.objects.update(leased_until_ns=0)
+            desk.engine = Engine(DataClock())
     return killed
 
 
-def named_events() -> list[Any]:
-    """Return all events. Ids and hashes of commits are of one store: in their place is the order of their first use."""
-    events = EventRow.objects.order_by("account__name", "number").values_list("name", "at_ns", "body")
+def named_events(*, without: str = "") -> list[Any]:
+    """Return all events, without those of a name. Ids and hashes of commits are of one store: in their place is the order of their first use."""
+    rows = EventRow.objects.exclude(name=without).order_by("account__name", "number")
+    events = rows.values_list("name", "at_ns", "body")
     names: dict[str, str] = {}
     return [
         (name, at_ns, NAMED.sub(lambda found: names.setdefault(found[0], f"#{len(names)}"), body))

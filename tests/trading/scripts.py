@@ -5,18 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from store.declarations import Dataset
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME
+from store.timestamps import SECOND_NS
 from store.walk import BEGINNING, LogPosition
 from trading.core.acceptance import accept, judge
 from trading.core.account import AccountState
-from trading.core.acts import Act
+from trading.core.account_store import AccountDecision, AccountStore, RecordedEvent
 from trading.core.events import Event, encoded
 from trading.core.matching import Record
 from trading.core.orders import OrderTerms
-from trading.core.rows import MarketRow
 from trading.engine.clock import DataClock
-from trading.engine.floor import Floor, RecordedEvent
+from trading.engine.floor import Floor
 from trading.engine.logs import FollowedLog, ReadPosition, merged
-from trading.engine.memory_desk import MemoryDesk
 from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.market.views import market_view
@@ -34,7 +33,7 @@ class Script:
     def next_ns(self) -> int | None:
         return self._steps[0][0] if self._steps else None
 
-    def due(self, now_ns: int) -> list[tuple[str, Act]]:
+    def due(self, now_ns: int) -> list[AccountDecision]:
         at_ns, inputs = self._steps.pop(0)
         assert at_ns == now_ns
 
@@ -43,9 +42,6 @@ class Script:
                 self._do(each, now_ns, state, record)
 
         return [(self._account, act)]
-
-    def taken(self, row: MarketRow) -> list[tuple[str, Act]]:
-        return []
 
     def _do(self, given: Input, now_ns: int, state: AccountState, record: Record) -> None:
         if isinstance(given, OrderTerms):
@@ -78,22 +74,31 @@ def run_script(
         log = followed.get((dataset, symbol))
         return None if log is None else log.place.position
 
-    desk = MemoryDesk(kept.append)
-    (begin_ns, opening), *later = steps
-    for event in opening:
-        assert not isinstance(event, OrderTerms)
-        assert not callable(event)
-        desk.record(account, event, at_ns=begin_ns)
-    script = Script(account, later, Market(store, place_of=place_of))
-    floor = Floor(desk, clock, FollowedMarket(store, place_of=place_of), [script])
-    floor.pass_time(begin_ns)
+    accounts, script = AccountStore(kept.append), Script(account, steps, Market(store, place_of=place_of))
+    begin_ns = steps[0][0]
+    accounts.act_each(script.due(begin_ns), at_ns=begin_ns)
+    floor = Floor(accounts, clock, FollowedMarket(store, place_of=place_of))
+
+    def pass_time(now_ns: int) -> None:
+        second = clock.now_ns // SECOND_NS
+        while (next_ns := script.next_ns()) is not None and next_ns < now_ns:
+            floor.pass_time(next_ns, has_rows=True)
+            accounts.act_each(script.due(next_ns), at_ns=next_ns)
+            floor.pass_time(next_ns, has_rows=True)
+        floor.pass_time(now_ns)
+        # As `Floor.go_on` does: an order does not move the engine's clock.
+        if clock.now_ns // SECOND_NS > second:
+            floor.value()
+            floor.pass_time(now_ns)
+
+    pass_time(begin_ns)
     for arrival in merged(followed.values()):
         if arrival.known_ns > until_ns:
             break
-        floor.pass_time(arrival.known_ns)
+        pass_time(arrival.known_ns)
         followed[arrival.dataset, arrival.symbol].place = arrival.place
         if arrival.row is not None:
             floor.take(arrival.row)
-        floor.pass_time(arrival.known_ns)
-    floor.followers_act(until_ns + 1)
+        pass_time(arrival.known_ns)
+    pass_time(until_ns + 1)
     return [(each.number, each.at_ns, encoded(each.event)) for each in kept]

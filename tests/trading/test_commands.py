@@ -3,7 +3,6 @@
 import json
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -12,11 +11,10 @@ from django.db import OperationalError
 
 from audit.models import AuditRecord
 from tests.trading.calls import COIN, CallDesk
-from trading import verification
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.journal import Journal, _snapshot
-from trading.models import Account, EventRow, ExecutionRow, OrderRow, TransactionRow
+from trading.journal import _snapshot
+from trading.models import Account, EventRow
 
 pytestmark = pytest.mark.django_db
 
@@ -87,16 +85,10 @@ class TestVerify:
     @pytest.mark.parametrize(
         ("change", "named"),
         [
-            (lambda: OrderRow.objects.filter(state="filled").update(state="accepted"), "trading_orderrow"),
-            (
-                lambda: TransactionRow.objects.filter(kind="executed").update(amount="1"),
-                "trading_transactionrow",
-            ),
-            (lambda: TransactionRow.objects.filter(kind="executed").delete(), "trading_transactionrow"),
             (lambda: Account.objects.update(number=3), "the last event is"),
             (lambda: EventRow.objects.filter(number=4).delete(), "event 4 is missing"),
         ],
-        ids=["order", "amount", "missing transaction", "number", "event"],
+        ids=["number", "event"],
     )
     def test_the_first_difference_is_named(self, busy, capsys, change, named):
         change()
@@ -104,36 +96,6 @@ class TestVerify:
             call_command("account", "verify", "ACC")
         assert ended.value.code == 1
         assert named in capsys.readouterr().out
-
-    def test_it_holds_the_rows_of_a_part_of_the_events_only(self, busy, capsys, monkeypatch):
-        held = []
-
-        class Watched(Journal):
-            def record(self, event, *, at_ns):
-                number = super().record(event, at_ns=at_ns)
-                held.append(len(self.recorded))
-                return number
-
-        monkeypatch.setattr(verification, "Journal", Watched)
-        monkeypatch.setattr(verification, "_EVENTS_AT_ONCE", 3)
-        assert said(capsys, "account", "verify", "ACC")["difference"] is None
-        assert len(held) == busy.account.number > 3
-        assert max(held) == 3
-
-    def test_an_execution_that_no_event_questioned_is_found(self, busy, capsys):
-        ExecutionRow.objects.update(state="questioned")
-        with pytest.raises(SystemExit):
-            call_command("account", "verify", "ACC")
-        assert "questioned" in capsys.readouterr().out
-
-    def test_an_order_without_an_event_is_found(self, busy, capsys):
-        order = OrderRow.objects.all()[0]
-        order.pk, order.uuid = None, uuid4()
-        order.client_order_id = ""
-        order.save()
-        with pytest.raises(SystemExit):
-            call_command("account", "verify", "ACC")
-        assert "by the events there are" in capsys.readouterr().out
 
     def test_a_changed_state_is_found(self, busy, capsys):
         _snapshot(busy.account, msgspec.structs.replace(busy.state, cash=Decimal(2)))
@@ -147,13 +109,12 @@ class TestVerify:
 
 
 class TestEngine:
-    @pytest.mark.parametrize("options", [[], ["--data-clock", "2025-01-02"]], ids=["wall", "data"])
-    def test_without_migrations_it_does_not_begin(self, monkeypatch, options):
+    def test_without_migrations_it_does_not_begin(self, monkeypatch):
         monkeypatch.setattr(
             "django.db.migrations.executor.MigrationExecutor.migration_plan", lambda *_: [("trading", False)]
         )
         with pytest.raises(CommandError, match="the database is not migrated"):
-            call_command("trading_engine", *options)
+            call_command("trading_engine")
 
 
 class TestTrading:

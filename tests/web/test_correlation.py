@@ -8,12 +8,14 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.test import Client
 
+from store.server_calls import ORIGIN
 from tests.api_client import answer
 from tests.front.front_server import ask, running
 from web.correlation import (
     CorrelationFilter,
     CorrelationMiddleware,
     accepted_id,
+    correlated,
     correlation_id,
 )
 
@@ -78,6 +80,29 @@ def test_new_ids_are_in_the_order_of_their_milliseconds(monkeypatch):
     assert ids == sorted(ids)
     assert {len(bytes.fromhex(each)) for each in ids} == {16}
     assert len({accepted_id(None) for _ in range(50)}) == 50
+
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
+
+
+@pytest.mark.parametrize(
+    ("offered", "traceparent", "is_trace"),
+    [
+        (None, TRACEPARENT, True),
+        ("my-id", TRACEPARENT, False),
+        (None, f"00-{'0' * 32}-{PARENT}-01", False),
+        (None, f"{TRACEPARENT}-x", False),
+        (None, f"00-{TRACE}-{'0' * 16}-01", False),
+    ],
+)
+def test_a_traceparent_gives_the_correlation_id_unless_the_client_chose_one(offered, traceparent, is_trace):
+    assert (accepted_id(offered, traceparent) == TRACE) is is_trace
+
+
+def test_a_store_is_told_the_correlation_id():
+    with correlated("abc"):
+        assert ORIGIN.correlation_id() == "abc"
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError], ids=["answered", "failed"])

@@ -2,7 +2,8 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from ratelimit.models import ApiKey
 from stats.live.tokens import head_of
+from store.csv import CsvStore
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import Append, Dedupe
@@ -116,6 +118,21 @@ def test_what_was_stored_while_no_worker_ran_is_not_missed(api: Api) -> None:
     store(api, 350.0)
     look()
     assert [shown(api, each)["state"] for each in made] == ["fired", "fired"]
+
+
+def test_a_log_that_was_cut_fires_nothing_by_what_it_lost(api: Api, store_path: Path) -> None:
+    made = make(api, kind="level", direction="above", price=200)
+    store(api, 190)
+    look()
+    files, log = cast("CsvStore", market_store()), market_store().log(TRADES, "AAPL")
+    begun_ns = log.committed_at(1)
+    store(api, 210)
+    files.cut(TRADES, "AAPL", files.planned_cut(TRADES, "AAPL", begun_ns))
+    look()
+    assert shown(api, made)["state"] == "armed"
+    store(api, 220)
+    look()
+    assert shown(api, made)["fired"]["price"] == 220.0
 
 
 def test_an_alert_that_is_behind_the_others_of_its_symbol_misses_nothing(api: Api) -> None:
@@ -309,6 +326,28 @@ def test_an_alert_that_is_deleted_while_it_is_armed_stays_deleted(api: Api, monk
     monkeypatch.setattr("webhooks.alerts.head_of", delete_meanwhile)
     assert problem(api.call("POST", f"{made['links']['self']}/rearm")) == (404, "not_found")
     assert not MarketAlert.objects.exists()
+
+
+def test_an_alert_that_is_armed_again_while_the_worker_reads_does_not_fire_by_what_was_stored_before(
+    api: Api, monkeypatch
+) -> None:
+    made = make(api, kind="level", direction="above", price=200)
+    store(api, 100.0)
+    read_new = alerts._read_new
+
+    def read_then_arm_again(*given: Any) -> list[MarketAlert]:
+        found = read_new(*given)
+        # A print that is dated later than the arming, and is stored before it.
+        store(api, 201.0, seconds=5)
+        assert api.call("POST", f"{made['links']['self']}/rearm").status_code == 200
+        return found
+
+    monkeypatch.setattr(alerts, "_read_new", read_then_arm_again)
+    look()
+    monkeypatch.undo()
+    assert MarketAlert.objects.get().commit == head_of(market_store(), TRADES, "AAPL").number == 2
+    look()
+    assert shown(api, made)["state"] == "armed"
 
 
 def test_alerts_of_a_revoked_key_are_deleted(api: Api) -> None:

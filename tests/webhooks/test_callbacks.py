@@ -9,11 +9,11 @@ from django.utils import timezone
 from jobs.exceptions import ConfirmationNeeded
 from jobs.kinds import Run
 from jobs.models import Job
-from jobs.run import run_job
 from jobs.services import job_cancel, job_confirm
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer
 from tests.jobs.conftest import submit, threads_close_their_connections, use_kinds  # noqa: F401 fixtures
+from tests.jobs.running import run_job
 from tests.ops.outbound.hostile_server import says
 from tests.webhooks.conftest import HOOKS, received, send, subscribe
 from webhooks.models import DELIVERED, FAILED, Delivery, Webhook, WebhookEvent

@@ -11,12 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.backfills.models import EXHAUSTED, FILLED
-from jobs.backfills.records import backfill_record
+from jobs.backfills.services import backfill_record
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.models import ApiKey
-from store.datasets import TRADES
+from sources.feed_events import feeds_watch
+from sources.feed_status import publish
 from store.protocol import Window
 from tests.api_client import Api, trade
+from tests.sources.test_feed_status import status
 from tests.trading.recorded import RecordedAccount
 from tests.webhooks.conftest import received, send, subscribe
 from trading.core.events import ZONE_ALERT, Alert
@@ -47,7 +49,7 @@ def test_orders_and_fills_are_told_in_the_order_of_the_account(watched) -> None:
     )
     expected = [
         "order.accepted", "order.partially_filled", "execution", "order.filled", "execution",
-        "order.accepted", "order.cancelled", "risk.zone", "account.alert",
+        "order.accepted", "order.cancelled", "account.alert", "account.alert",
     ]  # fmt: skip
     assert sorted(kinds()) == sorted(expected)
     send()
@@ -91,17 +93,27 @@ def test_a_rolled_back_change_tells_nothing(watched) -> None:
 
 @pytest.mark.parametrize("state", [FILLED, EXHAUSTED, "empty"])
 def test_what_became_of_a_gap_is_told(watched, state: str) -> None:
-    backfill_record(
-        dataset=TRADES,
-        symbol="AAPL",
-        window=Window(0, 60 * 10**9),
-        state=state,
-        now=timezone.now(),
-        job=uuid4(),
-    )
+    gap: dict[str, Any] = {
+        "dataset": "trades",
+        "symbol": "AAPL",
+        "window": Window(0, 60 * 10**9),
+        "state": state,
+    }
+    backfill_record(**gap, told=[], now=timezone.now(), job=uuid4())
     send()
     told = [(each["type"], each["data"]["symbol"], each["data"]["end"]) for each in received(*watched)]
     assert told == ([] if state == "empty" else [(f"gap.{state}", "AAPL", "1970-01-01T00:01:00Z")])
+
+
+def test_a_feed_that_is_down_and_up_again_is_told_once(watched, settings, project_redis) -> None:
+    settings.FEEDS = (("binance", "BTC/USDT", ""),)
+    start = timezone.now()
+    for seconds, state in ((0, "waiting"), (60, "waiting"), (90, "waiting"), (100, "live"), (160, "live")):
+        publish([status("BTC-USDT", state=state)])
+        feeds_watch(now=start + timedelta(seconds=seconds))
+    send()
+    told = [(each["type"], each["data"]["symbol"], each["data"]["state"]) for each in received(*watched)]
+    assert told == [("feed.down", "BTC-USDT", "waiting"), ("feed.up", "BTC-USDT", "live")]
 
 
 def test_a_correction_is_told_once(api: Api, watched) -> None:

@@ -39,7 +39,7 @@ def resolution_schema(form: str = f"tick|{RESOLUTION_FORM}", **more: str) -> dic
     return {
         "type": "string",
         "pattern": f"^({form})$",
-        "examples": ["1m", "45s", "2h", "3d", "1w", "3M"],
+        "examples": ["1m"],
         **more,
     }
 

@@ -44,9 +44,9 @@ def symbol_canonical(symbol: str, on_ns: int | None = None) -> str:
     return market_store().canonical(symbol, on_ns)
 
 
-def log_name(dataset: Dataset, symbol: str, on_ns: int | None = None) -> str:
+def log_name(dataset: Dataset, symbol: str) -> str:
     """Return the name of a dataset's log: see `symbol_canonical`. A currency or universe has no aliases."""
-    return symbol if dataset in WITHOUT_INSTRUMENTS else symbol_canonical(symbol, on_ns)
+    return symbol if dataset in WITHOUT_INSTRUMENTS else symbol_canonical(symbol)
 
 
 def allows_nonpositive_price(symbol: str) -> bool:

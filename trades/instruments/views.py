@@ -1,6 +1,5 @@
 """The endpoints that find, read and declare instruments."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -10,14 +9,14 @@ from rest_framework.response import Response
 
 from audit.recording.audit_first import change_outside_and_record
 from store.instruments import default_instrument
-from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
+from store.timestamps import format_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import (
     InstrumentFilter,
     InstrumentPagination,
 )
-from trades.instruments.serializers import InstrumentSerializer, instrument_document
+from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
 from trades.instruments.services import (
     instrument_get,
     instrument_resolved,
@@ -29,19 +28,22 @@ from trades.models import InstrumentEntry
 from trades.stores import market_store
 from web.endpoints import WRITE, Access
 from web.lists.views import ListViewSet
-from web.requests.exceptions import InvalidParameter
+from web.requests.parameters import instant_parameter
 from web.requests.parsers import JSONDocumentParser, request_document
 from web.requests.tagged_answer import tagged_answer
 
-_SYMBOL = OpenApiParameter(
-    "symbol",
-    {"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]},
-    OpenApiParameter.PATH,
-    description="The instrument, by its symbol or an alias.",
+_READ_SYMBOL, _DECLARED_SYMBOL = (
+    OpenApiParameter(
+        "symbol",
+        {"type": "string", "minLength": 1, "maxLength": 32, "examples": [example]},
+        OpenApiParameter.PATH,
+        description="The instrument, by its symbol or an alias.",
+    )
+    for example in ("AAPL", FUTURE_DOCUMENT["symbol"])
 )
 _AS_OF = OpenApiParameter(
     "as_of",
-    {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]},
+    {"type": "string"},
     description="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
 )
 _SYMBOL_AS_OF = OpenApiParameter(
@@ -62,8 +64,7 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
     queryset = InstrumentEntry.objects.all()
     answers = {"list": InstrumentSerializer, "retrieve": InstrumentSerializer, "update": InstrumentSerializer}
     bodies = {"update": InstrumentSerializer}
-    common_parameters = (_SYMBOL,)
-    parameters = {"retrieve": [_AS_OF, _SYMBOL_AS_OF]}
+    parameters = {"retrieve": [_READ_SYMBOL, _AS_OF, _SYMBOL_AS_OF], "update": [_DECLARED_SYMBOL]}
     filterset_class = InstrumentFilter
     pagination_class = InstrumentPagination
     parser_classes = [JSONDocumentParser]
@@ -94,7 +95,10 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
 
         Return an instrument, now or at `as_of`; 404 if it has neither data nor a declaration.
         """
-        as_of_ns, on_ns = _instant("as_of", self.query), _instant("symbol_as_of", self.query)
+        as_of_ns, on_ns = (
+            instant_parameter("as_of", self.query),
+            instant_parameter("symbol_as_of", self.query),
+        )
         instrument = instrument_get(symbol=_symbol(symbol, on_ns), as_of_ns=as_of_ns)
         headers = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
         return tagged_answer(request, instrument_document(instrument), headers)
@@ -124,12 +128,3 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
 def _symbol(text: str, on_ns: int | None = None) -> str:
     """Return the canonical symbol of a path, now or at an instant. Raises `InvalidValue`."""
     return symbol_canonical(requested_symbol(text), on_ns)
-
-
-def _instant(name: str, values: Mapping[str, str]) -> int | None:
-    """Return a parameter as an instant; None without it. Raises `InvalidParameter`."""
-    text = values.get(name)
-    try:
-        return None if text is None else parse_timestamp_or_epoch(text)
-    except InvalidTimestamp as error:
-        raise InvalidParameter(error.code, f"{name}: {text!r:.66}: {error}") from error

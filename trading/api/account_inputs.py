@@ -36,11 +36,8 @@ _NOT_ABOVE = (
     ("max_symbol_exposure", "max_gross_exposure"),
     ("daily_loss", "total_loss"),
 )
-# A backtest may have any of the zones alone. HALT does not end by itself, so `hysteresis` may be above it.
-_BELOW = (
-    *(("caution", "danger"), ("danger", "halt"), ("hysteresis", "caution")),
-    *(("caution", "halt"), ("hysteresis", "danger")),
-)
+# A backtest may have any of the zones alone.
+_BELOW = (("caution", "danger"), ("danger", "halt"), ("caution", "halt"))
 _STRATEGY = {"name": "crossover", "parameters": {"fast": 10, "slow": 30}, "symbols": ["AAPL"]}
 
 
@@ -155,7 +152,7 @@ class PreferencesInput(KnownFieldsSerializer):
         help_text="The model that a rebalance follows; null for none.",
     )
     strategy = StrategyInput(
-        required=False, allow_null=True, help_text="The strategy that decides in the engine; null for none."
+        required=False, allow_null=True, help_text="The strategy that decides for the account; null for none."
     )
 
 
@@ -245,7 +242,6 @@ class RiskConfigInput(KnownFieldsSerializer):
     caution = _percent("The drawdown at which the zone CAUTION begins.", is_above=True)
     danger = _percent("The drawdown at which the zone DANGER begins.", is_above=True)
     halt = _percent("The drawdown at which the zone HALT begins.", is_above=True)
-    hysteresis = _percent("How far below its beginning a zone ends.")
     participation = _percent("Of a print's volume: what fills orders.", is_above=True)
     latency_ms = Integer(
         min_value=0, max_value=60_000, help_text="From acceptance until an order can be filled."
@@ -253,7 +249,6 @@ class RiskConfigInput(KnownFieldsSerializer):
     fill = Word(
         [*FillRule], help_text="Whether a limit fills when the price trades through it, or touches it."
     )
-    preview_tolerance = _percent("How far the price may move between preview and execute.")
     stale_after_seconds = Integer(
         min_value=1, max_value=86_400, help_text="An older price opens nothing and changes no zone."
     )

@@ -38,14 +38,18 @@ _DAYS = OpenApiParameter(
 _FROM, _TO = (
     OpenApiParameter(
         name,
-        {"type": "string", "minLength": 1, "examples": ["2025-01-02T14:30:00Z"]},
+        {"type": "string", "minLength": 1, **examples},
         OpenApiParameter.QUERY,
         description=text,
     )
-    for name, text in {
-        "from": "The period's begin, in place of `days`. Default: the account's.",
-        "to": "The period's end, which is not part of it. Default: now.",
-    }.items()
+    for name, text, examples in (
+        (
+            "from",
+            "The period's begin, in place of `days`. Default: the account's.",
+            {"examples": ["2025-01-02T14:30:00Z"]},
+        ),
+        ("to", "The period's end, which is not part of it. Default: now.", {}),
+    )
 )
 _BY = OpenApiParameter(
     "by",

@@ -19,7 +19,7 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import caller_again
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
-from trading.exceptions import AccountRequired, NoSuchAccount
+from trading.exceptions import NoSuchAccount
 from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
@@ -81,13 +81,6 @@ class AccountView(DeclaredView):
         """Return the account. caller: as it is stored now. Raises NoSuchAccount, AccountRequired."""
         name = self.kwargs.get("account") or self.query.get("account")
         return account_find(caller=caller or self.caller, name=name)
-
-    def form_subject(self) -> str:
-        """Return the account's id, for a browser's form; "" if the call does not name one."""
-        try:
-            return self.account().name
-        except (NoSuchAccount, AccountRequired):
-            return ""
 
     def account_to_change(self) -> tuple[Account, Caller]:
         """Return the account, and the caller as it is stored now.

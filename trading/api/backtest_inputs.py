@@ -1,11 +1,13 @@
 """The body of a call that asks for a backtest, and the inputs that it stands for."""
 
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
+from django.conf import settings
 from rest_framework import serializers
 
 from jobs.serializers import SubmissionSerializer
@@ -17,13 +19,12 @@ from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from trading.api.account_inputs import MOST_MONEY, SomeLimitsInput, refuse_contradictions, whole_config
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.market.symbols import declared_terms
 from trading.strategies.backtest import BacktestInputs
 from trading.strategies.catalogue import InvalidParameters, parameters_of, strategy_named
 from trading.strategies.own_files import StrategyError
-from trading.strategies.stored import newest_change_ns, row_bound, stored_period, symbol_refusals
+from trading.strategies.stored import row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
-from web.requests.json_fields import Amount, Flag, Instant, Object, Text, Word
+from web.requests.json_fields import Amount, Instant, Object, Text, Word
 
 MOST_SYMBOLS = 50
 # Bars of a backtest: the intervals of its period and of the history before it, of each symbol.
@@ -60,18 +61,17 @@ class LimitsAloneInput(SomeLimitsInput):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse limits that contradict each other."""
         config = msgspec.convert(attrs, RiskConfig)
-        # A zone ends `hysteresis` below its beginning, also if `hysteresis` is not given.
-        refuse_contradictions({"hysteresis": config.hysteresis, **attrs})
+        refuse_contradictions(attrs)
         return {"config": config.without_limits(but=attrs)}
 
 
 class BacktestInput(SubmissionSerializer):
     """A strategy, a period, and all that decides what comes of it. Its validated data are JSON values, for a job.
 
-    Context: `market`, whose store has the rows. What is not given depends on the store alone, and not on the clock.
+    Context: `market`, whose store has the rows.
     """
 
-    examples: ClassVar = {"All that is stored": _EXAMPLE, "Its honesty, too": {**_EXAMPLE, "honesty": True}}
+    examples: ClassVar = {"All that is stored": _EXAMPLE}
     most_symbols: ClassVar[int | None] = MOST_SYMBOLS
     most_bars: ClassVar[int | None] = MOST_BARS
     most_rows: ClassVar[int | None] = MOST_ROWS
@@ -86,7 +86,7 @@ class BacktestInput(SubmissionSerializer):
     end = Instant(
         convert=_checked,
         required=False,
-        help_text="Likewise, exclusive: a date means all sessions before it. Default: until the bar of the newest row is shown, but not after the newest commit.",
+        help_text="Likewise, exclusive: a date means all sessions before it. Default: with the bar of the newest row.",
     )
     parameters = Object(required=False, help_text="Of the strategy. A missing one has its default.")
     cash = Amount(
@@ -128,10 +128,7 @@ class BacktestInput(SubmissionSerializer):
     as_of = Instant(
         convert=_checked,
         required=False,
-        help_text="Rows that were stored up to then are read, as in `start`. Default: the newest commit or declaration.",
-    )
-    honesty = Flag(
-        required=False, help_text="Whether to tell what the strategy owes to data that was known later."
+        help_text="Rows that were stored up to then are read, as in `start`. Default: now.",
     )
 
     def validate_strategy(self, name: str) -> str:
@@ -155,28 +152,25 @@ class BacktestInput(SubmissionSerializer):
         """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
         parameters = _parameters(attrs)
         _config(attrs.get("risk", _DEFAULTS["risk"]), attrs.get("config", {}))
-        window = self._pinned(attrs, parameters.interval_ns)
+        window = self._period(attrs, parameters.interval_ns)
         self._check_length(window, parameters, len(attrs["symbols"]))
         as_of_ns = parse_timestamp(attrs["as_of"])
-        self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window, as_of_ns))
+        self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], as_of_ns, window))
         self._check_rows(window, attrs["symbols"], as_of_ns)
         return _DEFAULTS | {
             name: _json_number(value) if isinstance(value, Decimal) else value
             for name, value in attrs.items()
         }
 
-    def _pinned(self, attrs: dict[str, Any], interval_ns: int) -> Window:
-        """Return the period. Set its bounds if they were not given, and `as_of` to the newest change that is read.
+    def _period(self, attrs: dict[str, Any], interval_ns: int) -> Window:
+        """Return the period. Set its bounds if they were not given, and `as_of` to now.
 
         It ends with what is stored, so that the days after it are no part of the figures.
         """
         market, symbols = self.context["market"], attrs["symbols"]
-        given_ns = parse_timestamp(attrs["as_of"]) if "as_of" in attrs else None
-        currency = attrs.get("currency", _DEFAULTS["currency"])
-        changed_ns = newest_change_ns(market, symbols, currency, given_ns)
-        if changed_ns or given_ns is None:
-            attrs["as_of"] = format_timestamp(changed_ns)
-        stored = stored_period(market, symbols, interval_ns, changed_ns)
+        attrs.setdefault("as_of", format_timestamp(time.time_ns()))
+        as_of_ns = parse_timestamp(attrs["as_of"])
+        stored = stored_period(market, symbols, interval_ns, as_of_ns)
         if stored is not None:
             attrs.setdefault("start", format_timestamp(stored.start_ns))
             # A start after the newest row is refused with the symbols, which says where they have rows.
@@ -184,7 +178,7 @@ class BacktestInput(SubmissionSerializer):
             if "end" not in attrs or parse_timestamp(attrs["end"]) > last_ns:
                 attrs["end"] = format_timestamp(last_ns)
         elif not {"start", "end"} <= attrs.keys():
-            self._refuse(symbol_refusals(market, symbols, as_of_ns=given_ns))
+            self._refuse(symbol_refusals(market, symbols, as_of_ns))
         start_ns, end_ns = (parse_timestamp(attrs[name]) for name in ("start", "end"))
         if start_ns >= end_ns:
             raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
@@ -220,12 +214,8 @@ class UnboundedBacktestInput(BacktestInput):
     most_rows = None
 
 
-def inputs_of_job(
-    parameters: Mapping[str, Any],
-    reader: Reader,
-    terms_of: Callable[[str], Mapping[str, Any]] = declared_terms,
-) -> BacktestInputs:
-    """Return the inputs that a job's parameters mean. terms_of: see `declared` of `Market`. Raises the errors of the store."""
+def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInputs:
+    """Return the inputs that a job's parameters mean. Raises the errors of the store."""
     symbols = tuple(dict.fromkeys(reader.symbol(each) for each in parameters["symbols"]))
     return BacktestInputs(
         strategy=parameters["strategy"],
@@ -241,7 +231,7 @@ def inputs_of_job(
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
         as_of_ns=parse_timestamp(parameters["as_of"]),
-        terms={symbol: terms for symbol in symbols if (terms := dict(terms_of(symbol)))},
+        classes=settings.TRADING_TERMS,
     )
 
 

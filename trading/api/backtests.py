@@ -1,7 +1,6 @@
 """Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
 
 import time
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
@@ -17,7 +16,6 @@ from jobs.kinds import JobKind, Run
 from jobs.models import Job
 from jobs.serializers import JOB, JobSerializer, ResultField
 from jobs.views import (
-    PREFER,
     JobFilter,
     SubmissionViewSet,
     job_answer,
@@ -30,7 +28,6 @@ from trading.api.backtest_inputs import EXAMPLE_WEEK, BacktestInput, inputs_of_j
 from trading.documents.backtests import BacktestDocument
 from trading.exceptions import BacktestTooLong
 from trading.market.market import Market
-from trading.strategies.honesty import honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, outcome_of
 from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
@@ -42,8 +39,6 @@ from web.views import id_parameter
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_JOB_ROWS = 1_000
-# The part of a job with `honesty` that is its own run; the test of honesty runs the strategy twice.
-_OWN_RUN = 1 / 3
 # A backtest takes at most so long, since others wait for its place.
 MOST_SECONDS = 600.0
 _HUNDRED = 100
@@ -69,39 +64,29 @@ _ANSWER = OpenApiResponse(
         )
     ],
 )
-_ID = id_parameter("job", JOB["id"], "The backtest's id, which is that of its job.")
+_ID = id_parameter(
+    "job", "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f12", "The backtest's id, which is that of its job."
+)
 
 
 def backtest(run: Run) -> JsonObject:
-    """Run a backtest, and a test of its honesty if that is asked for.
-
-    Raises BacktestTooLong, and the errors of the store and of trading.
-    """
+    """Run a backtest. Raises BacktestTooLong, and the errors of the store and of trading."""
     until = time.monotonic() + MOST_SECONDS
     reader = stored_rows()
     inputs = inputs_of_job(run.parameters, reader)
-    is_tested = run.parameters.get("honesty", False)
-    own = _OWN_RUN if is_tested else 1
-    document = outcome_of(inputs, reader, _told(run, until, 0, own), most_rows=MOST_JOB_ROWS).document
-    if is_tested:
-        document.honesty = honesty_document(honesty_of(inputs, reader, _told(run, until, own, 1)))
+
+    def told(part: float) -> None:
+        run.progress(int(part * _HUNDRED), _HUNDRED)
+        if time.monotonic() > until:
+            raise BacktestTooLong(f"it took more than {MOST_SECONDS:.0f} s: ask for a shorter period")
+
+    document = outcome_of(inputs, reader, told, most_rows=MOST_JOB_ROWS).document
     run.progress(_HUNDRED, _HUNDRED)
     # The list reads the figures here, and not the whole result.
     figures = BacktestFiguresDocument.of_attributes(document.performance)
     run.leave({"figures": figures.as_json()})
     result: JsonObject = msgspec.json.decode(document_bytes(document))
     return result
-
-
-def _told(run: Run, until: float, begin: float, end: float) -> Callable[[float], None]:
-    """Return what tells the job how much is done of its work between two parts of it, and ends it at its time."""
-
-    def told(part: float) -> None:
-        run.progress(int((begin + part * (end - begin)) * _HUNDRED), _HUNDRED)
-        if time.monotonic() > until:
-            raise BacktestTooLong(f"it took more than {MOST_SECONDS:.0f} s: ask for a shorter period")
-
-    return told
 
 
 BACKTEST = JobKind(
@@ -168,7 +153,7 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     access = {"list": ACCOUNT_PAGE, "create": BACKTEST.access, "retrieve": ACCOUNT_READ}
     bodies = {"create": BacktestInput}
     answers = {"list": BacktestRowDocument, "create": {202: _ANSWER}, "retrieve": _ANSWER}
-    parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID, PREFER]}
+    parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID]}
     kind = BACKTEST.name
     filterset_class = JobFilter
     pagination_class = NewestPagination
@@ -183,13 +168,13 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     def retrieve(self, request: Request, job: str) -> Response:
         """Get a backtest. A backtest's job, with its progress and at its end its result.
 
-        The result has the inputs, what was assumed, the figures of `GET /performance`, the first thousand trades and
-        signals, and with `honesty` the first decision that differs if the strategy knows what came later.
+        The result has the inputs, what was assumed, the figures of `GET /performance`, and the first thousand
+        trades and signals.
         """
         stored = job_of(cast("Caller", request.user), job)
         if stored.kind != self.kind:
             raise UnknownJob
-        return job_answer(request, stored)
+        return job_answer(stored)
 
     def create(self, request: Request) -> Response:
         """Run a strategy over the past.

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from jobs.exports.tables import TableExportSerializer, table_export
 from jobs.exports.views import ExportSubmissionViewSet
 from jobs.kinds import JobKind, Run
-from store.timestamps import format_timestamp, parse_timestamp_or_epoch
+from store.timestamps import format_timestamp, parse_timestamp, parse_timestamp_or_epoch
 from trading.api.access import ACCOUNT_READ
 from trading.api.account_view import ACCOUNT_ID, AccountView
 from trading.lease import engine_status
@@ -20,15 +20,15 @@ from web.requests.json_fields import Instant, JsonObject, Word
 
 
 class AccountExportSerializer(TableExportSerializer):
-    """Which rows of an account to export, and as of when."""
+    """Which rows of an account to export."""
 
     examples: ClassVar = {"All orders": {"table": "orders", "format": "csv"}}
 
     table = Word([*ACCOUNT_TABLES])
-    as_of = Instant(
+    until = Instant(
         convert=parse_timestamp_or_epoch,
         required=False,
-        help_text="Rows as they were then: ISO 8601, UTC without an offset. Default: now.",
+        help_text="The rows up to then, as they are now: ISO 8601, UTC without an offset. Default: all.",
     )
 
 
@@ -38,7 +38,7 @@ def account_export(run: Run) -> JsonObject:
         Account.objects.get(name=run.parameters["account"]),
         ACCOUNT_TABLES[run.parameters["table"]],
     )
-    return table_export(run, table.document, table.pages(account, run.parameters["event"]))
+    return table_export(run, table.document, table.pages(account, parse_timestamp(run.parameters["until"])))
 
 
 ACCOUNT_EXPORT = JobKind(
@@ -66,16 +66,12 @@ class AccountExportsViewSet(AccountView, ExportSubmissionViewSet):
 
         Queue a job that writes orders, executions, transactions, lines of the ledger or positions into a file.
 
-        Rows are as they were after `event`, the account's last event until `as_of`, which is now by default.
+        It has the rows up to `until`, as they are when the job runs. Positions are those of now.
         """
         return self.submit(request)
 
     def job_parameters(self) -> JsonObject:
-        """Return the job's parameters: the body's, the account, and the number of its last event then."""
+        """Return the job's parameters: the body's, the account, and until when."""
         values, account, now_ns = self.body(), self.account(), engine_status().now_ns
-        as_of_ns = min(values.get("as_of", now_ns), now_ns)
-        event = account.number
-        if "as_of" in values:
-            newest = account.events.filter(at_ns__lte=as_of_ns).order_by("-number").first()
-            event = 0 if newest is None else newest.number
-        return {**values, "account": account.name, "as_of": format_timestamp(as_of_ns), "event": event}
+        until_ns = min(values.get("until", now_ns), now_ns)
+        return {**values, "account": account.name, "until": format_timestamp(until_ns)}

@@ -14,7 +14,7 @@ from trading.core.orders import MOST, Contingency, Order, OrderTerms, OrderType,
 from trading.core.terms import Side
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Amount, Flag, Pattern, Word
+from web.requests.json_fields import Amount, Flag, Pattern, Text, Word
 
 _LEAST = Decimal("1e-9")
 QUANTITY_DECIMALS = 9
@@ -180,9 +180,9 @@ def _of_bracket(order: OrderTerms) -> Iterator[FieldError]:
 class ExecuteInput(KnownFieldsSerializer):
     """The preview whose order is to be submitted."""
 
-    examples: ClassVar = {"A preview": {"preview_id": "d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607"}}
+    examples: ClassVar = {"A preview": {"preview_id": ".eJwljUsKgDAQQ-8ya5V…"}}
 
-    preview_id = serializers.UUIDField(help_text="Of an answer to `POST /trade/preview`.")
+    preview_id = Text(max_length=4096, help_text="Of an answer to `POST /trade/preview`.")
 
 
 class CloseInput(KnownFieldsSerializer):

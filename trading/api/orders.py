@@ -17,6 +17,7 @@ from trading.api.row_views import ORDER_ID, AccountRowsViewSet
 from trading.core.orders import OrderTerms
 from trading.documents.orders import CancelledOrdersDocument, OrderDocument, PreviewDocument
 from trading.exceptions import OnceRequired, PreviewStale, UnknownPreview
+from trading.journal import state_of
 from trading.models import Account, OrderRow
 from trading.reading.selectors import order_find
 from trading.services.orders import (
@@ -29,13 +30,7 @@ from trading.services.orders import (
     orders_cancel,
     position_close,
 )
-from trading.services.previews import (
-    preview_document,
-    preview_find,
-    previewed_order,
-    trade_execute,
-    trade_preview,
-)
+from trading.services.previews import preview_document, preview_find, trade_execute, trade_preview
 from web.idempotency.answers import IDEMPOTENCY_KEY
 
 _SYMBOL = OpenApiParameter(
@@ -208,33 +203,27 @@ class TradesViewSet(AccountView, GenericViewSet[Account]):
         account = self.account()
 
         previewed = trade_preview(account=account, order=order, owner=self.caller.principal)
-        document = preview_document(previewed)
-
-        def save() -> Done:
-            previewed.preview.save()
-            return Done(document, previewed.number)
-
-        return self.change(save)
+        document = preview_document(previewed, state_of(account).currency)
+        return self.change(lambda: Done(document, previewed.number))
 
     def execute(self, request: Request) -> Response:
         """Execute a preview. Place the order of a preview, once.
 
         If the market, the account or its limits have changed since, or a check fails now: 409 with a new preview.
         """
-        preview_id = self.body()["preview_id"]
+        token = self.body()["preview_id"]
         caller = caller_again(self)
-        preview = preview_find(preview_id=preview_id, caller=caller)
-        account = preview.account
+        preview, account = preview_find(token=token, caller=caller)
         if "account" in self.query and self.account(caller) != account:
             raise UnknownPreview("the account has no such preview")
         require_signed(account, caller)
         try:
             return self.change_once(
                 f"trade_execute:{account.name}",
-                lambda: _done(trade_execute(preview=preview, by=caller.identity), account),
+                lambda: _done(trade_execute(account=account, preview=preview, by=caller.identity), account),
             )
         except PreviewStale as stale:
             account.refresh_from_db()
-            anew = trade_preview(account=account, order=previewed_order(preview), owner=caller.principal)
-            anew.preview.save()
-            raise PreviewStale(str(stale), preview=preview_document(anew).as_json()) from None
+            anew = trade_preview(account=account, order=preview.order, owner=caller.principal)
+            document = preview_document(anew, state_of(account).currency)
+            raise PreviewStale(str(stale), preview=document.as_json()) from None

@@ -5,48 +5,48 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
-from drf_spectacular.utils import OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.exceptions import JobCancelled
+from jobs.exceptions import ConfirmationNeeded, JobCancelled
 from jobs.kinds import JobKind, Run
 from jobs.serializers import JobSerializer, ResultField, SubmissionSerializer
 from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import MOST_MONEY
-from trading.api.account_view import SUBMITTER_REFUSED, AccountView, Done, require_submitter
-from trading.core.amounts import HUNDRED
-from trading.core.rebalance import RebalanceOptions
-from trading.documents.rebalances import RebalancePlanDocument, RebalanceResultDocument
+from trading.api.account_view import SUBMITTER_REFUSED, AccountView, require_submitter
+from trading.core.amounts import HUNDRED, ZERO
+from trading.core.orders import Order
+from trading.core.rebalance import PlannedTrade, RebalanceOptions, RebalancePlan
+from trading.core.terms import Side
+from trading.documents.rebalances import (
+    PlannedTradeDocument,
+    RebalancedSymbolDocument,
+    RebalancePlanDocument,
+    RebalanceResultDocument,
+)
 from trading.journal import state_of
 from trading.lease import require_engine
 from trading.models import Account
-from trading.reading.rebalances import plan_document, result_document
-from trading.services.rebalancing import (
-    Rebalancing,
-    StartedRebalance,
-    model_assigned,
-    rebalance_begin,
-    rebalance_plan,
-    require_trading,
-)
-from trading.services.target_models import model_find
+from trading.services.rebalancing import RebalanceOrders, rebalance_plan, require_trading
+from trading.services.target_models import model_assigned, model_find
+from web.documents import number, number_or_null
 from web.requests.json_fields import Amount, Flag, Integer, JsonObject, Text, json_values
 
 _LOOK_SECONDS = 0.5
+# So long the end waits until orders are cancelled.
+_CANCEL_SECONDS = 30
 _LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300
 
 
-class RebalanceTerms(SubmissionSerializer):
+class RebalanceInput(SubmissionSerializer):
     """How an account is rebalanced. A job's parameters are JSON values, so that amounts become numbers again."""
 
-    drift_band = Amount(
-        low=Decimal(0),
-        high=HUNDRED,
-        default=0,
-        help_text="Per cent points: a symbol whose weight is off by no more is left alone.",
-    )
+    examples: ClassVar = {
+        "A preview": {"preview": True},
+        "With a buffer": {"cash_buffer": 1, "minimum_trade": 100},
+    }
+
     minimum_trade = Amount(
         low=Decimal(0),
         high=MOST_MONEY,
@@ -54,10 +54,7 @@ class RebalanceTerms(SubmissionSerializer):
         help_text="Money: a symbol is left alone if less would be traded.",
     )
     cash_buffer = Amount(
-        low=Decimal(0),
-        high=HUNDRED,
-        default=0,
-        help_text="Per cent that purchases leave as cash: if the weights leave less, all are lowered alike.",
+        low=Decimal(0), high=HUNDRED, default=0, help_text="Per cent of `investable` that purchases leave."
     )
     timeout_seconds = Integer(
         min_value=5,
@@ -65,72 +62,141 @@ class RebalanceTerms(SubmissionSerializer):
         default=_USUAL_SECONDS,
         help_text="After so long what is open is cancelled.",
     )
+    preview = Flag(default=False, help_text="Whether the job shows its plan and waits for a confirmation.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the values as JSON values."""
         return json_values(attrs)
 
 
-class RebalanceInput(RebalanceTerms):
-    """The body of a call: a preview is answered at once, so a job has none."""
-
-    examples: ClassVar = {
-        "A preview": {"drift_band": 0.5, "preview": True},
-        "With a buffer": {"cash_buffer": 1, "minimum_trade": 100},
-    }
-
-    preview = Flag(default=False, help_text="Whether to say only what would be done: 200, without a job.")
-
-
-class RebalanceParameters(RebalanceTerms):
+class RebalanceParameters(RebalanceInput):
     """The parameters of a job that rebalances."""
 
     account = Text(max_length=64)
     model = Text(max_length=64)
 
 
-def rebalance(run: Run) -> JsonObject:
-    """Rebalance once, however often the job is started: the plan is kept, and each order has an id of its own.
+class BegunRebalance(msgspec.Struct, kw_only=True):
+    """What another attempt needs to go on. purchases: None until the sales have ended.
 
-    A cancel of the job cancels its orders, and so does the end of its submitter's right to trade, which is looked up
-    before orders are placed and while they work. Raises UnknownModel, AccountNotValued, those of SUBMITTER_REFUSED.
+    until_seconds: when it times out, since 1970.
     """
 
-    def check() -> None:
-        run.check()
-        require_submitter(run, REBALANCE.access)
-
-    account = Account.objects.get(name=run.parameters["account"])
-    rebalancing = Rebalancing(account, run.uuid, _started(run, account), check)
-    total = len(rebalancing.trades)
-    try:
-        while not rebalancing.step(time.time()):
-            check()
-            run.progress(rebalancing.done, total)
-            time.sleep(_LOOK_SECONDS)
-    except (JobCancelled, *SUBMITTER_REFUSED):
-        rebalancing.refresh()
-        rebalancing.cancel()
-        raise
-    run.progress(total, total)
-    return result_document(rebalancing).as_json()
+    plan: RebalancePlan
+    until_seconds: float
+    purchases: list[PlannedTrade] | None = None
 
 
-def _started(run: Run, account: Account) -> StartedRebalance:
-    """Return the rebalance as an earlier attempt has begun it; else begin, and note it before the first order."""
-    if run.note:
-        return msgspec.convert(run.note, StartedRebalance)
-    model = model_find(account=account, name=run.parameters["model"])
-    until_seconds = time.time() + run.parameters["timeout_seconds"]
-    options = _options(run.parameters)
-    begun = rebalance_begin(account=account, model=model, options=options, until_seconds=until_seconds)
-    run.leave(msgspec.to_builtins(begun))
-    return begun
+def rebalance(run: Run) -> JsonObject:
+    """Place the sales of a plan as a batch, and once they have ended the purchases as another.
+
+    The plan is kept, and each order has an id of its own, so that each is placed once however often the job is started. A
+    cancel of the job cancels its orders, and so does the end of its submitter's right to trade. Raises
+    ConfirmationNeeded, UnknownModel, AccountNotValued, TradingStopped, TradingHalted, those of SUBMITTER_REFUSED.
+    """
+    return _Rebalance(run).carried_out()
 
 
-def _options(values: JsonObject) -> RebalanceOptions:
-    names = RebalanceOptions.__struct_fields__
-    return RebalanceOptions(**{name: Decimal(repr(values[name])) for name in names})
+class _Rebalance:
+    """A rebalance that is carried out by a job."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, parameters = run, run.parameters
+        self.account = Account.objects.get(name=parameters["account"])
+        self.model = model_find(account=self.account, name=parameters["model"])
+        names = RebalanceOptions.__struct_fields__
+        self.options = RebalanceOptions(**{name: Decimal(repr(parameters[name])) for name in names})
+        self.orders = RebalanceOrders(self.account, self.model.name, run.uuid)
+
+    def carried_out(self) -> JsonObject:
+        require_submitter(self.run, REBALANCE.access)
+        begun = self._begun()
+        self.orders.place(begun.plan.of_side(Side.SELL))
+        is_complete = self._has_ended(begun)
+        if is_complete:
+            if begun.purchases is None:
+                begun.purchases = self._purchases(begun.plan)
+                self.run.leave(msgspec.to_builtins(begun))
+            self.orders.place(begun.purchases)
+            is_complete = self._has_ended(begun)
+        return self._result(begun, is_complete).as_json()
+
+    def _begun(self) -> BegunRebalance:
+        """Return the rebalance as an earlier attempt has begun it; else begin, and note it before the first order."""
+        if self.run.note:
+            return msgspec.convert(self.run.note, BegunRebalance)
+        plan = self._plan()
+        if self.run.parameters["preview"] and not self.run.is_confirmed:
+            raise ConfirmationNeeded(self._preview(plan).as_json())
+        require_trading(state_of(self.account))
+        begun = BegunRebalance(plan=plan, until_seconds=time.time() + self.run.parameters["timeout_seconds"])
+        self.run.leave(msgspec.to_builtins(begun))
+        return begun
+
+    def _preview(self, plan: RebalancePlan) -> RebalancePlanDocument:
+        symbols = [PlannedTradeDocument.of(trade) for trade in plan.trades]
+        return RebalancePlanDocument.of_attributes(plan, **self._names(), symbols=symbols)
+
+    def _result(self, begun: BegunRebalance, is_complete: bool) -> RebalanceResultDocument:
+        plan = begun.plan
+        bought = plan.of_side(Side.BUY) if begun.purchases is None else begun.purchases
+        trades = (*plan.of_side(Side.SELL), *bought, *plan.of_side(None))
+        orders = self.orders.placed()
+        return RebalanceResultDocument.of_attributes(
+            plan,
+            **self._names(),
+            symbols=[_symbol(trade, self.orders, orders.get(trade.symbol)) for trade in trades],
+            ended="complete" if is_complete else "timeout",
+        )
+
+    def _names(self) -> JsonObject:
+        return {
+            "account": self.account.name,
+            "model": self.model.name,
+            "currency": state_of(self.account).currency,
+        }
+
+    def _plan(self) -> RebalancePlan:
+        return rebalance_plan(account=self.account, model=self.model, options=self.options)
+
+    def _purchases(self, plan: RebalancePlan) -> list[PlannedTrade]:
+        """Return the purchases of a plan, as the cash pays for them now. What had no order has none."""
+        wanted = {trade.symbol for trade in plan.of_side(Side.BUY)}
+        return [trade for trade in self._plan().trades if trade.symbol in wanted]
+
+    def _has_ended(self, begun: BegunRebalance) -> bool:
+        """Wait until all orders have ended. At the time limit cancel them, and return False."""
+        total, is_late = sum(trade.side is not None for trade in begun.plan.trades), False
+        try:
+            while open_orders := self.orders.open_orders():
+                self.run.progress(len(self.orders.items) - len(open_orders), total)
+                require_submitter(self.run, REBALANCE.access)
+                seconds_late = time.time() - begun.until_seconds
+                if seconds_late >= _CANCEL_SECONDS:
+                    return False
+                if seconds_late >= 0:
+                    is_late = True
+                    self.orders.cancel()
+                time.sleep(_LOOK_SECONDS)
+        except (JobCancelled, *SUBMITTER_REFUSED):
+            self.orders.cancel()
+            raise
+        return not is_late
+
+
+def _symbol(trade: PlannedTrade, placed: RebalanceOrders, order: Order | None) -> RebalancedSymbolDocument:
+    filled = ZERO if order is None else order.filled
+    reason, message = trade.reason, trade.message
+    if trade.side is not None and filled < trade.quantity:
+        reason, message = placed.why_left(trade.symbol, order)
+    return RebalancedSymbolDocument.of_attributes(
+        trade,
+        order_id=None if order is None else order.id,
+        filled=number(filled),
+        average_price=None if order is None else number_or_null(order.average_price),
+        reason=reason or None,
+        message=message or None,
+    )
 
 
 REBALANCE = JobKind(
@@ -152,6 +218,7 @@ class RebalanceJobSerializer(JobSerializer):
     """A rebalance's job."""
 
     result = ResultField(RebalanceResultDocument)
+    preview = ResultField(RebalancePlanDocument)
 
 
 class RebalancesViewSet(AccountView, SubmissionViewSet):
@@ -159,40 +226,26 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
 
     verbs = {"create": ""}
     bodies = {"create": RebalanceInput}
-    answers = {
-        "create": {
-            200: OpenApiResponse(RebalancePlanDocument, description="The plan, with `preview`."),
-            202: RebalanceJobSerializer,
-        }
-    }
+    answers = {"create": {202: RebalanceJobSerializer}}
     access = {"create": REBALANCE.access}
     kind = REBALANCE.name
 
     def create(self, request: Request, account: str) -> Response:
         """Rebalance an account.
 
-        Queue a job that brings the positions of the account's model to its weights: sales first, then purchases.
-
-        With `preview` it says what would be done, and does nothing. The body may be left out.
+        Queue a job that brings the positions of the account's model to its weights: first the sales, as one batch, then the
+        purchases. With `preview` the job shows its plan and waits for a confirmation. The body may be left out.
         """
-        values = self.body(is_optional=True)
-        if not values["preview"]:
-            return self.submit(request)
-        owned = self.account()
-        model = model_assigned(owned)
-        plan = rebalance_plan(
-            account=owned, model=model.name, weights=model.target_weights, options=_options(values)
-        )
-        document = plan_document(owned, model.name, model.version, plan)
-        return self.change(lambda: Done(document, owned.number))
+        return self.submit(request)
 
     def job_parameters(self) -> JsonObject:
         """Return the job's parameters: the body's, the account of the path, and its model."""
-        terms = {name: value for name, value in self.body(is_optional=True).items() if name != "preview"}
+        values = self.body(is_optional=True)
         account, _ = self.account_to_change()
-        return {"account": account.name, "model": model_assigned(account).name, **terms}
+        return {"account": account.name, "model": model_assigned(account).name, **values}
 
     def require_possible(self, parameters: JsonObject) -> None:
-        """Raise TradingStopped, TradingHalted, EngineUnavailable."""
-        require_trading(state_of(Account.objects.get(name=parameters["account"])))
-        require_engine()
+        """Raise TradingStopped, TradingHalted, EngineUnavailable. A plan can always be shown."""
+        if not parameters["preview"]:
+            require_trading(state_of(Account.objects.get(name=parameters["account"])))
+            require_engine()

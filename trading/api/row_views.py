@@ -1,16 +1,14 @@
 """The endpoints that list rows of an account: executions, transactions, trades and signals."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
-from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
+from trading.api.access import ACCOUNT_PAGE
 from trading.api.account_view import ACCOUNT, AccountView, account_answer
 from trading.api.read_filters import (
     DEFAULT_LIMIT,
@@ -20,24 +18,21 @@ from trading.api.read_filters import (
     TransactionFilter,
 )
 from trading.core.positions import ClosedTrade
-from trading.documents.fields import EXAMPLE_EXECUTION, EXAMPLE_ORDER
+from trading.documents.fields import EXAMPLE_ORDER
 from trading.documents.ledger import (
     ClosedTradeDocument,
     ExecutionDocument,
-    ExplanationDocument,
     TransactionDocument,
 )
 from trading.documents.orders import SignalDocument
 from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
-from trading.reading.explain import execution_explain
-from trading.reading.selectors import execution_documents, execution_find, order_find
+from trading.reading.selectors import execution_documents, order_find
 from trading.services.orders import order_in
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
 from web.views import id_parameter
 
 ORDER_ID = id_parameter("order", EXAMPLE_ORDER)
-_EXECUTION_ID = id_parameter("execution", EXAMPLE_EXECUTION)
 
 
 class AccountRowsPagination(KeysetPagination):
@@ -99,24 +94,6 @@ class ExecutionsViewSet(AccountRowsViewSet):
         row = order_find(caller=self.caller, name=self.query.get("account"), order_id=order)
         rows = row.executions.all()
         return self.page(row.account, rows, lambda rows: execution_documents(rows, account=row.account))
-
-
-class ExecutionExplanationViewSet(AccountView, ViewSet):
-    """Why an execution is as it is."""
-
-    access = {"explain": replace(ACCOUNT_READ, cost="stream")}
-    common_parameters = (_EXECUTION_ID,)
-    answers = {"explain": ExplanationDocument}
-
-    def explain(self, request: Request, execution: str) -> Response:
-        """Explain an execution.
-
-        All that an execution was decided by: its order, the print, each check, the limits. Amounts are texts.
-
-        Later commits and events do not change the answer.
-        """
-        row = execution_find(caller=self.caller, execution_id=execution)
-        return account_answer(execution_explain(row), row.account.number)
 
 
 class TransactionsViewSet(AccountRowsViewSet):

@@ -10,9 +10,8 @@ from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import RiskConfig, latency_ns
 from trading.core.events import Check, OrderAccepted, OrderRejected, Reference
-from trading.core.ids import id_in
 from trading.core.matching import Record
-from trading.core.orders import Contingency, Leg, Order, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import Contingency, Leg, Order, OrderTerms, OrderType, TimeInForce, id_in
 from trading.core.positions import Position
 from trading.core.risk import RiskVerdict, propose, verdict
 from trading.core.terms import Side, Terms

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from trading.core import events, positions
-from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, part_of, percent, quantity, scaled, to_step
+from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, part_of, percent, quantity, scaled
 from trading.core.configuration import RiskConfig, Zone, latency_ns, zone_after
 from trading.core.events import Event
 from trading.core.ledger import (
@@ -50,11 +50,15 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """The strategy that decides for an account. number, at_ns: of the event that assigned it."""
+    """The strategy that decides for an account. number, at_ns: of the event that assigned it.
+
+    failure: why it failed; empty while it runs.
+    """
 
     strategy: events.StrategyChoice
     number: int
     at_ns: int
+    failure: str = ""
 
 
 class AccountState(msgspec.Struct, kw_only=True):
@@ -494,11 +498,6 @@ def _filled(state: AccountState, book: Book, execution: Execution) -> Effects:
     return Effects(entries, closed=[each.closed for each in fills if each.closed is not None])
 
 
-@_on(events.ExecutionQuestioned)
-def _questioned(state: AccountState, event: events.ExecutionQuestioned, at_ns: int) -> Effects:
-    return Effects()
-
-
 @_on(events.SplitApplied)
 def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effects:
     effects = Effects()
@@ -537,7 +536,7 @@ def _split_order(order: Order, by: Decimal) -> None:
         if value is None:
             return None
         after = scaled(value, ONE, by)
-        return to_step(after, order.instrument.tick_at(after), rounding)
+        return order.instrument.on_tick(after, rounding)
 
     # No worse a limit than the client's.
     not_worse = ROUND_FLOOR if terms.side is Side.BUY else ROUND_CEILING
@@ -695,9 +694,12 @@ def _preferences(state: AccountState, event: events.Preferences, at_ns: int) -> 
 @_on(events.StrategyAssigned)
 def _strategy_assigned(state: AccountState, event: events.StrategyAssigned, at_ns: int) -> Effects:
     chosen = event.strategy
-    state.assignment = (
-        None if chosen is None else Assignment(strategy=chosen, number=state.number, at_ns=at_ns)
-    )
+    if event.failure and state.assignment is not None:
+        state.assignment = msgspec.structs.replace(state.assignment, failure=event.failure)
+    else:
+        state.assignment = (
+            None if chosen is None else Assignment(strategy=chosen, number=state.number, at_ns=at_ns)
+        )
     return Effects()
 
 

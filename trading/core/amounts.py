@@ -1,8 +1,6 @@
 """Exact amounts: money has six decimals, quantities have nine. Both are rounded half-even, once."""
 
-from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
-from math import isfinite
 
 ZERO, ONE = Decimal(0), Decimal(1)
 HUNDRED = Decimal(100)
@@ -94,18 +92,6 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
 def price_of(stored: float) -> Decimal:
     """Return a price of the store exactly as its shortest text."""
     return Decimal(repr(float(stored)))
-
-
-def finest_step(prices: Iterable[float]) -> Decimal | None:
-    """Return the largest power of ten of which all prices are multiples; None without a price other than zero."""
-    exponents = [_exponent(price) for price in prices if price and isfinite(price)]
-    return ONE.scaleb(min(exponents)) if exponents else None
-
-
-def _exponent(price: float) -> int:
-    exponent = price_of(price).normalize().as_tuple().exponent
-    assert isinstance(exponent, int)  # noqa: S101 the price is finite
-    return exponent
 
 
 def plain(value: Decimal) -> str:

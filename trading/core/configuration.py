@@ -30,6 +30,10 @@ _FACTORS = {
 }
 
 
+HYSTERESIS = Decimal(1)
+"""A zone ends so many per cent below the drawdown at which it began, or without a drawdown."""
+
+
 class FillRule(StrEnum):
     """When a resting limit order fills: if the price trades through it, or if it touches it."""
 
@@ -44,11 +48,10 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_symbol_exposure, max_gross_exposure: positions plus working orders. orders_per_minute: accepted opening orders.
     collar: how far from the reference price an order may be. daily_loss: of the equity at the day's start. total_loss:
     of the equity at the account's beginning. caution, danger, halt: drawdowns from the high-water mark at which zones
-    begin; a zone ends `hysteresis` below. participation: the part of a print's volume that fills orders. latency_ms:
-    from an order's acceptance until it can be filled. fill: when limit orders fill. preview_tolerance: per cent that
-    the price may move between preview and execute. stale_after_seconds: an older mark changes no zone, and opens
-    nothing. unlimited: the names of the LIMITS that do not hold. Accounts have none of them; a backtest has those that
-    nobody asked for.
+    begin; a zone ends `HYSTERESIS` below. participation: the part of a print's volume that fills orders. latency_ms:
+    from an order's acceptance until it can be filled. fill: when limit orders fill. stale_after_seconds: an older mark
+    changes no zone, and opens nothing. unlimited: the names of the LIMITS that do not hold. Accounts have none of them; a
+    backtest has those that nobody asked for.
     """
 
     risk_level: Decimal = Decimal("0.30")
@@ -62,11 +65,9 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     caution: Decimal = Decimal(3)
     danger: Decimal = Decimal(6)
     halt: Decimal = Decimal(10)
-    hysteresis: Decimal = Decimal(1)
     participation: Decimal = Decimal(10)
     latency_ms: int = 50
     fill: FillRule = FillRule.THROUGH
-    preview_tolerance: Decimal = Decimal("0.5")
     stale_after_seconds: int = 60
     unlimited: tuple[str, ...] = ()
 
@@ -86,7 +87,7 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
 # The fields of `RiskConfig` that limit what an account may risk. Its others are how orders fill.
 LIMITS = (
     *("risk_level", "max_risk_level", "max_symbol_exposure", "max_gross_exposure", "orders_per_minute"),
-    *("daily_loss", "total_loss", "caution", "danger", "halt", "hysteresis"),
+    *("daily_loss", "total_loss", "caution", "danger", "halt"),
 )
 
 
@@ -104,7 +105,7 @@ def zone_after(zone: Zone, drawdown: Decimal, config: RiskConfig) -> Zone:
         return zone
     entered = max((each for each in begins if drawdown >= begins[each]), key=ZONES.index, default=Zone.NORMAL)
     kept = max(
-        (each for each in begins if drawdown > begins[each] - config.hysteresis),
+        (each for each in begins if drawdown > max(begins[each] - HYSTERESIS, Decimal(0))),
         key=ZONES.index,
         default=Zone.NORMAL,
     )

@@ -28,8 +28,8 @@ from trading.core.valuation import Marks, equity_of, maintenance_of, mark_in, op
 
 # What is printed before an order's end may be known a little later.
 SETTLE_NS = 2 * NS_PER_SECOND
-# The equity is recorded when it has moved by this part of the high-water mark.
-STEP = Decimal("0.001")
+# While it changes the equity is recorded in each minute.
+EQUITY_NS = 60 * NS_PER_SECOND
 _DAYS_A_YEAR = Decimal(365)
 # An event's orders are one message of the live feed.
 _CANCELS_AT_ONCE = 100
@@ -88,19 +88,28 @@ def _order_due(state: AccountState, order: Order, now_ns: int, record: Record) -
         record(OrderEnded(order_id=order.id, state=ended, reason="no_print" if is_immediate else "session"))
 
 
-def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Record) -> None:
-    """Value the account, and record it if it has moved by a tenth of a per cent.
+def revalue(
+    state: AccountState,
+    marks: Marks,
+    now_ns: int,
+    day: str,
+    record: Record,
+    *,
+    is_filled: bool = False,
+    every_ns: int = EQUITY_NS,
+) -> None:
+    """Value the account. Its equity is recorded after a fill, once a minute while it changes, and at a day's first mark.
 
-    It is recorded at the day's first mark and if the zone changes, too. The equity of an account without positions is
-    its cash. Old marks change no zone.
+    It is recorded if the zone changes, too. The equity of an account without positions is its cash. Old marks change
+    no zone. every_ns: replaces the minute.
     """
     if not can_be_valued(state, marks):
         return
     equity = equity_of(state, marks)
     is_fresh = not any(_is_stale(state, marks, symbol, now_ns) for symbol in _held(state))
     zone = zone_at(state, equity) if is_fresh else state.zone
-    has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * STEP
-    if day != state.day or (has_moved and equity != state.equity) or zone is not state.zone:
+    is_due = is_filled or now_ns // every_ns > state.marked_ns // every_ns
+    if day != state.day or (is_due and equity != state.equity) or zone is not state.zone:
         before = state.zone
         used = _used(state, marks)
         record(Marked(equity=equity, marks=used, zone=zone, day=None if day == state.day else day))
@@ -108,6 +117,11 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
             _zone_changed(state, before, record)
     if state.positions or state.is_margin_called:
         _margin(state, marks, equity, record)
+
+
+def may_have_changed(state: AccountState) -> bool:
+    """Return whether the equity may differ from the last recorded one."""
+    return bool(state.positions) or state.is_margin_called or state.equity != state.cash
 
 
 def value_at_end(state: AccountState, marks: Marks, record: Record) -> None:

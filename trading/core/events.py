@@ -15,7 +15,6 @@ from trading.core.orders import Contingency, OrderTerms
 from trading.core.terms import AccountKind, Terms
 
 # The names of the engine's clocks.
-WALL, DATA = "wall", "data"
 
 
 class _TradingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
@@ -102,11 +101,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AccountOpened(_TradingEvent, frozen=True, tag="account_opened"):
-    """The account exists. clock: that of the engine, `wall` or `data`, which dates its events."""
+    """The account exists."""
 
     kind: AccountKind
     currency: str
-    clock: str = WALL
 
 
 class Transferred(_TradingEvent, frozen=True, tag="transferred"):
@@ -268,16 +266,6 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     began_ns: int = 0
 
 
-class ExecutionQuestioned(_TradingEvent, frozen=True, tag="execution_questioned"):
-    """The print of an execution was cancelled or corrected later. Nothing is unmade."""
-
-    execution_id: str
-    action: str
-    correction: RowRef
-    price: Decimal | None = None
-    volume: Decimal | None = None
-
-
 class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
     """A split took effect at `effective_ns`.
 
@@ -388,12 +376,11 @@ class Preferences(_TradingEvent, frozen=True, tag="preferences_set"):
 
 
 class StrategyAssigned(_TradingEvent, frozen=True, tag="strategy_assigned"):
-    """The engine decides by this strategy from now on; by none without one. commits: see `OrderAccepted`."""
+    """This strategy decides for the account from now on; none does without one. failure: why it failed; it decides no more."""
 
     strategy: StrategyChoice | None
     by: str
-    commits: dict[str, str] = {}
-    reason: str = ""
+    failure: str = ""
 
 
 class Alert(_TradingEvent, frozen=True, tag="alert"):
@@ -405,7 +392,7 @@ class Alert(_TradingEvent, frozen=True, tag="alert"):
 
 
 MARGIN_CALL, MARGIN_RESTORED, HALT_ALERT, ZONE_ALERT = "margin_call", "margin_restored", "halt", "zone"
-EXECUTION_ALERT, CLOSE_ALERT, ACTION_ALERT = "execution_questioned", "close_queued", "corporate_action"
+CLOSE_ALERT, ACTION_ALERT = "close_queued", "corporate_action"
 STRATEGY_ALERT = "strategy"
 
 Event: TypeAlias = (
@@ -425,7 +412,6 @@ Event: TypeAlias = (
     | OrderReduced
     | OrderTriggered
     | Executed
-    | ExecutionQuestioned
     | SplitApplied
     | DividendPaid
     | Settled
@@ -439,9 +425,6 @@ Event: TypeAlias = (
     | StrategyAssigned
     | Alert
 )
-
-FOLLOWING = (OrderAccepted, StrategyAssigned)
-"""The events after which the engine follows the logs that `commits` names."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -23,8 +23,7 @@ from trading.core.events import (
     Print,
     RowRef,
 )
-from trading.core.ids import id_in
-from trading.core.orders import Contingency, Order, OrderState, OrderType, TimeInForce
+from trading.core.orders import Contingency, Order, OrderState, OrderType, TimeInForce, id_in
 from trading.core.terms import Side
 
 Record = Callable[[Event], object]
@@ -221,7 +220,7 @@ def _price(order: Order, price: Decimal, config: RiskConfig) -> Decimal | None:
 def _taking_price(order: Order, market: Decimal) -> Decimal | None:
     """Return the market's price with slippage, up to the order's limit or collar; None if the market is beyond that."""
     sign, limit = order.terms.side.sign, order.worst_price
-    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.tick_at)
+    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.on_tick)
     if limit is None:
         return slipped
     return None if (market - limit) * sign > 0 else min(slipped * sign, limit * sign) * sign

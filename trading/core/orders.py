@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from hashlib import sha1
 
 import msgspec
 
@@ -245,3 +246,16 @@ class Order(msgspec.Struct, kw_only=True):
             raise IllegalMove(f"an order that is {self.state} cannot become {state}")
         self.state = state
         self.states.setdefault(state, max(at_ns, self.submitted_ns))
+
+
+def id_in(namespace: bytes, name: str) -> str:
+    """Return the UUID (version 5) of a name as text. The same events give the same ids.
+
+    namespace: the bytes of the UUID that the name is of.
+    """
+    # As `uuid.uuid5`, which takes four times as long.
+    digest = bytearray(sha1(namespace + name.encode(), usedforsecurity=False).digest())
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"

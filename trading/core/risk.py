@@ -6,12 +6,11 @@ form alone, so that a position can be left in every zone.
 
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
-from math import ceil, floor
 
 import msgspec
 
 from trading.core.account import RUNNING, AccountState, loss_percent
-from trading.core.amounts import HUNDRED, NS_PER_SECOND, ZERO, exact, is_multiple, money, percent, to_step
+from trading.core.amounts import HUNDRED, NS_PER_SECOND, ONE, ZERO, exact, is_multiple, money, percent
 from trading.core.configuration import RiskConfig, Zone
 from trading.core.events import Check, Reference
 from trading.core.orders import OrderTerms
@@ -26,7 +25,6 @@ from trading.core.valuation import (
     margin_of_unit,
     opening_orders,
 )
-from web.durations import duration_text
 
 _MINUTE_NS = 60 * NS_PER_SECOND
 _HUNDREDTH = Decimal("0.01")
@@ -164,7 +162,7 @@ def _expected_price(order: OrderTerms, reference: Reference) -> Decimal:
 def collar_at(config: RiskConfig, side: Side, price: Decimal, terms: Terms) -> Decimal:
     """Return the collar of a market order, from the price at which it came."""
     collar = price + side.sign * abs(price) * config.collar / HUNDRED
-    return to_step(collar, terms.tick_at(collar))
+    return terms.on_tick(collar)
 
 
 def verdict(
@@ -232,7 +230,7 @@ def _fault(check: Check) -> str:
 def _rounded(number: Decimal, unit: str, rounding: str) -> str:
     """Return a number for people to read: prices and quantities, which have no unit, are exact, and so is what is below 1."""
     if unit == "seconds":
-        return duration_text(float(number), ceil if rounding == ROUND_UP else floor)
+        return f"{number.quantize(ONE, rounding):,f} s"
     if unit and abs(number) >= 1:
         number = number.quantize(_HUNDREDTH, rounding)
     return f"{number.normalize():,f}"
@@ -257,12 +255,13 @@ def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
     )
     for name in ("limit_price", "stop_price", "take_profit", "stop_loss"):
         price: Decimal | None = getattr(order, name)
-        if price is not None:
+        tick = None if price is None else terms.tick_at(price)
+        if price is not None and tick is not None:
             yield Check(
                 name="tick",
-                is_passed=is_multiple(price, terms.tick_at(price)),
+                is_passed=is_multiple(price, tick),
                 value=price,
-                limit=terms.tick_at(price),
+                limit=tick,
                 message=f"{name} must be a multiple of the tick",
             )
 

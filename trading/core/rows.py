@@ -11,7 +11,7 @@ from trading.core.events import BarPrint, Print, RowRef
 class Quote(msgspec.Struct, frozen=True):
     """A quote.
 
-    An absent side is None. is_eligible: whether it may be a mark: it is firm, neither locked nor crossed.
+    An absent side is None. is_eligible: whether it may be a mark: it is firm and has both sides.
     """
 
     ref: RowRef

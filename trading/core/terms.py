@@ -1,13 +1,14 @@
 """What may be traded, and on which terms: a row for each instrument class, fees and slippage."""
 
-from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from collections.abc import Callable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
-from trading.core.amounts import ZERO, exact, money, to_step
+from trading.core.amounts import ONE, ZERO, average, exact, money, to_step
 
 _BASIS_POINT = Decimal("0.0001")
 
@@ -53,17 +54,17 @@ class Slippage(msgspec.Struct, frozen=True, kw_only=True):
 
     basis_points: Decimal = ZERO
 
-    def price(self, side: Side, price: Decimal, tick_at: Callable[[Decimal], Decimal]) -> Decimal:
-        """Return the price of the fill, on the tick next to it that is not better."""
+    def price(self, side: Side, price: Decimal, on_tick: Callable[[Decimal, str], Decimal]) -> Decimal:
+        """Return the price of the fill, on the tick next to it that is not better. on_tick: see `Terms.on_tick`."""
         moved = price + side.sign * exact(abs(price), self.basis_points, _BASIS_POINT)
-        return to_step(moved, tick_at(moved), ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
+        return on_tick(moved, ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms on which an instrument is traded.
 
-    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity.
-    tick_below_one: the step of prices below 1, if it is another (rule 612 of the SEC); see `tick_at`. multiplier:
+    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity;
+    without a tick any price may be had. tick_below_one: the step of prices below 1, if it is another (rule 612 of the SEC); see `tick_at`. multiplier:
     units of the underlying per contract. is_margined: gains and losses are settled daily, and the value is not paid
     (futures). initial_margin: the part of the value that must be paid in for a long; short_margin: for a short;
     maintenance_margin, short_maintenance: below which a person is warned. contract_margin: instead of these, money per
@@ -73,8 +74,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     instrument_class: str
     currency: str
-    tick: Decimal
     lot: Decimal
+    tick: Decimal | None = None
     multiplier: Decimal = Decimal(1)
     is_margined: bool = False
     initial_margin: Decimal = Decimal(1)
@@ -87,9 +88,27 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     slippage: Slippage = Slippage()
     tick_below_one: Decimal | None = None
 
-    def tick_at(self, price: Decimal) -> Decimal:
-        """Return the step of prices at a price."""
+    def tick_at(self, price: Decimal) -> Decimal | None:
+        """Return the step of prices at a price; None if there is none."""
         return self.tick if self.tick_below_one is None or abs(price) >= 1 else self.tick_below_one
+
+    def on_tick(self, price: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+        """Return the price on the tick next to it; without a tick with 15 digits."""
+        tick = self.tick_at(price)
+        return average(price, ONE) if tick is None else to_step(price, tick, rounding)
+
+
+class _Changes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The fields of `Terms` that an installation may change for a class."""
+
+    initial_margin: Decimal | None = None
+    maintenance_margin: Decimal | None = None
+    short_maintenance: Decimal | None = None
+    contract_margin: Decimal | None = None
+    borrow_rate: Decimal | None = None
+    shortable: bool = False
+    fee: Fee = Fee()
+    slippage: Slippage = Slippage()
 
 
 def shared(terms: Terms) -> Terms:
@@ -126,7 +145,6 @@ TRADABLE: dict[str, Terms] = {
     "fx": Terms(
         instrument_class="fx",
         currency="USD",
-        tick=Decimal("0.00001"),
         lot=Decimal("0.01"),
         initial_margin=Decimal("0.02"),
         maintenance_margin=Decimal("0.02"),
@@ -138,7 +156,6 @@ TRADABLE: dict[str, Terms] = {
     "crypto": Terms(
         instrument_class="crypto",
         currency="USD",
-        tick=_CENT,
         lot=_TINY,
         fee=Fee(basis_points=Decimal(10)),
         slippage=Slippage(basis_points=Decimal(2)),
@@ -146,7 +163,6 @@ TRADABLE: dict[str, Terms] = {
     "future": Terms(
         instrument_class="future",
         currency="USD",
-        tick=_CENT,
         lot=_WHOLE,
         is_margined=True,
         initial_margin=Decimal("0.10"),
@@ -157,6 +173,22 @@ TRADABLE: dict[str, Terms] = {
         slippage=Slippage(basis_points=Decimal("0.5")),
     ),
 }
+
+
+def terms_by_class(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Terms]:
+    """Return `TRADABLE` with some fields changed, by class. Raises ValueError if a class or a field is unknown or unfit."""
+    found = dict(TRADABLE)
+    for name, fields in changes.items():
+        if name not in TRADABLE:
+            raise ValueError(f"{name} is not traded here; these classes are: {', '.join(TRADABLE)}")
+        try:
+            values = msgspec.convert(fields, _Changes)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{name}: {error}") from error
+        found[name] = msgspec.structs.replace(
+            TRADABLE[name], **{each: getattr(values, each) for each in fields}
+        )
+    return found
 
 
 def margin_rate(kind: AccountKind, terms: Terms) -> Decimal:

@@ -58,6 +58,8 @@ class AssignedStrategyDocument(AnswerDocument):
     symbols: list[Symbol]
     sha256: Annotated[str | None, about("Of its file at the assignment; null: it is shipped.")]
     assigned_at: Filled
+    state: Annotated[Literal["running", "failed"], about("`failed`: it decides no more.")]
+    failure: Annotated[str | None, about("Why it failed. Null while it runs.")]
 
 
 class AccountDocument(AnswerDocument):
@@ -85,7 +87,7 @@ class AccountDocument(AnswerDocument):
     ]
     heartbeat_at: Instant | None
     model: Annotated[str | None, about("The model that a rebalance follows.")]
-    strategy: Annotated[AssignedStrategyDocument | None, about("It decides in the engine.")]
+    strategy: Annotated[AssignedStrategyDocument | None, about("It decides for the account.")]
     risk_version: Annotated[int, like(1)]
     event: Annotated[int, about("The number of its last event.", 12)]
 
@@ -115,11 +117,15 @@ class AccountDocument(AnswerDocument):
 
 
 def _assigned(state: AccountState) -> AssignedStrategyDocument | None:
-    if state.assignment is None:
+    assignment = state.assignment
+    if assignment is None:
         return None
-    at = format_timestamp(state.assignment.at_ns)
     return AssignedStrategyDocument.of_attributes(
-        state.assignment.strategy, symbols=list(state.assignment.strategy.symbols), assigned_at=at
+        assignment.strategy,
+        symbols=list(assignment.strategy.symbols),
+        assigned_at=format_timestamp(assignment.at_ns),
+        state="failed" if assignment.failure else "running",
+        failure=assignment.failure or None,
     )
 
 
@@ -151,7 +157,9 @@ class AccountStatusDocument(AnswerDocument):
     account: AccountId
     engine: Literal["running", "away"]
     status: Status
-    connected: Annotated[bool, about("The engine lives, and has new prices of each symbol in session.", True)]
+    connected: Annotated[
+        bool, about("The engine lives, works for the account, and can read its symbols.", True)
+    ]
     open_positions: Annotated[int, like(1)]
     dd_zone: Zone
     uptime_seconds: Annotated[int | None, about("Of the engine; null while it is away.", 3600)]
@@ -299,7 +307,7 @@ class PortfolioDocument(AnswerDocument):
     high_water: Annotated[
         float,
         about(
-            "The largest equity that the engine recorded; it records moves of a tenth of a per cent.",
+            "The largest equity that the engine recorded: once a minute while it changes, and at each fill.",
             101613.03,
         ),
     ]

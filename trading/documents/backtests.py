@@ -3,8 +3,6 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from msgspec import UNSET, UnsetType
-
 from store.timestamps import format_timestamp
 from trading.core.account import AccountState
 from trading.core.configuration import Zone
@@ -161,33 +159,6 @@ class OpenPositionDocument(AnswerDocument):
         )
 
 
-class DecisionDocument(AnswerDocument):
-    """What a strategy decided: an order, or the cancel of some."""
-
-    at: Placed
-    side: Annotated[Side | None, about("null for a cancel.", "buy")]
-    symbol: Annotated[str | None, like("AAPL")]
-    quantity: Annotated[float | None, like(100.0)]
-    cancelled: Annotated[int, about("How many orders were cancelled.", 0)]
-
-
-class DecisionsThatDifferDocument(AnswerDocument):
-    """The first decisions that differ."""
-
-    now: Annotated[DecisionDocument | None, about("By what is known today; null: none.")]
-    then: Annotated[DecisionDocument | None, about("By what was known then; null: none.")]
-
-
-class HonestyDocument(AnswerDocument):
-    """What the strategy owes to data that came later."""
-
-    same: Annotated[int, about("So many decisions are the same before the first that differs.", 12)]
-    first: Annotated[DecisionsThatDifferDocument | None, about("null: all are the same.")]
-    equity_now: Annotated[float, about("At the end, by what is known today.", 100_152.5)]
-    equity_then: Annotated[float, about("At the end, by what was known then.", 100_140.0)]
-    unknowable: Annotated[float, about("Their difference.", 12.5)]
-
-
 class BacktestDocument(AnswerDocument):
     """What a backtest says. The same inputs and the same stored rows give the same document."""
 
@@ -197,12 +168,8 @@ class BacktestDocument(AnswerDocument):
     ]
     inputs: BacktestInputsDocument
     strategy_sha256: Annotated[str | None, about("Of the strategy's file; null: it is shipped.")]
-    terms: Annotated[
-        dict[str, dict[str, Any]], about("That are declared, by symbol.", {"DEMOA": {"lot": 1.0}})
-    ]
     assumptions: Annotated[list[str], like(["Instruments, calendars and fees are those declared today."])]
     performance: FiguresDocument
     signals: BacktestSignalsDocument
     trades: Annotated[list[ClosedTradeDocument], about("The first ones; `performance.trades` counts all.")]
     positions: list[OpenPositionDocument]
-    honesty: Annotated[HonestyDocument | UnsetType, about("With `honesty` in the body.")] = UNSET

@@ -37,7 +37,7 @@ class TradingFiguresDocument(AnswerDocument):
 
 
 class DrawdownDocument(AnswerDocument):
-    """The deepest drawdown, and the longest."""
+    """The deepest drawdown."""
 
     begin: Annotated[
         Instant | None,
@@ -45,7 +45,6 @@ class DrawdownDocument(AnswerDocument):
     ] = None
     trough: Annotated[Instant | None, like("2025-01-15T19:40:02Z")] = None
     end: Annotated[Instant | None, about("null: it lasts.", "2025-01-17T14:31:00Z")] = None
-    longest_seconds: Annotated[float, about("The longest time below the high-water mark.", 257329.0)] = 0.0
 
 
 class MeanExposureDocument(AnswerDocument):
@@ -61,13 +60,12 @@ class MeanExposureDocument(AnswerDocument):
 class PerformanceRowDocument(TradingFiguresDocument):
     """A day, a symbol or a strategy."""
 
-    day: Annotated[Date | UnsetType, about("With `by=day`, as the four last fields: a UTC date.")] = UNSET
+    day: Annotated[Date | UnsetType, about("With `by=day`, as the three last fields: a UTC date.")] = UNSET
     symbol: Annotated[str | UnsetType, about("With `by=symbol`.")] = UNSET
     strategy: Annotated[str | UnsetType | None, about("With `by=strategy`.")] = UNSET
     equity: Annotated[float | UnsetType, about("At the day's end.")] = UNSET
     return_pct: Annotated[float | UnsetType | None, about("Per cent: of the day.")] = UNSET
     max_dd: Annotated[float | UnsetType, about("Per cent: at the day's deepest point.")] = UNSET
-    exposure: MeanExposureDocument | UnsetType = UNSET
 
 
 class FiguresDocument(TradingFiguresDocument, kw_only=True):
@@ -81,7 +79,6 @@ class FiguresDocument(TradingFiguresDocument, kw_only=True):
         ),
     ] = None
     end: Annotated[Instant, about("Of the period.", "2025-02-01T14:00:00Z")]
-    annual_turnover: Annotated[float | None, about("For 365 days.", 308.4)]
     return_pct: Annotated[float, about("Per cent: since `begin`, without transfers.", 4.26)] = 0.0
     annual_return_pct: Annotated[float | None, about("Per cent: for 365 days; null for less.")] = None
     volatility_pct: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from msgspec import UNSET, UnsetType
 
@@ -84,7 +84,6 @@ class ExecutionDocument(AnswerDocument):
     currency: Annotated[Currency, about("Of price and fee.")]
     rate: Annotated[Rate, about("From `currency` to the account's.")]
     at: Filled
-    state: Literal["open", "questioned"]
     is_ambiguous: Annotated[bool, about("Filled by a bar, which does not tell the order of its prices.")]
     print: ExecutionPrintDocument
     event: Annotated[int, like(9)]
@@ -100,28 +99,9 @@ class ExecutionDocument(AnswerDocument):
             side=order.terms.side,
             currency=order.instrument.currency,
             at=format_timestamp(row.at_ns),
-            state=row.state,
             print=ExecutionPrintDocument.of(event.print),
             event=row.number,
         )
-
-
-class ExplanationDocument(AnswerDocument):
-    """What an execution was decided by, as the account's events have it."""
-
-    account: AccountId
-    number: Annotated[int, about("The number of the execution's event.", 8)]
-    execution: Annotated[
-        dict[str, Any], about("The execution, with its print.", {"event": "executed", "quantity": "0.5"})
-    ]
-    order: Annotated[
-        dict[str, Any],
-        about(
-            "The order as it was accepted, with its checks and the market's prices then.",
-            {"collar": "63000.00"},
-        ),
-    ]
-    risk: Annotated[dict[str, Any], about("The version of the limits, and the limits.", {"version": 1})]
 
 
 class ClosedTradeDocument(AnswerDocument):

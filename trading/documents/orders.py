@@ -1,6 +1,6 @@
-"""The documents of orders: what was asked for, what became of it, and how it was judged."""
+"""The documents of orders and of batches of them: what was asked for, what became of it, and how it was judged."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
 
@@ -163,6 +163,7 @@ class ReferenceDocument(AnswerDocument):
     rate: Annotated[Rate, about("From the instrument's currency to the account's.")]
     bid: float | None
     ask: float | None
+    crossed: Annotated[bool, about("Whether the bid is above the ask.", False)]
     last: Annotated[float | None, like(189.98)]
     at: Placed
     rows: list[StoredRowDocument]
@@ -171,7 +172,10 @@ class ReferenceDocument(AnswerDocument):
     def of(cls, reference: Reference) -> Self:
         """Return the document of the prices by which an order was judged."""
         rows = [StoredRowDocument.of(ref) for ref in reference.refs]
-        return cls.of_attributes(reference, at=format_timestamp(reference.at_ns), rows=rows)
+        bid, ask = reference.bid, reference.ask
+        is_crossed = bid is not None and ask is not None and bid > ask
+        at = format_timestamp(reference.at_ns)
+        return cls.of_attributes(reference, at=at, crossed=is_crossed, rows=rows)
 
 
 class OrderCheckDocument(AnswerDocument):
@@ -193,12 +197,12 @@ class OrderCheckDocument(AnswerDocument):
 class PreviewDocument(AnswerDocument):
     """What an order would do. Sums are in the account's currency."""
 
-    preview_id: Annotated[Uuid, like("d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607")]
+    preview_id: Annotated[str, about("A token of at most 4,096 characters.", ".eJwljUsKgDAQQ-8ya5V…")]
     account: AccountId
     expires_at: Annotated[Instant, like("2025-01-02T14:30:30Z")]
     order: OrderTermsDocument
     reference: ReferenceDocument
-    tick: Annotated[float, about("The step of the order's prices.", 0.01)]
+    tick: Annotated[float | None, about("The step of the order's prices; null: any price may be had.", 0.01)]
     currency: Currency
     cost: Annotated[float, about("Its quantity times its limit or the market's price, with the fee.", 1896.0)]
     worst_cost: Annotated[
@@ -212,3 +216,43 @@ class PreviewDocument(AnswerDocument):
     checks: list[OrderCheckDocument]
     would_be_accepted: Annotated[bool, like(True)]
     event: Annotated[int, about("The number of the account's last event.", 4)]
+
+
+class ItemFieldErrorDocument(AnswerDocument):
+    """What is wrong with a field of an order."""
+
+    path: Annotated[str, like("limit_price")]
+    code: Annotated[str, like("required")]
+    message: Annotated[str, like("is missing; an order of the type limit needs it")]
+
+
+class ItemErrorDocument(AnswerDocument):
+    """Why an order of a batch was refused."""
+
+    code: Annotated[str, about("As of the problem that the order alone would get.", "validation_failed")]
+    message: Annotated[str, like("1 field is wrong")]
+    errors: list[ItemFieldErrorDocument]
+
+
+class OrderBatchItemDocument(AnswerDocument):
+    """What became of one order of a batch."""
+
+    index: Annotated[int, about("In the body, from 0.", 0)]
+    status: Annotated[
+        Literal["accepted", "repeated", "refused"],
+        about("`repeated`: an earlier call did it. Of a cancel, `accepted` means that it is asked for."),
+    ]
+    order_id: Annotated[OrderId | None, about("null if it was refused.")]
+    client_order_id: Annotated[str | None, like("m-1")]
+    error: ItemErrorDocument | None
+
+
+class OrderBatchDocument(AnswerDocument, kw_only=True):
+    """What became of the orders of a batch, in the order of the body."""
+
+    account: AccountId
+    accepted: Annotated[int, like(1)]
+    repeated: Annotated[int, like(0)]
+    refused: Annotated[int, like(0)]
+    items: list[OrderBatchItemDocument]
+    event: Annotated[int, about("The number of the account's last event.", 7)]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from store.timestamps import format_timestamp
 from trading.core.amounts import ZERO
-from trading.core.orders import Order, OrderState
 from trading.core.rebalance import PlannedTrade
 from trading.core.terms import Side
 from trading.documents.fields import AccountId, Currency, OrderId, Placed, Symbol
@@ -29,7 +28,6 @@ class ModelDocument(AnswerDocument):
 
     account: AccountId
     name: Annotated[str, like("core")]
-    version: Annotated[int, about("One more with each change.", 1)]
     weights: Annotated[list[WeightDocument], about("By symbol.")]
     cash: Annotated[float, about("The fraction that no symbol has.", 0.4)]
     changed_at: Placed
@@ -41,7 +39,6 @@ class ModelDocument(AnswerDocument):
         return cls(
             account=account.name,
             name=model.name,
-            version=model.version,
             weights=[WeightDocument(symbol, number(weight)) for symbol, weight in sorted(weights.items())],
             cash=number(1 - sum(weights.values(), ZERO)),
             changed_at=format_timestamp(model.changed_ns),
@@ -53,10 +50,9 @@ class PlannedTradeDocument(AnswerDocument, kw_only=True):
 
     symbol: Symbol
     weight: Annotated[float, about("In the model; 0 if it is not named.", 0.35)]
-    target: Annotated[float, about("The weight that is aimed at, which leaves the cash buffer.", 0.35)]
-    before: Annotated[float | None, about("The weight now; null without a price.", 0.0)]
-    after: Annotated[float | None, about("The weight after the trade.", 0.3498)]
-    held: Annotated[float, about("The model's position.", 0.0)]
+    held: Annotated[float, about("The model's position before.", 0.0)]
+    before: Annotated[float | None, about("The weight before; null without a price.", 0.0)]
+    after: Annotated[float | None, about("The weight after the trade, at the prices of the plan.", 0.3498)]
     side: Annotated[Side | None, about("null without an order.", "buy")]
     quantity: Annotated[float, like(83.0)]
     cost: Annotated[float, about("What it takes of the cash, with the fee; below zero for a sale.", 34_981.0)]
@@ -69,27 +65,12 @@ class PlannedTradeDocument(AnswerDocument, kw_only=True):
         return cls.of_attributes(trade, reason=trade.reason or None, message=trade.message or None)
 
 
-class RebalanceOrderDocument(AnswerDocument):
-    """An order of a rebalance."""
+class RebalancedSymbolDocument(PlannedTradeDocument, kw_only=True):
+    """What was planned for a symbol, and what came of it."""
 
-    id: OrderId
-    quantity: Annotated[float, like(83.0)]
+    order_id: Annotated[OrderId | None, about("null if no order was accepted.")]
     filled: Annotated[float, like(83.0)]
     average_price: Annotated[float | None, about("Of what was filled.", 421.0)]
-    status: Annotated[OrderState, like("filled")]
-
-    @classmethod
-    def of(cls, order: Order) -> Self:
-        """Return the document of an order."""
-        return cls.of_attributes(order, quantity=number(order.terms.quantity), status=order.state)
-
-
-class RebalancedSymbolDocument(PlannedTradeDocument, kw_only=True):
-    """What was planned for a symbol, and what came of it. `after` is the weight at the end."""
-
-    filled: Annotated[float, like(83.0)]
-    left: Annotated[float, about("What was not traded; then `reason` says why.", 0.0)]
-    orders: list[RebalanceOrderDocument]
 
 
 class _RebalanceDocument(AnswerDocument, kw_only=True):
@@ -97,7 +78,6 @@ class _RebalanceDocument(AnswerDocument, kw_only=True):
 
     account: AccountId
     model: Annotated[str, like("core")]
-    version: Annotated[int, about("Of the model.", 1)]
     currency: Currency
     equity: Annotated[float, like(100_000.0)]
     investable: Annotated[float, about("The equity without the positions of other strategies.", 100_000.0)]
@@ -107,13 +87,13 @@ class _RebalanceDocument(AnswerDocument, kw_only=True):
 class RebalancePlanDocument(_RebalanceDocument, kw_only=True):
     """What a rebalance would do. Sums are in the account's currency; weights are fractions of `investable`."""
 
-    cash_after: Annotated[float, like(5_019.0)]
     symbols: Annotated[list[PlannedTradeDocument], about("Sales, purchases, then what is left alone.")]
 
 
 class RebalanceResultDocument(_RebalanceDocument, kw_only=True):
-    """What a rebalance did. `equity`, `investable` and `cash` are those of its plan."""
+    """What a rebalance did. `equity`, `investable` and `cash` are those before it."""
 
-    cash_after: Annotated[float | None, about("The cash now; null if a symbol has no price.", 5_019.0)]
-    symbols: Annotated[list[RebalancedSymbolDocument], about("Sales, purchases, then what is left alone.")]
-    ended: Literal["complete", "timeout", "stopped", "halted"]
+    symbols: Annotated[list[RebalancedSymbolDocument], about("Sales, purchases, then what was left alone.")]
+    ended: Annotated[
+        Literal["complete", "timeout"], about("`timeout`: what was open then is cancelled.", "complete")
+    ]

@@ -1,6 +1,5 @@
-"""Corporate actions, which take effect at their own instants: splits and dividends."""
+"""Corporate actions: splits take effect at their own instants, dividends are paid with the first price after theirs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -8,12 +7,10 @@ from store.timestamps import DAY_NS, format_timestamp
 from trading.core import positions
 from trading.core.account import AccountState, action_key
 from trading.core.amounts import ONE, ZERO, plain, scaled
-from trading.core.due import SETTLE_NS
-from trading.core.events import ACTION_ALERT, Alert, BarPrint, DividendPaid, RowRef, SplitApplied
+from trading.core.events import ACTION_ALERT, Alert, BarPrint, DividendPaid, Print, SplitApplied
 from trading.core.matching import Rate, Record
-from trading.core.rows import CorporateAction, RowCorrection
+from trading.core.rows import CorporateAction, Quote, RowCorrection
 from trading.market.followed import FollowedMarket
-from trading.market.hours import dates_end_ns, last_end_ns
 from trading.market.market import SPLIT, Split
 
 _SPIN_OFF = "spin_off"
@@ -23,12 +20,10 @@ _DIVIDENDS = ("dividend", "special_dividend", _SPIN_OFF)
 
 @dataclass(slots=True)
 class KnownActions:
-    """The corporate actions of the symbols that the engine follows. splits: of each, in order."""
+    """The corporate actions of the symbols that the engine follows. Passes their splits to the market."""
 
-    splits: dict[str, Sequence[Split]]
+    market: FollowedMarket
     _by_symbol: dict[str, list[CorporateAction]] = field(default_factory=dict)
-    # When dividends are paid that are due, by their symbols and rows.
-    _paid_ns: dict[tuple[str, RowRef], int] = field(default_factory=dict)
 
     @property
     def are_known(self) -> bool:
@@ -43,7 +38,7 @@ class KnownActions:
         # A dividend is per old share: it is paid before a split of its date.
         known.sort(key=lambda each: (each.effective_ns, each.kind == SPLIT))
         self._by_symbol[ref.symbol] = known
-        self.splits[ref.symbol] = [
+        self.market.known_splits[ref.symbol] = [
             Split(each.effective_ns, each.date, each.ratio)
             for each in known
             if each.kind == SPLIT and each.ratio
@@ -52,67 +47,57 @@ class KnownActions:
     def forget(self, symbol: str) -> None:
         """Forget the actions of a symbol."""
         self._by_symbol.pop(symbol, None)
-        self.splits.pop(symbol, None)
-        self._paid_ns = {key: paid_ns for key, paid_ns in self._paid_ns.items() if key[0] != symbol}
+        self.market.known_splits.pop(symbol, None)
 
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
-        if not self._by_symbol:
-            return None
         instants = [each.effective_ns for known in self._by_symbol.values() for each in known]
-        return min((each for each in (*instants, *self._paid_ns.values()) if each > after_ns), default=None)
+        return min((each for each in instants if each > after_ns), default=None)
 
-    def take_effect(self, market: FollowedMarket, now_ns: int, state: AccountState, record: Record) -> None:
-        """Apply the actions up to an instant that an account's positions and orders have not had."""
-        for symbol in state.symbols() & self._by_symbol.keys():
-            for action in self._by_symbol[symbol]:
-                if action.effective_ns > now_ns:
-                    break
-                is_due = not _has_had(state, action) and _concerns(state, action)
-                if is_due and self._paid_from_ns(action, market, now_ns) <= now_ns:
-                    self._apply(state, action, market, now_ns, record)
+    def take_effect(self, now_ns: int, state: AccountState, record: Record) -> None:
+        """Apply what is due by time: splits, and dividends of symbols without a price since."""
+        for symbol in sorted(state.symbols() & self._by_symbol.keys()):
+            for action in self._open(state, symbol, now_ns):
+                if self._latest_ns(action, now_ns) <= now_ns:
+                    self._apply(state, action, now_ns, record)
 
-    def take_effect_within(
-        self, bar: BarPrint, market: FollowedMarket, now_ns: int, state: AccountState, record: Record
+    def pay(
+        self, row: Print | BarPrint | Quote, until_ns: int, now_ns: int, state: AccountState, record: Record
     ) -> None:
-        """Pay the dividends from within a bar whose fills were booked: its close is a price from after them."""
-        begin_ns, end_ns = bar.ref.timestamp_ns, dates_end_ns(bar.ref.timestamp_ns, bar.end_ns)
-        for action in self._by_symbol.get(bar.ref.symbol, ()):
-            is_within = begin_ns < _ex_ns(action, bar.end_ns - begin_ns) < end_ns
-            is_due = is_within and action.kind in _DIVIDENDS and action.effective_ns <= now_ns
-            if is_due and not _has_had(state, action) and _concerns(state, action):
-                self._apply(state, action, market, now_ns, record)
+        """Pay the dividends with an ex-instant up to `until_ns`, in the act that books the fall of the price."""
+        length_ns = row.end_ns - row.ref.timestamp_ns if isinstance(row, BarPrint) else 0
+        for action in self._open(state, row.ref.symbol, now_ns):
+            if action.kind in _DIVIDENDS and _ex_ns(action, length_ns) <= until_ns:
+                self._apply(state, action, now_ns, record)
 
-    def waiting(self, now_ns: int) -> set[str]:
-        """Return the symbols with a dividend that took effect, and waits for stored bars."""
-        return {symbol for (symbol, _), paid_ns in self._paid_ns.items() if paid_ns > now_ns}
+    def pays_next(self, state: AccountState, symbol: str, now_ns: int) -> bool:
+        """Return whether the next price of a symbol may pay a dividend."""
+        return any(each.kind in _DIVIDENDS for each in self._open(state, symbol, now_ns))
 
-    def _paid_from_ns(self, action: CorporateAction, market: FollowedMarket, now_ns: int) -> int:
-        """Return when a dividend is paid, or another action is applied.
+    def _open(self, state: AccountState, symbol: str, now_ns: int) -> list[CorporateAction]:
+        """Return the actions up to an instant that concern an account and that it has not had, in order."""
+        held = (each for each in state.positions.values() if each.symbol == symbol)
+        since_ns = [lot.opened_ns for each in held for lot in each.lots]
+        since_ns += [order.submitted_ns for order in state.orders_of(symbol)]
+        first_ns = min(since_ns, default=now_ns)
+        return [
+            each
+            for each in self._by_symbol.get(symbol, ())
+            if first_ns < each.effective_ns <= now_ns and not _has_had(state, each)
+        ]
 
-        Stored bars are known at their ends: a dividend waits for those that began before it, because their fills decide
-        who held the symbol.
+    def _latest_ns(self, action: CorporateAction, now_ns: int) -> int:
+        """Return when an action is applied without a row: a dividend at the next midnight UTC, on stored bars after two bars.
+
+        All accounts are looked at then.
         """
         if action.kind not in _DIVIDENDS:
             return action.effective_ns
-        key = action.ref.symbol, action.ref
-        if key not in self._paid_ns:
-            bar, paid_ns = market.last_bar(action.ref.symbol, now_ns), action.effective_ns
-            if bar is not None:
-                length_ns = bar.at_ns - bar.ref.timestamp_ns
-                bars_end_ns = last_end_ns(bar.ref.timestamp_ns, length_ns, _ex_ns(action, length_ns))
-                paid_ns = max(paid_ns, bars_end_ns + SETTLE_NS)
-            self._paid_ns[key] = paid_ns
-        return self._paid_ns[key]
+        bar = self.market.last_bar(action.ref.symbol, now_ns)
+        bars_ns = 0 if bar is None else 2 * (bar.at_ns - bar.ref.timestamp_ns)
+        return ((action.effective_ns + bars_ns) // DAY_NS + 1) * DAY_NS
 
-    def _apply(
-        self,
-        state: AccountState,
-        action: CorporateAction,
-        market: FollowedMarket,
-        now_ns: int,
-        record: Record,
-    ) -> None:
+    def _apply(self, state: AccountState, action: CorporateAction, now_ns: int, record: Record) -> None:
         symbol, effective_ns = action.ref.symbol, action.effective_ns
         if action.kind == SPLIT and action.ratio is not None:
             record(
@@ -123,9 +108,9 @@ class KnownActions:
         of_instrument = _currency_in(state, symbol)
         rate, currency, instrument_rate = None, action.currency or of_instrument, None
         if amount is not None:
-            rate = _rate_then(action, market, currency, state.currency, now_ns)
+            rate = _rate_then(action, self.market, currency, state.currency, now_ns)
             if currency != of_instrument:
-                instrument_rate = _rate_then(action, market, of_instrument, state.currency, now_ns)
+                instrument_rate = _rate_then(action, self.market, of_instrument, state.currency, now_ns)
         is_paid = amount is not None and rate is not None
         record(
             DividendPaid(
@@ -169,12 +154,6 @@ def question_applied(row: RowCorrection, state: AccountState, record: Record) ->
     if action_key(ref) in state.applied.get(ref.symbol, ()):
         message = f"a corporate action that took effect was changed later ({row.action}): look whether to correct the position"
         record(Alert(kind=ACTION_ALERT, message=message, symbol=ref.symbol))
-
-
-def _concerns(state: AccountState, action: CorporateAction) -> bool:
-    """Return whether the account held or ordered the symbol before the action."""
-    orders = state.orders_of(action.ref.symbol)
-    return _is_held(state, action) or any(order.submitted_ns < action.effective_ns for order in orders)
 
 
 def _is_held(state: AccountState, action: CorporateAction) -> bool:

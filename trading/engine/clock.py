@@ -10,18 +10,14 @@ import numpy as np
 from store.arrays import Integers
 from store.rows.knowledge import LIVE_NS
 from store.timestamps import DAY_NS
-from trading.core.events import DATA, WALL
 
 
 class EngineClock(ABC):
     """The engine's time, which never goes back. now_ns: nanoseconds UTC.
 
-    turn_ns: after a part of long work for one account the others have their turn for so long; 0 in replays, where
-    nobody waits. bars_late_ns: a day order waits for its bar for as long as the bar is, and at most so long.
+    bars_late_ns: a day order waits for its bar for as long as the bar is, and at most so long.
     """
 
-    name: ClassVar[str]
-    turn_ns: ClassVar[int] = 0
     bars_late_ns: ClassVar[int]
 
     def __init__(self, now_ns: int = 0) -> None:
@@ -33,11 +29,7 @@ class EngineClock(ABC):
 
     @abstractmethod
     def idle(self) -> int:
-        """Return the time when there is no row."""
-
-    def late_ns(self, at_ns: int) -> int:
-        """Return how long ago an instant is for those who wait for the engine: 0 in replays."""
-        return 0
+        """Return the time when there is no row. Who passes time up to it moves the clock."""
 
     def advance(self, known_ns: int) -> int:
         """Move on to an instant unless it is past, and return the time."""
@@ -48,8 +40,6 @@ class EngineClock(ABC):
 class WallClock(EngineClock):
     """Live: a row was known when it was committed; without rows the time goes on."""
 
-    name = WALL
-    turn_ns = 20_000_000
     bars_late_ns = DAY_NS
 
     def __init__(self, now_ns: int = 0, *, clock: Callable[[], int] = time.time_ns) -> None:
@@ -60,16 +50,12 @@ class WallClock(EngineClock):
         return np.full(len(newest_ns), committed_ns, np.int64)
 
     def idle(self) -> int:
-        return self.advance(self._clock())
-
-    def late_ns(self, at_ns: int) -> int:
-        return max(self._clock() - at_ns, 0)
+        return max(self.now_ns, self._clock())
 
 
 class DataClock(EngineClock):
-    """Replays: a row was known at the largest event time of its log so far; without rows the time stands still."""
+    """Backtests: a row was known at the largest event time of its log so far; without rows the time stands still."""
 
-    name = DATA
     # A row that was stored later counts as known at its time.
     bars_late_ns = LIVE_NS
 

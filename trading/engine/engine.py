@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from django.db import close_old_connections
 
-from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, TRADES
+from store.datasets import CORPORATE_ACTIONS, DATASETS
 from store.protocol import ALL_TIME, CommitId
-from store.timestamps import DAY_NS, format_timestamp
+from store.timestamps import format_timestamp
 from store.walk import BEGINNING, LogPosition
 from trades.stores import market_store
 from trading.core import due
@@ -19,9 +19,8 @@ from trading.core.account import AccountState
 from trading.core.matching import Record
 from trading.engine import stopping
 from trading.engine.clock import DataClock, EngineClock
-from trading.engine.desk import Desk, EngineReplaced
+from trading.engine.engine_store import EngineReplaced, EngineStore
 from trading.engine.floor import Floor
-from trading.engine.followers import FollowerFactory
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.exceptions import LogError, LogRestored
 from trading.lease import data_clock_ns, lease_end, lease_take
@@ -40,21 +39,17 @@ _PAUSE_WITHOUT_ACCOUNTS_SECONDS = 0.2
 _RETRY_SECONDS = 60.0
 # So often the lease is renewed, places from which nothing followed are stored, and the file STOP is looked for.
 _UPKEEP_SECONDS = 1.0
-# So long after its last execution the prints of a symbol are followed that no account needs: they may be corrected.
-_CORRECTED_NS = 3 * DAY_NS
-_OF_EXECUTIONS = {TRADES.name, BARS.name}
 _Key = tuple[str, str]
 
 
 class Engine:
     """One round after another: `run` until a stop, or `round` in tests and replays."""
 
-    def __init__(self, follower_of: FollowerFactory, clock: EngineClock) -> None:
-        self._follower_of = follower_of
+    def __init__(self, clock: EngineClock) -> None:
         self._clock = clock
         self._holder = uuid4()
         self._leads = False
-        self._open_floor(Desk(self._holder))
+        self._open_floor(EngineStore(holder=self._holder))
         self._logs: dict[_Key, FollowedLog] = {}
         self._broken: dict[_Key, float] = {}
         self._upkeep_at = 0.0
@@ -71,7 +66,7 @@ class Engine:
                     if self.round():
                         pause = 0
                     else:
-                        pause = _PAUSE_SECONDS if self._desk.states else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
+                        pause = _PAUSE_SECONDS if self._accounts.states else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
                 except EngineReplaced:
                     logger.warning("another process is the engine now")
                     self._forget()
@@ -86,18 +81,16 @@ class Engine:
 
     def _forget(self) -> None:
         """Forget all that is not stored: the next round reads it again."""
-        self._open_floor(Desk(self._holder, failed=self._desk.failed))
+        self._open_floor(EngineStore(holder=self._holder, failed=self._accounts.failed))
         self._leads = False
         self._logs.clear()
         self._upkeep_at = 0.0
         self._followed_version = -1
 
-    def _open_floor(self, desk: Desk) -> None:
-        self._desk = desk
+    def _open_floor(self, accounts: EngineStore) -> None:
+        self._accounts = accounts
         self._market = followed_market(self._place_of)
-        self._follower = self._follower_of(desk, self._market, self._clock)
-        desk.keep, desk.keep_places = self._follower.recorded, self._follower.save
-        self._floor = Floor(desk, self._clock, self._market, [self._follower])
+        self._floor = Floor(accounts, self._clock, self._market)
 
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most.
@@ -106,31 +99,21 @@ class Engine:
         """
         if not self._keep_up():
             return False
-        self._refresh()
+        self._accounts.refresh()
         self._follow()
         until = time.monotonic() + _ROUND_SECONDS
-        with self._desk.one_transaction():
+        with self._accounts.one_transaction():
             # What follows from a row happens at its instant, also if the engine was killed in between.
             if self._clock.now_ns:
-                self._pass_time(self._clock.now_ns)
+                self._floor.pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
-                self._pass_time(arrival.known_ns)
+                self._floor.go_on(arrival.known_ns)
                 self._take(arrival)
-                self._pass_time(self._clock.now_ns)
-                if self._desk.is_waited_for or time.monotonic() > until:
+                self._floor.pass_time(self._clock.now_ns)
+                if self._accounts.is_waited_for or time.monotonic() > until:
                     return True
-            self._pass_time(self._clock.idle())
+            self._floor.go_on(self._clock.idle())
         return False
-
-    def _refresh(self) -> None:
-        """Read what others did to the accounts."""
-        if self._desk.refresh():
-            self._follower.refresh()
-            self._floor.followers_look()
-
-    def _pass_time(self, now_ns: int) -> None:
-        self._follower.until_ns = now_ns
-        self._floor.pass_time(now_ns)
 
     @property
     def _now_ns(self) -> int:
@@ -148,15 +131,15 @@ class Engine:
         self._upkeep_at = now + _UPKEEP_SECONDS
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_SECONDS
-            if self._desk.failed:
-                self._desk.failed.clear()
+            if self._accounts.failed:
+                self._accounts.failed.clear()
                 self._floor.look_again()
-        if self._desk.moved:
-            self._desk.places_save()
-        self._refresh()
-        stopping.obey_file(self._desk.states)
-        silent = stopping.silent_accounts(self._desk.states, self._now_ns)
-        self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
+        if self._accounts.moved:
+            self._accounts.places_save()
+        self._accounts.refresh(is_thorough=True)
+        stopping.obey_file(self._accounts.states)
+        silent = stopping.silent_accounts(self._accounts.states, self._now_ns)
+        self._accounts.act_each([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
         self._let_go()
         return True
 
@@ -167,26 +150,15 @@ class Engine:
         """
         if isinstance(self._clock, DataClock):
             return
-        needed = self._needed()
+        needed = self._accounts.symbols
         idle = {key for key in self._logs if key[1] not in needed}
-        printed = {symbol for dataset, symbol in idle if dataset in _OF_EXECUTIONS}
-        if printed:
-            kept = self._desk.executed_since(printed, self._now_ns - _CORRECTED_NS)
-            idle = {key for key in idle if key[0] not in _OF_EXECUTIONS or key[1] not in kept}
-        if not idle or not self._desk.let_go(idle):
+        if not idle or not self._accounts.let_go(idle):
             return
         for dataset, symbol in idle:
             del self._logs[dataset, symbol]
             self._market.forget([symbol])
             if dataset == CORPORATE_ACTIONS.name:
                 self._floor.forget_actions(symbol)
-
-    def _needed(self) -> set[str]:
-        """Return the symbols that accounts hold or order, and those of their strategies."""
-        needed = set(self._desk.symbols)
-        for state in self._desk.states.values():
-            needed.update(() if state.assignment is None else state.assignment.strategy.symbols)
-        return needed
 
     def _lead(self) -> bool:
         """Take the lease, or renew it. Return whether this is the engine. A data clock goes on where that of the last one ended."""
@@ -200,17 +172,16 @@ class Engine:
     def _document(self) -> dict[str, object]:
         """Return what the lease says of the engine: the logs that it cannot read, and its clock."""
         return {
-            "clock": self._clock.name,
             "now": format_timestamp(max(self._clock.now_ns, 0)),
-            "failed_accounts": sorted(self._desk.failed),
+            "failed_accounts": sorted(self._accounts.failed),
             "broken": sorted(f"{dataset}:{symbol}" for dataset, symbol in self._broken),
         }
 
     def _follow(self) -> None:
-        """Follow the logs that acceptances named; ask for the rows that an account or its strategy needs."""
-        if self._desk.version == self._followed_version:
+        """Follow the logs that acceptances named; ask for the rows that an account needs."""
+        if self._accounts.version == self._followed_version:
             return
-        needed = self._needed()
+        needed = self._accounts.symbols
         for row in LogProgress.objects.all():
             key = row.dataset, row.symbol
             if key not in self._logs and key not in self._broken:
@@ -224,7 +195,7 @@ class Engine:
                 self._market.forget([symbol])
             log.is_wanted = is_wanted
         # A log that could not be opened is tried again.
-        self._followed_version = -1 if self._broken else self._desk.version
+        self._followed_version = -1 if self._broken else self._accounts.version
 
     def _log_of(self, row: LogProgress) -> FollowedLog:
         """Return the log of a row.
@@ -235,6 +206,8 @@ class Engine:
         store, dataset = market_store(), DATASETS[row.dataset]
         commit = CommitId(row.commit, row.hash)
         if dataset is CORPORATE_ACTIONS:
+            # Later commits of a log that was cut have the numbers of those that were taken.
+            FollowedLog.after(store, self._clock, dataset, row.symbol, commit.token)
             begin = ReadPosition(BEGINNING, ALL_TIME.start_ns)
             log = FollowedLog(store, self._clock, dataset, row.symbol, begin)
             for arrival in log.arrivals():
@@ -246,6 +219,9 @@ class Engine:
             return log
         if row.newest_ns is None:
             return FollowedLog.after(store, self._clock, dataset, row.symbol, commit.token)
+        if isinstance(self._clock, DataClock):
+            # Of the second of these rows the accounts were valued before.
+            self._clock.advance(row.newest_ns)
         place = ReadPosition(LogPosition(commit, row.ordinal), row.newest_ns)
         return FollowedLog(store, self._clock, dataset, row.symbol, place)
 
@@ -271,20 +247,20 @@ class Engine:
     def _restored(self, error: LogRestored) -> None:
         """Halt the accounts that hold or order the symbol, and follow its log from its head."""
         logger.warning("the engine halts accounts: %s", error)
-        act = partial(_halt_for_log, error.symbol)
-        names = self._desk.of_symbol(error.symbol)
-        self._desk.act([(name, act) for name in names], at_ns=self._now_ns)
+        halt = partial(_halt_for_log, error.symbol)
+        names = self._accounts.of_symbol(error.symbol)
+        self._accounts.act_each([(name, halt) for name in names], at_ns=self._now_ns)
         dataset = DATASETS[error.dataset]
         followed = FollowedLog.at_head(market_store(), self._clock, dataset, error.symbol)
         self._logs[error.dataset, error.symbol] = followed
         self._followed_version = -1
-        self._desk.move(followed, followed.place)
-        self._desk.places_save()
+        self._accounts.move(followed, followed.place)
+        self._accounts.places_save()
 
     def _take(self, arrival: Arrival) -> None:
         """Do what follows from a row."""
         log = self._logs[arrival.dataset, arrival.symbol]
-        self._desk.move(log, arrival.place)
+        self._accounts.move(log, arrival.place)
         if arrival.row is not None:
             self._floor.take(arrival.row)
 

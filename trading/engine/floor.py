@@ -1,26 +1,24 @@
 """The floor: what rows of the market and passing time do to accounts. It knows no database, and reads no clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from heapq import heappop, heappush
-from typing import NamedTuple, Protocol
 
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, SECOND_NS
 from trading.core import due
-from trading.core.account import STOPPING, AccountState, Effects
-from trading.core.acts import Act
-from trading.core.events import BarPrint, Event, Print, RowRef
+from trading.core.account import STOPPING, AccountState
+from trading.core.account_store import AccountDecision, AccountStore, Decision
+from trading.core.events import BarPrint, Event, Executed, Print
 from trading.core.matching import Record, match_bar, match_print
-from trading.core.rows import CorporateAction, MarketRow, RowCorrection
+from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection
 from trading.engine import actions, session_ends, settling
 from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
-from trading.engine.corrections import question
 from trading.engine.days import begin_day, date_at, day_at
 from trading.market.followed import FollowedMarket
 from trading.market.hours import (
     bar_begins_in_session,
     bar_start_ns,
+    dates_end_ns,
     first_price_ns,
     last_end_ns,
     session_end_ns,
@@ -29,101 +27,34 @@ from trading.market.market import bar_per_unit_now
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
-AccountAct = tuple[str, Act]
-"""The name of an account, and an act for it."""
-
-
-class RecordedEvent(NamedTuple):
-    """An event of an account, what it changed, and the state after it. number: as in the database.
-
-    The state, and the orders of `effects`, change with later events: look at them at once.
-    """
-
-    at_ns: int
-    account: str
-    number: int
-    event: Event
-    effects: Effects
-    state: AccountState
-
-
-class AccountsDesk(Protocol):
-    """The accounts' states, and the only way in which they change.
-
-    version: changes with the states. changed: the accounts that did since the floor cleared it.
-    """
-
-    @property
-    def version(self) -> int: ...
-
-    @property
-    def changed(self) -> set[str]: ...
-
-    @property
-    def states(self) -> Mapping[str, AccountState]: ...
-
-    def of_symbol(self, symbol: str) -> list[str]:
-        """Return the accounts that hold or order a symbol."""
-
-    def filled_by(self, ref: RowRef) -> list[tuple[str, str]]:
-        """Return the executions that a row filled: accounts, and ids."""
-
-    def act(self, acts: Iterable[AccountAct], *, at_ns: int) -> bool:
-        """Do what acts record, and return whether anything was recorded.
-
-        Only acts that would record something in the states before the call are done.
-        """
-
-
-class FloorFollower(Protocol):
-    """Who acts for accounts as rows and instants come: a strategy, or a script of inputs."""
-
-    def next_ns(self) -> int | None:
-        """Return when it wants to act next, nanoseconds UTC; None for not by itself.
-
-        It changes only when one of the other methods is called.
-        """
-
-    def due(self, now_ns: int) -> Sequence[AccountAct]:
-        """Return what it does at that instant. It is asked again while `next_ns` is not later."""
-
-    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
-        """Return what it does after a row that the accounts have had."""
 
 
 class Floor:
     """Give it the rows in their order with `take`, and before and after each its instant with `pass_time`.
 
-    due_ns: when time has something to do next, in the states since the last `pass_time`.
-
-    A follower acts at its own instants, after the rows that are known then.
+    Rows fill and trigger orders; `value` values the accounts. due_ns: when time has something to do next, in the states
+    since the last `pass_time`. equity_ns: the equity of an account is recorded so often while it changes.
     """
 
     def __init__(
         self,
-        desk: AccountsDesk,
+        accounts: AccountStore,
         clock: EngineClock,
         market: FollowedMarket,
-        followers: Sequence[FloorFollower] = (),
+        equity_ns: int = due.EQUITY_NS,
     ) -> None:
-        self._desk, self._clock, self._market = desk, clock, market
-        self._followers = followers
-        self._actions = actions.KnownActions(market.known_splits)
+        self._accounts, self._clock, self._market, self._equity_ns = accounts, clock, market, equity_ns
+        self._actions = actions.KnownActions(market)
         self.due_ns = 0
         self._passed_version = -1
         # When time has something to do next for each account, and these instants as a heap. Those of before are left in it.
         self._dues: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
         self.look_again()
-        # When the next follower wants to act.
-        self._wanted_ns = self._next_ns()
 
     def take(self, row: MarketRow) -> None:
         """Do what follows from a row."""
-        self._desk.act(self._acts_of(row), at_ns=self._clock.now_ns)
-        for follower in self._followers:
-            self._desk.act(follower.taken(row), at_ns=self._clock.now_ns)
-        self._wanted_ns = self._next_ns()
+        self._accounts.act_each(self._decisions_of(row), at_ns=self._clock.now_ns)
 
     def know(self, row: MarketRow) -> None:
         """Take a corporate action or its correction, of which nothing follows yet; other rows are passed over."""
@@ -132,63 +63,73 @@ class Floor:
             self._actions.take(row)
             self.look_again()
 
-    def pass_time(self, now_ns: int, *, has_rows: bool = False) -> None:
-        """Let followers do what they want to do before an instant, and do what is due up to it, for each account.
+    def paid_next(self, state: AccountState) -> set[str]:
+        """Return the symbols of an account whose next price may pay a dividend."""
+        return {each for each in state.symbols() if self._actions.pays_next(state, each, self._clock.now_ns)}
 
-        has_rows: whether all rows that are known at this instant were taken.
-        """
-        if self._followers:
-            self.followers_act(now_ns)
-        self._pass_time(now_ns, has_rows=has_rows)
-
-    @property
-    def waiting(self) -> set[str]:
-        """The symbols of which a dividend waits for stored bars: the next bar may decide who is paid."""
-        return self._actions.waiting(self._clock.now_ns)
-
-    def followers_look(self) -> None:
-        """Ask the followers again when they want to act: accounts were changed by others."""
-        self._wanted_ns = self._next_ns()
-
-    def followers_act(self, before_ns: int) -> None:
-        """Let followers do what they want to do before an instant."""
-        while (next_ns := self._wanted_ns) is not None and next_ns < before_ns:
-            self._pass_time(next_ns, has_rows=True)
-            for follower in self._followers:
-                wanted_ns = follower.next_ns()
-                if wanted_ns is not None and wanted_ns <= next_ns:
-                    self._desk.act(follower.due(next_ns), at_ns=self._clock.now_ns)
-            self._wanted_ns = self._next_ns()
-            self._pass_time(next_ns, has_rows=True)
-
-    def _next_ns(self) -> int | None:
-        instants = [follower.next_ns() for follower in self._followers]
-        return min((each for each in instants if each is not None), default=None) if instants else None
-
-    def _acts_of(self, row: MarketRow) -> list[AccountAct]:
+    def _decisions_of(self, row: MarketRow) -> list[AccountDecision]:
         if isinstance(row, RowCorrection):
             if isinstance(row.before, CorporateAction):
                 self.know(row)
-                act = partial(actions.question_applied, row)
-                return [(name, act) for name in self._desk.of_symbol(row.before.ref.symbol)]
+                question_applied = partial(actions.question_applied, row)
+                return [(name, question_applied) for name in self._accounts.of_symbol(row.before.ref.symbol)]
             self._market.take(row)
-            return question(row, self._desk.filled_by(row.before.ref))
+            return []
         if isinstance(row, CorporateAction):
             self.know(row)
             return []
-        if not self._market.take(row):
+        if not self._market.take(row) or not isinstance(row, Print | BarPrint | Quote):
             return []
-        return [(name, partial(self._apply, row)) for name in self._desk.of_symbol(row.ref.symbol)]
+        states, names = self._accounts.states, self._accounts.of_symbol(row.ref.symbol)
+        return [(name, partial(self._apply, row)) for name in names if self._concerns(row, states.get(name))]
 
-    def _apply(self, row: MarketRow, state: AccountState, record: Record) -> None:
-        """Match a row with an account's orders, and value the account at it: what it fills is marked by it, too."""
+    def _concerns(self, row: Print | BarPrint | Quote, state: AccountState | None) -> bool:
+        """Return whether a row may fill orders of an account, or pay it a dividend. state: None if it could not be read."""
+        symbol = row.ref.symbol
+        if state is None:
+            return False
+        has_orders = not isinstance(row, Quote) and bool(state.orders_of(symbol))
+        return has_orders or self._actions.pays_next(state, symbol, self._clock.now_ns)
+
+    def _apply(self, row: Print | BarPrint | Quote, state: AccountState, record: Record) -> None:
+        """Match a row with an account's orders. What it fills is marked by it at once.
+
+        A dividend that left the price is paid in the same act: before the fills, or after those of a bar that it is inside.
+        """
+        now_ns, begin_ns, is_filled = self._clock.now_ns, row.ref.timestamp_ns, False
+
+        def record_noting(event: Event) -> None:
+            nonlocal is_filled
+            is_filled |= isinstance(event, Executed)
+            record(event)
+
+        self._actions.pay(row, begin_ns, now_ns, state, record)
         if isinstance(row, Print | BarPrint):
-            self._match(row, state, record)
-        now_ns = self._clock.now_ns
+            self._match(row, state, record_noting)
         if isinstance(row, BarPrint):
-            self._actions.take_effect_within(row, self._market, now_ns, state, record)
+            last_ns = dates_end_ns(begin_ns, row.end_ns) - 1
+            self._actions.pay(row, last_ns, now_ns, state, record)
+        if is_filled:
+            self._value(state, record, is_filled=True)
+
+    def go_on(self, now_ns: int) -> None:
+        """Pass time, and value the accounts if a new second has begun."""
+        second = self._clock.now_ns // SECOND_NS
+        self.pass_time(now_ns)
+        if self._clock.now_ns // SECOND_NS > second:
+            self.value()
+            self.pass_time(self._clock.now_ns)
+
+    def value(self) -> None:
+        """Value the accounts that hold something, or whose cash has changed since their last mark."""
+        states = self._accounts.states
+        names = [name for name in sorted(states) if due.may_have_changed(states[name])]
+        self._accounts.act_each([(name, self._value) for name in names], at_ns=self._clock.now_ns)
+
+    def _value(self, state: AccountState, record: Record, *, is_filled: bool = False) -> None:
+        now_ns = self._clock.now_ns
         marks, day = self._market.marks(state, now_ns=now_ns), day_at(self._market, state, now_ns)
-        due.revalue(state, marks, now_ns, day, record)
+        due.revalue(state, marks, now_ns, day, record, is_filled=is_filled, every_ns=self._equity_ns)
 
     def _match(self, row: Print | BarPrint, state: AccountState, record: Record) -> None:
         orders = state.orders_of(row.ref.symbol)
@@ -246,17 +187,21 @@ class Floor:
             return end_ns
         return last_end_ns(begin_ns, row.end_ns - begin_ns, end_ns)
 
-    def _pass_time(self, now_ns: int, *, has_rows: bool = False) -> None:
+    def pass_time(self, now_ns: int, *, has_rows: bool = False) -> None:
+        """Do what is due up to an instant, for each account.
+
+        has_rows: whether all rows that are known at this instant were taken.
+        """
         now_ns = self._clock.advance(now_ns)
-        if self._desk.version == self._passed_version and now_ns < self.due_ns:
+        if self._accounts.version == self._passed_version and now_ns < self.due_ns:
             return
-        changed, states = self._desk.changed, self._desk.states
+        changed, states = self._accounts.changed, self._accounts.states
         if now_ns >= self.due_ns:
             changed |= self._due_until(now_ns)
         names = sorted(changed)
         for _ in range(_MOST_TURNS):
-            acts = [(name, act) for name in names for act in self._due(states[name], now_ns, has_rows)]
-            if not acts or not self._desk.act(acts, at_ns=now_ns):
+            due_now = [(name, each) for name in names for each in self._due(states[name], now_ns, has_rows)]
+            if not self._accounts.act_each(due_now, at_ns=now_ns):
                 break
         changed.clear()
         midnight_ns = (now_ns // DAY_NS + 1) * DAY_NS
@@ -269,7 +214,7 @@ class Floor:
                 self._dues[name] = due_ns
                 heappush(self._queue, (due_ns, name))
         self.due_ns = _earlier(next_for_all_ns, self._next_due_ns())
-        self._passed_version = self._desk.version
+        self._passed_version = self._accounts.version
 
     def _due_until(self, now_ns: int) -> set[str]:
         """Take the accounts from the queue for which time has something to do up to an instant."""
@@ -294,32 +239,32 @@ class Floor:
 
     def look_again(self) -> None:
         """Look in each account whether something is due, also in those that did not change."""
-        self._desk.changed.update(self._desk.states)
+        self._accounts.changed.update(self._accounts.states)
         self._passed_version = -1
 
     def forget_actions(self, symbol: str) -> None:
         """Forget the corporate actions of a symbol whose log is no longer followed."""
         self._actions.forget(symbol)
 
-    def _due(self, state: AccountState, now_ns: int, has_rows: bool) -> list[Act]:
+    def _due(self, state: AccountState, now_ns: int, has_rows: bool) -> list[Decision]:
         """Return what time may do to an account in a state. has_rows: see `pass_time`."""
-        acts: list[Act] = []
+        found: list[Decision] = []
         if state.orders or state.override is not None:
-            acts.append(lambda state, record: due.time_passed(state, now_ns, record))
+            found.append(lambda state, record: due.time_passed(state, now_ns, record))
         late_ns = self._clock.bars_late_ns
         end_ns = session_ends.next_end_ns(self._market, state, now_ns, late_ns)
         if end_ns is not None and end_ns <= now_ns:
-            acts.append(partial(session_ends.end_due, self._market, now_ns, late_ns))
+            found.append(partial(session_ends.end_due, self._market, now_ns, late_ns))
         if self._actions.are_known:
-            acts.append(partial(self._actions.take_effect, self._market, now_ns))
+            found.append(partial(self._actions.take_effect, now_ns))
         if settling.has_futures(state):
-            acts.append(partial(settling.settle, self._market, now_ns))
+            found.append(partial(settling.settle, self._market, now_ns))
         day = day_at(self._market, state, now_ns, has_rows=has_rows)
         if now_ns > 0 and state.day != day:
-            acts.append(partial(begin_day, self._market, now_ns, day))
+            found.append(partial(begin_day, self._market, now_ns, day))
         if state.status == STOPPING:
-            acts.append(partial(close_positions, self._market, now_ns))
-        return acts
+            found.append(partial(close_positions, self._market, now_ns))
+        return found
 
 
 def _earlier(instant_ns: int, other_ns: int | None) -> int:

@@ -12,7 +12,7 @@ from stats.live.tokens import head_of, parse_tokens, position_of, record_of
 from store.arrays import Integers
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
-from store.exceptions import StorageError, UnknownSymbol
+from store.exceptions import Expired, StorageError, UnknownSymbol
 from store.instruments import Instrument
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, CommitId
@@ -27,9 +27,9 @@ from store.walk import (
     LogPosition,
     Resync,
 )
-from trading.core.events import WALL, RowRef
+from trading.core.events import RowRef
 from trading.core.rows import MarketRow, RowCorrection, StoredRow
-from trading.engine.clock import EngineClock
+from trading.engine.clock import EngineClock, WallClock
 from trading.exceptions import LogRestored, LogUnreadable
 from trading.market.newest_rows import bars_until_ns
 from trading.market.rows import FollowedRows, market_values
@@ -116,7 +116,7 @@ class FollowedLog:
             self._end = stamp, place
         except UnknownSymbol:
             return
-        except Resync as error:
+        except (Resync, Expired) as error:
             raise LogRestored(self.dataset.name, self.symbol, error) from error
         except StorageError as error:
             raise LogUnreadable(self.dataset.name, self.symbol, error) from error
@@ -185,8 +185,8 @@ class FollowedLog:
         rows = piece.rows.slice(start, len(known_ns))
         times = enumerate(rows.column(0).to_pylist(), piece.ordinal + start)
         refs = (self._ref(piece.commit, ordinal, time_ns) for ordinal, time_ns in times)
-        # In a replay all rows are of the past.
-        is_filled = self._record.facts.fill is not None and self._clock.name == WALL
+        # On the clock of the data all rows are of the past.
+        is_filled = self._record.facts.fill is not None and isinstance(self._clock, WallClock)
         until_ns = ALL_TIME.end_ns
         if self.dataset is BARS:
             until_ns = bars_until_ns(self._store, self.symbol, head_of(self._store, TRADES, self.symbol))

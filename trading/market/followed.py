@@ -56,7 +56,7 @@ class FollowedMarket(Market):
     _past_rates: dict[tuple[str, str, int], Rate | None] = field(default_factory=dict)
 
     def take(self, row: MarketRow) -> bool:
-        """Take a row, and return whether accounts are to be valued. If it corrects a price, the prices are read again.
+        """Take a row, and return whether it may fill orders or pay a dividend. If it corrects a price, the prices are read again.
 
         That depends on the row alone: an engine that begins again does not know which row is the newest.
         """

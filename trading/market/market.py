@@ -4,7 +4,7 @@ It knows no database and no setting; `trading.market.symbols` asks the installat
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,10 +17,9 @@ from store.bars.prints import standing
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
 from store.instruments import FUTURE, LARGEST_AMOUNT, SMALLEST_AMOUNT, Instrument
-from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, SECOND_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
 from trading.core.amounts import ONE, ZERO, average, exact, price_of, quantity, scaled
@@ -32,10 +31,12 @@ from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.halts import SymbolHalts, symbol_halts
 from trading.market.hours import dates_end_ns, ex_dates, session_begin_ns
-from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote, price_step
+from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote
 
 LogKey = tuple[Dataset, str]
 SPLIT = "split"
+# A quote this much older than the last price is no mark.
+_OUTDATED_NS = 3_600 * SECOND_NS
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _SMALLEST, _LARGEST = Decimal(repr(SMALLEST_AMOUNT)), Decimal(repr(LARGEST_AMOUNT))
@@ -49,10 +50,6 @@ class Split(NamedTuple):
     ratio: Decimal
 
 
-def _no_terms(_: str) -> Mapping[str, Any]:
-    return {}
-
-
 def _newest_place(_dataset: str, _symbol: str) -> LogPosition | None:
     return None
 
@@ -61,14 +58,14 @@ def _newest_place(_dataset: str, _symbol: str) -> LogPosition | None:
 class Market:
     """A store, read for trading.
 
-    declared: returns the terms that are declared for a symbol beside its instrument, by the names of `Terms`.
+    classes: the terms by instrument class.
     place_of: returns up to where a log, by dataset and symbol, is read for prices; None for its newest commit.
     as_of_ns: the logs of orders are those that had commits then; None for now. All symbols are canonical. Every method
     raises the errors of the store.
     """
 
     store: MarketStore
-    declared: Callable[[str], Mapping[str, Any]] = _no_terms
+    classes: Mapping[str, Terms] = field(default_factory=lambda: TRADABLE)
     place_of: Callable[[str, str], LogPosition | None] = _newest_place
     as_of_ns: int | None = None
 
@@ -83,35 +80,17 @@ class Market:
         )
 
     def terms(self, symbol: str) -> Terms:
-        """Return the terms on which an instrument is traded: those of its class, its own, and those declared.
+        """Return the terms on which an instrument is traded: those of its class, and its own.
 
-        The tick is the class's unless one is declared; see `order_terms`. Raises `NotTradable`.
+        Raises `NotTradable`.
         """
-        return self.own_terms(symbol)[0]
-
-    def order_terms(self, symbol: str, *, now_ns: int) -> Terms:
-        """Return the terms of an order that comes now.
-
-        Without a declared tick, prices of US equities have that of rule 612, and others as many digits as those known
-        now, at least the class's. Raises `NotTradable`.
-        """
-        terms, has_tick = self.own_terms(symbol)
-        if has_tick or terms.tick_below_one is not None:
-            return terms
-        step = self.price_step(symbol, now_ns)
-        return terms if step is None else msgspec.structs.replace(terms, tick=min(step, terms.tick))
-
-    def own_terms(self, symbol: str) -> tuple[Terms, bool]:
-        """Return the terms, and whether their tick is declared. Raises `NotTradable`."""
         instrument = self.instrument(symbol)
-        of_class = _terms_of_class(instrument)
-        own: dict[str, Any] = {"currency": _currency_of(instrument)}
-        declared = dict(self.declared(symbol))
-        has_tick = instrument.tick_size is not None or "tick" in declared
-        if has_tick or own["currency"] != of_class.currency:
-            own["tick_below_one"] = None
+        of_class = self._terms_of_class(instrument)
+        own: dict[str, Any] = {"currency": self._currency_of(instrument)}
         if instrument.tick_size is not None:
-            own["tick"] = price_of(instrument.tick_size)
+            own |= {"tick": price_of(instrument.tick_size), "tick_below_one": None}
+        elif own["currency"] != of_class.currency:
+            own |= {"tick": None, "tick_below_one": None}
         if instrument.has_integer_volume:
             own["lot"] = ONE
         if instrument.instrument_class == FUTURE:
@@ -120,17 +99,30 @@ class Market:
                     f"{symbol} has no multiplier: declare it by PUT /api/v1/instruments/{symbol}"
                 )
             own["multiplier"] = price_of(instrument.multiplier)
-        terms = msgspec.structs.replace(of_class, **(own | declared))
-        for name in ("tick", "lot", "multiplier"):
-            if not _SMALLEST <= getattr(terms, name) <= _LARGEST:
+        terms = msgspec.structs.replace(of_class, **own)
+        for name in ("tick", "multiplier"):
+            value = getattr(terms, name)
+            if value is not None and not _SMALLEST <= value <= _LARGEST:
                 raise NotTradable(
                     f"the {name} of {symbol} is beyond what is computed exactly: declare another"
                 )
-        return terms, has_tick
+        return terms
+
+    def _terms_of_class(self, instrument: Instrument) -> Terms:
+        try:
+            return self.classes[instrument.instrument_class]
+        except KeyError:
+            raise NotTradable(
+                f"{instrument.symbol} is of the class {instrument.instrument_class}, which is not traded here; "
+                f"these are: {', '.join(self.classes)}"
+            ) from None
+
+    def _currency_of(self, instrument: Instrument) -> str:
+        return instrument.currency or self._terms_of_class(instrument).currency
 
     def currency(self, symbol: str) -> str:
         """Return the currency of a symbol's price. Raises `NotTradable`."""
-        return _currency_of(self.instrument(symbol))
+        return self._currency_of(self.instrument(symbol))
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         """Return the newest quote and the last price of a symbol."""
@@ -157,19 +149,6 @@ class Market:
     def past_rate_prices(self, symbol: str, at_ns: int) -> tuple[Quote | None, RowPrice | None]:
         """Return what `rate_prices` does, by the stored rows that are dated up to an instant of the past."""
         return Market.rate_prices(self, symbol, at_ns)
-
-    def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
-        """Return the power of ten of which the newest prices are multiples; None without prices.
-
-        They are those of quotes and trades; before the first trade, of quotes and stored bars.
-        """
-        instrument = self.instrument(symbol)
-
-        def step_of(dataset: Dataset) -> Decimal | None:
-            return price_step(self.store, dataset, instrument, now_ns, self.place_of(dataset.name, symbol))
-
-        steps = [step_of(QUOTES), step_of(TRADES) or step_of(BARS)]
-        return min((each for each in steps if each is not None), default=None)
 
     def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
         """Return what the market looks like, by the rows that are dated up to `now_ns`.
@@ -318,6 +297,12 @@ class Market:
         """
         return decided_ns if decided_ns < self.bars_until_ns(symbol) else None
 
+    def expired_before_ns(self, symbol: str) -> int:
+        """Return the midnight UTC before which trades or quotes of a symbol have expired; `ALL_TIME.start_ns` if none have."""
+        stored = (each for each in (TRADES, QUOTES) if self.head(each, symbol) != NO_COMMIT)
+        expired = (self.store.log(each, symbol).at().expired for each in stored)
+        return max((each.before_ns for each in expired), default=ALL_TIME.start_ns)
+
     def bars_until_ns(self, symbol: str) -> int:
         """Return until when bars fill orders of a symbol: the time of its first trade, or `ALL_TIME.end_ns`.
 
@@ -365,20 +350,6 @@ class Market:
     def _head(self, dataset: Dataset, symbol: str) -> str:
         place = self.place_of(dataset.name, symbol)
         return (self.head(dataset, symbol) if place is None else place.commit).token
-
-
-def _terms_of_class(instrument: Instrument) -> Terms:
-    try:
-        return TRADABLE[instrument.instrument_class]
-    except KeyError:
-        classes = ", ".join(TRADABLE)
-        raise NotTradable(
-            f"{instrument.symbol} is of the class {instrument.instrument_class}, which is not traded here; these are: {classes}"
-        ) from None
-
-
-def _currency_of(instrument: Instrument) -> str:
-    return instrument.currency or _terms_of_class(instrument).currency
 
 
 def per_unit_now(
@@ -449,7 +420,7 @@ def _is_before(last: RowPrice, effect_ns: int, date: int) -> bool:
 
 def _is_outdated(quote: Quote, last: RowPrice | None) -> bool:
     """Return whether a quote is much older than the last price."""
-    return last is not None and last.at_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS
+    return last is not None and last.at_ns - quote.ref.timestamp_ns > _OUTDATED_NS
 
 
 def reference_from(

@@ -22,7 +22,7 @@ from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.resolutions import Resolution
 from store.rows.knowledge import event_ends_ns
 from store.walk import ALL_ROWS, LogPosition
-from trading.core.amounts import finest_step, price_of
+from trading.core.amounts import price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
 from trading.market.hours import bars_of_sessions
@@ -32,14 +32,6 @@ from trading.market.rows import VALUE_COLUMNS, firm_quotes, ordinary_prints, rat
 # commits that takes a fraction of the time.
 _ROWS_SEARCHED = (8, 128, 2_048, 32_768, 65_536)
 MAX_LOGS = 2_048
-
-# So many of the newest rows tell the digits of a symbol's prices.
-ROWS_WITH_DIGITS = 100
-PRICE_COLUMNS = {
-    TRADES.name: ("price",),
-    QUOTES.name: ("bid", "ask"),
-    BARS.name: ("open", "high", "low", "close"),
-}
 
 _Found = tuple[Mapping[str, Any], RowRef] | None
 _T = TypeVar("_T")
@@ -219,40 +211,6 @@ def _kept(
     with _lock:
         _newest[key] = head, instrument, found
     return found
-
-
-def price_step(
-    store: MarketStore,
-    dataset: Dataset,
-    instrument: Instrument,
-    now_ns: int,
-    place: LogPosition | None = None,
-) -> Decimal | None:
-    """Return the power of ten of which the newest prices of a log are multiples; None without prices.
-
-    They are those of the last ROWS_WITH_DIGITS rows that are dated up to an instant, of stored bars that ended by
-    then. place: see `newest_quote`.
-    """
-    search = partial(_searched_step, store, dataset, instrument, now_ns, place)
-    if dataset is BARS:
-        # The newest bar may not have ended yet.
-        return None if head_of(store, dataset, instrument.symbol) == NO_COMMIT else search()
-    return _kept("step", store, dataset, instrument, now_ns=now_ns, search=search, place=place)
-
-
-def _searched_step(
-    store: MarketStore, dataset: Dataset, instrument: Instrument, now_ns: int, place: LogPosition | None
-) -> Decimal | None:
-    symbol, window = instrument.symbol, Window(ALL_TIME.start_ns, now_ns + 1)
-    commit = None if place is None else place.commit.number
-    part = store.log(dataset, symbol).at(commit).take_window(window, ROWS_WITH_DIGITS, from_end=True)
-    rows = store.log(dataset, symbol).at(commit).versions(part)
-    is_read = standing(rows, None) & _is_before(store, place, dataset, symbol, rows)
-    if dataset is BARS:
-        is_read &= event_ends_ns(BARS, rows) <= now_ns
-    newest = rows.take(np.flatnonzero(is_read)[-ROWS_WITH_DIGITS:])
-    columns = (newest.column(name).drop_null().to_pylist() for name in PRICE_COLUMNS[dataset.name])
-    return finest_step(price for column in columns for price in column)
 
 
 def _searched_row(

@@ -72,16 +72,16 @@ def ordinary_prints(rows: pa.Table, instrument: Instrument) -> Mask:
 
 
 def firm_quotes(rows: pa.Table) -> Mask:
-    """Return which quotes are firm, and neither locked nor crossed."""
+    """Return which quotes are firm and have both sides. Locked and crossed quotes count."""
     bid, ask = (rows.column(name).to_numpy() for name in ("bid", "ask"))
-    is_firm: Mask = ~(bid >= ask) & ~has_condition(rows, *INELIGIBLE)
+    is_firm: Mask = ~np.isnan(bid) & ~np.isnan(ask) & ~has_condition(rows, *INELIGIBLE)
     return is_firm
 
 
 def rate_quotes(rows: pa.Table) -> Mask:
-    """Return which quotes of a pair of currencies are a rate: firm, and not crossed. A fixing is a locked quote."""
+    """Return which quotes of a pair of currencies are a rate: firm, with both sides, not crossed. A fixing is a locked quote."""
     bid, ask = (rows.column(name).to_numpy() for name in ("bid", "ask"))
-    is_rate: Mask = ~(bid > ask) & ~has_condition(rows, *INELIGIBLE)
+    is_rate: Mask = (bid <= ask) & ~has_condition(rows, *INELIGIBLE)
     return is_rate
 
 

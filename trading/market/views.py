@@ -35,7 +35,7 @@ def market_view(
         )
     bars_from_ns = market.bars_from_ns(order.symbol, now_ns if decided_ns is None else decided_ns)
     return MarketView(
-        terms=market.order_terms(order.symbol, now_ns=now_ns),
+        terms=market.terms(order.symbol),
         reference=market.reference(order.symbol, state.currency, side=order.side, now_ns=now_ns),
         marks=market.marks(state, now_ns=now_ns),
         heads=market.heads(order.symbol, state.currency),
@@ -63,7 +63,7 @@ def position_closing_view(
     """Return what is needed to close a position: see `closing_view`. decided_ns: see `market_view`."""
     terms = position.terms
     with suppress(NotTradable):
-        now = market.order_terms(position.symbol, now_ns=now_ns)
+        now = market.terms(position.symbol)
         terms = msgspec.structs.replace(terms, tick=now.tick, tick_below_one=now.tick_below_one)
     mark = market.mark(position, account_currency, now_ns=now_ns)
     bars_from_ns = market.bars_from_ns(position.symbol, now_ns if decided_ns is None else decided_ns)

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='EngineLease',
+            name='Lease',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('holder', models.UUIDField(null=True)),
@@ -31,23 +31,6 @@ class Migration(migrations.Migration):
                 ('now_ns', models.BigIntegerField(null=True)),
                 ('document', models.JSONField(default=dict)),
             ],
-        ),
-        migrations.CreateModel(
-            name='InstrumentTerms',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('symbol', models.CharField(max_length=32, unique=True)),
-                ('tick', models.CharField(blank=True, default='', max_length=40)),
-                ('lot', models.CharField(blank=True, default='', max_length=40)),
-                ('shortable', models.BooleanField(null=True)),
-                ('borrow_rate', models.CharField(blank=True, default='', max_length=40)),
-                ('initial_margin', models.CharField(blank=True, default='', max_length=40)),
-                ('maintenance_margin', models.CharField(blank=True, default='', max_length=40)),
-                ('contract_margin', models.CharField(blank=True, default='', max_length=40)),
-            ],
-            options={
-                'verbose_name_plural': 'instrument terms',
-            },
         ),
         migrations.CreateModel(
             name='LogProgress',
@@ -91,11 +74,7 @@ class Migration(migrations.Migration):
                 ('uuid', models.UUIDField(unique=True)),
                 ('number', models.BigIntegerField()),
                 ('at_ns', models.BigIntegerField()),
-                ('dataset', models.CharField(max_length=40)),
                 ('symbol', models.CharField(max_length=32)),
-                ('commit', models.BigIntegerField()),
-                ('ordinal', models.BigIntegerField()),
-                ('state', models.CharField(default='open', max_length=12)),
                 ('value', models.CharField(max_length=40)),
                 ('fee', models.CharField(max_length=40)),
                 ('exposure', models.CharField(max_length=40)),
@@ -105,21 +84,6 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'execution',
             },
-        ),
-        migrations.CreateModel(
-            name='Preview',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(unique=True)),
-                ('owner', models.CharField(max_length=100)),
-                ('terms', models.TextField()),
-                ('traded', models.BigIntegerField()),
-                ('risk_version', models.IntegerField()),
-                ('price', models.CharField(max_length=40)),
-                ('expires_ns', models.BigIntegerField(db_index=True)),
-                ('order_id', models.UUIDField(null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='previews', to='trading.account')),
-            ],
         ),
         migrations.CreateModel(
             name='StateSnapshot',
@@ -135,7 +99,6 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=64)),
-                ('version', models.IntegerField(default=1)),
                 ('weights', models.JSONField()),
                 ('changed_ns', models.BigIntegerField()),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='target_models', to='trading.account')),
@@ -240,10 +203,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='orderrow',
             constraint=models.UniqueConstraint(condition=models.Q(('client_order_id', ''), _negated=True), fields=('account', 'client_order_id'), name='trading_client_order_once'),
-        ),
-        migrations.AddIndex(
-            model_name='executionrow',
-            index=models.Index(fields=['symbol', 'dataset', 'commit', 'ordinal'], name='trading_execution_print'),
         ),
         migrations.AddIndex(
             model_name='executionrow',

@@ -1,1 +1,1 @@
-"""Reads accounts: status, performance, the documents of rows, and executions explained."""
+"""Reads accounts: status, performance, and the documents of rows."""

@@ -1,4 +1,4 @@
-"""How an account did in a period, by its rows."""
+"""How an account did in a period, and its equity at instants of the past, by its rows."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,8 +9,10 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 from django.db.models import Q, QuerySet
 
+from store.arrays import Floats, Integers
 from store.timestamps import DAY_NS
 from trading.core.configuration import FillRule
 from trading.core.events import RiskConfigured, decoded
@@ -102,8 +104,7 @@ def account_history(account: Account, period: Period) -> AccountHistory:
             history.add_fill(FillResult(at_ns, symbol, strategy, *map(Decimal, texts)))
     decoder = msgspec.json.Decoder(ClosedTrade)
     closed = account.trades.filter(closed_ns__gte=period.since_ns, closed_ns__lt=period.until_ns)
-    for document in closed.values_list("document", flat=True).iterator():
-        history.add_trade(decoder.decode(document))
+    history.trades += map(decoder.decode, closed.values_list("document", flat=True).iterator())
     if period.is_until_now and marked:
         _add_point_of_now(history, account, marked, period.until_ns - 1)
     return history
@@ -134,3 +135,38 @@ def _fill_rules(account: Account, period: Period) -> list[FillRule]:
     within = configured.filter(Q(number=first) | Q(at_ns__gte=period.since_ns, number__gt=first))
     events = (decoded(row.body) for row in within.order_by("number"))
     return list(dict.fromkeys(event.config.fill for event in events if isinstance(event, RiskConfigured)))
+
+
+def equities_at(account: Account, instants: Integers) -> Floats:
+    """Return the equity, `AccountState.start_equity`, and what was paid in less what was paid out: three columns.
+
+    Each row has the last recorded point up to its instant, one before the first point has that point. Without points all
+    are 0. instants: ascending.
+    """
+    found = np.zeros((len(instants), 3))
+    if not len(instants):
+        return found
+    before = account.equities.filter(at_ns__lte=int(instants[0])).order_by("-at_ns", "-id")
+    first = before.values_list("number", flat=True).first() or 0
+    rows = account.equities.filter(number__gte=first).order_by("number")
+    points = list(rows.values_list("number", "at_ns", "equity", "start_equity"))
+    if not points:
+        return found
+    numbers, at_ns = (np.array(column, np.int64) for column in list(zip(*points, strict=True))[:2])
+    # A point that is earlier than the one before it counts at that one's instant.
+    places = np.searchsorted(np.maximum.accumulate(at_ns), instants, side="right") - 1
+    places = np.maximum(places, 0)
+    values = np.array([(float(equity), float(begun)) for _, _, equity, begun in points])
+    found[:, :2] = values[places]
+    found[:, 2] = _paid_in(account, numbers[places])
+    return found
+
+
+def _paid_in(account: Account, numbers: Integers) -> Floats:
+    """Return what was paid in less what was paid out up to each event."""
+    transfers = account.transactions.filter(kind="transferred").order_by("number")
+    paid = [(number, Decimal(amount)) for number, amount in transfers.values_list("number", "amount")]
+    sums = np.cumsum([0.0, *(float(amount) for _, amount in paid)])
+    places = np.searchsorted(np.array([number for number, _ in paid], np.int64), numbers, side="right")
+    found: Floats = sums[places]
+    return found

@@ -1,18 +1,19 @@
 """How an account did in a period: figures of its trades, of its fills, and of the curve of its equity.
 
 `…_pct` are per cent, other parts are fractions. What is not defined is null. Sums of money are exact; figures of the
-curve are computed in float64 and have 12 significant digits.
+curve are computed in float64 by pandas, and have 12 significant digits.
 """
 
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, SupportsFloat
+from functools import partial
+from typing import Any, SupportsFloat
 
 import numpy as np
 
-from store.arrays import Floats, Integers
+from store.lazy_imports import pandas as pd
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trading.core.account import AccountState, Effects
 from trading.core.amounts import ZERO, average
@@ -33,17 +34,7 @@ YEAR_NS = 365 * DAY_NS
 # Daily returns that differ by less are equal but for rounding.
 _EQUAL_RETURNS = 1e-12
 _MOST_POINTS, _PIECES = 1_000, 500
-_NO_STEP = (np.nan,) * 3
-
-
-class TradeResult(NamedTuple):
-    """What counts of a closed trade. pnl: in the account's currency; r: None if not known."""
-
-    at_ns: int
-    symbol: str
-    strategy: str
-    pnl: Decimal
-    r: Decimal | None
+_STEP = ("equity", "high_water", "start_equity", "exposure")
 
 
 class AccountHistory:
@@ -56,26 +47,15 @@ class AccountHistory:
     def __init__(self) -> None:
         self.at_ns, self.steps = array("q"), array("d")
         self.fills: list[FillResult] = []
-        self.trades: list[TradeResult] = []
-        self._highest = ZERO
+        self.trades: list[ClosedTrade] = []
 
     def take(self, state: AccountState, event: Event, effects: Effects, at_ns: int) -> None:
         """Add what an event changed. state: after it."""
         if isinstance(event, Executed):
             self.add_fill(fill_of(state, event, effects, at_ns))
         elif is_of_curve(event):
-            self._add_equity(at_ns, state, state.equity, state.exposure)
-        for trade in effects.closed:
-            self.add_trade(trade)
-
-    def add_value(self, at_ns: int, state: AccountState, equity: Decimal, exposure: Decimal) -> None:
-        """Add equity and exposure at an instant between events, of an account from which nothing is paid out."""
-        self._highest = max(self._highest, equity)
-        self._add_equity(at_ns, state, equity, exposure)
-
-    def _add_equity(self, at_ns: int, state: AccountState, equity: Decimal, exposure: Decimal) -> None:
-        high_water = max(state.high_water, self._highest)
-        self.add_point(at_ns, equity, high_water, state.start_equity, exposure)
+            self.add_point(at_ns, state.equity, state.high_water, state.start_equity, state.exposure)
+        self.trades += effects.closed
 
     def add_point(self, at_ns: int, *amounts: SupportsFloat | str) -> None:
         """Add a point of the equity. amounts: the four of `steps`."""
@@ -84,14 +64,8 @@ class AccountHistory:
 
     def add_fill(self, fill: FillResult) -> None:
         """Add a fill."""
-        self.add_point(fill.at_ns, *_NO_STEP, fill.exposure)
+        self.add_point(fill.at_ns, np.nan, np.nan, np.nan, fill.exposure)
         self.fills.append(fill)
-
-    def add_trade(self, trade: ClosedTrade) -> None:
-        """Add a closed trade."""
-        self.trades.append(
-            TradeResult(trade.closed_ns, trade.symbol, trade.strategy, trade.pnl_base, trade.r)
-        )
 
 
 def figures_of(
@@ -105,224 +79,168 @@ def figures_of(
 
     The last steps before the period are what it begins with. return_days: whose returns are in the ratios.
     """
-    curve = _curve(history, since_ns, until_ns)
-    exposure = NO_EXPOSURE if curve is None else curve.exposures()[0]
-    groups: dict[str, tuple[list[TradeResult], list[FillResult]]] = defaultdict(lambda: ([], []))
-    trades = [each for each in history.trades if since_ns <= each.at_ns < until_ns]
+    curve = EquityCurve(history, since_ns, until_ns)
+    mean_equity, exposure = curve.exposure()
+    trades = [each for each in history.trades if since_ns <= each.closed_ns < until_ns]
     fills = [each for each in history.fills if since_ns <= each.at_ns < until_ns]
-    trading = _trading(trades, fills, exposure.mean_equity)
-    turnover = trading["turnover"]
     figures = FiguresDocument(
-        **trading,
+        **_trading(trades, fills, mean_equity),
         end=format_timestamp(until_ns),
-        annual_turnover=_figure_or_null(None if turnover is None else turnover * YEAR_NS / exposure.ns),
-        exposure=exposure.document,
-        **({} if curve is None else curve.figures(return_days)),
+        exposure=exposure,
+        **curve.figures(return_days),
     )
     if by is None:
         return figures
+    groups: dict[str, tuple[list[ClosedTrade], list[FillResult]]] = defaultdict(lambda: ([], []))
     for trade in trades:
-        groups[_key(trade, by)][0].append(trade)
+        groups[_key(trade, trade.closed_ns, by)][0].append(trade)
     for fill in fills:
-        groups[_key(fill, by)][1].append(fill)
-    days = {} if curve is None or by is not Grouping.DAY else curve.days()
+        groups[_key(fill, fill.at_ns, by)][1].append(fill)
+    days = curve.days() if by is Grouping.DAY else {}
     figures.by = by
     figures.rows = []
     for key in sorted(groups.keys() | days.keys()):
         group: dict[str, Any] = {by.value: key or None, **days.get(key, {})}
-        figures.rows.append(PerformanceRowDocument(**group, **_trading(*groups[key], exposure.mean_equity)))
+        figures.rows.append(PerformanceRowDocument(**group, **_trading(*groups[key], mean_equity)))
     return figures
 
 
-def _key(each: TradeResult | FillResult, by: Grouping) -> str:
-    return _date(each.at_ns // DAY_NS) if by is Grouping.DAY else str(getattr(each, by.value))
+def _key(each: ClosedTrade | FillResult, at_ns: int, by: Grouping) -> str:
+    return _date(at_ns // DAY_NS) if by is Grouping.DAY else str(getattr(each, by.value))
 
 
 def _date(day: int) -> str:
     return format_timestamp(day * DAY_NS)[:10]
 
 
-class Exposure(NamedTuple):
-    """The exposure over the time with an equity above zero, which is `ns`. mean_equity: None without such a time."""
-
-    ns: int
-    mean_equity: float | None
-    document: MeanExposureDocument
-
-
-NO_EXPOSURE = Exposure(0, None, MeanExposureDocument())
-
-
 class EquityCurve:
-    """The equity at points in order, and the exposure, which fills change, too. Between steps both are constant.
+    """The equity and the exposure of an account in a period, as frames of pandas. Between rows both are constant.
 
-    steps: as `AccountHistory`; a fill has the equity of the point before it. drawdown: by point, in per cent, with six
-    decimals. growth: by point, the worth over that at the first point, without transfers. has_value_before: whether the
-    first point is the value from before the period.
+    steps: points of the equity and fills, which have the equity of the point before them; the first row is the last
+    step before the period. points: those of the equity, with `drawdown`, in per cent with six decimals, and `growth`:
+    the worth over that at the first point, without transfers. has_value_before: whether the first point is from before
+    the period.
+
+    An instant that is earlier than the one before it, or than the period, counts at that one's. A period that begins or
+    ends at midnight does so after the mark of midnight; see `value_end_ns`.
     """
 
-    def __init__(
-        self, until_ns: int, steps_ns: Integers, steps: Floats, points: Integers, *, has_value_before: bool
-    ) -> None:
-        self.has_value_before = has_value_before
-        self.until_ns, self.steps_ns, self.steps = max(until_ns, int(steps_ns[-1])), steps_ns, steps
-        self.at_ns = steps_ns[points]
-        self.equity, self.high_water, start, _ = steps[points].T
-        fall = 1 - _quotient(self.equity, self.high_water, self.high_water > 0, 1)
-        self.drawdown = np.round(100 * fall.clip(min=0), 6)
-        worth = _quotient(self.equity, start, start > 0, np.nan)
-        change = _quotient(worth[1:], worth[:-1], worth[:-1] != 0, np.nan)
+    def __init__(self, history: AccountHistory, since_ns: int, until_ns: int) -> None:
+        steps = pd.DataFrame(np.array(history.steps).reshape(-1, len(_STEP)), columns=list(_STEP))
+        steps["at_ns"] = np.maximum.accumulate(np.array(history.at_ns, np.int64))
+        steps["is_point"] = steps.equity.notna()
+        is_before = steps.at_ns < np.where(steps.is_point, value_end_ns(until_ns), until_ns)
+        steps = steps[is_before].ffill().dropna()
+        self.until_ns, self.has_value_before = until_ns, bool((steps.at_ns[:1] < since_ns).any())
+        begin_ns = value_end_ns(since_ns)
+        steps = steps.iloc[max(int(steps.at_ns.searchsorted(begin_ns)) - 1, 0) :].reset_index(drop=True)
+        at_ns = steps.at_ns.clip(since_ns, until_ns - 1)
+        self.steps = steps.assign(at_ns=at_ns.where(at_ns >= begin_ns, since_ns))
+        points = self.steps[steps.is_point | (steps.index == 0)].reset_index(drop=True)
+        fall = (1 - points.equity / points.high_water).where(points.high_water > 0, 0.0)
+        worth = (points.equity / points.start_equity).where(points.start_equity > 0)
         # A time with nothing to grow changes nothing.
-        self.growth = np.cumprod(np.concatenate([[1.0], np.where(np.isnan(change), 1.0, change)]))
+        change = worth.pct_change(fill_method=None).where(worth.shift() != 0).fillna(0.0)
+        self.points = points.assign(
+            drawdown=(100 * fall.clip(lower=0)).round(6), growth=(1 + change).cumprod()
+        )
 
     def figures(self, return_days: ReturnDays) -> dict[str, Any]:
-        """Return the figures of all time: fields of `FiguresDocument`."""
-        growth = float(self.growth[-1])
-        ratios = ratios_of(self.daily_returns(return_days), return_days.per_year)
+        """Return the figures of all time: fields of `FiguresDocument`; none without a point."""
+        if self.points.empty:
+            return {}
+        begin_ns, growth = int(self.points.at_ns[0]), float(self.points.growth.iloc[-1])
+        ratios = ratios_of(self._daily_returns(return_days), return_days.per_year)
         return {
-            "begin": format_timestamp(int(self.at_ns[0])),
+            "begin": format_timestamp(begin_ns),
             "return_pct": _figure(100 * (growth - 1)),
-            "annual_return_pct": _figure_or_null(
-                annual_return_percent(growth, self.until_ns - int(self.at_ns[0]))
-            ),
+            "annual_return_pct": _figure_or_null(annual_return_percent(growth, self.until_ns - begin_ns)),
             **{name: _figure_or_null(ratio) for name, ratio in ratios.items()},
-            "max_dd": float(self.drawdown.max()),
+            "max_dd": float(self.points.drawdown.max()),
             "drawdown": self._drawdown_document(),
             "drawdown_curve": self._thinned(),
         }
 
-    def daily_returns(self, return_days: ReturnDays) -> Floats:
-        """Return the changes of growth from a day's end to the next day's end.
+    def _daily_returns(self, return_days: ReturnDays) -> Any:
+        """Return a Series of the changes of growth from a day's end to the next day's end.
 
-        The first day has one only if the account had a value before the period: `returns.pct_change()` of closes.
-        There are none if the equity was ever below zero: later changes are of a debt. None begins with a growth of 0.
+        The first day has one only if the account had a value before the period. There are none if the equity was ever
+        below zero: later changes are of a debt. None begins with a growth of 0.
         """
-        if self.equity.min() < 0:
-            return np.empty(0)
-        ends_ns = return_days.ends_ns(int(self.at_ns[0]), self.until_ns)
-        places = self.at_ns.searchsorted(ends_ns) - 1
-        growth = np.concatenate([np.ones(int(self.has_value_before)), self.growth[places]])
-        before, after = growth[:-1], growth[1:]
-        returns: Floats = (after[before > 0] - before[before > 0]) / before[before > 0]
-        return returns
+        if self.points.equity.min() < 0:
+            return pd.Series(dtype=float)
+        ends_ns = return_days.ends_ns(int(self.points.at_ns[0]), self.until_ns)
+        growth = self._last_before(ends_ns).growth
+        before = pd.Series([1.0] * self.has_value_before, dtype=float)
+        return pd.concat([before, growth]).pct_change().dropna()
 
-    def _closes(self, days: Integers) -> Integers:
-        """Return the last point of each day; the first point for days before it.
-
-        A point in the first second of a day also ends the day before: accounts are marked as a day begins.
-        """
-        return np.maximum(self.at_ns.searchsorted((days + 1) * DAY_NS + SECOND_NS) - 1, 0)
+    def _last_before(self, instants: Any) -> Any:
+        """Return the last point before each instant; no instant is before the first point."""
+        return self.points.iloc[self.points.at_ns.searchsorted(instants) - 1]
 
     def _drawdown_document(self) -> DrawdownDocument:
-        """Return when the deepest drawdown was, the first of equal ones, and how long the longest lasted, in seconds.
+        """Return when the deepest drawdown was, the first of equal ones.
 
         It begins at the last point at the high-water mark, or at the first point, and ends at the next one at the mark:
         `pyfolio.timeseries.get_max_drawdown_underwater`.
         """
-        at_mark = np.flatnonzero(self.drawdown == 0)
-        begins = self.at_ns[np.concatenate([[0], at_mark])]
-        ends = np.concatenate([self.at_ns[at_mark], [self.until_ns]])
-        has_points_below = np.diff(at_mark, prepend=-1, append=len(self.at_ns)) > 1
-        if not has_points_below.any():
+        points, trough = self.points, int(self.points.drawdown.argmax())
+        if not points.drawdown[trough]:
             return DrawdownDocument()
-        trough = int(self.drawdown.argmax())
-        following = int(at_mark.searchsorted(trough))
+        at_mark = points.at_ns[points.drawdown == 0]
+        before, after = at_mark[at_mark.index < trough], at_mark[at_mark.index > trough]
         return DrawdownDocument(
-            begin=format_timestamp(int(begins[following])),
-            trough=format_timestamp(int(self.at_ns[trough])),
-            end=instant_or_null(int(ends[following]) if following < len(at_mark) else None),
-            longest_seconds=int((ends - begins)[has_points_below].max()) / SECOND_NS,
+            begin=format_timestamp(int(points.at_ns[0] if before.empty else before.iloc[-1])),
+            trough=format_timestamp(int(points.at_ns[trough])),
+            end=instant_or_null(None if after.empty else int(after.iloc[0])),
         )
 
     def _thinned(self) -> list[CurvePointDocument]:
         """Return at most a thousand points: of a longer curve the deepest and the last of each piece."""
-        points = np.arange(len(self.at_ns))
+        points = self.points
         if len(points) > _MOST_POINTS:
-            pieces = np.array_split(points, _PIECES)
-            points = np.unique([(piece[self.drawdown[piece].argmax()], piece[-1]) for piece in pieces])
-        columns = (
-            each[points].tolist() for each in (self.at_ns, self.equity, self.high_water, self.drawdown)
-        )
-        return [
-            CurvePointDocument(format_timestamp(at_ns), *amounts)
-            for at_ns, *amounts in zip(*columns, strict=True)
-        ]
+            pieces = points.groupby(np.arange(len(points)) * _PIECES // len(points))
+            points = points.loc[np.union1d(pieces.drawdown.idxmax(), pieces.tail(1).index)]
+        rows = points[["at_ns", "equity", "high_water", "drawdown"]].itertuples(index=False)
+        return [CurvePointDocument(format_timestamp(at_ns), *amounts) for at_ns, *amounts in rows]
 
-    def exposures(self, days: Integers | None = None) -> list[Exposure]:
-        """Return the exposure of each of consecutive days, from that of the first point; without days, of all time."""
-        midnights = np.arange(self.at_ns[0] // DAY_NS + 1, -(-self.until_ns // DAY_NS)) * DAY_NS
-        begins = np.unique(np.concatenate([self.steps_ns, midnights, [self.until_ns]]))
-        groups = np.array([0]) if days is None else begins.searchsorted(days * DAY_NS)
-        equity, *_, exposure = self.steps[self.steps_ns.searchsorted(begins, side="right") - 1].T
-        lengths = np.where(equity > 0, np.diff(begins, append=self.until_ns), 0)
-        percent = _quotient(100 * exposure, equity, lengths > 0, 0)
-        ns, largest = np.add.reduceat(lengths, groups), np.maximum.reduceat(percent, groups)
-        columns = np.stack([equity * lengths, percent * lengths, (exposure != 0) * lengths])
-        means = (np.add.reduceat(columns, groups, axis=1) / ns.clip(min=1)).T
-        return [
-            Exposure(length, equity, MeanExposureDocument(_figure(mean), _figure(most), _figure(held)))
-            if length
-            else NO_EXPOSURE
-            for length, most, (equity, mean, held) in zip(
-                ns.tolist(), largest.tolist(), means.tolist(), strict=True
-            )
-        ]
+    def exposure(self) -> tuple[float | None, MeanExposureDocument]:
+        """Return the mean equity and the exposure over the time with an equity above zero, both weighted by time.
+
+        The mean equity is None without such a time.
+        """
+        steps = self.steps.assign(ns=np.diff(self.steps.at_ns, append=self.until_ns))
+        steps = steps[(steps.ns > 0) & (steps.equity > 0)]
+        if steps.empty:
+            return None, MeanExposureDocument()
+        mean, percent = partial(np.average, weights=steps.ns), 100 * steps.exposure / steps.equity
+        figures = mean(percent), percent.max(), mean(steps.exposure != 0)
+        return float(mean(steps.equity)), MeanExposureDocument(*map(_figure, figures))
 
     def days(self) -> dict[str, dict[str, Any]]:
         """Return fields of `PerformanceRowDocument` for each UTC date, also for those without a point."""
-        last = max((self.until_ns - 1) // DAY_NS, int(self.at_ns[-1]) // DAY_NS)
-        days = np.arange(self.at_ns[0] // DAY_NS, last + 1)
-        closes = self._closes(days)
-        growth = np.concatenate([[1.0], self.growth[closes]])
-        returns = 100 * _quotient(np.diff(growth), growth[:-1], growth[:-1] > 0, np.nan)
-        # A day also has the last point before it, but for one that begins with a point.
-        begins, ends = self.at_ns.searchsorted(days * DAY_NS), self.at_ns.searchsorted((days + 1) * DAY_NS)
-        begins -= (begins > 0) & (np.append(self.at_ns, 0)[begins] != days * DAY_NS)
-        pairs = np.column_stack([begins, ends]).ravel()
-        deepest = np.maximum.reduceat(np.append(self.drawdown, 0), pairs)[::2]
-        columns = (each.tolist() for each in (days, self.equity[closes], returns, deepest))
+        if self.points.empty:
+            return {}
+        days = np.arange(self.points.at_ns[0] // DAY_NS, (self.until_ns - 1) // DAY_NS + 1)
+        closes = self._last_before((days + 1) * DAY_NS + SECOND_NS)
+        growth = pd.Series([1.0, *closes.growth])
+        returns = (100 * growth.pct_change()).where(growth.shift() > 0)[1:]
+        # A day also has the last point before it.
+        carried = self._last_before(np.maximum(days * DAY_NS + 1, self.points.at_ns[0] + 1)).drawdown
+        deepest = self.points.groupby(self.points.at_ns // DAY_NS).drawdown.max().reindex(days)
+        columns = days, closes.equity, returns, np.fmax(carried.to_numpy(), deepest.to_numpy())
         return {
             _date(day): {
                 "equity": equity,
                 "return_pct": None if np.isnan(percent) else _figure(percent),
                 "max_dd": max_dd,
-                "exposure": exposure.document,
             }
-            for day, equity, percent, max_dd, exposure in zip(*columns, self.exposures(days), strict=True)
+            for day, equity, percent, max_dd in zip(*(each.tolist() for each in columns), strict=True)
         }
 
 
-def _curve(history: AccountHistory, since_ns: int, until_ns: int) -> EquityCurve | None:
-    """Return the curve of a period; None without a point. Its first point is the last step before the period.
-
-    An instant that is earlier than the one before it, or than the period, counts at that one's. A period that begins or
-    ends at midnight does so after the mark of midnight; see `value_end_ns`.
-    """
-    at_ns = np.maximum.accumulate(np.array(history.at_ns, np.int64))
-    steps = np.array(history.steps).reshape(-1, 4)
-    is_point = ~np.isnan(steps[:, 0])
-    is_before = (at_ns < until_ns) | (is_point & (at_ns < value_end_ns(until_ns)))
-    at_ns, steps = at_ns[is_before], steps[is_before]
-    points = np.flatnonzero(~np.isnan(steps[:, 0]))
-    if not len(points):
-        return None
-    has_value_before = bool(at_ns[points[0]] < since_ns)
-    first = max(points[0], int(at_ns.searchsorted(value_end_ns(since_ns))) - 1)
-    last_points = points[points.searchsorted(np.arange(first, len(steps)), side="right") - 1]
-    steps = np.column_stack([steps[last_points, :3], steps[first:, 3]])
-    points = np.union1d([first], points[points > first]) - first
-    at_ns = at_ns[first:].clip(since_ns, until_ns - 1)
-    at_ns[at_ns < value_end_ns(since_ns)] = since_ns
-    return EquityCurve(until_ns, at_ns, steps, points, has_value_before=has_value_before)
-
-
-def _quotient(part: Floats, whole: Floats, is_defined: Any, otherwise: float) -> Floats:
-    found: Floats = np.divide(part, whole, where=is_defined, out=np.full(len(part), float(otherwise)))
-    return found
-
-
-def ratios_of(returns: Floats, per_year: int) -> dict[str, float | None]:
-    """Return volatility_pct, sharpe and sortino of daily returns. per_year: how many days a year has.
+def ratios_of(returns: Any, per_year: int) -> dict[str, float | None]:
+    """Return volatility_pct, sharpe and sortino of a Series of daily returns. per_year: how many days a year has.
 
     They are `empyrical.annual_volatility` in per cent, `sharpe_ratio` without a risk-free rate, and `sortino_ratio`:
     the mean over the sample deviation (W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1), 1994),
@@ -332,9 +250,9 @@ def ratios_of(returns: Floats, per_year: int) -> dict[str, float | None]:
     if len(returns) < 2:
         return dict.fromkeys(("volatility_pct", "sharpe", "sortino"))
     year_root = per_year**0.5
-    mean = float(returns.mean()) * year_root
-    deviation = 0.0 if np.ptp(returns) < _EQUAL_RETURNS else float(returns.std(ddof=1))
-    loss = float((returns.clip(max=0) ** 2).mean() ** 0.5)
+    mean = returns.mean() * year_root
+    deviation = 0.0 if returns.max() - returns.min() < _EQUAL_RETURNS else returns.std()
+    loss = (returns.clip(upper=0) ** 2).mean() ** 0.5
     return {
         "volatility_pct": 100 * deviation * year_root,
         "sharpe": mean / deviation if deviation else None,
@@ -354,14 +272,14 @@ def annual_return_percent(growth: float, ns: int) -> float | None:
 
 
 def _trading(
-    trades: Sequence[TradeResult], fills: Sequence[FillResult], mean_equity: float | None
+    trades: Sequence[ClosedTrade], fills: Sequence[FillResult], mean_equity: float | None
 ) -> dict[str, Any]:
     """Return the figures of closed trades, and of fills: a cancelled one stays in `executions`, `traded` and `fees`.
 
     win_rate: a trade that gains nothing is no win. average_r: their expectancy (V. K. Tharp). turnover: `traded` over
     the period's mean equity, weighted by time, as `pyfolio.txn.get_turnover`; groups add up to the whole.
     """
-    pnls = [each.pnl for each in trades]
+    pnls = [each.pnl_base for each in trades]
     in_r = [each.r for each in trades if each.r is not None]
     wins, losses = [each for each in pnls if each > 0], [each for each in pnls if each < 0]
     traded = number(sum((each.value for each in fills), ZERO))

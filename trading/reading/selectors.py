@@ -31,7 +31,7 @@ from trading.documents.accounts import (
     SymbolExposureDocument,
 )
 from trading.documents.ledger import ExecutionDocument
-from trading.exceptions import UnknownExecution, UnknownOrder
+from trading.exceptions import UnknownOrder
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
@@ -218,21 +218,6 @@ def legs_of(account: Account, orders: Iterable[Order]) -> dict[str, list[Order]]
         if leg.parent_id in parents:
             legs.setdefault(leg.parent_id, []).append(leg)
     return legs
-
-
-def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:
-    """Return an execution with its account and order, of any account that the caller may see.
-
-    Raises UnknownExecution.
-    """
-    rows = ExecutionRow.objects.select_related("account", "order__account")
-    try:
-        row = rows.filter(account__in=accounts_of(caller), uuid=UUID(execution_id)).first()
-    except ValueError:
-        row = None
-    if row is None:
-        raise UnknownExecution(f"there is no execution {execution_id[:64]}")
-    return row
 
 
 def execution_documents(rows: Iterable[ExecutionRow], *, account: Account) -> list[ExecutionDocument]:

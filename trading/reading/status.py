@@ -1,24 +1,16 @@
-"""Whether an account trades, and whether the engine is there and sees the market."""
+"""Whether an account trades, and whether the engine is there and works for it."""
 
 import time
 from typing import cast
 
-import numpy as np
-from django.db.models import Max
-
-from store.exceptions import StorageError
 from store.timestamps import SECOND_NS
-from trades.stores import market_store
 from trading.core.account import RUNNING, STOPPING, AccountState
 from trading.core.configuration import Zone
 from trading.documents.accounts import AccountStatusDocument, HaltDocument, QueuedCloseDocument, Status
 from trading.journal import state_of
 from trading.lease import EngineStatus, engine_status
-from trading.market.hours import is_in_session
-from trading.models import Account, LogProgress
+from trading.models import Account
 from web.documents import instant_or_null
-
-_PRICES = ("trades", "quotes", "bars")
 
 
 def status_document(account: Account) -> AccountStatusDocument:
@@ -48,31 +40,10 @@ def status_of(state: AccountState, *, is_connected: bool) -> Status:
 
 
 def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
-    """Return whether the engine works for the account, can read its symbols' logs, and has seen new prices of each.
-
-    Outside of its session a symbol needs none. Within it, prices are new for the account's `stale_after_seconds`, and
-    an order counts as one when it is accepted.
-    """
-    if not engine.is_alive or state.id in engine.document.get("failed_accounts", ()):
-        return False
-    symbols = state.symbols()
+    """Return whether the engine works for the account, and can read its symbols' logs."""
     broken = {log.partition(":")[2] for log in engine.document.get("broken", ())}
-    try:
-        return not symbols & broken and not _silent(state, symbols, engine.now_ns)
-    except StorageError:
-        return False
-
-
-def _silent(state: AccountState, symbols: set[str], now_ns: int) -> bool:
-    """Return whether a symbol was in session for as long as prices are new, and had none."""
-    since_ns = now_ns - state.config.stale_after_seconds * SECOND_NS
-    logs = LogProgress.objects.filter(symbol__in=symbols, dataset__in=_PRICES)
-    seen_ns: dict[str, int] = dict(logs.values_list("symbol").annotate(seen=Max("newest_ns", default=0)))
-    for order in state.orders.values():
-        seen_ns[order.terms.symbol] = max(seen_ns.get(order.terms.symbol, 0), *order.states.values())
-    old = [symbol for symbol in symbols if seen_ns.get(symbol, 0) <= since_ns]
-    instants = np.array([since_ns, now_ns])
-    return any(is_in_session(market_store().instrument(symbol), instants).all() for symbol in old)
+    is_failed = state.id in engine.document.get("failed_accounts", ())
+    return engine.is_alive and not is_failed and not state.symbols() & broken
 
 
 def _queued(key: str, opens_ns: int | None) -> QueuedCloseDocument:

@@ -1,16 +1,15 @@
-"""The tables of an account that can be exported, each as it was after one of the account's events."""
+"""The tables of an account that can be exported."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from trading.core.events import ExecutionQuestioned, decoded
 from trading.documents.accounts import HeldPositionDocument
 from trading.documents.ledger import ExecutionDocument, LedgerLineDocument, TransactionDocument
 from trading.documents.orders import OrderDocument
-from trading.journal import replayed
-from trading.models import OPEN, QUESTIONED, Account, TransactionRow
+from trading.journal import state_of
+from trading.models import Account, TransactionRow
 from trading.reading.selectors import execution_documents
 from trading.services.orders import order_in
 from web.documents import AnswerDocument
@@ -21,53 +20,40 @@ PAGE_ROWS = 500
 
 
 class AccountTable(NamedTuple):
-    """A table of an account. pages: yields its rows after an event of the account, by its number, the oldest first."""
+    """A table of an account. pages: yields its rows up to an instant, the oldest first, as they are now."""
 
     document: type[AnswerDocument]
     pages: Callable[[Account, int], Pages]
 
 
-def _orders(account: Account, event: int) -> Pages:
-    # An order that has ended does not change any more.
-    working = replayed(account, event).orders
-    for rows in _pages(account.orders.all()):
-        orders = [working.get(str(row.uuid)) or order_in(row) for row in rows]
-        yield [OrderDocument.of(each, account=account.name) for each in orders if each.first_event <= event]
+def _orders(account: Account, until_ns: int) -> Pages:
+    for rows in _pages(account.orders.filter(submitted_ns__lte=until_ns)):
+        yield [OrderDocument.of(order_in(row), account=account.name) for row in rows]
 
 
-def _executions(account: Account, event: int) -> Pages:
-    questioned = _questioned(account, event)
-    for rows in _pages(account.executions.filter(number__lte=event).select_related("order")):
-        for row in rows:
-            row.state = QUESTIONED if str(row.uuid) in questioned else OPEN
+def _executions(account: Account, until_ns: int) -> Pages:
+    for rows in _pages(account.executions.filter(at_ns__lte=until_ns).select_related("order")):
         yield execution_documents(rows, account=account)
 
 
-def _questioned(account: Account, event: int) -> set[str]:
-    """Return the ids of the executions that were questioned up to an event."""
-    found = account.events.filter(name="execution_questioned", number__lte=event)
-    events = map(decoded, found.values_list("body", flat=True).iterator())
-    return {each.execution_id for each in events if isinstance(each, ExecutionQuestioned)}
-
-
-def _transactions(account: Account, event: int) -> Pages:
-    for rows in _booked(account, event):
+def _transactions(account: Account, until_ns: int) -> Pages:
+    for rows in _booked(account, until_ns):
         yield [TransactionDocument.of(row) for row in rows]
 
 
-def _ledger(account: Account, event: int) -> Pages:
-    for rows in _booked(account, event):
+def _ledger(account: Account, until_ns: int) -> Pages:
+    for rows in _booked(account, until_ns):
         yield [
             line for row in rows for line in LedgerLineDocument.of_transaction(TransactionDocument.of(row))
         ]
 
 
-def _booked(account: Account, event: int) -> Iterator[list[TransactionRow]]:
-    return _pages(account.transactions.filter(number__lte=event))
+def _booked(account: Account, until_ns: int) -> Iterator[list[TransactionRow]]:
+    return _pages(account.transactions.filter(at_ns__lte=until_ns))
 
 
-def _positions(account: Account, event: int) -> Pages:
-    positions = replayed(account, event).positions
+def _positions(account: Account, _until_ns: int) -> Pages:
+    positions = state_of(account).positions
     yield [HeldPositionDocument.of(position) for _, position in sorted(positions.items())]
 
 

@@ -10,10 +10,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
+from trading.account_store import account_act
 from trading.core.account import AccountState
 from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
 from trading.core.events import AccountOpened, RiskConfigured, Transferred
+from trading.core.matching import Record
 from trading.core.terms import AccountKind
 from trading.core.valuation import UnknownMark, equity_of, refusal_of
 from trading.exceptions import (
@@ -25,10 +27,9 @@ from trading.exceptions import (
     StrategyNameTaken,
     UnknownModel,
 )
-from trading.journal import open_journal
 from trading.lease import engine_status
 from trading.market.symbols import market
-from trading.models import Account, TargetModel
+from trading.models import Account, EventRow, TargetModel
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
@@ -36,18 +37,20 @@ ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 def account_create(*, name: str, kind: AccountKind, currency: str, by: str, config: RiskConfig) -> Account:
     """Open an account, stopped and without money. Raises AccountExists."""
     status = engine_status()
+
+    def opening(state: AccountState, record: Record) -> None:
+        record(AccountOpened(kind=kind, currency=currency))
+        record(RiskConfigured(version=1, config=config, by=by))
+
     with transaction.atomic():
         try:
             with transaction.atomic():
-                Account.objects.create(name=name, created_ns=status.now_ns)
+                account = Account.objects.create(name=name, created_ns=status.now_ns)
         except IntegrityError:
             raise AccountExists(f"there is an account {name}") from None
-        with open_journal(name) as journal:
-            opened = AccountOpened(kind=kind, currency=currency, clock=status.clock)
-            record = journal.at(status.now_ns)
-            record(opened)
-            record(RiskConfigured(version=1, config=config, by=by))
-            return journal.account
+        account_act(name, opening, at_ns=status.now_ns)
+        account.refresh_from_db()
+        return account
 
 
 def accounts_of(caller: Caller) -> QuerySet[Account]:
@@ -81,12 +84,14 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
     Raises NoSuchAccount, InvalidTransfer; AccountNotValued if the account cannot be valued.
     """
     now_ns = engine_status().now_ns
-    with open_journal(name) as journal:
-        state = journal.state
-        if journal.account.events.filter(name="transferred", body__contains=f'"{transfer}"').exists():
-            return
-        equity = transferable_equity(state, amount, now_ns=now_ns)
-        journal.record(Transferred(transfer=transfer, amount=money(amount), equity=equity), at_ns=now_ns)
+    booked = EventRow.objects.filter(account__name=name, name="transferred", body__contains=f'"{transfer}"')
+
+    def pay(state: AccountState, record: Record) -> None:
+        if not booked.exists():
+            equity = transferable_equity(state, amount, now_ns=now_ns)
+            record(Transferred(transfer=transfer, amount=money(amount), equity=equity))
+
+    account_act(name, pay, at_ns=now_ns)
 
 
 def transferable_equity(state: AccountState, amount: Decimal, *, now_ns: int) -> Decimal:
@@ -108,15 +113,17 @@ def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
     """
     if "heartbeat_seconds" in changes:
         heartbeat(accounts=[account])
-    with open_journal(account.name) as journal:
+
+    def change(state: AccountState, record: Record) -> None:
         model = changes.get("model")
         if model is not None and not TargetModel.objects.filter(account=account, name=model).exists():
             raise UnknownModel(model)
-        assigned = journal.state.assignment
+        assigned = state.assignment
         if model is not None and assigned is not None and assigned.strategy.name == model:
             raise StrategyNameTaken(f"the account's strategy is called {model}, too")
-        preferences = msgspec.structs.replace(journal.state.preferences, **changes)
-        journal.record(preferences, at_ns=engine_status().now_ns)
+        record(msgspec.structs.replace(state.preferences, **changes))
+
+    account_act(account.name, change, at_ns=engine_status().now_ns)
 
 
 def heartbeat(*, accounts: Iterable[Account]) -> None:

@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 
 from django.conf import settings
 from django.db import Error, transaction
 from django.utils import timezone
 
 from audit.services import event_record
-from trading.core.account import RUNNING
+from trading.account_store import account_act
+from trading.core.account import RUNNING, AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.due import request_stop
 from trading.core.events import (
@@ -19,8 +21,8 @@ from trading.core.events import (
     RiskOverridden,
     TradingStarted,
 )
+from trading.core.matching import Record
 from trading.exceptions import OverrideTooHigh, PreconditionRequired, RiskVersionChanged, TradingHalted
-from trading.journal import open_journal
 from trading.lease import engine_status, require_engine
 from trading.models import Account
 from web.requests.conditional import ANY_TAG
@@ -33,21 +35,21 @@ STOP_FILE = "STOP"
 def trading_start(*, account: Account, by: str) -> None:
     """Let the account open positions. Does nothing if it runs. Raises EngineUnavailable, TradingHalted."""
     now_ns = require_engine().now_ns
-    with open_journal(account.name) as journal:
-        state = journal.state
+
+    def start(state: AccountState, record: Record) -> None:
         if state.halt is not None:
             raise TradingHalted(f"the account is halted: {state.halt.reason}")
         if is_stop_file_there():
             raise TradingHalted("the file STOP is in DATA_DIR: remove it to start trading")
         if state.status != RUNNING:
-            journal.record(TradingStarted(by=by), at_ns=now_ns)
+            record(TradingStarted(by=by))
+
+    account_act(account.name, start, at_ns=now_ns)
 
 
 def trading_stop(*, account: Account, by: str, reason: str = "") -> None:
     """Ask that all orders are cancelled and all positions closed; see `request_stop`. The engine does it."""
-    now_ns = engine_status().now_ns
-    with open_journal(account.name) as journal:
-        request_stop(journal.state, journal.at(now_ns), by=by, reason=reason)
+    account_act(account.name, partial(request_stop, by=by, reason=reason), at_ns=engine_status().now_ns)
 
 
 def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "") -> None:
@@ -94,12 +96,14 @@ def risk_configure(*, account: Account, config: RiskConfig, tag: str | None, by:
     """
     if tag is None:
         raise PreconditionRequired("send the ETag of GET /config in If-Match")
-    with open_journal(account.name) as journal:
-        current = journal.state.risk_version
+
+    def configure(state: AccountState, record: Record) -> None:
+        current = state.risk_version
         if tag not in {ANY_TAG, risk_tag(current)}:
             raise RiskVersionChanged(f"the limits are at version {current}")
-        event = RiskConfigured(version=current + 1, config=config, by=by)
-        journal.record(event, at_ns=engine_status().now_ns)
+        record(RiskConfigured(version=current + 1, config=config, by=by))
+
+    account_act(account.name, configure, at_ns=engine_status().now_ns)
 
 
 def risk_override(*, account: Account, risk_level: Decimal, until_ns: int, reason: str, by: str) -> None:
@@ -107,22 +111,24 @@ def risk_override(*, account: Account, risk_level: Decimal, until_ns: int, reaso
 
     It may be lower at once, and at most the configured maximum. Raises OverrideTooHigh.
     """
-    now_ns = engine_status().now_ns
-    with open_journal(account.name) as journal:
-        most = journal.state.config.max_risk_level
+
+    def override(state: AccountState, record: Record) -> None:
+        most = state.config.max_risk_level
         if risk_level > most:
             raise OverrideTooHigh(f"the risk level is at most {most}")
-        journal.record(
-            RiskOverridden(risk_level=risk_level, until_ns=until_ns, reason=reason, by=by), at_ns=now_ns
-        )
+        record(RiskOverridden(risk_level=risk_level, until_ns=until_ns, reason=reason, by=by))
+
+    account_act(account.name, override, at_ns=engine_status().now_ns)
 
 
 def override_end(*, account: Account, reason: str, by: str) -> None:
     """Let the risk level be the configured one again."""
-    now_ns = engine_status().now_ns
-    with open_journal(account.name) as journal:
-        if journal.state.override is not None:
-            journal.record(OverrideEnded(reason=reason, by=by), at_ns=now_ns)
+
+    def end(state: AccountState, record: Record) -> None:
+        if state.override is not None:
+            record(OverrideEnded(reason=reason, by=by))
+
+    account_act(account.name, end, at_ns=engine_status().now_ns)
 
 
 def halt_release(*, account: Account, reason: str, by: str) -> None:
@@ -132,10 +138,12 @@ def halt_release(*, account: Account, reason: str, by: str) -> None:
 
     The account stays stopped or running as it was.
     """
-    now_ns = engine_status().now_ns
-    with open_journal(account.name) as journal:
-        if journal.state.halt is not None:
-            journal.record(HaltReleased(reason=reason, by=by), at_ns=now_ns)
+
+    def release(state: AccountState, record: Record) -> None:
+        if state.halt is not None:
+            record(HaltReleased(reason=reason, by=by))
+
+    account_act(account.name, release, at_ns=engine_status().now_ns)
 
 
 def is_stop_file_there() -> bool:

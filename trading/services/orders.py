@@ -7,22 +7,34 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
-from store.exceptions import StorageError
-from trading.core.acceptance import MarketView, accept, accept_closing, closing_order
+from store.exceptions import StorageError, UnknownSymbol
+from trading.account_store import account_act
+from trading.core.acceptance import MarketView, accept, accept_closing, closing_order, judge
 from trading.core.account import AccountState
 from trading.core.due import request_cancels
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected, decoded
+from trading.core.matching import Record
 from trading.core.orders import Contingency, Order, OrderState, OrderTerms
 from trading.core.positions import Position
-from trading.exceptions import ClientOrderIdReused, OrderNotOpen, TradingError, UnknownOrder, UnknownPosition
-from trading.journal import Journal, open_journal, state_of
+from trading.core.risk import RiskVerdict
+from trading.documents.orders import OrderCheckDocument
+from trading.exceptions import (
+    ClientOrderIdReused,
+    OrderNotOpen,
+    RiskRefused,
+    TradingError,
+    TradingHalted,
+    TradingStopped,
+    UnknownOrder,
+    UnknownPosition,
+)
+from trading.journal import state_of
 from trading.lease import engine_status, require_engine
 from trading.market.symbols import market
-from trading.market.views import position_closing_view
+from trading.market.views import market_view, position_closing_view
 from trading.models import Account, EventRow, OrderRow
-from trading.services.acceptance import order_judge, order_view, raise_if_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +57,17 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
         return repeated
     now_ns = _now_ns(order)
     view = order_view(state_of(account), order, now_ns=now_ns)
-    with open_journal(account.name) as journal:
+
+    def submit(state: AccountState, record: Record) -> Submitted:
         repeated = order_repeated(account=account, fields=asdict(order))
         if repeated is not None:
             return repeated
-        found = order_judge(journal.state, order, view, now_ns=now_ns)
+        found = order_judge(state, order, view, now_ns=now_ns)
         raise_if_refused(found)
-        order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
-        return Submitted(journal.state.orders[order_id], journal.state.number)
+        order_id = accept(state, record, found, view, now_ns=now_ns, by=by)
+        return Submitted(state.orders[order_id], state.number)
+
+    return account_act(account.name, submit, at_ns=now_ns)
 
 
 def _now_ns(order: OrderTerms) -> int:
@@ -91,13 +106,6 @@ def _accepted_terms(account: Account, order: Order) -> OrderTerms:
     return event.order
 
 
-def require_new_client_order_id(account: Account, order: OrderTerms) -> None:
-    """Raise ClientOrderIdReused if an order of the account has the client_order_id."""
-    row = _row_of_client(account, order.client_order_id)
-    if row is not None:
-        raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}")
-
-
 def _row_of_client(account: Account, client_order_id: str | None) -> OrderRow | None:
     if client_order_id is None:
         return None
@@ -109,22 +117,24 @@ def order_in(row: OrderRow) -> Order:
     return msgspec.json.decode(row.document, type=Order)
 
 
-def order_cancel(*, account: Account, order_id: UUID, by: str, reason: str = "client") -> Submitted:
+def order_cancel(*, account: Account, order_id: UUID, by: str) -> Submitted:
     """Ask for an order's cancel. The engine does it, and what was printed before still fills.
 
     Asking twice changes nothing. Raises UnknownOrder, OrderNotOpen.
     """
-    now_ns = engine_status().now_ns
-    with open_journal(account.name) as journal:
-        order = open_order(journal, account, order_id)
+
+    def cancel(state: AccountState, record: Record) -> Submitted:
+        order = open_order(state, account, order_id)
         if order.state is not OrderState.PENDING_CANCEL:
-            journal.record(CancelRequested(order_ids=(order.id,), reason=reason, by=by), at_ns=now_ns)
-        return Submitted(order, journal.state.number)
+            record(CancelRequested(order_ids=(order.id,), reason="client", by=by))
+        return Submitted(order, state.number)
+
+    return account_act(account.name, cancel, at_ns=engine_status().now_ns)
 
 
-def open_order(journal: Journal, account: Account, order_id: UUID) -> Order:
-    """Return an order of the journal's account that has not ended. Raises UnknownOrder, OrderNotOpen."""
-    order = journal.state.orders.get(str(order_id))
+def open_order(state: AccountState, account: Account, order_id: UUID) -> Order:
+    """Return an order of an account that has not ended. Raises UnknownOrder, OrderNotOpen."""
+    order = state.orders.get(str(order_id))
     if order is not None:
         return order
     states = OrderRow.objects.filter(account=account, uuid=order_id).values_list("state", flat=True)
@@ -140,9 +150,11 @@ def order_refusal(order_id: UUID, state: str | None) -> UnknownOrder | OrderNotO
 
 def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[str]:
     """Ask for the cancel of all orders, and return their ids."""
-    now_ns = engine_status().now_ns
-    with open_journal(account.name) as journal:
-        return request_cancels(journal.state.orders.values(), journal.at(now_ns), reason=reason, by=by)
+
+    def cancel(state: AccountState, record: Record) -> list[str]:
+        return request_cancels(state.orders.values(), record, reason=reason, by=by)
+
+    return account_act(account.name, cancel, at_ns=engine_status().now_ns)
 
 
 def order_replace(
@@ -157,19 +169,22 @@ def order_replace(
     """
     now_ns = _now_ns(order)
     view = order_view(state_of(account), order, now_ns=now_ns)
-    with open_journal(account.name) as journal:
+
+    def replace(state: AccountState, record: Record) -> Submitted:
         repeated = order_repeated(account=account, fields=changes, replaces=order_id)
         if repeated is not None:
             return repeated
-        old = open_order(journal, account, order_id)
+        old = open_order(state, account, order_id)
         is_leg = old.parent_id is not None and old.contingency is not Contingency.OCO
         if old.state is OrderState.PENDING_CANCEL or is_leg:
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")
-        found = order_judge(journal.state, order, view, now_ns=now_ns)
+        found = order_judge(state, order, view, now_ns=now_ns)
         raise_if_refused(found)
-        new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old)
-        journal.record(CancelRequested(order_ids=(old.id,), reason="replaced", by=by), at_ns=now_ns)
-        return Submitted(journal.state.orders[new_id], journal.state.number)
+        new_id = accept(state, record, found, view, now_ns=now_ns, by=by, replaces=old)
+        record(CancelRequested(order_ids=(old.id,), reason="replaced", by=by))
+        return Submitted(state.orders[new_id], state.number)
+
+    return account_act(account.name, replace, at_ns=now_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +226,8 @@ def positions_close(
     now_ns = engine_status().now_ns
     currency = state_of(account).currency
     views = [(each, _closing_view(each, currency, now_ns)) for each in positions]
-    with open_journal(account.name) as journal:
-        state, record = journal.state, journal.at(now_ns)
+
+    def close(state: AccountState, record: Record) -> Closings:
         held = [
             (position, view, _closing_of(state, position) if part is None else None)
             for before, view in views
@@ -230,6 +245,8 @@ def positions_close(
                 outcome = state.orders[order_id]
             outcomes.append((position, outcome))
         return Closings(outcomes, state.number)
+
+    return account_act(account.name, close, at_ns=now_ns)
 
 
 def _closing_view(position: Position, currency: str, now_ns: int) -> MarketView | Exception:
@@ -252,3 +269,31 @@ def _closing_of(state: AccountState, position: Position) -> Order | None:
 
 def _not_held(symbol: str) -> UnknownPosition:
     return UnknownPosition(f"the account holds no {symbol}")
+
+
+def order_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> MarketView:
+    """Return what this installation's market says for an order: see `market_view`. Raises UnknownSymbol, too."""
+    here = market()
+    if not here.is_known(order.symbol):
+        raise UnknownSymbol(order.symbol)
+    return market_view(here, state, order, now_ns=now_ns)
+
+
+def order_judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
+    """Check an order in the account's state. Marks that the view lacks are read."""
+    missing = market().marks(state, now_ns=now_ns, known=view.marks)
+    return judge(state, order, replace(view, marks={**view.marks, **missing}), now_ns=now_ns)
+
+
+def raise_if_refused(found: RiskVerdict) -> None:
+    """Raise TradingStopped, TradingHalted or RiskRefused if a check failed."""
+    failed = {check.name: check for check in found.failed}
+    if not failed:
+        return
+    extra: dict[str, Any] = {"checks": [OrderCheckDocument.of(check).as_json() for check in found.checks]}
+    if "trading" in failed:
+        raise TradingStopped(f"{failed['trading'].message}; start it to open positions", **extra)
+    if "zone" in failed:
+        raise TradingHalted(**extra)
+    message = "; ".join(check.message for check in failed.values())
+    raise RiskRefused(message, tuple(failed), **extra)

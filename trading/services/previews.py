@@ -1,16 +1,23 @@
-"""Two steps: a preview says what an order would do, and execute submits it once, if that is still true."""
+"""Two steps: a preview says what an order would do, and execute submits it once, if that is still true.
 
-from dataclasses import dataclass
-from datetime import datetime
+A preview is kept by who asked for it, as a signed token.
+"""
+
 from decimal import Decimal
-from uuid import UUID, uuid4
+from typing import NamedTuple
+from uuid import uuid4
 
 import msgspec
+from django.core import signing
+from msgspec.structs import asdict, replace
 
 from ratelimit.callers import Caller
 from store.timestamps import format_timestamp
+from trading.account_store import account_act
 from trading.core.acceptance import accept
+from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, money, percent
+from trading.core.matching import Record
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict, expected_cost, worst_cost
 from trading.documents.orders import (
@@ -20,23 +27,43 @@ from trading.documents.orders import (
     ReferenceDocument,
 )
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
-from trading.journal import open_journal, state_of
-from trading.lease import engine_status, require_engine
-from trading.models import Account, Preview
-from trading.services.acceptance import order_judge, order_view
-from trading.services.orders import Submitted, require_new_client_order_id
+from trading.journal import state_of
+from trading.lease import require_engine
+from trading.models import Account
+from trading.services.accounts import account_find
+from trading.services.orders import Submitted, order_judge, order_repeated, order_view
 from web.documents import number, number_or_null
-from web.retention import beyond_newest
 
 PREVIEW_SECONDS = 30
-_KEPT_SECONDS = 86_400
-# Of an owner's previews, so many of the newest are kept: more than anybody makes while one holds.
-MOST_PREVIEWS = 10_000
+# How far the price may move between preview and execute.
+TOLERANCE_PERCENT = Decimal("0.5")
+_SALT = "trading.preview"
 
 
-@dataclass(frozen=True, slots=True)
-class Previewed:
-    """A preview: its row, which is not saved, and what the checks found. number: of the account's last event."""
+class Preview(msgspec.Struct, frozen=True):
+    """A preview of an order, which one `execute` may take.
+
+    owner: the `Caller.principal` that asked. order: it has a client_order_id, by which a second execution is known.
+
+    traded, risk_version: of the account when it was made. price: of reference.
+    """
+
+    account: str
+    owner: str
+    order: OrderTerms
+    traded: int
+    risk_version: int
+    price: Decimal
+    expires_ns: int
+
+    @property
+    def token(self) -> str:
+        """The signed token."""
+        return signing.dumps(msgspec.to_builtins(self), salt=_SALT, compress=True)
+
+
+class Previewed(NamedTuple):
+    """A preview, and what the checks found. number: of the account's last event."""
 
     preview: Preview
     found: RiskVerdict
@@ -46,66 +73,73 @@ class Previewed:
 def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Previewed:
     """Say what an order would do. owner: the `Caller.principal` that may execute it.
 
-    It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the
-    answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
+    It only reads. Checks that fail are part of the answer. Raises EngineUnavailable, NotTradable, NoReferencePrice,
+    NoRate.
     """
     now_ns, state = require_engine().now_ns, state_of(account)
+    order = replace(order, client_order_id=order.client_order_id or f"preview:{uuid4()}")
     view = order_view(state, order, now_ns=now_ns)
     found = order_judge(state, order, view, now_ns=now_ns)
     preview = Preview(
-        uuid=uuid4(),
-        account=account,
+        account=account.name,
         owner=owner,
-        terms=msgspec.json.encode(order).decode(),
+        order=order,
         traded=state.traded,
         risk_version=state.risk_version,
-        price=str(view.reference.price),
+        price=view.reference.price,
         expires_ns=now_ns + PREVIEW_SECONDS * NS_PER_SECOND,
     )
     return Previewed(preview, found, state.number)
 
 
-def preview_find(*, preview_id: UUID, caller: Caller) -> Preview:
-    """Return a preview that the caller made, of an account that it may see. Raises UnknownPreview."""
-    preview = (
-        Preview.objects.select_related("account").filter(uuid=preview_id, owner=caller.principal).first()
-    )
-    if preview is None or not caller.owns(preview.account.name):
-        raise UnknownPreview("there is no such preview")
-    return preview
+def preview_find(*, token: str, caller: Caller) -> tuple[Preview, Account]:
+    """Return a preview that the caller made, and its account, which the caller may see. Raises UnknownPreview."""
+    unknown = UnknownPreview("there is no such preview")
+    try:
+        preview = msgspec.convert(signing.loads(token, salt=_SALT), Preview)
+    except (signing.BadSignature, msgspec.ValidationError):
+        raise unknown from None
+    if preview.owner != caller.principal or not caller.owns(preview.account):
+        raise unknown
+    return preview, account_find(caller=caller, name=preview.account)
 
 
-def trade_execute(*, preview: Preview, by: str) -> Submitted:
+def trade_execute(*, account: Account, preview: Preview, by: str) -> Submitted:
     """Submit the order of a preview, once.
 
     Raises PreviewExpired, PreviewUsed, EngineUnavailable, ClientOrderIdReused; PreviewStale if the account, its limits
     or the price changed, or if a check fails now: then ask for a new one.
     """
-    if preview.order_id is not None:
-        raise _used(preview)
+    order = preview.order
+    _require_unused(account, order)
     now_ns = require_engine().now_ns
     if now_ns > preview.expires_ns:
         raise PreviewExpired(f"a preview holds for {PREVIEW_SECONDS} seconds; ask for a new one")
-    order = previewed_order(preview)
-    view = order_view(state_of(preview.account), order, now_ns=now_ns)
-    with open_journal(preview.account.name) as journal:
-        preview.refresh_from_db()
-        if preview.order_id is not None:
-            raise _used(preview)
-        require_new_client_order_id(preview.account, order)
-        state = journal.state
+    view = order_view(state_of(account), order, now_ns=now_ns)
+
+    def execute(state: AccountState, record: Record) -> Submitted:
+        _require_unused(account, order)
         is_same = (preview.traded, preview.risk_version) == (state.traded, state.risk_version)
-        moved = _moved_percent(Decimal(preview.price), view.reference.price)
+        moved = _moved_percent(preview.price, view.reference.price)
         found = order_judge(state, order, view, now_ns=now_ns)
-        if not is_same or moved > state.config.preview_tolerance or not found.is_passed:
+        if not is_same or moved > TOLERANCE_PERCENT or not found.is_passed:
             raise PreviewStale("the market, the account or its limits changed since the preview")
-        order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
-        Preview.objects.filter(pk=preview.pk).update(order_id=order_id)
-        return Submitted(journal.state.orders[order_id], state.number)
+        order_id = accept(state, record, found, view, now_ns=now_ns, by=by)
+        return Submitted(state.orders[order_id], state.number)
+
+    return account_act(account.name, execute, at_ns=now_ns)
 
 
-def preview_document(previewed: Previewed) -> PreviewDocument:
-    """Return a preview.
+def _require_unused(account: Account, order: OrderTerms) -> None:
+    """Raise PreviewUsed, or ClientOrderIdReused, if an order has the preview's client_order_id."""
+    made = order_repeated(account=account, fields=asdict(order))
+    if made is not None:
+        order_id = made.order.id
+        raise PreviewUsed(f"the preview was executed before: it made the order {order_id}", order_id=order_id)
+
+
+def preview_document(previewed: Previewed, currency: str) -> PreviewDocument:
+    """Return a preview. currency: the account's.
 
     cost, fee: at the order's limit or the market's price. worst_cost, margin: at its limit or collar. All sums are in
     the account's currency.
@@ -115,13 +149,13 @@ def preview_document(previewed: Previewed) -> PreviewDocument:
     quantity = proposal.order.quantity
     cost, fee = expected_cost(proposal)
     return PreviewDocument(
-        preview_id=str(preview.uuid),
-        account=preview.account.name,
+        preview_id=preview.token,
+        account=preview.account,
         expires_at=format_timestamp(preview.expires_ns),
         order=OrderTermsDocument.of_terms(proposal.order),
         reference=ReferenceDocument.of(proposal.reference),
-        tick=number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
-        currency=state_of(preview.account).currency,
+        tick=number_or_null(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
+        currency=currency,
         cost=number(cost),
         worst_cost=number(worst_cost(proposal)),
         fee=number(fee),
@@ -135,22 +169,5 @@ def preview_document(previewed: Previewed) -> PreviewDocument:
     )
 
 
-def previewed_order(preview: Preview) -> OrderTerms:
-    """Return the order of a preview."""
-    return msgspec.json.decode(preview.terms, type=OrderTerms)
-
-
-def _used(preview: Preview) -> PreviewUsed:
-    order_id = str(preview.order_id)
-    return PreviewUsed(f"the preview was executed before: it made the order {order_id}", order_id=order_id)
-
-
 def _moved_percent(before: Decimal, now: Decimal) -> Decimal:
     return percent(abs(now - before), abs(before)) if before else Decimal(100) * bool(now)
-
-
-def previews_delete_old(*, now: datetime) -> None:
-    """Delete previews that expired a day ago, by the engine's clock and by the wall's; and owners' oldest beyond MOST_PREVIEWS."""
-    now_ns = min(engine_status().now_ns, round(now.timestamp()) * NS_PER_SECOND)
-    Preview.objects.filter(expires_ns__lt=now_ns - _KEPT_SECONDS * NS_PER_SECOND).delete()
-    beyond_newest(Preview.objects.all(), holder="owner", most=MOST_PREVIEWS).delete()

@@ -11,7 +11,7 @@ import msgspec
 from trading.core.events import StrategyChoice
 from trading.strategies.breakout import Breakout
 from trading.strategies.crossover import Crossover
-from trading.strategies.own_files import STRATEGY_NAME, StrategyError, strategy_at, strategy_in
+from trading.strategies.own_files import STRATEGY_NAME, StrategyError, parameters_schema, strategy_in
 from trading.strategies.strategy import Strategy, StrategyParameters
 
 SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
@@ -20,7 +20,7 @@ _given: dict[str, type[Strategy]] = {}
 
 logger = logging.getLogger(__name__)
 
-# The engine shows the history of an assignment beside its other work: some seconds at most.
+# So long a history is shown within some seconds.
 _MOST_LOOKED_BACK = 500_000
 
 
@@ -32,14 +32,14 @@ class InvalidParameters(StrategyError):
     """A parameter is unknown, missing, or not within its bounds."""
 
 
-def strategy_given(place: str) -> str:
-    """Load a strategy by its file or dotted path, and return the name by which this process knows it from now on.
+def strategy_given(file: str) -> str:
+    """Load a strategy by its file, and return the name by which this process knows it from now on.
 
-    Never call it with what came over HTTP: it runs code. Raises StrategyError; see `strategy_at`.
+    Never call it with what came over HTTP: it runs code. Raises StrategyError; see `strategy_in`.
     """
-    found = strategy_at(place)
-    if found.name in SHIPPED and SHIPPED[found.name] is not found:
-        raise StrategyError(f"{place}: a shipped strategy has the name {found.name}; give yours another name")
+    found = strategy_in(Path(file))
+    if found.name in SHIPPED:
+        raise StrategyError(f"{file}: a shipped strategy has the name {found.name}; rename the file")
     _given[found.name] = found
     return found.name
 
@@ -84,7 +84,7 @@ def strategy_documents() -> list[dict[str, Any]]:
         {
             "name": strategy_class.name,
             "description": cleandoc(strategy_class.__doc__ or ""),
-            "parameters": _parameters_schema(strategy_class.Parameters),
+            "parameters": parameters_schema(strategy_class),
             "sha256": strategy_class.sha256,
         }
         for strategy_class in _loaded()
@@ -97,11 +97,6 @@ def _loaded() -> Iterator[type[Strategy]]:
             yield strategy_named(name)
         except StrategyError as error:
             logger.warning("a strategy cannot be loaded: %s", error)
-
-
-def _parameters_schema(strategy_class: type[StrategyParameters]) -> dict[str, Any]:
-    schema: dict[str, Any] = msgspec.json.schema(strategy_class)["$defs"][strategy_class.__name__]
-    return schema | {"description": cleandoc(strategy_class.__doc__ or "")}
 
 
 def strategy_refusal(choice: StrategyChoice) -> tuple[str, str] | None:

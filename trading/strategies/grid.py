@@ -1,5 +1,6 @@
-"""A grid of parameters: a backtest of each combination, on all cores, and a page with what came of each."""
+"""A grid of parameters: a backtest of each combination, on all cores, as a table, a CSV file, and a page with a heat map."""
 
+import csv
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from trading.strategies.own_files import StrategyError
 
 MOST_RUNS = 1_000
 _TWO = 2
+# A figure of a table: its name, its title, and its format.
+Figure = tuple[str, str, str]
 
 
 class GridRow(NamedTuple):
@@ -47,20 +50,18 @@ def combinations_of(values: Mapping[str, str]) -> list[dict[str, str]]:
 
 def results_of(
     runs: Sequence[BacktestInputs],
-    place: str | None,
+    file: str | None,
     where: Path | str,
     progress: Callable[[float], object],
-    *,
-    has_curves: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Run backtests in as many processes as there are cores, and yield their results as JSON has them, in their order.
 
-    Trades and signals are left out, and without `has_curves` the curves, too. place: of a strategy that is not known by
-    its name. Raises StrategyError, and what a backtest raises.
+    Trades, signals and curves are left out. file: of a strategy that is not known by its name. Raises StrategyError, and
+    what a backtest raises.
     """
     workers = min(len(runs), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
-        futures = [pool.submit(_result, each, place, where, has_curves) for each in runs]
+        futures = [pool.submit(_result, each, file, where) for each in runs]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -85,44 +86,68 @@ def _reader(where: Path | str) -> Reader:
     return open_store(where)
 
 
-def _result(inputs: BacktestInputs, place: str | None, where: Path | str, has_curves: bool) -> bytes:
-    if place is not None:
-        strategy_given(place)
+def _result(inputs: BacktestInputs, file: str | None, where: Path | str) -> bytes:
+    if file is not None:
+        strategy_given(file)
     document = outcome_of(inputs, _reader(where), most_rows=0).document
-    if not has_curves:
-        document.performance.drawdown_curve = []
+    document.performance.drawdown_curve = []
     return document_bytes(document)
 
 
-def grid_page(title: str, rows: Sequence[GridRow], figures: Sequence[tuple[str, str, str]]) -> str:
-    """Return a page in HTML: a heat map of the return if two parameters vary, and a table.
+def figure_text(value: float | None, form: str) -> str:
+    """Return a figure as people read it, `-` if there is none."""
+    return "-" if value is None else form.format(value)
 
-    figures: of the table: name, title and format.
-    """
+
+def grid_lines(rows: Sequence[GridRow], figures: Sequence[Figure]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    widths = {
+        name: max(map(len, (name, *(row.parameters[name] for row in rows)))) for name in rows[0].parameters
+    }
+    titles = [f"{title:>16}" for _, title, _ in figures]
+    yield "  ".join([*(f"{name:>{width}}" for name, width in widths.items()), *titles])
+    for row in rows:
+        cells = [f"{row.parameters[name]:>{width}}" for name, width in widths.items()]
+        yield "  ".join([*cells, *(f"{each:>16}" for each in _texts(row, figures)), row.refused or ""])
+
+
+def write_csv(path: Path, rows: Sequence[GridRow], figures: Sequence[Figure]) -> None:
+    """Write a file of CSV: the parameters, the figures, and why a combination was refused. Raises OSError."""
+    names = [name for name, _, _ in figures]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow([*rows[0].parameters, *names, "refused"])
+        for row in rows:
+            found = dict.fromkeys(names) if row.result is None else row.result["performance"]
+            lines.writerow([*row.parameters.values(), *(found[name] for name in names), row.refused])
+
+
+def grid_page(title: str, rows: Sequence[GridRow], figures: Sequence[Figure]) -> str:
+    """Return a page in HTML: a heat map of the return if two parameters vary, and a table."""
     values = {name: list(dict.fromkeys(row.parameters[name] for row in rows)) for name in rows[0].parameters}
     varied = [name for name, each in values.items() if len(each) > 1]
     context: dict[str, Any] = {
         "title": title,
         "names": list(values),
         "titles": [each for _, each, _ in figures],
+        "rows": [
+            {
+                "parameters": row.parameters.values(),
+                "figures": _texts(row, figures),
+                "refused": row.refused,
+            }
+            for row in rows
+        ],
     }
-    context["rows"] = [
-        {
-            "parameters": row.parameters.values(),
-            "figures": row.result
-            and [figure_text(row.result["performance"][name], form) for name, _, form in figures],
-            "refused": row.refused,
-        }
-        for row in rows
-    ]
     if len(varied) == _TWO:
         context["map"] = _heat_map(rows, varied[0], varied[1], values)
     return render_to_string("strategies/grid.html", context)
 
 
-def figure_text(value: float | None, form: str) -> str:
-    """Return a figure as people read it, `-` if there is none."""
-    return "-" if value is None else form.format(value)
+def _texts(row: GridRow, figures: Sequence[Figure]) -> list[str]:
+    if row.result is None:
+        return []
+    return [figure_text(row.result["performance"][name], form) for name, _, form in figures]
 
 
 def _heat_map(

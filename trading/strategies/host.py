@@ -1,22 +1,22 @@
 """A host runs one strategy: it shows it bars, rows and fills, and makes acts of its orders."""
 
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
-from operator import attrgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from store.timestamps import SECOND_NS
 from trading.core.acceptance import accept, accept_closing, judge, reject
 from trading.core.account import AccountState
-from trading.core.acts import Act
-from trading.core.amounts import ZERO, lots_below, to_step
+from trading.core.account_store import AccountDecision, AccountStore, Decision, RecordedEvent
+from trading.core.amounts import ZERO, lots_below
 from trading.core.amounts import quantity as exact_quantity
 from trading.core.due import request_cancels
 from trading.core.events import Executed, Print
@@ -25,25 +25,15 @@ from trading.core.orders import MOST, Order, OrderTerms
 from trading.core.rows import MarketRow, Quote
 from trading.core.terms import Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
-from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.followed import FollowedMarket
 from trading.market.hours import last_open_ns
+from trading.market.market import Market
 from trading.market.views import market_view, position_closing_view
-from trading.strategies.revisions import BarRevision
-from trading.strategies.strategy import Bar, BarBlock, OrderFill, Strategy, StrategyParameters
+from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
 
 _TOO_MANY = f"an order has at most {MOST:,} units, and this one would have {{:,.0f}}"
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
-
-
-class HostCheckpoint(msgspec.Struct, kw_only=True):
-    """What a host must know to go on: the strategy's `State`, fills that it was not told of, timers, and the time."""
-
-    state: msgspec.Raw
-    fills: list[OrderFill]
-    timers: list[int]
-    now_ns: int
+MOST_WANTED = 100
 
 
 @dataclass(slots=True)
@@ -52,39 +42,41 @@ class StrategyHost:
 
     wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
     ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
-    watches_revisions: whether it wants to know of these. takes_bars: whether it takes bars at once. decides_by: the bar
-    that it is shown; None if it decides by something else.
+    has_signals: whether it is shown only the bars that have a signal. decides_by: the bar that it is shown; None if it decides by something else.
+    timers: when it is to be woken, as a heap. is_placed: whether an order with a client_order_id was placed before.
     """
 
     account: str
-    desk: AccountsDesk
-    market: FollowedMarket
+    accounts: AccountStore
+    market: Market
     symbols: tuple[str, ...]
     strategy_class: InitVar[type[Strategy]]
     parameters: InitVar[StrategyParameters]
     now_ns: int = 0
     decides_by: Bar | None = None
     is_history: bool = False
+    is_placed: Callable[[str], bool] = lambda _: False
     strategy: Strategy = field(init=False)
     watches_rows: bool = field(init=False)
-    watches_revisions: bool = field(init=False)
-    takes_bars: bool = field(init=False)
-    wanted: list[AccountAct] = field(default_factory=list)
+    has_signals: bool = field(init=False)
+    bars_kept: int = field(init=False)
+    wanted: list[AccountDecision] = field(default_factory=list)
     _shown: dict[str, deque[Bar]] = field(default_factory=dict)
     _fills: list[OrderFill] = field(default_factory=list)
-    _timers: list[int] = field(default_factory=list)
+    timers: list[int] = field(default_factory=list)
+    # How many things it wanted since it was told of something.
+    _count: int = 0
     _terms: dict[str, Terms] = field(default_factory=dict)
 
     def __post_init__(self, strategy_class: type[Strategy], parameters: StrategyParameters) -> None:
-        self._shown = {symbol: deque(maxlen=strategy_class.bars_kept) for symbol in self.symbols}
+        self.has_signals = strategy_class.signals is not Strategy.signals
+        self.bars_kept = max(strategy_class.bars_kept, parameters.bars_before + 1 if self.has_signals else 0)
+        self._shown = {symbol: deque(maxlen=self.bars_kept) for symbol in self.symbols}
         self.strategy = strategy_class(self, parameters, strategy_class.State())
         self.watches_rows = (strategy_class.on_trade, strategy_class.on_quote) != (
             Strategy.on_trade,
             Strategy.on_quote,
         )
-        # Whoever inherits it may do something by bars that the other does nothing by.
-        self.takes_bars = "take_bars" in vars(strategy_class)
-        self.watches_revisions = strategy_class.on_revision != Strategy.on_revision
 
     @property
     def by(self) -> str:
@@ -93,7 +85,7 @@ class StrategyHost:
 
     @property
     def _state(self) -> AccountState:
-        return self.desk.states[self.account]
+        return self.accounts.states[self.account]
 
     @property
     def equity(self) -> Decimal:
@@ -120,6 +112,7 @@ class StrategyHost:
 
     def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
         own = self._terms_of(symbol)
+        terms.setdefault("client_order_id", self._client_order_id())
         order = _order_of(symbol=symbol, side=side, quantity=quantity, strategy=self.strategy.name, **terms)
         if self.is_history:
             return
@@ -138,82 +131,49 @@ class StrategyHost:
             self._want(partial(self._cancel, symbol))
 
     def wake(self, at_ns: int) -> None:
-        heappush(self._timers, max(at_ns, self.now_ns))
+        heappush(self.timers, max(at_ns, self.now_ns))
 
     def show(self, now_ns: int, bar: Bar) -> None:
-        """Show a bar at an instant. What the strategy wants then is in `wanted`."""
-        self.now_ns, self.decides_by = now_ns, bar
-        self._shown[bar.symbol].append(bar)
-        self.strategy.on_bar(bar)
+        """Show a bar at an instant. What the strategy wants then is in `wanted`.
 
-    def take_bars(self, block: BarBlock, begin: int, end: int) -> int:
-        """Let the strategy take bars at once by which it does nothing. Return how many."""
-        taken = self.strategy.take_bars(block, begin, end)
-        if taken and (kept := self.strategy.bars_kept):
-            self._shown[block.symbol].extend(
-                bar for _, bar in block.between(max(begin, begin + taken - kept), begin + taken)
-            )
-        return taken
-
-    def show_either(self, now_ns: int, shown: Bar | BarRevision) -> None:
-        """Show a bar, or what a bar has become."""
-        if isinstance(shown, Bar):
-            self.show(now_ns, shown)
-        else:
-            self.revise(now_ns, shown)
-
-    def revise(self, now_ns: int, revision: BarRevision) -> None:
-        """Show at an instant what a bar is, unless that is what was shown last."""
-        self.now_ns, self.decides_by = now_ns, None
-        shown, after = self._shown[revision.symbol], revision.bar
-        place = bisect_left(shown, revision.start_ns, key=attrgetter("start_ns"))
-        is_shown = place < len(shown) and shown[place].start_ns == revision.start_ns
-        before = shown[place] if is_shown else None
-        if before == after or (place == 0 and not is_shown and len(shown) == shown.maxlen):
+        For a strategy with signals, history and bars whose signal is 0 are left out: it could place nothing on them.
+        """
+        shown = self._shown[bar.symbol]
+        shown.append(bar)
+        if self.has_signals and self.is_history:
             return
-        if before is not None:
-            del shown[place]
-        if after is not None:
-            if len(shown) == shown.maxlen:
-                shown.popleft()
-                place -= 1
-            shown.insert(place, after)
-        self.strategy.on_revision(before, after)
+        if self.has_signals and not bar.signal:
+            closes = np.array([each.close for each in shown])
+            bar = bar._replace(signal=int(self.strategy.signals(closes)[-1]))
+            if not bar.signal:
+                return
+        self._begin(now_ns, bar)
+        self.strategy.on_bar(bar)
 
     def add_past_bar(self, bar: Bar) -> None:
         """Have a bar among the last ones that was shown before."""
         self._shown[bar.symbol].append(bar)
 
-    def checkpoint(self) -> HostCheckpoint:
-        """Return what a host must know to go on."""
-        state = msgspec.Raw(msgspec.json.encode(self.strategy.state))
-        return HostCheckpoint(state=state, fills=self._fills, timers=self._timers, now_ns=self.now_ns)
-
-    def restore(self, checkpoint: HostCheckpoint) -> None:
-        """Go on with the checkpoint of an earlier host."""
-        self.strategy.state = msgspec.json.decode(checkpoint.state, type=type(self.strategy).State)
-        self._fills, self._timers, self.now_ns = checkpoint.fills, checkpoint.timers, checkpoint.now_ns
-
     def next_ns(self) -> int | None:
-        """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.FloorFollower`."""
+        """Return when it acts next by itself: after fills, and by timers."""
         if self._fills:
             return self.now_ns
-        return self._timers[0] if self._timers else None
+        return self.timers[0] if self.timers else None
 
-    def due(self, now_ns: int) -> Sequence[AccountAct]:
+    def due(self, now_ns: int) -> Sequence[AccountDecision]:
         """Tell of fills and timers, and return what the strategy wants."""
-        self.now_ns, self.decides_by = now_ns, None
+        self._begin(now_ns)
         fills, self._fills = self._fills, []
         for fill in fills:
             self.strategy.on_fill(fill)
-        while self._timers and self._timers[0] <= now_ns:
-            self.strategy.on_timer(heappop(self._timers))
+        while self.timers and self.timers[0] <= now_ns:
+            self.strategy.on_timer(heappop(self.timers))
         return self.take_wanted()
 
-    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
+    def taken(self, row: MarketRow) -> Sequence[AccountDecision]:
         """Show a row that the accounts have had, and return what the strategy wants."""
         if row.ref.symbol in self.symbols:
-            self.now_ns, self.decides_by = row.known_ns, None
+            self._begin(row.known_ns)
             if isinstance(row, Print):
                 self.strategy.on_trade(row)
             elif isinstance(row, Quote):
@@ -234,13 +194,33 @@ class StrategyHost:
                 )
             )
 
-    def take_wanted(self) -> list[AccountAct]:
+    def take_wanted(self) -> list[AccountDecision]:
         """Return what the strategy wanted since the last call."""
         wanted, self.wanted = self.wanted, []
         return wanted
 
-    def _want(self, act: Act) -> None:
+    def _begin(self, now_ns: int, bar: Bar | None = None) -> None:
+        self.now_ns, self.decides_by, self._count = now_ns, bar, 0
+
+    def _want(self, act: Decision) -> None:
+        self._count += 1
+        if self._count > MOST_WANTED:
+            raise RuntimeError(
+                f"the strategy places, closes or cancels more than {MOST_WANTED} times at once"
+            )
         self.wanted.append((self.account, act))
+
+    def _client_order_id(self) -> str:
+        """Return the id of the next order: of the strategy, its bar, and the order's number at the bar.
+
+        The bar's length is in it: an assignment with another interval may be shown a bar of the same start.
+        Without a bar the account's newest event, of which the number grows with each order, is in the bar's place.
+        """
+        bar = self.decides_by
+        decided_by = str(self._state.number)
+        if bar is not None:
+            decided_by = f"{bar.symbol}:{bar.start_ns}:{(bar.end_ns - bar.start_ns) // SECOND_NS}"
+        return f"{self.strategy.name}:{decided_by}:{self._count + 1}"
 
     def _terms_of(self, symbol: str) -> Terms:
         found = self._terms.get(symbol)
@@ -254,6 +234,8 @@ class StrategyHost:
         return [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
 
     def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
+        if self.is_placed(order.client_order_id or ""):
+            return
         now_ns = self.now_ns
         if order.quantity > MOST:
             terms, reason = self._terms_of(order.symbol), _TOO_MANY.format(order.quantity)
@@ -320,5 +302,5 @@ def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:
     prices = {name: price for name in _PRICES if (price := getattr(order, name)) is not None}
     if not prices:
         return order
-    on_tick = {name: to_step(price, terms.tick_at(price)) for name, price in prices.items()}
+    on_tick = {name: terms.on_tick(price) for name, price in prices.items()}
     return msgspec.structs.replace(order, **on_tick)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from store.instruments import Instrument
 from store.reading import Reader
 from store.timestamps import DAY_NS, format_timestamp
 from trading.core.account import AccountState
-from trading.core.amounts import plain
+from trading.core.account_store import RecordedEvent
 from trading.core.configuration import Zone
 from trading.core.events import (
     ACTION_ALERT,
@@ -35,25 +34,23 @@ from trading.documents.backtests import (
     OpenPositionDocument,
 )
 from trading.documents.ledger import ClosedTradeDocument
-from trading.engine.floor import RecordedEvent
 from trading.reading.report import AccountHistory, figures_of
 from trading.reading.return_days import return_days_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
 from trading.strategies.ended_prices import ended_sentence
 from trading.strategies.strategy import Strategy
-from web.documents import AnswerDocument, instant_or_null, number
+from web.documents import AnswerDocument, instant_or_null
 
 # By the knowledge of the inputs.
 _BARS = {
-    "then": "Bars are shown at their end plus the instrument's `settle`, as they were known then. What changes them later is "
-    "shown as a revision.",
+    "then": "Bars are shown at their end plus the instrument's `settle`, as they were known then.",
     "now": "Bars are shown at their end plus the instrument's `settle`, as they are known today: with what came later.",
 }
 _ASSUMPTIONS = (
     "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
     "Orders of the backtest move no price, and nobody reacts to them.",
-    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others the decimals of the prices known then.",
+    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others have none.",
     "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
     "Instruments, calendars and fees are those declared today.",
     "A position that is open at the end is valued at its mark.",
@@ -85,7 +82,6 @@ class BacktestOutcome:
         self._refusals: dict[tuple[str, Zone], BacktestRefusalDocument] = {}
         # The orders of signals that nothing has filled so far.
         self._unfilled: set[str] = set()
-        self._ticks: dict[str, set[Decimal]] = {}
         self._state: AccountState | None = None
         self._has_long_bars = False
         # The messages of alerts about corporate actions.
@@ -111,8 +107,6 @@ class BacktestOutcome:
             self._actions.append(event.message)
 
     def _take_order(self, event: OrderAccepted | OrderRejected, state: AccountState) -> None:
-        tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
-        self._ticks.setdefault(event.order.symbol, set()).add(tick)
         # What is bought and sold within one bar has no other mark.
         if event.reference is not None and _is_of_long_bar(event.reference):
             self._has_long_bars = True
@@ -177,8 +171,7 @@ class BacktestOutcome:
             notice=self.notice,
             inputs=_inputs_document(inputs, self._strategy_class),
             strategy_sha256=self._strategy_class.sha256,
-            terms=_terms_document(inputs),
-            assumptions=[_BARS[inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
+            assumptions=[_BARS[inputs.knowledge], *_ASSUMPTIONS],
             performance=figures_of(self.history, inputs.start_ns, inputs.end_ns, return_days=return_days),
             signals=BacktestSignalsDocument(
                 accepted=self.accepted,
@@ -197,14 +190,6 @@ class BacktestOutcome:
                 for each in self._state.positions.values()
             ],
         )
-
-    @property
-    def _tick_lines(self) -> list[str]:
-        """The ticks with which orders came, a line for each symbol."""
-        return [
-            f"The tick of {symbol} was {' to '.join(dict.fromkeys((plain(min(ticks)), plain(max(ticks)))))}."
-            for symbol, ticks in sorted(self._ticks.items())
-        ]
 
 
 def outcome_of(
@@ -225,7 +210,7 @@ def outcome_of(
         outcome.take(recorded)
         keep(recorded)
 
-    backtest = Backtest(inputs, reader, take, outcome.history.add_value)
+    backtest = Backtest(inputs, reader, take)
     outcome.instruments, outcome.prices_ended = backtest.instruments, backtest.ended
     backtest.run(progress)
     outcome.had_bars = backtest.had_bars
@@ -262,13 +247,3 @@ def _inputs_document(inputs: BacktestInputs, strategy_class: type[Strategy]) -> 
         risk="none" if inputs.config.unlimited else "account",
         config=backtest_limits_document(inputs.config),
     )
-
-
-def _terms_document(inputs: BacktestInputs) -> dict[str, Any]:
-    """Return the terms that are declared for symbols, by symbol."""
-    return {
-        symbol: {
-            name: number(value) if isinstance(value, Decimal) else value for name, value in terms.items()
-        }
-        for symbol, terms in inputs.terms.items()
-    }

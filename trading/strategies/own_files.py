@@ -1,22 +1,21 @@
-"""Strategies of the operator's own files: a file's bytes are hashed and run, and a class that cannot work is refused."""
+"""Strategies of the operator's own files: a file has one strategy, which has the file's name."""
 
-import inspect
 import re
 import sys
 import traceback
 from hashlib import sha256
-from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
+from typing import Any
 
 import msgspec
 
-from trading.strategies.strategy import Strategy, StrategyParameters, StrategyState
+from trading.strategies.strategy import Strategy
 
 STRATEGY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _BASE = "trading.strategies.strategy.Strategy"
-_CALLED = [name for name in vars(Strategy) if name.startswith("on_")]
 _loading = RLock()
 # The files of the strategies that were loaded.
 _files: set[str] = set()
@@ -26,25 +25,46 @@ class StrategyError(ValueError):
     """A strategy or a backtest that cannot be. The message says what to correct."""
 
 
-def strategy_at(place: str) -> type[Strategy]:
-    """Return the strategy that `file.py:Class`, `file.py` or `package.module.Class` means. Raises StrategyError."""
-    file, _, class_name = place.partition(":")
-    if not file.endswith(".py"):
-        return _imported(place)
-    classes = _classes(Path(file))
-    found = [each for each in classes if class_name in ("", each.__name__)]
-    if len(found) != 1:
-        raise StrategyError(_which(Path(file).name, classes))
-    return _checked(found[0])
-
-
 def strategy_in(path: Path) -> type[Strategy]:
-    """Return the strategy that has the name of its file. Raises StrategyError."""
-    classes = _classes(path)
-    found = [each for each in classes if getattr(each, "name", None) == path.stem]
+    """Return the strategy of a file. The file runs once, and again when its bytes have changed.
+
+    Raises StrategyError if it cannot be run, does not have exactly one strategy, or has no fit name.
+    """
+    path = path.absolute()
+    try:
+        code = path.read_bytes()
+    except OSError as error:
+        raise StrategyError(f"{path}: {error.strerror}") from error
+    if STRATEGY_NAME.fullmatch(path.stem) is None:
+        raise StrategyError(
+            f"{path.name}: a strategy has the name of its file: at most 64 of A-Z a-z 0-9 _ -, first a letter"
+        )
+    digest = sha256(code).hexdigest()
+    module = f"strategy_file:{path}:{digest}"
+    with _loading:
+        if module not in sys.modules:
+            _run(module, path, code)
+        values = list(vars(sys.modules[module]).values())
+    own = [each for each in values if isinstance(each, type) and each.__module__ == module]
+    found = [each for each in own if issubclass(each, Strategy)]
     if len(found) != 1:
-        raise StrategyError(f'{path.name}: exactly one subclass of {_BASE} must have name = "{path.stem}"')
-    return _checked(found[0])
+        raise StrategyError(f"{path.name} has {len(found)} subclasses of {_BASE}: a file has exactly one")
+    strategy_class = found[0]
+    strategy_class.name, strategy_class.sha256 = path.stem, digest
+    try:
+        parameters_schema(strategy_class)
+        strategy_class.State()
+    except (TypeError, NameError, KeyError) as error:
+        raise StrategyError(f"{path.name}: its Parameters or State cannot be used: {error}") from error
+    _files.add(str(path))
+    return strategy_class
+
+
+def parameters_schema(strategy_class: type[Strategy]) -> dict[str, Any]:
+    """Return the JSON schema of a strategy's parameters."""
+    parameters = strategy_class.Parameters
+    schema: dict[str, Any] = msgspec.json.schema(parameters)["$defs"][parameters.__name__]
+    return schema | {"description": cleandoc(parameters.__doc__ or "")}
 
 
 def error_line(error: BaseException, file: str) -> str:
@@ -67,35 +87,6 @@ def own_failure(error: BaseException) -> str | None:
     return None if file is None else error_line(error, file)
 
 
-def _which(file: str, classes: list[type[Strategy]]) -> str:
-    if not classes:
-        return f"{file} has no subclass of {_BASE}"
-    return f"give {' or '.join(f'{file}:{each.__name__}' for each in classes)}"
-
-
-def _classes(path: Path) -> list[type[Strategy]]:
-    """Return the strategies that a file defines. The file runs once, and again when its bytes have changed."""
-    path = path.resolve()
-    try:
-        code = path.read_bytes()
-    except OSError as error:
-        raise StrategyError(f"{path}: {error.strerror}") from error
-    digest = sha256(code).hexdigest()
-    name = f"strategy_file:{path}:{digest}"
-    with _loading:
-        if name not in sys.modules:
-            _run(name, path, code)
-        values = list(vars(sys.modules[name]).values())
-    classes = [
-        each
-        for each in values
-        if isinstance(each, type) and issubclass(each, Strategy) and each.__module__ == name
-    ]
-    for each in classes:
-        each.sha256 = digest
-    return classes
-
-
 def _run(name: str, path: Path, code: bytes) -> None:
     # msgspec and dataclasses look for the module by its name while its classes are made.
     module = sys.modules[name] = ModuleType(name)
@@ -105,47 +96,3 @@ def _run(name: str, path: Path, code: bytes) -> None:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise StrategyError(error_line(error, str(path))) from error
-
-
-def _imported(path: str) -> type[Strategy]:
-    module, _, name = path.rpartition(".")
-    if not module:
-        raise StrategyError(f"{path} is neither file.py:Class nor package.module.Class")
-    try:
-        found = getattr(import_module(module), name, None)
-    except ImportError as error:
-        raise StrategyError(str(error)) from error
-    except (Exception, SystemExit) as error:
-        file = traceback.extract_tb(error.__traceback__)[-1].filename
-        file = error.filename or file if isinstance(error, SyntaxError) else file
-        raise StrategyError(error_line(error, file)) from error
-    if not (isinstance(found, type) and issubclass(found, Strategy)):
-        raise StrategyError(f"{path} is no subclass of {_BASE}")
-    found.sha256 = sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
-    return _checked(found)
-
-
-def _checked(strategy_class: type[Strategy]) -> type[Strategy]:
-    problem = _problem(strategy_class)
-    if problem is not None:
-        raise StrategyError(f"{strategy_class.__name__}: {problem}")
-    _files.add(inspect.getfile(strategy_class))
-    return strategy_class
-
-
-def _problem(strategy_class: type[Strategy]) -> str | None:
-    """Return what a strategy lacks, so that it could not be run, stored or described; None if nothing."""
-    if not STRATEGY_NAME.fullmatch(str(getattr(strategy_class, "name", ""))):
-        return 'give it a name, such as name = "reversal": at most 64 of A-Z a-z 0-9 _ -, first a letter'
-    for declared, base in (("Parameters", StrategyParameters), ("State", StrategyState)):
-        own = getattr(strategy_class, declared)
-        if not (isinstance(own, type) and issubclass(own, base)):
-            return f"{declared} must be a subclass of {base.__name__}"
-        try:
-            msgspec.json.schema(own)
-        except (TypeError, NameError) as error:
-            return f"{declared}: {error}"
-    if any(each.required for each in msgspec.structs.fields(strategy_class.State)):
-        return "State: each field must have a default"
-    unknown = [name for name in dir(strategy_class) if name.startswith("on_") and name not in _CALLED]
-    return f"nothing calls {', '.join(unknown)}; called are {', '.join(_CALLED)}" if unknown else None

@@ -34,8 +34,7 @@ class PastBars:
 
     settle_ns: of each symbol. start_ns, end_ns: of the bars' starts. knowledge: `then` for bars as they were known when
     they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all.
-    known_at_ns: all bars are as they were known at this instant instead. at_once_ns: rows of so long are read at once,
-    also for long bars.
+    at_once_ns: rows of so long are read at once, also for long bars.
     """
 
     reader: Reader
@@ -45,7 +44,6 @@ class PastBars:
     interval_ns: int
     knowledge: str = "then"
     as_of_ns: int | None = None
-    known_at_ns: int | None = None
     at_once_ns: int = 32 * DAY_NS
 
     @property
@@ -88,7 +86,6 @@ class PastBars:
             session="utc",
             knowledge=self.knowledge,
             as_of=self.as_of_ns,
-            known_at=self.known_at_ns,
         )
         ends_ns: Integers = bars.time_ns + self.interval_ns
         return BarBlock(symbol, bars, ends_ns, ends_ns + self.settle_ns[symbol])

@@ -1,6 +1,6 @@
 """What a strategy is: it decides by bars, rows and fills, and does not know whether they are live or of the past."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -9,8 +9,9 @@ from math import isfinite
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
+import numpy as np
 
-from store.arrays import Integers
+from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 from store.reading.arguments import interval_ns
 from store.timestamps import DAY_NS, SECOND_NS
@@ -26,7 +27,10 @@ WEEK, WEEK_NS = "1w", 7 * DAY_NS
 
 
 class Bar(NamedTuple):
-    """A bar of a symbol. start_ns, end_ns: its interval, nanoseconds UTC. volume: in units, NaN if unknown."""
+    """A bar of a symbol. start_ns, end_ns: its interval, nanoseconds UTC. volume: in units, NaN if unknown.
+
+    signal: what the strategy's `signals` says of it; 0 for strategies without.
+    """
 
     symbol: str
     start_ns: int
@@ -36,6 +40,7 @@ class Bar(NamedTuple):
     low: float
     close: float
     volume: float
+    signal: int = 0
 
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
@@ -55,30 +60,20 @@ class BarBlock:
     def __len__(self) -> int:
         return len(self.shown_ns)
 
-    def at(self, index: int) -> tuple[int, Bar]:
-        """Return a bar, and the instant at which it is shown."""
-        bars = self.bars
-        bar = Bar(
-            self.symbol,
-            bars.time_ns.item(index),
-            self.ends_ns.item(index),
-            bars.open.item(index),
-            bars.high.item(index),
-            bars.low.item(index),
-            bars.close.item(index),
-            bars.volume.item(index),
-        )
-        return self.shown_ns.item(index), bar
-
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
-        return self.between(0, len(self))
+        """Yield the bars, each with the instant at which it is shown."""
+        return self._made(slice(None), repeat(0))
 
-    def between(self, begin: int, end: int) -> Iterator[tuple[int, Bar]]:
-        """Yield the bars [begin, end), each with the instant at which it is shown."""
-        part = slice(begin, end)
+    def signalled(self, signals: Integers) -> Iterator[tuple[int, Bar]]:
+        """Yield the bars whose signals are not 0, as iteration does."""
+        rows = np.flatnonzero(signals)
+        return self._made(rows, signals[rows].tolist())
+
+    def _made(self, rows: slice | Integers, signals: Iterable[int]) -> Iterator[tuple[int, Bar]]:
         columns = (self.bars.time_ns, self.ends_ns, *(getattr(self.bars, name) for name in _COLUMNS))
-        made = map(_made, zip(repeat(self.symbol), *(each[part].tolist() for each in columns), strict=False))
-        return zip(self.shown_ns[part].tolist(), made, strict=True)
+        values = (each[rows].tolist() for each in columns)
+        made = map(_made, zip(repeat(self.symbol), *values, signals, strict=False))
+        return zip(self.shown_ns[rows].tolist(), made, strict=True)
 
 
 class OrderFill(NamedTuple):
@@ -139,7 +134,7 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 class StrategyState(msgspec.Struct, kw_only=True):
-    """What a strategy remembers. It is stored with the account's events, so that nothing is decided twice."""
+    """What a strategy remembers. It is saved in one transaction with its orders, so that nothing is decided twice."""
 
 
 class Broker(Protocol):
@@ -194,8 +189,7 @@ class Broker(Protocol):
 class Strategy:
     """A strategy for some symbols of an account. Override what it wants to know.
 
-    name: as it is asked for. bars_kept: so many bars of each symbol can be looked back at, and revised; fewer take less
-    memory. sha256: of its file; None if it is shipped.
+    name: as it is asked for. bars_kept: so many bars of each symbol can be looked back at; fewer take less memory. sha256: of its file; None if it is shipped.
     """
 
     name: ClassVar[str]
@@ -207,23 +201,16 @@ class Strategy:
     def __init__(self, broker: Broker, parameters: StrategyParameters, state: StrategyState) -> None:
         self.broker, self.parameters, self.state = broker, parameters, state
 
+    def signals(self, closes: Floats) -> Integers:
+        """Return a signal for each close of a symbol, oldest first. Of the bars with a 0 `on_bar` is not called.
+
+        A signal may use its own close and those before, up to `bars_before` of the parameters: a backtest asks for many
+        at once, also for bars that are not over yet, and a live strategy for the last one.
+        """
+        raise NotImplementedError
+
     def on_bar(self, bar: Bar) -> None:
         """Called at a bar's end plus the instrument's `settle`, with the bar as it is known then."""
-
-    def take_bars(self, block: BarBlock, begin: int, end: int) -> int:
-        """Take bars [begin, end) at once, up to the first by which it might act, and return how many were taken.
-
-        For the speed of backtests. The rest is shown by `on_bar`. Bars that are taken leave the state as `on_bar` would.
-        Only for strategies that are shipped, because the block has bars that are not due yet.
-        """
-        return 0
-
-    def on_revision(self, before: Bar | None, after: Bar | None) -> None:
-        """Called when a row that comes after a bar was due changes it: a late print, a correction, a cancel.
-
-        before: as it was shown last; None if the interval had no bar: `on_bar` is not called for it. after: None if it
-        has none any more. Only for strategies that override this, `broker.bars` changes, too.
-        """
 
     def on_trade(self, trade: Print) -> None:
         """Called for each trade of its symbols when it is known."""

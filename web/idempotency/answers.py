@@ -107,11 +107,6 @@ def answer_once(call: KeyedCall, make: Callable[[], JsonObject], *, now: datetim
         return answer, False
 
 
-def is_answered(call: KeyedCall) -> bool:
-    """Return whether an earlier call has stored its answer, which `answer_once` gives."""
-    return _rows_of(call).exists()
-
-
 def answers_delete_expired(*, now: datetime) -> None:
     """Delete answers that are a day old or older."""
     SealedAnswer.objects.filter(created_at__lte=now - LIFETIME).delete()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from django.http import QueryDict
 
+from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from web.requests.exceptions import InvalidParameter
 from web.requests.nearest_name import LONGEST_SHOWN, nearest_or_all
 
@@ -48,3 +49,12 @@ def is_true(values: Mapping[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise InvalidParameter("invalid_parameter", f"{name} is true or false, not {text[:LONGEST_SHOWN]!r}")
     return text == "true"
+
+
+def instant_parameter(name: str, values: Mapping[str, str]) -> int | None:
+    """Return a parameter as an instant; None without it. Raises `InvalidParameter`."""
+    text = values.get(name)
+    try:
+        return None if text is None else parse_timestamp_or_epoch(text)
+    except InvalidTimestamp as error:
+        raise InvalidParameter(error.code, f"{name}: {text!r:.66}: {error}") from error

@@ -25,7 +25,5 @@ BODY_UNREAD = "marketdata.body_unread"
 BODY_TOO_LARGE = "marketdata.body_too_large"
 # The RepeatableAnswer of a content that was answered.
 REPEATABLE_ANSWER = "marketdata.repeatable_answer"
-# The AnswerWait of an answer that is held until an event.
-ANSWER_WAIT = "marketdata.answer_wait"
 # True if the request had X-Forwarded-For, even an empty one: a proxy stands between this server and the client.
 IS_FORWARDED = "marketdata.is_forwarded"

@@ -1,7 +1,7 @@
 """Client of the market-data API: `Client` for threads, `AsyncClient` for asyncio."""
 
 from marketdata_client._async.client import AsyncClient
-from marketdata_client.client import Client
+from marketdata_client._sync.client import Client
 from marketdata_client.config import VERSION, Retries
 from marketdata_client.credentials import ApiKey, BearerToken, Credential, Signer
 from marketdata_client.errors import (

@@ -104,7 +104,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    statuses = frozenset({404})
+    statuses = frozenset({404, 410})
 
 
 class Conflict(Refused):

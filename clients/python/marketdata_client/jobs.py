@@ -9,14 +9,22 @@ from marketdata_client.errors import BadAnswer, ConfirmationNeeded, JobFailed
 from marketdata_client.requests import Request, post_request, segment
 
 _JOBS = "/api/v1/jobs"
-_WAIT_SECONDS = 20
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 10.0
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 Job = dict[str, Any]
 
 
-def job_request(job_id: str, *, wait: bool = False) -> Request:
-    headers = {"Prefer": f"wait={_WAIT_SECONDS}"} if wait else {}
-    return Request("GET", f"{_JOBS}/{segment(job_id)}", headers=headers)
+def job_request(job_id: str) -> Request:
+    return Request("GET", f"{_JOBS}/{segment(job_id)}")
+
+
+def pauses() -> Iterator[float]:
+    """Yield the seconds before each next poll of a job: a tenth of the time so far, at least 1 and at most 10."""
+    waited = 0.0
+    while True:
+        pause = min(max(waited / 10, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        waited += pause
+        yield pause
 
 
 def confirm_request(job_id: str) -> Request:

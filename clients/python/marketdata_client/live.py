@@ -33,7 +33,8 @@ class Frame:
 
     rows: as the JSON has them; of kind `corrections` the changes of earlier rows. seq: the token after it, to resume
     from. kind: `rows`, `corrections`; `resync`: forget the channel's rows, and read them by REST; `history`: the rows
-    that were stored before, of `follow`. message: the whole object.
+    that were stored before, of `follow`. message: the whole object; of bars with `start` and `end`: the rows replace all
+    bars from start to before end.
     """
 
     channel: str

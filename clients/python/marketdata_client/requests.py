@@ -26,7 +26,7 @@ class Request:
 
     @property
     def is_repeatable(self) -> bool:
-        return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
+        return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY in self.headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ def post_request(
         check_visible("idempotency_key", idempotency_key)
         headers[IDEMPOTENCY_KEY] = idempotency_key
     return Request("POST", _checked(path), params or {}, headers, b"" if body is None else json_bytes(body))
+
+
+def put_request(path: str, body: Any) -> Request:
+    """Return a PUT, whose body is sent as JSON."""
+    return Request("PUT", _checked(path), headers={"Content-Type": "application/json"}, body=json_bytes(body))
 
 
 def post_once(path: str, body: Mapping[str, Any], params: Mapping[str, Parameter] | None = None) -> Request:

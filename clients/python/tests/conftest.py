@@ -6,8 +6,13 @@ import pytest
 from client_server import ScriptedServer
 
 from marketdata_client import Client
-from tests.group_servers import until_group_ends
+from tests.group_servers import end_servers, until_group_ends
 from tests.system.installation import UNLIMITED, Installation, installed
+
+
+def pytest_sessionfinish() -> None:
+    """End the servers of a run of these tests alone, which does not load the plugin `tests.suite`."""
+    end_servers()
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,31 @@
 """Jobs: submitted, watched, awaited."""
 
 import asyncio
+from itertools import islice
 
 import pytest
 from client_server import document
 
-from marketdata_client import AsyncClient, Client, ConfirmationNeeded, JobFailed, NotFound
+from marketdata_client import AsyncClient, Client, ConfirmationNeeded, JobFailed, NotFound, jobs
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("client")]
 
 
 def job(state: str, **members: object) -> bytes:
-    return document({"id": "a-1", "state": state, **members}, Preference_Applied="wait")
+    return document({"id": "a-1", "state": state, **members})
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_SHORTEST_PAUSE_SECONDS", 0.01)
+
+
+def test_a_job_is_polled_each_second_at_first_and_every_ten_seconds_later(monkeypatch):
+    monkeypatch.undo()
+    first, *later = islice(jobs.pauses(), 60)
+    assert [first, *later[:9]] == [1.0] * 10
+    assert sorted(later) == later
+    assert later[-1] == 10.0
 
 
 def test_a_jobs_states_are_shown_until_its_result(scripted):
@@ -25,7 +39,6 @@ def test_a_jobs_states_are_shown_until_its_result(scripted):
         result = client.wait("a-1", on_progress=lambda found: states.append(found["state"]))
     assert result == {"rows": 10}
     assert states == ["queued", "running", "succeeded"]
-    assert b"Prefer: wait=20" in server.received[0].replace(b"prefer", b"Prefer")
 
 
 def test_a_bar_is_shown_and_the_async_client_waits_too(scripted, capsys):
@@ -47,7 +60,7 @@ def test_a_job_that_failed_is_raised_with_its_problem(scripted):
 
 
 def test_a_job_that_asks_is_raised_with_its_preview_and_confirmed(scripted):
-    preview = {"datasets": [{"dataset": "trades"}]}
+    preview = {"dataset": "trades"}
     server = scripted(
         job("running"),
         job("needs_confirmation", preview=preview),

@@ -131,6 +131,15 @@ def test_errors_have_what_the_problem_says(client: Client):
     assert {error.code for error in fields.value.errors} == {"required"}
 
 
+def test_an_instrument_is_declared(client: Client):
+    declared = {"class": "future", "exchange": "XCME"}
+    assert client.put("/api/v1/instruments/PUTH26", declared).items() >= declared.items()
+    assert client.get("/api/v1/instruments/PUTH26").items() >= declared.items()
+    with pytest.raises(InvalidRequest) as wrong:
+        client.put("/api/v1/instruments/PUTH26", {"exchange": "nasdaq"})
+    assert [error.path for error in wrong.value.errors] == ["exchange"]
+
+
 def test_a_signed_client_reads_and_writes(url: str, client: Client):
     made = client.post("/api/v1/keys", {"name": "signs", "scopes": ["market:read", "market:write"]})
     signer = Signer(made["prefix"], made["signing_secret"])

@@ -77,12 +77,8 @@ def test_a_batch_answers_for_each_order_and_is_cancelled(trader: Client):
         "time_in_force": "gtc",
     }
     orders = [order | {"client_order_id": "batch-1"}, order | {"symbol": "NOPE"}]
-    assert trader.orders_batch(orders, preview=True)["preview"] is True
     placed = trader.orders_batch(orders, account=ACCOUNT)
     assert [each["status"] for each in placed["items"]] == ["accepted", "refused"]
-    with pytest.raises(InvalidRequest) as refused:
-        trader.orders_batch(orders, together=True)
-    assert refused.value.code == "orders_refused"
     assert trader.cancel_batch([placed["items"][0]["order_id"]])["accepted"] == 1
 
 

@@ -4,7 +4,6 @@ import inspect
 
 import unasync
 from marketdata_client import AsyncClient, Client
-from marketdata_client._sync.client import SyncClient
 
 
 def test_making_it_again_changes_nothing():
@@ -28,5 +27,4 @@ def test_both_clients_have_the_same_methods():
         found = inspect.getmembers(kind, inspect.isfunction)
         return {name: list(inspect.signature(each).parameters) for name, each in found if name[0] != "_"}
 
-    assert signatures(SyncClient) == signatures(AsyncClient)
-    assert signatures(Client).keys() - signatures(AsyncClient).keys() == {"mirror"}
+    assert signatures(Client) == signatures(AsyncClient)

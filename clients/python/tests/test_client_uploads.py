@@ -89,7 +89,7 @@ def test_what_is_not_certain_is_asked_and_stored_when_it_is_confirmed(client: Cl
     path = file_of(tmp_path, "UPASK")
     with pytest.raises(ConfirmationNeeded) as asked:
         client.upload(path, options={"preview": True}, on_progress=lambda _: None)
-    [shown] = asked.value.preview["datasets"]
+    shown = asked.value.preview
     assert (shown["dataset"], shown["first_rows"][0]["symbol"]) == ("trades", "UPASK")
     result = client.confirm(asked.value.job_id, on_progress=lambda _: None)
     assert counts(result) == [("UPASK", ROWS, ROWS, 0)]

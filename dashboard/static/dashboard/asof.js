@@ -4,8 +4,8 @@ import {byId, debounced, instant} from "./dom.js";
 import {complain, settled} from "./messages.js";
 import {hasBars, keep, state, symbolPath} from "./state.js";
 
-// Each answer of the log is about 1 MiB.
-const MOST_ANSWERS = 8;
+// Each answer has at most 1,000 commits.
+const MOST_ANSWERS = 20;
 
 export class AsOf {
   #commits = [];
@@ -59,6 +59,8 @@ export class AsOf {
       await this.#walk(this.#aborter.signal);
       settled("As of");
     } catch (error) {
+      // The log was restored: its commits are others.
+      if (error.code === "resync") return this.load();
       complain("As of", error);
     }
     this.draw();
@@ -70,9 +72,9 @@ export class AsOf {
       const lines = (await answer.text()).split("\n").filter(Boolean);
       if (!lines.length) return;
       for (const line of lines) {
-        const frame = JSON.parse(line);
-        this.#add(frame);
-        this.#after = frame.seq;
+        const {seq, committed_at, corrections} = JSON.parse(line);
+        this.#add({seq, committed_at, kind: corrections ? "corrections" : "rows"});
+        this.#after = seq;
       }
     }
   }

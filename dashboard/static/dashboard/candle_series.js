@@ -10,10 +10,13 @@ const MOST_PLACES = 60;
 /** The reasons of absences in which bars are missing. Others are usual: they are listed, not drawn. */
 export const MISSING = new Set(["gap", "pending", "halted"]);
 
-/** The start of a bar in seconds since 1970. A bar of a date is drawn at that date, whatever its session's zone. */
+/** The start of a bar in milliseconds since 1970. */
+export const instantOf = ({timestamp}) => (typeof timestamp === "number" ? timestamp : Date.parse(timestamp));
+
+/** The place of a bar in seconds since 1970: its start. A bar of a date is drawn at that date, whatever its session's zone. */
 export function timeOf(bar) {
   if (bar.date) return Date.parse(bar.date) / 1000;
-  return Math.floor((typeof bar.timestamp === "number" ? bar.timestamp : Date.parse(bar.timestamp)) / 1000);
+  return Math.floor(instantOf(bar) / 1000);
 }
 
 /** A bar's candle. One that is not final is hollow. */

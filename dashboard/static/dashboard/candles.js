@@ -1,6 +1,6 @@
 // Candles with volume, drawn by lightweight-charts (a global script that the page loads before the modules).
 
-import {averageOf, candleOf, markText, placesOf, shownPlace, spoken, timeOf, volumeOf} from "./candle_series.js";
+import {averageOf, candleOf, instantOf, markText, placesOf, shownPlace, spoken, timeOf, volumeOf} from "./candle_series.js";
 import {el, number} from "./dom.js";
 import {averagePrice, changeWords, decimalsOf, price} from "./prices.js";
 import {Shading} from "./shading.js";
@@ -139,8 +139,24 @@ class Candles {
     this.averages.forEach((line, index) => line.setData(this.means[index] ?? []));
   }
 
+  // Set the newest point of each average. All points would be too much to draw several times a second.
+  #extendAverages() {
+    this.counts.forEach((count, line) => {
+      const [point] = averageOf(this.bars.slice(-count), count);
+      if (!point) return;
+      const means = this.means[line];
+      if (means.at(-1)?.time === point.time) means.pop();
+      means.push(point);
+      this.averages[line].update(point);
+    });
+  }
+
   #summarise() {
     this.#drawAverages();
+    this.#describe();
+  }
+
+  #describe() {
     this.#tell(this.selected);
     const last = this.bars.at(-1);
     this.summary.textContent = last ? `${this.bars.length} ${this.bars.length === 1 ? "bar" : "bars"}. The newest: ${spoken(last)}.` : "No bars.";
@@ -193,6 +209,8 @@ class Candles {
     this.bars = [...bars];
     this.symbol = symbol;
     this.counts = averages;
+    // The library asks for the legend of the bar below the pointer while it takes the bars.
+    this.means = averages.map((count) => averageOf(this.bars, count));
     this.places = [];
     this.extended = [];
     this.selected = -1;
@@ -201,31 +219,23 @@ class Candles {
     this.#draw();
   }
 
-  /** Show a bar that is new or changed; `removed: true` takes it away. */
-  updateBar(bar) {
-    const time = timeOf(bar);
-    const newest = this.bars.length ? timeOf(this.bars.at(-1)) : -Infinity;
-    const index = time > newest ? this.bars.length : this.bars.findIndex((other) => timeOf(other) >= time);
-    const same = index < this.bars.length && timeOf(this.bars[index]) === time;
-    if (bar.removed && !same) return;
-    this.bars.splice(Math.max(0, index), same ? 1 : 0, ...(bar.removed ? [] : [bar]));
-    if (!bar.removed && time >= newest) {
-      this.candles.update(candleOf(bar, this.colours));
-      this.volumes.update(volumeOf(bar, this.colours));
-      this.#summarise();
-    } else this.#draw();
-  }
-
-  /** Show many bars that are new or changed, in one drawing. Those before the first bar are left out. */
-  updateBars(bars) {
+  /** Show these bars instead of all that start from one instant to before another. Those before the first bar are left out. */
+  replaceBars(start, end, bars) {
+    const [from, to] = [Date.parse(start), Date.parse(end)];
     const first = this.bars.length ? timeOf(this.bars[0]) : -Infinity;
-    const merged = new Map(this.bars.map((bar) => [timeOf(bar), bar]));
-    for (const bar of bars) {
-      if (bar.removed) merged.delete(timeOf(bar));
-      else if (timeOf(bar) >= first) merged.set(timeOf(bar), bar);
-    }
-    this.bars = [...merged.values()].sort((one, other) => timeOf(one) - timeOf(other));
-    this.#draw();
+    const newest = this.bars.length ? timeOf(this.bars.at(-1)) : -Infinity;
+    const kept = this.bars.filter((bar) => instantOf(bar) < from || instantOf(bar) >= to);
+    const fresh = bars.filter((bar) => timeOf(bar) >= first);
+    const gone = this.bars.length - kept.length;
+    if (!gone && !fresh.length) return;
+    const [bar] = fresh;
+    const isNewest = fresh.length === 1 && timeOf(bar) >= newest && gone === (timeOf(bar) === newest ? 1 : 0);
+    this.bars = [...kept, ...fresh].sort((one, other) => timeOf(one) - timeOf(other));
+    if (!isNewest) return this.#draw();
+    this.candles.update(candleOf(bar, this.colours));
+    this.volumes.update(volumeOf(bar, this.colours));
+    this.#extendAverages();
+    this.#describe();
   }
 
   /** Show earlier bars before the others. What is in view stays. */

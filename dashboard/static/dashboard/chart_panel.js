@@ -16,10 +16,8 @@ const LIVE = "Live bars";
 const EARLIER = "Earlier bars";
 // How many pages a reload loads at most to find its place again.
 const MOST_PAGES = 12;
-// Reading the bars of another policy with their absences costs 20 tokens; 10 come a second by default.
+// Adjusted bars are read anew, at most so often.
 const RELOAD_MS = 5000;
-// More bars than this in a frame are drawn together: a fetch stores thousands at once.
-const MOST_SINGLE = 5;
 const AVERAGES = [20, 50];
 const DAY = 86_400;
 // What the buttons show: bars of a resolution, over so many days.
@@ -69,6 +67,10 @@ export class ChartPanel {
     this.#dates = dates;
     this.#timezone = timezone;
     this.#setZone();
+  }
+
+  get isEmpty() {
+    return this.#chart.firstTime() === null;
   }
 
   /** Read the bars of the state anew. span: how many seconds up to the newest bar are shown; without one the range of the address. */
@@ -162,15 +164,14 @@ export class ChartPanel {
     settled(LIVE);
   }
 
-  /** Trades were stored. Bars of another policy may have changed though those of the feed have not. */
+  /** Trades were stored. Adjusted bars are not in the feed. */
   traded() {
     if (hasBars() && !isOfFeed()) this.reloadSoon();
   }
 
-  #live(frame) {
-    if (!isOfFeed()) this.reloadSoon();
-    else if (frame.data.length > MOST_SINGLE) this.#chart.updateBars(frame.data);
-    else for (const bar of frame.data) this.#chart.updateBar(bar);
+  #live({start, end, data}) {
+    if (isOfFeed()) this.#chart.replaceBars(start, end, data);
+    else this.reloadSoon();
     this.#shade();
   }
 

@@ -8,6 +8,7 @@ import {byId} from "./dom.js";
 import {explain, forgetBar} from "./explain.js";
 import {ExportsPanel} from "./exports_panel.js";
 import {Feed} from "./feed.js";
+import {FeedsPanel} from "./feeds_panel.js";
 import {FetchPanel} from "./fetch_panel.js";
 import {Headline} from "./headline.js";
 import {complain, note, settled, wasAway} from "./messages.js";
@@ -41,7 +42,9 @@ const feed = new Feed({
 });
 const status = new Status(api, {onRead: repeat});
 let connection = ["connecting", 0];
-let panel, tape, asOf, watch, headline, trading, alerts, exported, fetching;
+// The fed symbols that have rows, once it is known.
+let fed = null;
+let panel, tape, asOf, watch, headline, trading, alerts, exported, fetching, feeds;
 
 function showConnection() {
   const [name, seconds] = connection;
@@ -80,7 +83,8 @@ function build() {
   trading = new TradingPanel(api, feed);
   alerts = new AlertsPanel(api);
   exported = new ExportsPanel(api);
-  fetching = new FetchPanel(api, {onFetched: showFetched});
+  feeds = new FeedsPanel(api, {onRead: followFeeds});
+  fetching = new FetchPanel(api, {onFetched: showFetched, onKeep: (body) => feeds.keep(body)});
   watch = new WatchList(api, (instrument) => choose(instrument));
   headline = new Headline(api, feed, {onSnapshot: (snapshot) => watch.show(snapshot)});
   for (const name of CHOICES) {
@@ -127,6 +131,18 @@ async function choose(instrument) {
   forgetBar();
   fetching.hide();
   await show(instrument);
+}
+
+// Show how feeds do. When the first rows of a symbol come, its chart begins.
+async function followFeeds(read) {
+  watch.feeds(read);
+  const before = fed;
+  fed = new Set(read.filter(({newest}) => newest).map(({symbol}) => symbol));
+  const begun = before ? [...fed].filter((symbol) => !before.has(symbol)) : [];
+  if (!begun.length) return;
+  await watch.search();
+  if (begun.includes(state.symbol) && panel.isEmpty) show();
+  else if (!state.symbol && watch.first && byId("fetch").hidden) choose(watch.first);
 }
 
 // Show the chart of what was fetched, unless somebody has left the form meanwhile.
@@ -185,11 +201,27 @@ async function begin() {
   openTab(state.tab);
   feed.start();
   status.start();
-  await Promise.all([watch.search(), fetching.start()]);
+  const [, mayFetch] = await Promise.all([watch.search(), startFetching()]);
+  await feeds.start({mayStop: mayFetch});
   const {first} = watch;
   if (!state.symbol && first) keep({symbol: first.symbol, class: first.class});
-  if (!state.symbol && !wasAway("Search")) fetching.offer();
+  if (!state.symbol && !wasAway("Search")) {
+    if (feeds.areWanted) note("The chart begins with the first row of a feed.");
+    else fetching.offer();
+  }
   await Promise.all([show(), trading.start()]);
+}
+
+// Who may not fetch is not offered it.
+async function startFetching() {
+  let mayFetch = false;
+  try {
+    mayFetch = (await api.get("/limits")).data.scopes.includes("backfill:write");
+  } catch (error) {
+    complain("Fetch", error, {isRead: false});
+  }
+  fetching.start(mayFetch);
+  return mayFetch;
 }
 
 /** Leave for the login page, which leads back here. */

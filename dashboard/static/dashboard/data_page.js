@@ -13,10 +13,6 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-document.addEventListener("change", (event) => {
-  if (event.target.matches(".send-form select")) showExample(event.target.form, event.target.value);
-});
-
 // A page that is opened again from the browser's history has its inputs back.
 window.addEventListener("pageshow", () => {
   for (const input of document.querySelectorAll(".query-form :disabled")) input.disabled = false;
@@ -25,19 +21,6 @@ window.addEventListener("pageshow", () => {
 function leaveOutEmpty(form) {
   for (const input of form.elements) {
     if (input.name && input.value === "") input.disabled = true;
-  }
-}
-
-function bodiesOf(form) {
-  return JSON.parse(form.querySelector("script[type='application/json']").textContent);
-}
-
-// A body that somebody has written is kept.
-function showExample(form, type) {
-  const bodies = bodiesOf(form);
-  const body = form.elements.body;
-  if (body.value === "" || Object.values(bodies).includes(body.value) || body.value === body.defaultValue) {
-    body.value = bodies[type];
   }
 }
 
@@ -57,9 +40,9 @@ async function send(form) {
   button.disabled = true;
   const headers = { Accept: "text/html", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
   const options = { method: form.dataset.method, headers, credentials: "same-origin" };
-  if (form.elements.body) {
-    headers["Content-Type"] = form.elements["content-type"].value;
-    options.body = form.elements.body.value;
+  if (form.elements._content) {
+    headers["Content-Type"] = form.elements._content_type.value;
+    options.body = form.elements._content.value;
   }
   if (options.method === "POST") headers["Idempotency-Key"] = keyOf(form, options.body);
   try {
@@ -94,9 +77,9 @@ function show(form, text) {
 function keepInputs(form, next) {
   if (next === null) return;
   next.sent = form.sent;
-  if (!form.elements.body || !next.elements.body) return;
-  next.elements["content-type"].value = form.elements["content-type"].value;
-  next.elements.body.value = form.elements.body.value;
+  if (!form.elements._content || !next.elements._content) return;
+  next.elements._content_type.value = form.elements._content_type.value;
+  next.elements._content.value = form.elements._content.value;
 }
 
 function tell(form, text) {

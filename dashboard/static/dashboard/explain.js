@@ -30,8 +30,8 @@ export async function explain(api, bar) {
   byId("bar-title").textContent = `Bar of ${bar.date ?? `${shownInstant(bar.timestamp)} ${zoneName(Date.parse(bar.timestamp) / 1000)}`}`;
   if (["1w", "1M"].includes(state.resolution)) return place.replaceChildren("Bars up to a day are explained, not weeks and months.");
   place.replaceChildren("Reading its prints …");
-  const {resolution, session, hours, anchor, policy, as_of} = state;
-  const query = {at: bar.timestamp, resolution, session, hours, anchor, policy, as_of, limit: MOST_PRINTS};
+  const {resolution, session, hours, anchor, as_of} = state;
+  const query = {at: bar.timestamp, resolution, session, hours, anchor, as_of, limit: MOST_PRINTS};
   try {
     const {data} = await api.get(symbolPath("/ohlcv/explain"), query, {signal: aborter.signal});
     place.replaceChildren(...explanation(data));
@@ -43,18 +43,14 @@ export async function explain(api, bar) {
   }
 }
 
-// With a policy of the user's choice the answer compares it with the instrument's own: the chart shows the chosen one.
 function explanation(data) {
-  const shown = data.compared ?? data;
-  const isOwn = shown.policy === data.policy;
   return [
-    el("p", {id: "bar-values"}, values(shown.bar), ` Bar policy: ${shown.policy}.`),
-    isOwn ? "" : el("p", {id: "bar-own"}, `By the instrument's own policy, ${data.policy}: `, values(data.bar)),
-    table("What set the bar", ["value", "price", "by the print of", "size", "conditions"], setters(shown)),
-    el("p", {}, volumes(shown)),
-    el("h3", {}, `Prints (${Math.min(shown.prints.length, MOST_PRINTS)} of ${number(shown.prints_total)})`),
-    table("Prints", ["time", "price", "size", "venue", "conditions", "sets", "why"], shown.prints.map(print)),
-    el("h3", {}, isOwn ? "Revisions" : `Revisions by the policy ${data.policy}`),
+    el("p", {id: "bar-values"}, values(data.bar), ` Bar policy: ${data.policy}.`),
+    table("What set the bar", ["value", "price", "by the print of", "size", "conditions"], setters(data)),
+    el("p", {}, volumes(data)),
+    el("h3", {}, `Prints (${Math.min(data.prints.length, MOST_PRINTS)} of ${number(data.prints_total)})`),
+    table("Prints", ["time", "price", "size", "venue", "conditions", "sets", "why"], data.prints.map(print)),
+    el("h3", {}, "Revisions"),
     ...revisions(data.revisions),
   ];
 }

@@ -1,35 +1,39 @@
 // Fetch a market from an exchange or a vendor: choose it, see the cost, confirm it, and watch it arrive.
 
 import {byId, debounced, duration, el, number, size} from "./dom.js";
-import {complain} from "./messages.js";
+import {pause, stoppedJob} from "./jobs.js";
 import {oneAtATime, refuse} from "./refusals.js";
 
 const UNANSWERED = "No answer came. The jobs in the tab System tell whether it was done.";
 const [USUAL_DAYS, DAY_MS] = [30, 86_400_000];
-const [PAUSE_MS, READING_MS] = [200, 1000];
-const WAIT = {headers: {Prefer: "wait=2"}};
-const SCOPE = "backfill:write";
+const READING_MS = 1000;
 
 export class FetchPanel {
   #form = byId("fetch-form");
   #hasSources = false;
+  // The sources that have a feed.
+  #fed = new Set();
   // The newest search, and the markets that it found.
   #turn = 0;
   #markets = [];
   // The job whose preview waits for a confirmation, or which runs.
   #job = null;
 
-  /** onFetched: gets the result of a fetch that stored rows, with its `resolution`, and what to say of it. */
-  constructor(api, {onFetched}) {
-    Object.assign(this, {api, onFetched});
+  /** onFetched: gets the result of a fetch that stored rows, with its `resolution`, and what to say of it. onKeep: lets a feed keep a symbol current. */
+  constructor(api, {onFetched, onKeep}) {
+    Object.assign(this, {api, onFetched, onKeep});
     this.once = oneAtATime("fetch-refusal", UNANSWERED);
     const cancelled = oneAtATime("fetch-refusal", UNANSWERED);
-    const {source, name, start} = this.#form.elements;
+    const {source, name, start, keep} = this.#form.elements;
     start.value = new Date(Date.now() - USUAL_DAYS * DAY_MS).toISOString().slice(0, 10);
     const search = debounced(250, () => this.#search());
     // The source is asked for its markets only when a person looks for one.
     for (const event of ["focus", "input"]) name.addEventListener(event, search);
-    source.addEventListener("change", () => name.value && search());
+    source.addEventListener("change", () => {
+      this.#showKeep();
+      if (name.value) search();
+    });
+    keep.addEventListener("change", () => this.#showKeep());
     byId("fetch-open").addEventListener("click", () => {
       this.offer(byId("search").value.trim());
       byId("fetch-title").focus();
@@ -48,12 +52,8 @@ export class FetchPanel {
   }
 
   /** Somebody has logged in. Who may not fetch is not offered it. */
-  async start() {
-    try {
-      byId("fetch-open").hidden = !(await this.api.get("/limits")).data.scopes.includes(SCOPE);
-    } catch (error) {
-      complain("Fetch", error, {isRead: false});
-    }
+  start(mayFetch) {
+    byId("fetch-open").hidden = !mayFetch;
   }
 
   /** Show the form in the chart's place. text: what somebody looked for. */
@@ -66,10 +66,32 @@ export class FetchPanel {
     const answer = await this.once(() => this.api.get("/sources"));
     if (!answer) return;
     this.#hasSources = true;
+    this.#fed = new Set(answer.data.sources.filter((each) => each.can_feed).map((each) => each.name));
     const sources = answer.data.sources.sort((one, other) => rankOf(one) - rankOf(other));
     const groups = Map.groupBy(sources, ({tested}) => tested);
     source.replaceChildren(...[...groups].map(([label, each]) => el("optgroup", {label}, ...each.map(optionOf))));
     source.value = (sources.find((each) => !lacksKey(each)) ?? sources[0]).name;
+    this.#showKeep();
+  }
+
+  // Offer to keep the market current, if the source has a feed.
+  #showKeep() {
+    const {source, keep} = this.#form.elements;
+    const canFeed = this.#fed.has(source.value);
+    byId("fetch-keep").hidden = !canFeed;
+    byId("fetch-keep-rows").hidden = !canFeed || !keep.checked;
+  }
+
+  // Let a feed keep the market current, if that is wanted. A refusal does not end the fetch.
+  async #keep({source, name}) {
+    const {keep, rows, timeframe} = this.#form.elements;
+    if (!keep.checked || byId("fetch-keep").hidden) return "";
+    try {
+      await this.onKeep({source, name, ...(rows.value === "bars" && {timeframe: timeframe.value})});
+      return "It is kept current.";
+    } catch (error) {
+      return `It is not kept current: ${error.message}`;
+    }
   }
 
   /** Show the chart again. A fetch that runs goes on. */
@@ -155,8 +177,13 @@ export class FetchPanel {
   async #confirm({id, preview}) {
     byId("fetch-plan").replaceChildren();
     byId("fetch-title").focus();
-    const job = await this.once(async () => this.#stopped(await this.api.send("POST", `/jobs/${id}/confirm`), "Fetching …"));
-    if (job?.state === "succeeded") this.#fetched(job.result, preview);
+    let kept = "";
+    const job = await this.once(async () => {
+      const confirmed = await this.api.send("POST", `/jobs/${id}/confirm`);
+      kept = await this.#keep(preview);
+      return this.#stopped(confirmed, "Fetching …");
+    });
+    if (job?.state === "succeeded") this.#fetched(job.result, preview, kept);
     else if (job) this.#end(job);
   }
 
@@ -165,15 +192,16 @@ export class FetchPanel {
     else say("The fetch was cancelled. What it has stored stays.");
   }
 
-  #fetched(result, plan) {
+  #fetched(result, plan, kept) {
     const {source, name, unanswered_count: unanswered, left_out: leftOut, wrong} = result;
     // Nothing of the range was known before, and nothing came.
     const isEmpty = !result.new && !result.known && plan.unknown[0]?.start === plan.start;
-    if (isEmpty) return say(`${source} gave no bars of ${name} in this range.`);
+    if (isEmpty) return say(`${source} gave no bars of ${name} in this range. ${kept}`);
     const texts = [
       `${number(result.new)} new rows from ${source}.`,
       leftOut && `Rows left out: ${number(leftOut)} (${wrong}).`,
       unanswered && `Stretches without an answer: ${number(unanswered)}. Fetch them again later.`,
+      kept,
     ].filter(Boolean);
     return this.onFetched({...result, resolution: this.#form.elements.timeframe.value}, texts.join(" "));
   }
@@ -184,11 +212,7 @@ export class FetchPanel {
     fields.disabled = true;
     this.#job = job;
     try {
-      for (let now = job; ; now = (await this.api.get(`/jobs/${job.id}`, {}, WAIT)).data) {
-        if (!["queued", "running"].includes(now.state)) return now;
-        this.#progress(now, title);
-        await pause(PAUSE_MS);
-      }
+      return await stoppedJob(job, async () => (await this.api.get(`/jobs/${job.id}`)).data, (now) => this.#progress(now, title));
     } finally {
       this.#job = null;
       fields.disabled = false;
@@ -236,7 +260,6 @@ function factsOf({name, start, end, requests, rows, seconds, bytes, price, class
 }
 
 const dayOf = (text) => text.replace("T", " ").replace(/(?: 00:00:00|:\d\d(?:\.\d+)?)Z$/, "");
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function hint(text) {
   byId("fetch-hint").textContent = text;

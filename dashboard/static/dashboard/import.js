@@ -2,6 +2,7 @@
 
 import {reached, refusalOf} from "./api.js";
 import {byId, el, number} from "./dom.js";
+import {pause, stoppedJob} from "./jobs.js";
 
 const PIECE_BYTES = 8 * 2 ** 20;
 const [MOST_TRIES, PAUSE_MS] = [5, 2000];
@@ -70,13 +71,10 @@ async function send(file, path) {
 
 /** The job when it has ended or asks. */
 async function stopped(id, title = "Reading") {
-  for (;;) {
-    const job = await call("GET", `/jobs/${id}`, {headers: {Prefer: "wait=2"}});
-    if (!["queued", "running"].includes(job.state)) return job;
-    const {done, total} = job.progress;
-    say(job.state === "queued" ? "Waiting for the worker …" : `${title}: ${percent(done, total)} …`);
-    await pause(200);
-  }
+  const read = () => call("GET", `/jobs/${id}`);
+  return stoppedJob(await read(), read, ({state, progress: {done, total}}) => {
+    say(state === "queued" ? "Waiting for the worker …" : `${title}: ${percent(done, total)} …`);
+  });
 }
 
 /** Call the API as the page's login does. Waits when the limit is reached. */
@@ -102,10 +100,9 @@ async function giveUp() {
 
 function showPreview(job) {
   asking = job;
-  const [shown] = job.preview.datasets;
   const store = el("button", {type: "button", onclick: () => busy(() => confirmed(job))}, "Store these rows");
   const change = el("button", {type: "button", class: "quiet", onclick: () => busy(changed)}, "Change options");
-  show("What would be stored", ...previewParts(shown), el("p", {class: "confirm"}, store, " ", change));
+  show("What would be stored", ...previewParts(job.preview), el("p", {class: "confirm"}, store, " ", change));
   say("Nothing is stored yet.");
 }
 
@@ -187,7 +184,6 @@ function say(text) {
   byId("progress").textContent = text;
 }
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const percent = (done, total) => `${Math.floor((100 * done) / (total || 1))} %`;
 const titled = (title, part) => (part ? [el("h3", {}, title), part] : []);
 const list = (texts) => (texts.length ? el("ul", {}, ...texts.map((text) => el("li", {}, text))) : null);

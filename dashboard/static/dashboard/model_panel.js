@@ -15,7 +15,6 @@ const MOST_MODELS = 100;
 const UNANSWERED = "No answer came, so it is not known whether it was done. The list of jobs, and the working orders, will tell.";
 const amount = {type: "number", step: "any", min: 0, value: 0, required: true};
 const OPTIONS = [
-  {...amount, name: "drift_band", label: "Drift band, percentage points", max: 100, note: "A symbol whose weight is off by no more is left alone."},
   {...amount, name: "minimum_trade", label: "Smallest trade, in money"},
   {...amount, name: "cash_buffer", label: "Cash that purchases leave, per cent", max: 100},
 ];
@@ -82,7 +81,7 @@ export class ModelPanel {
 
   async #assign(model) {
     const {id} = this.#account;
-    const account = await this.#do(id, "PATCH", "", {model});
+    const account = await this.#do("PATCH", `/accounts/${encodeURIComponent(id)}`, {model});
     if (this.#account?.id !== id) return;
     byId("rebalance").replaceChildren();
     if (account) this.#account = account;
@@ -91,29 +90,30 @@ export class ModelPanel {
 
   async #preview() {
     const {id, model} = this.#account;
-    const text = "Sales come first, purchases as they fill. The plan is shown first: nothing is placed before you execute it.";
+    const text = "Sales come first, then purchases. The plan is shown first: nothing is placed before you execute it.";
     const asked = await ask({title: `Rebalance ${id} to ${model}`, text, fields: OPTIONS, yes: "Preview the rebalance"});
     if (!asked) return;
     const options = Object.fromEntries(Object.entries(asked).map(([name, value]) => [name, Number(value)]));
-    const plan = await this.#do(id, "POST", "/rebalance", {...options, preview: true});
-    if (plan) this.#showPlan(plan, options);
+    const job = await this.#do("POST", `/accounts/${encodeURIComponent(id)}/rebalance`, {...options, preview: true});
+    if (!job) return;
+    byId("rebalance").replaceChildren();
+    await this.#watch(job.id);
   }
 
-  #showPlan(plan, options) {
+  #showPlan(job, plan) {
     const trades = plan.symbols.filter(({side}) => side).length;
-    const title = el("h4", {id: "rebalance-title", tabindex: "-1"}, `Preview: ${trades} ${trades === 1 ? "order" : "orders"}, cash then ${money(plan.cash_after, plan.currency)}`);
-    const execute = el("button", {type: "button", class: "primary", onclick: () => this.#execute(options)}, "Execute the rebalance");
+    const title = el("h4", {id: "rebalance-title", tabindex: "-1"}, `Preview: ${trades} ${trades === 1 ? "order" : "orders"}`);
+    const execute = el("button", {type: "button", class: "primary", onclick: () => this.#answer(job, "confirm")}, "Execute the rebalance");
     execute.disabled = !trades;
-    const discard = el("button", {type: "button", onclick: () => byId("rebalance").replaceChildren()}, "Discard the preview");
+    const discard = el("button", {type: "button", onclick: () => this.#answer(job, "cancel")}, "Discard the preview");
     byId("rebalance").replaceChildren(title, planTable("Planned trades", plan), el("p", {class: "buttons"}, execute, discard));
     title.focus();
   }
 
-  async #execute(options) {
-    const job = await this.#do(this.#account.id, "POST", "/rebalance", options);
-    if (!job) return;
+  async #answer(job, verb) {
+    if (!(await this.#do("POST", `/jobs/${job}/${verb}`))) return;
     byId("rebalance").replaceChildren();
-    await this.#watch(job.id);
+    await this.#watch(job);
   }
 
   // Of several rebalances the newest is watched: they run one after another.
@@ -121,13 +121,17 @@ export class ModelPanel {
     clearTimeout(this.#watchTimer);
     const turn = ++this.#watchTurn;
     try {
-      const {state, progress: {done, total}, result, error} = (await this.api.get(`/jobs/${job}`)).data;
+      const {state, progress: {done, total}, preview, result, error} = (await this.api.get(`/jobs/${job}`)).data;
       if (turn !== this.#watchTurn) return;
       settled(WATCHED);
+      if (state === "needs_confirmation") {
+        this.#say("");
+        return this.#showPlan(job, preview);
+      }
       if (["queued", "running"].includes(state)) {
         this.#say(`The rebalance is ${state}${total === null ? "" : `: ${done} of ${total} orders are done`}.`);
       } else {
-        this.#say(result ? `The rebalance has ended: ${result.ended}.` : `The rebalance has ${state}${error ? `: ${error.message}` : ""}.`);
+        this.#say(result ? `The rebalance has ended: ${result.ended}.` : `The rebalance was ${state}${error ? `: ${error.message}` : ""}.`);
         if (result) byId("rebalance").replaceChildren(planTable("What was traded", result));
         return;
       }
@@ -140,8 +144,9 @@ export class ModelPanel {
   }
 
   // What comes of it is not shown for another account.
-  #do(id, method, path, body) {
-    return this.once(() => this.api.send(method, `/accounts/${encodeURIComponent(id)}${path}`, {body}), () => this.#account?.id === id);
+  #do(method, path, body) {
+    const {id} = this.#account;
+    return this.once(() => this.api.send(method, path, {body}), () => this.#account?.id === id);
   }
 
   #say(text) {
@@ -157,9 +162,9 @@ function weightsTable({name, weights, cash}) {
 function planTable(name, {symbols, currency, ended}) {
   const done = (cell) => (ended ? [cell] : []);
   const why = (cell) => (symbols.some(({message}) => message) ? [cell] : []);
-  const heads = ["symbol", "order", ...done(["filled"]), ["now"], ["target"], ["then"], ["cash"], ...why("why not more")];
-  return table(name, heads, symbols.map(({symbol, before, target, after, side, quantity, filled, cost, message}) => [
-    symbol, side ? `${side} ${number(quantity)}` : "none", ...done(number(filled)), share(before), share(target), share(after),
+  const heads = ["symbol", "order", ...done(["filled"]), ["before"], ["target"], ["after"], ["cash"], ...why("why not more")];
+  return table(name, heads, symbols.map(({symbol, weight, before, after, side, quantity, filled, cost, message}) => [
+    symbol, side ? `${side} ${number(quantity)}` : "none", ...done(number(filled)), share(before), share(weight), share(after),
     money(cost, currency), ...why(message ?? ""),
   ]));
 }

@@ -151,7 +151,7 @@ export class OrderTicket {
   async #place(id, isWanted) {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.api.send("POST", "/trade/execute", {body: {preview_id: id}, headers: {"Idempotency-Key": id}});
+        return await this.api.send("POST", "/trade/execute", {body: {preview_id: id}, headers: {"Idempotency-Key": id.slice(-40)}});
       } catch (error) {
         if (error.code === "preview_used") return {id: error.problem.order_id};
         if (!isUnanswered(error) || tries === MOST_TRIES || !isWanted()) throw error;

@@ -1,7 +1,7 @@
 // What is on the screen, kept in the address's fragment, so that a reload or a link keeps its place.
 
 // What of the market is shown, and how.
-export const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy", "averages", "tz"];
+export const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "averages", "tz"];
 const NAMES = ["symbol", "class", ...CHOICES, "tab", "from", "to", "as_of", "account"];
 const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx", option: "options"};
 
@@ -46,12 +46,12 @@ export const hasBars = () => state.class !== "option";
 
 /** The parameters that say which bars. */
 export function barParameters() {
-  const {resolution, session, hours, anchor, adjustment, policy, as_of} = state;
-  return {resolution, session, hours, anchor, adjustment, policy, as_of};
+  const {resolution, session, hours, anchor, adjustment, as_of} = state;
+  return {resolution, session, hours, anchor, adjustment, as_of};
 }
 
-/** Whether the live feed has these bars: it has neither adjustments nor other policies than the instrument's. */
-export const isOfFeed = () => !state.policy && (!state.adjustment || state.adjustment === "raw");
+/** Whether the live feed has these bars: it has no adjustments. */
+export const isOfFeed = () => !state.adjustment || state.adjustment === "raw";
 
 /** The channel of these bars in the live feed. */
 export function barChannel() {

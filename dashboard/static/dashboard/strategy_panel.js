@@ -123,7 +123,7 @@ export class StrategyPanel {
     if (![...this.#form.elements].every((field) => field.type === "date" || field.reportValidity())) return;
     const [{id, strategy: before}, strategy] = [this.#account, this.#chosen()];
     const text = [
-      `${strategy.name} then decides in the engine, also while nobody looks, on ${strategy.symbols.join(", ")}, with ${pairs(strategy.parameters)}.`,
+      `${strategy.name} then decides for the account, also while nobody looks, on ${strategy.symbols.join(", ")}, with ${pairs(strategy.parameters)}.`,
       "Its orders pass the same checks as yours. While trading is stopped, all that open are refused.",
       before && `It takes the place of ${before.name}, whose positions and orders stay.`,
     ].filter(Boolean);
@@ -208,6 +208,7 @@ const pairs = (parameters) => Object.entries(parameters).map(([name, value]) => 
 
 function assignedWords({id, strategy}) {
   if (!strategy) return `No strategy decides for ${id}.`;
-  const {name, symbols, parameters, assigned_at: since} = strategy;
+  const {name, symbols, parameters, assigned_at: since, failure} = strategy;
+  if (failure) return `${name} failed and decides no more for ${id}: ${failure}.`;
   return `${name} decides for ${id} since ${namedTime(since)}, on ${symbols.join(", ")}, with ${pairs(parameters)}.`;
 }

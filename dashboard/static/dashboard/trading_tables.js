@@ -4,7 +4,7 @@ import {byId, el, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {averagePrice, gain, price} from "./prices.js";
 import {inR, LASTS, money, outcomeOf, percent, words} from "./trading_words.js";
-import {namedTime, shortTime, zoneName} from "./zone.js";
+import {shortTime, zoneName} from "./zone.js";
 
 const LIMITS = {
   daily_loss: "loss of the day", total_loss: "loss in all", symbol_exposure: "exposure in a symbol", gross_exposure: "exposure in all",
@@ -45,9 +45,9 @@ export function tables({onClose, onCancel, may}) {
       button("Cancel", ({side, symbol}) => `Cancel ${side} ${symbol}`, onCancel),
     ], {key: byRow, empty: "No working orders."}),
     executions: new LiveTable(byId("trading-executions"), "Newest executions", [
-      {head: zoned("time"), make: explained}, column("symbol", ({symbol}) => symbol), column("side", ({side}) => side),
+      time("time", "at"), column("symbol", ({symbol}) => symbol), column("side", ({side}) => side),
       amount("quantity", "quantity"), priced("price", "price"), figure("fee", ({fee}) => money(fee)),
-      wide(column("state", ({state, is_ambiguous: isUnsure}) => (isUnsure ? `${state}, by a bar` : state))),
+      wide(column("note", ({is_ambiguous: isUnsure}) => (isUnsure ? "by a bar" : ""))),
     ], {key: byRow, empty: "Nothing was executed yet."}),
     trades: new LiveTable(byId("trading-trades"), "Newest closed trades", [
       time("closed", "closed_at"), column("symbol", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
@@ -73,11 +73,6 @@ function mark({symbol, mark: value, marked_at: at, is_stale: isStale}) {
 
 function orderPrice({symbol, limit_price: limit, stop_price: stop}) {
   return [stop !== null && `stop ${price(stop, symbol)}`, limit !== null && `limit ${price(limit, symbol)}`].filter(Boolean).join(", ") || "market";
-}
-
-function explained(row) {
-  const {id, symbol, at} = row();
-  return el("a", {href: `/api/v1/executions/${id}/explain`, "aria-label": `Explain the execution of ${symbol}, ${namedTime(at)}`}, shortTime(at));
 }
 
 /** The account's figures, as terms and values. */

@@ -54,14 +54,18 @@ export function changeOf(before, order) {
 /** States that no other one follows. */
 export const ENDED = new Set(["filled", "cancelled", "replaced", "rejected", "expired"]);
 
+// A zone ends so many per cent below the drawdown at which it began.
+const HYSTERESIS = 1;
+
 /** What an account's drawdown zone means. config: the account's limits. */
-export function zoneWords(zone, {caution, danger, halt, hysteresis}) {
+export function zoneWords(zone, {caution, danger, halt}) {
+  const ends = (begin) => percent(Math.max(begin - HYSTERESIS, 0));
   const below = "below the high-water mark";
   return {
     NORMAL: `All limits hold as they are configured. CAUTION begins ${percent(caution)} ${below}.`,
-    CAUTION: `The risk level and the limits of exposure are halved. It ends ${percent(caution - hysteresis)} ${below}; `
+    CAUTION: `The risk level and the limits of exposure are halved. It ends ${ends(caution)} ${below}; `
       + `DANGER begins at ${percent(danger)}.`,
-    DANGER: `The risk level and the limits of exposure are a quarter. It ends ${percent(danger - hysteresis)} ${below}; `
+    DANGER: `The risk level and the limits of exposure are a quarter. It ends ${ends(danger)} ${below}; `
       + `HALT begins at ${percent(halt)}.`,
     HALT: "Nothing can be opened. Opening orders were cancelled; protective stops stay. Only a person ends it, with a reason.",
   }[zone];

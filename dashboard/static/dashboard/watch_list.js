@@ -1,6 +1,7 @@
 // The watch list: the browser's own instruments, then others, with their last price and the day's change, and a search.
 
 import {byId, debounced, el} from "./dom.js";
+import {feedDot} from "./feeds_panel.js";
 import {complain, settled} from "./messages.js";
 import {dayOf, learnPrices, learnTick, percentGain, price} from "./prices.js";
 import {classPath, state} from "./state.js";
@@ -16,6 +17,7 @@ export class WatchList {
   #shown = [];
   #items = new Map();
   #aborter = null;
+  #feeds = [];
 
   /** onChoose gets an instrument. */
   constructor(api, onChoose) {
@@ -60,6 +62,7 @@ export class WatchList {
       this.#shown = [...own, ...found.filter(({symbol}) => !own.some((each) => each.symbol === symbol))];
       this.#items = new Map();
       for (const instrument of this.#shown) this.#add(instrument);
+      this.#drawFeeds();
       byId("symbols").replaceChildren(...[...this.#items.values()].map(({item}) => item));
       byId("found").replaceChildren(...this.#said(query.search, found.length));
       this.mark();
@@ -90,6 +93,23 @@ export class WatchList {
     for (const [symbol, {item}] of this.#items) item.firstChild.setAttribute("aria-pressed", String(symbol === state.symbol));
   }
 
+  /** Show how the feeds of symbols do. */
+  feeds(feeds) {
+    this.#feeds = feeds;
+    this.#drawFeeds();
+  }
+
+  #drawFeeds() {
+    const feeds = new Map(this.#feeds.map((feed) => [feed.symbol, feed]));
+    for (const [symbol, {dot}] of this.#items) {
+      const feed = feeds.get(symbol);
+      const shown = feed ? `${feed.source} ${feed.state} ${feed.message}` : "";
+      if (dot.dataset.shown === shown) continue;
+      dot.dataset.shown = shown;
+      dot.replaceChildren(...(feed ? [feedDot(feed)] : []));
+    }
+  }
+
   /** Show the price of a snapshot. */
   show({symbol, ...snapshot}) {
     const item = this.#items.get(symbol);
@@ -104,11 +124,11 @@ export class WatchList {
 
   #add(instrument) {
     learnTick(instrument);
-    const [last, change] = [el("span", {class: "last"}), el("span", {class: "change"})];
+    const [last, change, dot] = [el("span", {class: "last"}), el("span", {class: "change"}), el("span")];
     const label = el("small", {}, [instrument.class, instrument.exchange, instrument.name].filter(Boolean).join(" · "));
     const onclick = () => this.onChoose(instrument);
-    const item = el("li", {}, el("button", {type: "button", onclick}, el("strong", {}, instrument.symbol), last, label, change));
-    this.#items.set(instrument.symbol, {item, last, change});
+    const item = el("li", {}, el("button", {type: "button", onclick}, el("span", {class: "name"}, el("strong", {}, instrument.symbol), dot), last, label, change));
+    this.#items.set(instrument.symbol, {item, last, change, dot});
   }
 
   // The snapshots of each class in one call.

@@ -1,4 +1,4 @@
-"""`manage.py export`: writes rows of market data as files, in this process, or keeps a Parquet tree current."""
+"""`manage.py export`: writes rows of market data as files, in this process."""
 
 import fcntl
 import shutil
@@ -16,20 +16,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jobs.exports.files import new_file
-from jobs.exports.following import ExportFollower
 from jobs.exports.query import (
     DEFAULT_CLASS,
     EXPORT_FORMATS,
-    EXPORTED,
     PARAMETER_NAMES,
     PARQUET,
     ExportQuery,
+    ExportRequestSerializer,
     export_parameters,
 )
-from jobs.exports.serializers import ExportRequestSerializer
 from jobs.exports.writing import ExportWriter
 from stats.exceptions import READ_ERRORS
-from store.timestamps import format_timestamp
+from stats.market_data.datasets import MARKET_DATASETS
 from trades.exceptions import InvalidValue
 from web.requests.exceptions import RequestError
 from web.requests.field_errors import field_errors
@@ -44,14 +42,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("dataset", choices=[*EXPORTED])
+        add("dataset", choices=[*MARKET_DATASETS])
         add("symbols", metavar="SYMBOLS", help="AAPL,MSFT; or @SP500: the members of a universe")
         add("--out", required=True, type=Path, metavar="DIR", help="the folder of the files")
         add("--format", choices=EXPORT_FORMATS, default=PARQUET)
         add("--class", default=DEFAULT_CLASS, help="of the symbols, as in the path of market data")
-        add("--follow", action="store_true", help="keep the Parquet files current, until Ctrl-C")
-        add("--once", action="store_true", help="with --follow: bring them up to date, and end")
-        add("--seconds", type=float, default=1.0, help="with --follow: how often to look for commits")
         parameters = parser.add_argument_group("parameters of the dataset's stream")
         for name in PARAMETER_NAMES:
             parameters.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE")
@@ -59,13 +54,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, out: Path, **options: Any) -> None:
         try:
             document = _document(options)
-            if options["follow"]:
-                _require_followable(document)
-            with _taken(out, document, is_followed=options["follow"]) as parameters:
-                if options["follow"]:
-                    self._follow(parameters, out, options)
-                else:
-                    self._write(parameters, out)
+            with _taken(out, document) as parameters:
+                self._write(parameters, out)
         except ValidationError as error:
             first = next(field_errors(error.detail))
             raise CommandError(f"{first.path}: {first.message}") from error
@@ -81,17 +71,6 @@ class Command(BaseCommand):
             f"{result['rows']:,} rows in {result['files']:,} files, data set {result['dataset']}"
         )
 
-    def _follow(self, parameters: JsonObject, out: Path, options: dict[str, Any]) -> None:
-        query = ExportQuery.of({name: value for name, value in parameters.items() if name != "as_of"})
-        follower = ExportFollower(query, out=out, work=out / _NOTES)
-        while True:
-            count = follower.update(now_ns=time.time_ns())
-            if count or options["once"]:
-                self.stdout.write(f"{format_timestamp(time.time_ns())}: {count:,} files were written")
-            if options["once"]:
-                return
-            time.sleep(options["seconds"])
-
 
 def _document(options: dict[str, Any]) -> JsonObject:
     """Return what the options ask for, as the body of `POST /exports` does. Raises ValidationError."""
@@ -106,27 +85,20 @@ def _document(options: dict[str, Any]) -> JsonObject:
     return values
 
 
-def _require_followable(document: JsonObject) -> None:
-    if document["format"] != PARQUET or "as_of" in document:
-        raise CommandError("--follow writes Parquet, and takes no --as-of")
-    if not EXPORTED[document["dataset"]].has_stream:
-        raise CommandError(f"--follow cannot tell which rows of {document['dataset']} a commit changes")
-
-
 @contextmanager
-def _taken(out: Path, document: JsonObject, *, is_followed: bool) -> Iterator[JsonObject]:
-    """Take a folder for an export; yield the parameters: those of the run that was interrupted, new ones for --follow.
+def _taken(out: Path, document: JsonObject) -> Iterator[JsonObject]:
+    """Take a folder for an export; yield its parameters, which are those of the run that was interrupted, if there was one.
 
     Raises CommandError if the folder has other files, or if another process has taken it.
     """
-    work, asked = out / _NOTES, [document, is_followed]
+    work = out / _NOTES
     path = work / "parameters.json"
     kept = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
     others = {each.name for each in out.iterdir()} - {_NOTES} if out.exists() else set()
-    if kept["asked"] != asked if kept else others:
+    if kept["asked"] != document if kept else others:
         raise CommandError(
             f"{out} has files of something else: take an empty folder. "
-            "Only the same arguments go on in a folder of an unfinished export or of --follow."
+            "Only the same arguments go on in a folder of an unfinished export."
         )
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as lock:
@@ -134,8 +106,8 @@ def _taken(out: Path, document: JsonObject, *, is_followed: bool) -> Iterator[Js
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(f"another process writes into {out}") from None
-        if not kept or is_followed:
-            kept = {"asked": asked, "parameters": export_parameters(document, now_ns=time.time_ns())}
+        if not kept:
+            kept = {"asked": document, "parameters": export_parameters(document, now_ns=time.time_ns())}
             with new_file(path, work) as file:
                 file.write(msgspec.json.encode(kept))
         yield kept["parameters"]

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from argparse import ArgumentParser
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
@@ -19,7 +20,6 @@ from django.utils import timezone
 from front.process import main as run_web_process
 from front.warm import load_before_forks
 from marketdata_project.hosts import ROLES, roles_of
-from ops.command_line import discard_output
 from ops.command_line.forks import CAN_FORK
 from ops.metrics.process_files import remove_files
 from ops.serve.child import in_fork
@@ -205,7 +205,8 @@ class Command(BaseCommand):
         )
         processes = [f"{len(plan.numbers)} web processes"] * (listener is not None)
         processes += ["a worker"] * bool(plan.worker)
-        processes += ["a job worker"] * plan.runs_jobs + ["the trading engine"] * plan.trades
+        processes += ["a job worker"] * plan.runs_jobs + ["a feed process"] * plan.feeds
+        processes += ["the trading engine", "the strategies"] * plan.trades
         place = "" if listener is None else f" on {url_of(listener)}"
         self._say(f"Starting {', '.join(processes)}{place}")
         supervisor = Supervisor(plan, say=self._say, inherited=inherited)
@@ -217,7 +218,7 @@ class Command(BaseCommand):
             self.stdout.write(line)
             self.stdout.flush()
         except OSError:  # its reader has ended, or its terminal was closed; the installation goes on
-            discard_output()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:
@@ -271,7 +272,7 @@ def _plan(
         worker=["worker"] if is_worker else [] if listener is None else ["worker", "--of-host"],
         trades="engine" in roles and settings.TRADING_ENGINE,
         runs_jobs=runs_jobs,
-        submits_jobs="jobs" in roles and bool(settings.JOB_SCHEDULES),
+        feeds=is_worker and settings.FEEDS_ON,
         feeds_sample=prepared.has_sample and settings.SAMPLE_FEED,
     )
 

@@ -15,7 +15,6 @@ from rich.progress import track
 from rich.table import Table
 
 from calendars.schedule import Hours
-from ops.command_line import quiet_without_a_reader
 from stats.exceptions import READ_ERRORS
 from stats.market_data.gaps import (
     GapDocument,
@@ -89,9 +88,8 @@ class Command(BaseCommand):
         self._print_table(("start", "end", "expected trades", "symbols"), rows)
 
     def _print_lines(self, documents: Iterable[dict[str, Any]]) -> None:
-        with quiet_without_a_reader():
-            for document in documents:
-                self.stdout.write(json.dumps(document))
+        for document in documents:
+            self.stdout.write(json.dumps(document))
 
     def _print_table(self, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
         if not rows:
@@ -100,8 +98,7 @@ class Command(BaseCommand):
         table = Table(*names, box=None)
         for row in rows:
             table.add_row(*row)
-        with quiet_without_a_reader():
-            Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type] # it has `write`
+        Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type] # it has `write`
 
 
 def _text(instant_ns: int) -> str:

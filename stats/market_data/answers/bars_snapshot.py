@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from calendars.schedule import Hours
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.intervals.windows import extent_of
-from stats.market_data.ohlcv.bar_changes import BarsSnapshot
 from stats.market_data.ohlcv.bar_rows import BarRowReader
+from stats.market_data.ohlcv.bar_windows import BarsSnapshot
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.plan import Plan, SymbolQuery, is_known
 from stats.market_data.query import MarketDataQuery, class_of, common_fields
@@ -124,10 +124,10 @@ def bars_snapshot(
     except ResolutionUnavailable:
         nothing = empty_view(store.log(BARS, symbol))
         plan = OHLCV.plan(replace(symbol_query, logs=(trades, nothing, actions)))
-    return BarsSnapshot(_reader_of(plan), now_ns, symbol_query.settle)
+    return BarsSnapshot(_reader_of(plan), now_ns, instrument.settle_ns)
 
 
 def _reader_of(plan: Plan) -> BarRowReader:
     assert isinstance(plan.source, WindowedSource)  # noqa: S101
-    assert isinstance(plan.source.reader, BarRowReader)  # noqa: S101 terms differ only with `knowledge=then`
+    assert isinstance(plan.source.reader, BarRowReader)  # noqa: S101
     return plan.source.reader

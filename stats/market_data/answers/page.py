@@ -12,7 +12,6 @@ from cachetools.keys import hashkey
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, stored_commit
 from stats.delivery.answers import AnswerSnapshot, LogName
-from stats.exceptions import RangeTooLarge
 from stats.market_data.documents import PageTail
 from stats.market_data.plan import (
     LogGroup,
@@ -27,7 +26,6 @@ from stats.market_data.plan import (
 )
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, PageRows, RowSource, read_page
-from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
 from stats.rendering.format import RowsDocument, TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
@@ -66,14 +64,12 @@ class PageSnapshot(AnswerSnapshot):
 
     plans: one per symbol, with everything that the rows are made from. cursor: None on a first page.
     later_columns: the answer's columns that were added to the stored datasets later; None if there are none.
-    universe: the universe whose members the symbols are; None for symbols that were given.
     """
 
     query: MarketDataQuery
     plans: tuple[Plan, ...]
     cursor: Annotated[PageCursor | None, Irrelevant("the query has it as text")]
     later_columns: tuple[str, ...] | None = None
-    universe: Annotated[UniverseSnapshot | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:
@@ -103,8 +99,6 @@ class PageSnapshot(AnswerSnapshot):
     @cached_property
     def commits(self) -> str:
         logs = self.logs
-        if self.universe is not None:
-            return self.universe.commits(logs)
         with_symbols = self.query.several or len({log.symbol for log in logs}) > 1
         return commits_of(logs, with_symbols=with_symbols)
 
@@ -113,8 +107,7 @@ class PageSnapshot(AnswerSnapshot):
         logs = self.logs
         if not all(isinstance(log, LogView) for log in logs):
             return None
-        of_universe: frozenset[LogName] = self.universe.watched if self.universe else frozenset()
-        return of_universe.union((log.dataset, log.symbol) for log in logs)
+        return frozenset((log.dataset, log.symbol) for log in logs)
 
     @property
     def expires_ns(self) -> int | None:
@@ -123,7 +116,6 @@ class PageSnapshot(AnswerSnapshot):
         A query's "now" stays at `as_of` once that is past.
         """
         expiries = [plan.expires_ns for plan in self.plans]
-        expiries += [self.universe.expires_ns] if self.universe else []
         expires_ns = min((each for each in expiries if each is not None), default=None)
         as_of_ns = self.as_of_ns
         is_never = expires_ns is not None and as_of_ns is not None and as_of_ns < expires_ns
@@ -204,13 +196,8 @@ class PageSnapshot(AnswerSnapshot):
         """Return `next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
 
         With `last` the estimate is at most `last` for each symbol, and `next_cursor` is None after these rows in both
-        orders. Raises `RangeTooLarge` if the rows of a universe do not fit into one page.
+        orders.
         """
-        if self.universe is not None and (page.earlier or page.later):
-            raise RangeTooLarge(
-                f"the members of @{self.query.universe} have more than {self.query.limit:,} rows: ask for a shorter"
-                " range, for the newest rows with last=, or for the members one by one"
-            )
         query, following, preceding = (
             self.query,
             self._cursor(page.later),
@@ -268,7 +255,7 @@ def _time_of(position: RowPosition | None) -> int | None:
 
 
 MAX_PLANS = 2_048
-# First pages, each with the "now" that it was made for. The keys are query, universe, instruments and logs.
+# First pages, each with the "now" that it was made for. The keys are query, instruments and logs.
 # They are as many as have `MAX_PLANS` plans together: a page has one for each symbol.
 _pages: LRUCache[Hashable, tuple[int, PageSnapshot]] = LRUCache(
     MAX_PLANS, getsizeof=lambda kept: len(kept[1].plans)
@@ -283,21 +270,20 @@ def page_snapshot(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     their own logs, are not cached. Raises `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and
     the errors of the dataset's plan.
     """
-    universe = _universe(query, now_ns)
-    symbols = _symbols(query, universe)
+    symbols = queried_symbols(query)
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.walk_key) if query.cursor else None
     symbol_queries = _symbol_queries(query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
-        return _made(query, symbol_queries, cursor, universe)
+        return _made(query, symbol_queries, cursor)
     # It keeps its hash, which costs much for so many fields.
-    key = hashkey(query, universe, *((each.instrument, each.logs) for each in symbol_queries))
+    key = hashkey(query, *((each.instrument, each.logs) for each in symbol_queries))
     query_now_ns = symbol_queries[0].now_ns
     with _lock:
         from_ns, page = _pages.get(key, (0, None))
     if page is None or not from_ns <= query_now_ns < (page.expires_ns or query_now_ns + 1):
-        page = _made(query, symbol_queries, cursor, universe)
+        page = _made(query, symbol_queries, cursor)
         with _lock:
             _pages[key] = query_now_ns, page
     return page
@@ -334,43 +320,21 @@ def _made(
     query: MarketDataQuery,
     symbol_queries: list[SymbolQuery],
     cursor: PageCursor | None,
-    universe: UniverseSnapshot | None,
 ) -> PageSnapshot:
     plans = tuple(map(query.dataset.plan, symbol_queries))
     later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
     columns = tuple(column.name for column in query.dataset.columns if column.name in later_names)
-    page = PageSnapshot(query, plans, cursor, columns or None, universe)
+    page = PageSnapshot(query, plans, cursor, columns or None)
     if cursor:
         cursor.check(page.range_hash, page.inputs_hash)
     return page
 
 
-def _universe(query: MarketDataQuery, now_ns: int) -> UniverseSnapshot | None:
-    """Return the universe whose members the query asks for; None if it has symbols. See `universe_snapshot`."""
-    if query.universe is None or query.symbols:
-        return None
-    universe_query = UniverseQuery(
-        query.universe,
-        start_ns=query.start_ns,
-        end_ns=query.end_ns,
-        as_of_ns=query.as_of_ns,
-        symbol_as_of_ns=query.symbol_as_of_ns,
-        is_then=query.knowledge is not None,
-    )
-    return universe_snapshot(universe_query, now_ns=now_ns)
+def queried_symbols(query: MarketDataQuery) -> tuple[str, ...]:
+    """Return the symbols' canonical names, now or at `symbol_as_of`.
 
-
-def queried_symbols(query: MarketDataQuery, *, now_ns: int) -> tuple[str, ...]:
-    """Return the symbols' canonical names, now or at `symbol_as_of`, or those of the universe's members.
-
-    Raises `InvalidParameter` if two of them name the same instrument, and what `universe_snapshot` raises.
+    Raises `InvalidParameter` if two of them name the same instrument.
     """
-    return _symbols(query, _universe(query, now_ns))
-
-
-def _symbols(query: MarketDataQuery, universe: UniverseSnapshot | None) -> tuple[str, ...]:
-    if universe is not None:
-        return universe.symbols
     canonical = tuple(query.market_class.canonical(symbol, query.symbol_as_of_ns) for symbol in query.symbols)
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of them name the same instrument")

@@ -10,20 +10,15 @@ from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.plan import LogGroup, commits_of
 from stats.market_data.query import MarketDataQuery
-from stats.market_data.universes import UniverseSnapshot
 from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME
 
 
 class Report(AnswerSnapshot):
-    """The base of answers that are made from pages: they have the pages' symbols, commits and validity.
-
-    universe: the universe whose members the symbols are; None for symbols that were given.
-    """
+    """The base of answers that are made from pages: they have the pages' symbols, commits and validity."""
 
     query: Any
-    universe: UniverseSnapshot | None = None
 
     @property
     @abstractmethod
@@ -42,20 +37,16 @@ class Report(AnswerSnapshot):
     def commits(self) -> str:
         logs: dict[LogName, LogView | LogGroup[Any]]
         logs = {(log.dataset, log.symbol): log for page in self.snapshots for log in page.logs}
-        if self.universe is not None:
-            return self.universe.commits(tuple(logs.values()))
         return commits_of(logs.values(), with_symbols=getattr(self.query, "several", False))
 
     @property
     def watched(self) -> frozenset[LogName] | None:
         named = [logs for page in self.snapshots if (logs := page.watched) is not None]
-        of_universe = self.universe.watched if self.universe else frozenset[LogName]()
-        return of_universe.union(*named) if len(named) == len(self.snapshots) else None
+        return frozenset[LogName]().union(*named) if len(named) == len(self.snapshots) else None
 
     @property
     def expires_ns(self) -> int | None:
         expiries = [page.expires_ns for page in self.snapshots]
-        expiries += [self.universe.expires_ns] if self.universe else []
         return min((each for each in expiries if each is not None), default=None)
 
 

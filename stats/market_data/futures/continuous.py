@@ -47,7 +47,6 @@ from store.log_views.stored_bars import stored_bars_window
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.rounding import rounded_sum
-from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS
 
 _ADJUSTED = ("open", "high", "low", "close", "vwap")
@@ -225,9 +224,8 @@ def _date_of(days: BarGrid, time_ns: int) -> int:
 
 def _inputs(contract: FutureContract) -> BarInputs:
     """Return what a contract's unadjusted bars are made from."""
-    actions = empty_view(contract.trades.store.log(CORPORATE_ACTIONS, contract.instrument.symbol))
-    policy, settle_ns = contract.instrument.policy, contract.settle_ns
-    return BarInputs(contract.trades, contract.stored_bars, actions, policy, settle_ns)
+    actions = empty_view(contract.trades.log_of(CORPORATE_ACTIONS, contract.instrument.symbol))
+    return BarInputs(contract.trades, contract.stored_bars, actions, contract.instrument.policy)
 
 
 ROLL_PARAMETERS = (
@@ -286,8 +284,6 @@ def _check(values: dict[str, Any]) -> None:
         )
     if "roll_before" in values and values.get("roll") != "days":
         raise conflict("roll_before is of roll=days: send both or neither")
-    if values.get("knowledge") == Knowledge.THEN and values.get("adjust", "none") != "none":
-        raise conflict("prices as they were known then know no later roll: leave out adjust")
 
 
 def _rule_of(roll: RollOptions) -> RollRule:
@@ -331,7 +327,7 @@ CONTINUOUS = MarketDataset(
     name="continuous",
     rows_name="bars",
     classes=("futures",),
-    own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *ROLL_PARAMETERS),
+    own=("resolution", "session", "hours", "anchor", "partial", *ROLL_PARAMETERS),
     resolution=Resolution.DAY,
     columns=continuous_columns(has_integer_volume=True, with_date=True),
     of_roots=True,

@@ -1,7 +1,7 @@
 """The contracts of a root, such as ES: declared futures with that underlying, their logs told as one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 
 from stats.market_data.options.chain import chain_instant_ns, last_change_ns
@@ -10,7 +10,6 @@ from store.datasets import BARS, OPEN_INTEREST, TRADES
 from store.declarations import Dataset
 from store.instruments import FUTURE, Instrument
 from store.log_views.log_view import LogView
-from store.terms import Settle
 from trades.stores import market_store
 
 # The dataset of the contracts in `X-Commit` and among an answer's logs. It is not stored.
@@ -22,8 +21,7 @@ _EPOCH = date(1970, 1, 1)
 class FutureContract:
     """A future and its logs.
 
-    expiry: its last trading date, in days since 1970. settle_ns: bars and reports are as they were known at their end or
-    time plus this; None for those known now. Its text is the instrument alone: a group's key has the logs.
+    expiry: its last trading date, in days since 1970. Its text is the instrument alone: a group's key has the logs.
     """
 
     instrument: Instrument
@@ -31,7 +29,6 @@ class FutureContract:
     trades: LogView = field(repr=False)
     stored_bars: LogView = field(repr=False)
     open_interest: LogView = field(repr=False)
-    settle_ns: int | None = field(default=None, repr=False)
 
     @property
     def logs(self) -> tuple[LogView, ...]:
@@ -52,7 +49,7 @@ def root_contracts(symbol_query: SymbolQuery) -> LogGroup[FutureContract]:
     Contracts without trades and stored bars are left out. Raises `ResyncRequired` if they differ from those of the first page.
     """
     root, instant_ns = root_of(symbol_query.instrument), chain_instant_ns(symbol_query, 0)
-    contracts = tuple(_contracts(root, instant_ns, is_then=symbol_query.query.knowledge is not None))
+    contracts = tuple(_contracts(root, instant_ns))
     logs, seen = tuple(log for contract in contracts for log in contract.logs), symbol_query.seen
     changed_ns = last_change_ns(instant_ns, logs) if seen is None else instant_ns
     group = LogGroup(CONTRACTS, root, contracts, logs, changed_ns)
@@ -60,11 +57,8 @@ def root_contracts(symbol_query: SymbolQuery) -> LogGroup[FutureContract]:
     return group
 
 
-def _contracts(root: str, instant_ns: int, *, is_then: bool) -> Iterator[FutureContract]:
-    """Yield the contracts of a root with trades or stored bars, by expiry and symbol.
-
-    is_then: whether their bars and reports are as they were known then.
-    """
+def _contracts(root: str, instant_ns: int) -> Iterator[FutureContract]:
+    """Yield the contracts of a root with trades or stored bars, by expiry and symbol."""
     store = market_store()
     declared = [
         (each.expiry, each.symbol, each)
@@ -74,11 +68,9 @@ def _contracts(root: str, instant_ns: int, *, is_then: bool) -> Iterator[FutureC
     for expiry, symbol, instrument in sorted(declared, key=lambda each: each[:2]):
         if store.canonical(instrument.underlying or "") != root:
             continue
-        logs = [log_at(dataset, symbol, instant_ns) for dataset in (TRADES, BARS, OPEN_INTEREST)]
-        if not all(log.is_empty for log in logs[:2]):
-            settle_ns = instrument.settle_ns if is_then else None
-            trades, stored_bars, open_interest = logs
-            if settle_ns is not None:
-                open_interest = replace(open_interest, settle=Settle((settle_ns,)))
+        trades, stored_bars, open_interest = (
+            log_at(dataset, symbol, instant_ns) for dataset in (TRADES, BARS, OPEN_INTEREST)
+        )
+        if not trades.is_empty or not stored_bars.is_empty:
             days = (date.fromisoformat(expiry) - _EPOCH).days
-            yield FutureContract(instrument, days, trades, stored_bars, open_interest, settle_ns)
+            yield FutureContract(instrument, days, trades, stored_bars, open_interest)

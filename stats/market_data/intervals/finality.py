@@ -120,7 +120,7 @@ def finality_of(
     calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
     # Not `now_ns`: the result is part of cache keys, so it may change only when an interval ends.
     latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
-    own_ns = min(log.complete_until(symbol_query.settle), now_ns)
+    own_ns = min(log.complete_until(symbol_query.instrument.settle_ns), now_ns)
     if log.is_empty:
         return FinalBars(min(own_ns, latest_ns))
     found, sessions = FinalBars(own_ns), None
@@ -232,7 +232,7 @@ def _credited_until(
         date_ns = first.end_ns if first.end_ns <= until_ns else date_start_ns(calendar, first.start_ns)
     if end_ns <= date_ns:
         return until_ns
-    price_ns = last_price_ns(log, policy, until_ns, start_ns=date_ns)
+    price_ns = last_price_ns(log, policy, Window(date_ns, until_ns))
     return date_ns if price_ns is None else max(date_ns, grid.interval(price_ns).start_ns)
 
 
@@ -245,7 +245,7 @@ def _by_exchange(
         return FinalBars(own_ns)
     first_ns = max(own_ns, query_range.start_ns)
     closes = sessions.closes(first_ns, min(query_range.end_ns, now_ns))
-    due_ns = np.maximum.accumulate(symbol_query.settle.after(closes))
+    due_ns = closes + symbol_query.instrument.settle_ns
     settled = closes[due_ns <= now_ns]
     expires_ns = int(due_ns[len(settled)]) if len(settled) < len(closes) else None
     if not len(settled):

@@ -41,20 +41,5 @@ class BarKnowledge:
         return _complete(counts)
 
 
-@dataclass(frozen=True, slots=True)
-class RowKnowledge:
-    """Counts the stored rows of a page by the time that told when they were known."""
-
-    log: LogView
-    name: ClassVar = "knowledge"
-
-    def of_page(self, times_ns: Integers, _start_ns: int | None, _end_ns: int | None) -> dict[str, int]:
-        """Return the counts of the page's rows; see `KnowledgeTimes.counts`."""
-        if not len(times_ns):
-            return _complete({})
-        versions = self.log.versions(Window(int(times_ns[0]), int(times_ns[-1]) + 1))
-        return _complete(self.log.known_times(versions).counts())
-
-
 def _complete(counts: dict[str, int]) -> dict[str, int]:
     return {name.value: counts.get(name.value, 0) for name in KnownBy}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from stats.market_data.plan import SymbolQuery
+from stats.market_data.plan import NO_START_NS, SymbolQuery
 from store.instrument_calendars import calendar_if_known, never_closes
 from store.instruments import Instrument
 from store.log_views.bar_grid import BarGrid, instrument_grid, utc_grid
@@ -65,7 +65,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
     end_ns = aligned.end_ns
     if not query.with_partial:
         end_ns = min(end_ns, grid.first_not_over_ns(symbol_query.now_ns))
-    return Window(ALL_TIME.start_ns if start_ns is None else aligned.start_ns, end_ns)
+    return Window(NO_START_NS if start_ns is None else aligned.start_ns, end_ns)
 
 
 def bar_window(query_range: Window, grid: BarGrid, logs: Iterable[LogView]) -> Window:
@@ -88,7 +88,7 @@ def tick_range(symbol_query: SymbolQuery) -> Window:
     symbol_query.check_range()
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     end_ns = ALL_TIME.end_ns if query.dataset.has_future else now_ns
-    start_ns = ALL_TIME.start_ns if query.start_ns is None else query.start_ns
+    start_ns = NO_START_NS if query.start_ns is None else query.start_ns
     return Window(start_ns, end_ns if query.end_ns is None else query.end_ns)
 
 

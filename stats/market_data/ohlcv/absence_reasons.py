@@ -163,9 +163,9 @@ class AbsenceFinder:
         if judged is not None and evidence is not None and evidence.bar_grid.resolution == resolution:
             starts, ends = judged.bar_blocks
         else:
-            times = self.bar_maker.bars(window).chunks("time_ns")
+            times = self.bar_maker.bars(window).time_ns
             if not isinstance(intervals, Resolution):
-                return blocks_of([intervals.number_of(each) for each in times], 1)
+                return blocks_of(intervals.number_of(times), 1)
             starts, ends = blocks_of(times, resolution.length_ns)
         return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
 

@@ -21,7 +21,7 @@ from stats.market_data.ohlcv.gap_evidence import GapEvidence
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.periods import Periods
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
-from stats.market_data.plan import SymbolQuery, since
+from stats.market_data.plan import NO_START_NS, SymbolQuery, since
 from stats.market_data.query import maximum_range_ns
 from store.arrays import Integers
 from store.datasets import BARS
@@ -167,7 +167,7 @@ class BarAbsences:
     def _check_length(self, window: Window) -> None:
         """Raise `RangeTooLarge` if a range without a start is too long to list its intervals."""
         resolution = self.grid.resolution
-        if self.range.start_ns == ALL_TIME.start_ns and window.end_ns - window.start_ns > maximum_range_ns(
+        if self.range.start_ns == NO_START_NS and window.end_ns - window.start_ns > maximum_range_ns(
             resolution
         ):
             raise RangeTooLarge(
@@ -232,6 +232,9 @@ def _listing_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) 
 
 def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
     """Return the start of the date of a log's first row; None if the log has no rows."""
+    if (dates := log.snapshot.extent(Window(ALL_TIME.start_ns, log.snapshot.expired.before_ns))) is not None:
+        minutes = log.snapshot.times_of_minutes(Window(dates[0] * DAY_NS, (dates[0] + 1) * DAY_NS))
+        return days.interval(int(minutes[0])).start_ns if len(minutes) else dates[0] * DAY_NS
     first = first_row(log)
     if first is None:
         return None

@@ -15,9 +15,9 @@ from stats.market_data.ohlcv.bar_rows import bar_columns, vwap_of
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints
 from stats.rendering.row_schema import row_of
 from store.bar_policies import BarPolicy, Effect
+from store.bars.bars import Bars
 from store.declarations import WORD_SEPARATOR
 from store.log_views.stored_bars import BarParts
-from store.resolutions import Resolution
 from store.timestamps import format_timestamp
 from web.documents import AnswerDocument, Instant, about, like
 
@@ -123,7 +123,7 @@ class BarOfPolicyDocument(AnswerDocument):
 
 @dataclass(frozen=True, slots=True)
 class BarExplanation:
-    """What made a bar. parts: None if there is no stored bar in it. volume: the bar's; 0 without a bar, NaN if unknown."""
+    """What made a bar. parts: None if it is not made from stored bars. volume: the bar's; 0 without a bar, NaN if unknown."""
 
     found: ExplainedPrints
     policy: BarPolicy
@@ -151,23 +151,19 @@ class BarExplanation:
     @property
     def _set_by_prints(self) -> list[Set]:
         """The names of the prices that prints set."""
-        by_stored = {name for names in _set_by_parts(self.parts).values() for name in names}
-        return [name for name in _SETS if name in self.found.sets and name not in by_stored]
+        return [name for name in _SETS if name in self.found.sets and self.parts is None]
 
     def _volumes(self) -> VolumesDocument:
         found, volume = self.found, self.found.prints.volume
+        if self.parts is not None:
+            return VolumesDocument(0.0, 0.0, float(volume[found.own].sum()), _number(self.volume))
         own = float(volume[found.own & found.in_volume].sum())
         credited = float(volume[found.credited].sum())
-        left_out = float(volume[found.own & ~found.in_volume].sum())
-        stored = 0.0 if self.parts is None else _number(self.volume - own - credited)
-        return VolumesDocument(own, credited, left_out, stored)
+        return VolumesDocument(own, credited, float(volume[found.own & ~found.in_volume].sum()), 0.0)
 
 
-def _set_by_parts(parts: BarParts | None) -> dict[int, list[Set]]:
-    """Return what stored bars set, by their index in the parts."""
-    if parts is None:
-        return {}
-    bars = parts.bars
+def _set_by_parts(bars: Bars) -> dict[int, list[Set]]:
+    """Return which of the stored bars in a bar set its prices: the prices by the bar's index."""
     places: dict[Set, int] = {
         "open": 0,
         "high": int(bars.high.argmax()),
@@ -176,19 +172,17 @@ def _set_by_parts(parts: BarParts | None) -> dict[int, list[Set]]:
     }
     by_part: dict[int, list[Set]] = defaultdict(list)
     for name, place in places.items():
-        if parts.is_stored[place]:
-            by_part[place].append(name)
+        by_part[place].append(name)
     return by_part
 
 
 def _stored(parts: BarParts, listed: int) -> StoredBarsDocument:
-    sets, bars = _set_by_parts(parts), parts.bars
+    sets, bars = _set_by_parts(parts.bars), parts.bars
     vwap = vwap_of(bars, every_print=False)
-    places = np.flatnonzero(parts.is_stored).tolist()
     rows = [
         StoredBarDocument(
             format_timestamp(int(bars.time_ns[place])),
-            Resolution.ranked(int(parts.rank[place])).value,
+            parts.resolution.value,
             float(bars.open[place]),
             float(bars.high[place]),
             float(bars.low[place]),
@@ -198,9 +192,9 @@ def _stored(parts: BarParts, listed: int) -> StoredBarsDocument:
             trade_count=int(count) if (count := bars.trade_count[place]) >= 0 else None,
             sets=sets.get(place, []),
         )
-        for place in places[:listed]
+        for place in range(min(listed, len(bars)))
     ]
-    return StoredBarsDocument(rows, len(places))
+    return StoredBarsDocument(rows, len(bars))
 
 
 def _number(value: float) -> float | None:

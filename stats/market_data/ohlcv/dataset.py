@@ -3,13 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-import msgspec
-
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.finality import final_bars_of, finality_of, has_final
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
-from stats.market_data.intervals.terms import bars_by_terms
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -20,14 +17,13 @@ from stats.market_data.intervals.windows import (
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
 from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, NoActions, bar_columns
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
-from stats.market_data.query import TRADED, MarketDataQuery, MarketDataset
+from stats.market_data.query import TRADED, MarketDataset
 from stats.market_data.query_parameters import QueryParameter, conflict
 from stats.market_data.rows import WindowedSource
 from stats.parameters import WordField
-from store.bar_policies import BAR_POLICIES
 from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES, TRADING_STATUS
-from store.instruments import EQUITY, GAP_RULES, Instrument
+from store.instruments import EQUITY, GAP_RULES
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS, effects_until_ns
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
@@ -36,7 +32,6 @@ from store.log_views.stored_resolutions import stored_resolutions
 from store.log_views.trade_bars import TradeBars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.terms import terms_at
 from store.timestamps import DAY_NS, SECOND_NS
 
 
@@ -56,22 +51,13 @@ RULE = QueryParameter(
         " make it unlikely that nobody traded. Default: the instrument's `gap_rule`.",
     },
 )
-POLICY = QueryParameter(
-    "policy",
-    WordField,
-    {
-        "words": tuple(BAR_POLICIES),
-        "help_text": "The bar policy, instead of the instrument's. For `explain`: a policy to compare with.",
-    },
-)
 
 
 @dataclass(frozen=True, slots=True)
 class OhlcvOptions:
-    """What only bars have. gap_rule: see `GAP_RULES`. policy: the bar policy. None for those of the instrument."""
+    """What only bars have. gap_rule: see `GAP_RULES`; None for that of the instrument."""
 
     gap_rule: Annotated[str | None, Irrelevant("plans have the rule")] = None
-    policy: str | None = None
 
 
 def _check(values: dict[str, Any]) -> None:
@@ -79,11 +65,6 @@ def _check(values: dict[str, Any]) -> None:
         raise conflict("every nanosecond without a trade would be listed: ask for a resolution from 1s on")
     if "rule" in values and not values.get("coverage"):
         raise conflict("rule is of the reasons of missing bars: send coverage=1 with it")
-
-
-def _under_policy(query: MarketDataQuery, instrument: Instrument) -> Instrument:
-    policy = query.options_of(OhlcvOptions).policy
-    return instrument if policy is None else msgspec.structs.replace(instrument, bar_policy=policy)
 
 
 _OF_BARS = (TRADES, BARS, CORPORATE_ACTIONS)
@@ -102,15 +83,13 @@ OHLCV = MarketDataset(
         "partial",
         "coverage",
         RULE,
-        POLICY,
     ),
     resolution=Resolution.DAY,
     columns=bar_columns(has_integer_volume=True, with_date=True),
     stream_resolution=Resolution.MINUTE,
     plan=_ohlcv_plan,
     check=_check,
-    options=lambda values: OhlcvOptions(values.get("rule"), values.get("policy")),
-    instrument_of=_under_policy,
+    options=lambda values: OhlcvOptions(values.get("rule")),
     logs_of=lambda query: (*_OF_BARS, TRADING_STATUS) if query.with_coverage else _OF_BARS,
 )
 
@@ -121,7 +100,7 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
     if trades.is_empty:
         symbol_query.check_known()
     stored_bars, actions = (
-        empty_view(trades.store.log(dataset, symbol_query.symbol)) for dataset in (BARS, CORPORATE_ACTIONS)
+        empty_view(trades.log_of(dataset, symbol_query.symbol)) for dataset in (BARS, CORPORATE_ACTIONS)
     )
     grid = plain_grid_of(symbol_query.instrument, symbol_query.query.resolution)
     plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions, is_plain=True)
@@ -145,14 +124,12 @@ def _bars_plan(
     )
     # No action is known before it takes effect, so prices that were known then are unadjusted.
     if not actions.is_empty and (query.adjustment == "raw" or settle_ns is not None):
-        actions = empty_view(actions.store.log(actions.dataset, actions.symbol))
+        actions = empty_view(actions.log_of(actions.dataset, actions.symbol))
     inputs = _bar_inputs(symbol_query, grid, query_range, window, (trades, stored_bars, actions))
     logs = (inputs.trades, inputs.stored_bars, inputs.actions)
     final_bars = None
     if has_final(query):
-        complete_ns = trades.complete_until(symbol_query.settle)
-        policy = terms_at(symbol_query.terms, complete_ns).policy
-        by_trades = finality_of(symbol_query, grid, query_range, trades, policy)
+        by_trades = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
         final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], by_trades)
     pending = _pending_windows(symbol_query)
     absences = None
@@ -163,10 +140,6 @@ def _bars_plan(
         inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars, is_plain=is_plain
     )
 
-    def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:
-        own = replace(inputs, policy=instrument.policy, settle_ns=instrument.settle_ns)
-        return replace(reader, inputs=own, grid=of_grid)
-
     notes = (
         None if inputs.rules is None else reader,
         NoActions() if is_unadjusted else None,
@@ -174,7 +147,7 @@ def _bars_plan(
         absences,
     )
     return Plan(
-        source=WindowedSource(bars_by_terms(symbol_query, reader, reader_of)),
+        source=WindowedSource(reader),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(*logs, *symbol_query.logs[len(_OF_BARS) :]),
@@ -200,8 +173,8 @@ def _bar_inputs(
     """Return what the bars of a window are made of: the logs (trades, stored bars, actions), limited to what counts."""
     trades, stored_bars, actions = logs
     instrument = symbol_query.instrument
-    if len(symbol_query.terms) > 1 or symbol_query.seen is not None:
-        # Other terms have other intervals, and look at other rows after them. A cursor's logs are not limited.
+    if symbol_query.seen is not None:
+        # A cursor's logs are not limited.
         needed = ALL_TIME
     else:
         trades_window = TradeBars(trades, grid, instrument.policy).needed(window)
@@ -314,7 +287,6 @@ def _absences(
     # Closed days at the end of the range last until the start of the next trading date.
     next_date_ns = grid.days().date_start(days[1] * DAY_NS)
     absences_end_ns = max(query_range.end_ns, grid.days().interval(next_date_ns).end_ns)
-    (statuses,) = symbol_query.as_known(symbol_query.logs[-1])
     return BarAbsences(
         inputs,
         grid,
@@ -323,7 +295,7 @@ def _absences(
         absences_end_ns,
         min(over_until_ns, absences_end_ns),
         symbol_query.instrument.expiry,
-        statuses,
+        symbol_query.logs[-1],
         query.options_of(OhlcvOptions).gap_rule or symbol_query.instrument.gap_rule,
         pending,
     )

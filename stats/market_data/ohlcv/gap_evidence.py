@@ -22,7 +22,7 @@ from stats.market_data.ohlcv.session_activity import (
 from store.arrays import Floats, Integers, Mask
 from store.bars.bars import Bars
 from store.log_views.bar_grid import BarGrid
-from store.log_views.log_view import LogView
+from store.log_views.log_view import LogView, stored_times
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.timestamps import MINUTE_NS
@@ -163,11 +163,11 @@ class GapEvidence:
         """Return the runs, without the minutes of gaps in which a row was stored."""
         windows = zip(runs.start_ns[is_gap].tolist(), runs.end_ns[is_gap].tolist(), strict=True)
         inside = [window for each in windows if self.trades.row_bound(window := Window(*each))]
-        times = [self.trades.versions(window).column("timestamp").to_numpy() for window in inside]
+        times = [stored_times(self.trades, window) for window in inside]
         if not times:
             return runs
         minutes = np.unique(np.concatenate(times) // MINUTE_NS) * MINUTE_NS
-        return runs.without(*blocks_of([minutes], MINUTE_NS))
+        return runs.without(*blocks_of(minutes, MINUTE_NS))
 
 
 def _judged(activity: Activity, clean: Mask, runs: Runs, *, with_quiet: bool = False) -> JudgedRuns:

@@ -1,6 +1,5 @@
 """What a symbol traded in the sessions of its trading dates: trades by half hours, and runs of empty minutes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -108,15 +107,8 @@ class Runs:
         return Runs(starts, ends, self.open_ns[index], self.date_index[index], self.is_regular[index])
 
 
-def blocks_of(chunks: Sequence[Integers], length: int) -> tuple[Integers, Integers]:
-    """Return the starts and ends of the blocks that intervals of one length make. chunks: their starts, ascending."""
-    found = [_blocks_of(points, length) for points in chunks]
-    starts, ends = (np.concatenate(edges) for edges in zip(*found, strict=True))
-    is_apart, edge = starts[1:] > ends[:-1], np.ones(min(len(starts), 1), dtype=bool)
-    return starts[np.append(edge, is_apart)], ends[np.append(is_apart, edge)]
-
-
-def _blocks_of(points: Integers, length: int) -> tuple[Integers, Integers]:
+def blocks_of(points: Integers, length: int) -> tuple[Integers, Integers]:
+    """Return the starts and ends of the blocks that intervals of one length make. points: their starts, ascending."""
     is_last = np.diff(points) > length
     edge = np.ones(min(len(points), 1), dtype=bool)
     return points[np.append(edge, is_last)], points[np.append(is_last, edge)] + length
@@ -194,7 +186,7 @@ class Activity:
     @cached_property
     def blocks(self) -> tuple[Integers, Integers]:
         """The starts and ends of the blocks that the bars make."""
-        return blocks_of(self.bars.chunks("time_ns"), self.length_ns)
+        return blocks_of(self.bars.time_ns, self.length_ns)
 
     @cached_property
     def empty_runs(self) -> Runs:
@@ -245,13 +237,12 @@ class Activity:
     def _trades(self, starts_ns: Integers, ends_ns: Integers) -> Integers:
         """Return the trades of windows."""
         trades = np.zeros(len(starts_ns), dtype=np.int64)
-        for times, counts in zip(*map(self.bars.chunks, ("time_ns", "trade_count")), strict=True):
-            first, behind = times.searchsorted(starts_ns), times.searchsorted(ends_ns)
-            has_bars = np.flatnonzero(first < behind)
-            if len(has_bars):
-                first, lengths = first[has_bars], (behind - first)[has_bars]
-                of_bars = np.maximum(counts[indices_of_ranges(first, first + lengths)], 1)
-                trades[has_bars] += np.add.reduceat(of_bars, np.cumsum(lengths) - lengths)
+        first, behind = (self.bars.time_ns.searchsorted(each) for each in (starts_ns, ends_ns))
+        has_bars = np.flatnonzero(first < behind)
+        if len(has_bars):
+            first, lengths = first[has_bars], (behind - first)[has_bars]
+            of_bars = np.maximum(self.bars.trade_count[indices_of_ranges(first, first + lengths)], 1)
+            trades[has_bars] = np.add.reduceat(of_bars, np.cumsum(lengths) - lengths)
         return trades
 
     @cached_property

@@ -63,7 +63,7 @@ def option_chain(
         log = log_at(OPTION_QUOTES, contract.symbol, instant_ns)
         if log.head != NO_COMMIT or contract.symbol in declared:
             found.append((contract, limited_to(log, needed)))
-    logs = symbol_query.as_known(*(log for _, log in found))
+    logs = tuple(log for _, log in found)
     chain = LogGroup(
         CHAIN,
         underlying,

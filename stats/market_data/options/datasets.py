@@ -11,47 +11,33 @@ from importlib.metadata import version
 from django.conf import settings
 
 from stats.exceptions import NoContract
-from stats.market_data.intervals.finality import finality_of
-from stats.market_data.intervals.knowledge_counts import BarKnowledge, RowKnowledge
-from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
+from stats.market_data.intervals.windows import tick_range, tick_window
 from stats.market_data.options.cash_dividends import stored_dividends
-from stats.market_data.options.chain import chain_instant_ns, contracts_of, option_chain, options_of, quoted
+from stats.market_data.options.chain import chain_instant_ns, contracts_of, option_chain, options_of
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.parameters import PRICING_PARAMETERS, PricingOptions
-from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SurfaceSource, surface_columns
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
-from stats.market_data.plan import (
-    Note,
-    Plan,
-    SymbolQuery,
-    log_at,
-    reason_for_none,
-    since,
-)
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, rows_left, since, walk_now_ns
 from stats.market_data.query import MarketDataset
 from stats.market_data.rows import WindowedSource
-from stats.options.rates import rates_of
-from store.bar_policies import EVERY_PRINT
+from stats.market_data.ticks import hours_grid_of
+from stats.options.rates import RateSource, rates_of
 from store.datasets import OPTION_QUOTES
 from store.instruments import FUTURE, OPTION, Instrument
-from store.log_views.bar_grid import BarGrid
-from store.log_views.log_view import LogView, empty_view
+from store.log_views.log_view import empty_view
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
 from web.requests.exceptions import InvalidParameter
 
-# Indices of the logs of a plan: the option's quotes, the chain, the underlying's logs, the interest rates, and the
-# corporate actions.
+# Indices of the logs of a plan: the option's quotes, the chain, the underlying's logs, and the corporate actions.
 _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
-_RATES = 2 + LOG_COUNT
-_ACTIONS = 3 + LOG_COUNT
-_LOG_COUNT = 4 + LOG_COUNT
-_PARAMETERS = ("resolution", "session", "hours", "anchor", "knowledge", "partial", *PRICING_PARAMETERS)
+_ACTIONS = 2 + LOG_COUNT
+_LOG_COUNT = 3 + LOG_COUNT
 
 
 def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -63,12 +49,12 @@ def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
 
 def _dataset(name: str, names: tuple[str, ...]) -> MarketDataset:
     """Return a dataset. names: the columns of `GREEKS` that it returns."""
-    columns = (*surface_columns(names), *option_columns(names, of_bars=True, with_date=True))
+    columns = (*surface_columns(names), *option_columns(names))
     return MarketDataset(
         name=name,
         rows_name=name.replace("-", "_"),
         classes=("options",),
-        own=_PARAMETERS,
+        own=("hours", *PRICING_PARAMETERS),
         resolution=Resolution.TICK,
         columns=tuple(dict.fromkeys(columns)),
         plan=lambda symbol_query: _option_plan(symbol_query, names),
@@ -83,55 +69,31 @@ IMPLIED_VOLATILITY = _dataset("implied-volatility", ("iv",))
 
 
 def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
-    resolution = symbol_query.query.resolution
     _check_contract_query(symbol_query)
-    (log,) = symbol_query.as_known(symbol_query.log(OPTION_QUOTES, symbol_query.symbol, _OWN))
+    log = symbol_query.log(OPTION_QUOTES, symbol_query.symbol, _OWN)
     if log.is_empty:
         symbol_query.check_known()
     contract, underlying = _contract(symbol_query)
-    grid = grid_of(symbol_query)
-    query_range = tick_range(symbol_query) if resolution.is_tick else bar_range(symbol_query, grid)
-    window = tick_window(query_range, (log,)) if resolution.is_tick else bar_window(query_range, grid, (log,))
-    finality = None if resolution.is_tick else finality_of(symbol_query, grid, query_range, log)
+    hours_grid = hours_grid_of(symbol_query)
+    query_range = tick_range(symbol_query)
+    window = tick_window(rows_left(query_range, log), (log,))
     log = symbol_query.limited_to(log, window)
     # Not `window`, which depends on the option's last quote: all pages must read the chain's quotes of one window.
     needed = since(query_range, ALL_TIME.start_ns)
     market = _market(
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
     )
-    final_until_ns, expires_ns = (
-        (None, None) if finality is None else (finality.until_ns, finality.expires_ns)
-    )
-    constant = _constant_window(symbol_query, grid)
+    now_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
+    next_change_ns = now_ns + SECOND_NS
     return Plan(
-        source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns or 0)),
+        source=WindowedSource(OptionRows(log, window, hours_grid, contract, market, names)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log, *market.logs),
-        walk_now_ns=constant.end_ns - 1 if constant.start_ns < query_range.end_ns else query_range.end_ns,
-        expires_ns=symbol_query.expires_ns(constant.end_ns, expires_ns),
-        head=_contract_head(symbol_query, contract),
-        final_until_ns=final_until_ns,
-        notes=_notes(symbol_query, log, grid),
+        walk_now_ns=walk_now_ns(next_change_ns if now_ns < query_range.end_ns else None, query_range.end_ns),
+        expires_ns=symbol_query.expires_ns(next_change_ns),
+        head=() if symbol_query.query.several else tuple(contract.terms().items()),
     )
-
-
-def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
-    """Return the window around "now" in which a contract's plan stays the same; for ticks the current second."""
-    if not grid.resolution.is_tick:
-        return grid.constant_window(symbol_query.now_ns)
-    second_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
-    return Window(second_ns, second_ns + SECOND_NS)
-
-
-def _notes(symbol_query: SymbolQuery, log: LogView, grid: BarGrid) -> tuple[Note, ...]:
-    """Return how it was told when the option's quotes were known; nothing without `knowledge=then`."""
-    settle_ns = symbol_query.settle_ns
-    if settle_ns is None:
-        return ()
-    if grid.resolution.is_tick:
-        return (RowKnowledge(log),)
-    return (BarKnowledge((log,), grid, EVERY_PRINT, settle_ns),)
 
 
 def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -152,33 +114,13 @@ def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     )
     own_log = empty_view(market_store().log(OPTION_QUOTES, symbol_query.symbol))
     return Plan(
-        source=SurfaceSource(_contracts_then(symbol_query, market, instant_ns), market, instant_ns, names),
+        source=SurfaceSource(market.chain.members, market, instant_ns, names),
         range=window,
         reason="no_data",
         logs=(own_log, *market.logs),
         walk_now_ns=instant_ns - 1,
         expires_ns=now_ns,
         head=(("at", format_timestamp(instant_ns)),),
-    )
-
-
-def _contracts_then(
-    symbol_query: SymbolQuery, market: OptionMarket, instant_ns: int
-) -> tuple[OptionContract, ...]:
-    """Return the contracts of a chain; with `knowledge=then` those that were declared or quoted by then."""
-    contracts = market.chain.members
-    if symbol_query.query.knowledge is None:
-        return contracts
-    known_ns = min(instant_ns - 1 + symbol_query.settle.at(instant_ns - 1), symbol_query.now_ns)
-    known = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_ns)}
-    reach = Window(instant_ns - QUOTE_REACH_NS, instant_ns)
-    known |= {
-        contract.symbol for contract, log in quoted(market.chain) if log.rows_at(reach, known_ns).num_rows
-    }
-    return tuple(
-        each
-        for each in contracts
-        if each.symbol in known or not log_at(OPTION_QUOTES, each.symbol, known_ns).is_empty
     )
 
 
@@ -237,22 +179,25 @@ def _market(
     """Return the inputs for pricing an underlying's options.
 
     window: the window of the instants to price. needed: the window for which the chain's quotes are read, equal on
-    all pages. The query's `rate` and `dividend_yield` take precedence over the settings.
+    all pages. The query's `rate` and `dividend_yield` take precedence over the settings. An underlying with stored
+    dividends pays these, and no yield of the settings besides.
     """
-    contracts, requested = tuple(contracts), symbol_query.query.options_of(PricingOptions).dividend_yield
+    contracts, asked = tuple(contracts), symbol_query.query.options_of(PricingOptions)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
-    rates = rates_of(currency, settings.OPTION_RATES)
+    default = rates_of(currency, settings.OPTION_RATES)
+    rate = default.rate if asked.rate is None else asked.rate
     dividends = stored_dividends(symbol_query, _ACTIONS, underlying, currency)
     on_future = underlying.instrument_class == FUTURE
-    default_yield = None if on_future else rates.dividend_yield
+    default_yield = rate if on_future else 0.0 if dividends.exist else default.dividend_yield
     quotes_window = Window(needed.start_ns - QUOTE_REACH_NS, needed.end_ns).within(ALL_TIME)
     return OptionMarket(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
         chain=option_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
-        rates=stored_rates(symbol_query, _RATES, currency, rates.rate, window.end_ns),
+        rate=rate,
+        rate_source=RateSource.SETTINGS if asked.rate is None else RateSource.REQUEST,
         dividends=dividends,
-        dividend_yield=default_yield if requested is None else requested,
-        parity=requested is None,
+        dividend_yield=default_yield if asked.dividend_yield is None else asked.dividend_yield,
+        parity=asked.dividend_yield is None,
         on_future=on_future,
         models=_pricing_version(),
     )
@@ -261,14 +206,6 @@ def _market(
 @cache
 def _pricing_version() -> str:
     return version("quantlib")
-
-
-def _contract_head(
-    symbol_query: SymbolQuery, contract: OptionContract
-) -> tuple[tuple[str, str | float], ...]:
-    query = symbol_query.query
-    resolution = () if query.resolution.is_tick else (("resolution", query.resolution.value),)
-    return (*resolution, *(() if query.several else contract.terms().items()))
 
 
 def _check_contract_query(symbol_query: SymbolQuery) -> None:
@@ -283,8 +220,8 @@ def _check_contract_query(symbol_query: SymbolQuery) -> None:
 
 def _check_surface_query(symbol_query: SymbolQuery) -> None:
     query = symbol_query.query
-    if query.start_ns is not None or query.last is not None or not query.resolution.is_tick:
+    if query.start_ns is not None or query.last is not None:
         raise InvalidParameter(
             "conflicting_parameters",
-            "a chain is computed for one instant, `end`: do not send start, last or resolution",
+            "a chain is computed for one instant, `end`: do not send start or last",
         )

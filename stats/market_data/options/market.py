@@ -8,12 +8,12 @@ import numpy as np
 from stats.market_data.options.cash_dividends import StoredDividends
 from stats.market_data.options.chain import Quoted, quoted
 from stats.market_data.options.contract import OptionContract, column_of
-from stats.market_data.options.rate_curve import RateColumns, StoredRates
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
 from stats.market_data.plan import LogGroup
 from stats.options.expiry import years_until
-from stats.options.forward import Carry, parity_forwards
+from stats.options.forward import parity_forwards
 from stats.options.inputs import Inputs, make_inputs
+from stats.options.rates import RateSource
 from stats.options.surface import paired
 from store.arrays import Floats, Integers
 from store.log_views.last_rows import NEVER_NS, last_rows_at
@@ -31,67 +31,56 @@ _NEAR_STRIKES = 8
 
 @dataclass(frozen=True, slots=True)
 class OptionMarket:
-    """The underlying's price, the chain's quotes, and rates per year.
+    """The underlying's price, the chain's quotes, and rates per year, continuously compounded.
 
-    dividend_yield: of an underlying without stored dividends; None if it is the rate, so that a future's price is its
-    forward. parity: whether forwards are implied from the chain's quotes by put-call parity. on_future: whether the
+    dividend_yield: that of a future is the rate, so that its price is its forward. parity: whether forwards are implied from the chain's quotes by put-call parity. on_future: whether the
     underlying is a future. models: the version of the pricing library, part of cache keys.
     """
 
     underlying: UnderlyingPrice
     chain: LogGroup[OptionContract]
-    rates: StoredRates
+    rate: float
+    rate_source: RateSource
     dividends: StoredDividends
-    dividend_yield: float | None
+    dividend_yield: float
     parity: bool
     on_future: bool
     models: str
 
     @property
     def logs(self) -> tuple[LogView | LogGroup[OptionContract], ...]:
-        """The logs of the chain, the underlying, the interest rates and the corporate actions."""
-        return self.chain, *self.underlying.logs, self.rates.log, self.dividends.log
+        """The logs of the chain, the underlying and the corporate actions."""
+        return self.chain, *self.underlying.logs, self.dividends.log
 
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
-    ) -> tuple[Inputs, SpotPrices, RateColumns]:
-        """Return an option's pricing inputs, its underlying's prices and its rates, at ascending instants.
+    ) -> tuple[Inputs, SpotPrices]:
+        """Return an option's pricing inputs and its underlying's prices, at ascending instants.
 
         price: the option's price at each instant.
         """
         spot, count = self.underlying.at(instants), len(instants)
         last_trade = np.full(count, contract.last_trade_ns)
         t = years_until(last_trade, instants)
-        rates = self.rates.at(instants, t)
-        dividends = self.dividends.between(instants, last_trade, self.rates)
-        carry = Carry(t, rates.rate, spot.price, self.yields(rates, instants), dividends)
         inputs = make_inputs(
             price=price,
             spot=spot.price,
             strike=np.full(count, contract.strike),
             t=t,
-            rate=rates.rate,
-            dividend_yield=carry.dividend_yield,
+            rate=self.rate,
+            dividend_yield=self.dividend_yield,
             is_call=np.full(count, contract.is_call),
-            parity_forward=self._forwards(contract, instants, carry) if self.parity else None,
-            dividends=dividends,
+            parity_forward=self._forwards(contract, instants, t, spot.price) if self.parity else None,
+            dividends=self.dividends.between(instants, last_trade, self.rate),
             on_future=self.on_future,
         )
-        return inputs, spot, rates
+        return inputs, spot
 
-    def yields(self, rates: RateColumns, instants: Integers) -> Floats:
-        """Return the dividend yield that belongs to each rate, at ascending instants.
-
-        An underlying that has stored dividends pays these, and no yield besides.
-        """
-        if self.dividend_yield is None:
-            return rates.rate
-        return np.where(self.dividends.exist_at(instants), 0.0, self.dividend_yield)
-
-    def _forwards(self, contract: OptionContract, instants: Integers, carry: Carry) -> Floats:
+    def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
         """Return, for each instant, the forward that the options of the contract's class imply; NaN if there is none.
 
-        Strikes near the spot price are tried first.
+        t, spot: years to the expiry, and the underlying's price, at each instant. Strikes near the spot price are tried
+        first.
         """
         members = _with_both_rights(
             [each for each in quoted(self.chain) if each[0].class_key == contract.class_key]
@@ -100,19 +89,18 @@ class OptionMarket:
         forwards = np.full(len(instants), np.nan)
         if not len(strikes):
             return forwards
-        t, spot = carry.t, carry.spot
         nearest = np.where(np.isfinite(spot), np.searchsorted(strikes, spot), -1)
         for index in np.unique(nearest[(nearest >= 0) & (t > 0)]).tolist():
             near_strikes = strikes[max(index - _NEAR_STRIKES // 2, 0) : index + _NEAR_STRIKES // 2]
             near_members = [each for each in members if near_strikes[0] <= each[0].strike <= near_strikes[-1]]
             rows = np.flatnonzero((nearest == index) & (t > 0))
-            forwards[rows] = self._implied(near_members, instants[rows], carry.at(rows))
+            forwards[rows] = self._implied(near_members, instants[rows], t[rows])
         rows = np.flatnonzero(~np.isfinite(forwards) & (t > 0))
         if len(rows) and (len(strikes) > _NEAR_STRIKES or not np.isfinite(spot[rows]).all()):
-            forwards[rows] = self._implied(members, instants[rows], carry.at(rows))
+            forwards[rows] = self._implied(members, instants[rows], t[rows])
         return forwards
 
-    def _implied(self, members: Members, instants: Integers, carry: Carry) -> Floats:
+    def _implied(self, members: Members, instants: Integers, t: Floats) -> Floats:
         quotes = quotes_at(members, instants)
         contracts = [contract for contract, _ in members]
         pairs = paired(
@@ -121,7 +109,7 @@ class OptionMarket:
             quotes.bid,
             quotes.ask,
         )
-        return parity_forwards(pairs, carry, american=contracts[0].american)
+        return parity_forwards(pairs, t, np.full(len(t), self.rate))
 
 
 def _with_both_rights(members: Members) -> Members:

@@ -24,7 +24,7 @@ PRICING_PARAMETERS = (EXPIRY, RATE, DIVIDEND_YIELD)
 class PricingOptions:
     """What prices options besides what is stored. expiry_ns: the options' expiry; None for all.
 
-    rate, dividend_yield: instead of the stored ones; None for those.
+    rate, dividend_yield: instead of the setting's, the stored dividends and parity; None for those.
     """
 
     expiry_ns: int | None = None

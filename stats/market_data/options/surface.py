@@ -10,18 +10,16 @@ from stats.cursors import RowPosition
 from stats.market_data.options.chain import quoted
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
-from stats.market_data.options.rate_curve import RateColumns
 from stats.market_data.options.rows import (
     INPUT_COLUMNS,
     REASON,
     greek_columns,
     input_columns,
     number_column,
-    rate_columns,
+    source_column,
     time_column,
 )
 from stats.market_data.rows import Rows
-from stats.options.expiry import years_until
 from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
@@ -98,9 +96,7 @@ class SurfaceSource:
         bid, ask, quote_time_ns = self._quotes(contracts)
         terms = {name: column_of(contracts, name, dtype) for name, dtype in _TERMS.items()}
         instants = np.full(count, self.instant_ns)
-        years = years_until(terms["last_trade_ns"], instants)
-        rates = self.market.rates.at(just_before.repeat(count), years)
-        inputs = self._inputs(float(spot.price[0]), rates, terms["last_trade_ns"])
+        inputs = self._inputs(float(spot.price[0]), terms["last_trade_ns"])
         count_work(WorkKind.OPTIONS, len(bid))
         surface = volatility_surface(OptionChain(**terms, bid=bid, ask=ask), inputs)
         spot_time_ns = np.where(np.isfinite(spot.price), spot.time_ns, NEVER_NS).repeat(count)
@@ -115,20 +111,20 @@ class SurfaceSource:
             "ask": number_column(ask),
             **greek_columns(surface.valuation),
             **input_columns(surface.inputs, surface.valuation),
-            **rate_columns(rates),
+            "rate_source": source_column(self.market.rate_source, count),
             "spot_timestamp": time_column(spot_time_ns),
         }
         return Rows.of(Table.of(self.columns, values), instants)
 
-    def _inputs(self, spot: float, rates: RateColumns, last_trade_ns: Integers) -> MarketInputs:
-        """Return the inputs of the surface. rates, last_trade_ns: one value per contract."""
+    def _inputs(self, spot: float, last_trade_ns: Integers) -> MarketInputs:
+        """Return the inputs of the surface. last_trade_ns: one value per contract."""
         market, just_before = self.market, np.full(len(last_trade_ns), self.instant_ns - 1)
         return MarketInputs(
             self.instant_ns,
             spot,
-            rates.rate,
-            market.yields(rates, just_before),
-            market.dividends.between(just_before, last_trade_ns, market.rates),
+            market.rate,
+            market.dividend_yield,
+            market.dividends.between(just_before, last_trade_ns, market.rate),
             parity=market.parity,
             on_future=market.on_future,
         )
@@ -138,13 +134,12 @@ class SurfaceSource:
         """The last quote before the instant of each option that has one: the rows' indices by symbol, and stored rows."""
         just_before = np.array([self.instant_ns - 1])
         index_of: dict[str, int] = {}
-        # Rows as they were known have more columns.
-        names, rows = OPTION_QUOTES.schema.names, [OPTION_QUOTES.schema.empty_table()]
+        rows = [OPTION_QUOTES.schema.empty_table()]
         for contract, log in quoted(self.market.chain):
             last = last_rows_at(log, just_before, reach_ns=QUOTE_REACH_NS)
             if last.indices[0] >= 0:
                 index_of[contract.symbol] = len(index_of)
-                rows.append(last.rows.select(names).slice(int(last.indices[0]), 1))
+                rows.append(last.rows.slice(int(last.indices[0]), 1))
         return index_of, pa.concat_tables(rows).combine_chunks()
 
     def _quotes(self, contracts: list[OptionContract]) -> tuple[Floats, Floats, Integers]:

@@ -1,6 +1,6 @@
 """The price of an underlying at given instants, taken from its quotes, trades and stored bars."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -41,12 +41,10 @@ class SpotPrices:
 class UnderlyingPrice:
     """The newest of three prices: the mid quote, the last trade that sets a close, a finished stored bar's close.
 
-    If the newest quote has one side only, the other side comes from an earlier quote. policies: by the time of the
-    trade, oldest first. policy_changes_ns: from when each but the first counts.
+    If the newest quote has one side only, the other side comes from an earlier quote.
     """
 
-    policies: tuple[BarPolicy, ...]
-    policy_changes_ns: tuple[int, ...]
+    policy: BarPolicy
     quotes: LogView
     trades: LogView
     bars: LogView
@@ -72,11 +70,8 @@ class UnderlyingPrice:
         return _prices(self.trades, instants, "price", self._sets_close)
 
     def _sets_close(self, rows: pa.Table) -> Mask:
-        """Return whether each of the ordered trades sets a close, by the policy of its time."""
-        edges = rows.column("timestamp").to_numpy().searchsorted(self.policy_changes_ns).tolist()
-        bounds = zip([0, *edges], [*edges, rows.num_rows], self.policies, strict=True)
-        masks = [masks_of(rows.slice(first, end - first), policy)[0] for first, end, policy in bounds]
-        return np.concatenate(masks)
+        """Return whether each of the ordered trades sets a close."""
+        return masks_of(rows, self.policy)[0]
 
     def _of_quotes(self, instants: Integers) -> SpotPrices:
         bid, ask = (_prices(self.quotes, instants, side, _has_side(side)) for side in ("bid", "ask"))
@@ -95,11 +90,7 @@ class UnderlyingPrice:
             mask: Mask = pc.equal(rows.column("resolution"), finest.value).to_numpy()
             return mask
 
-        bars = self.bars
-        if bars.settle is not None:
-            # What was known at an instant, of the bars that had ended by then.
-            bars = replace(bars, settle=bars.settle.of_ends(length))
-        closes = _prices(bars, instants - length, "close", is_finest)
+        closes = _prices(self.bars, instants - length, "close", is_finest)
         end_ns = np.where(closes.time_ns == NEVER_NS, NEVER_NS, closes.time_ns + length)
         return SpotPrices(closes.price, end_ns)
 
@@ -112,15 +103,11 @@ def underlying_price(
     log_indices: the indices of the instrument's three logs among the plan's logs.
     """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
-    quotes, trades, bars = symbol_query.as_known(
-        *(
-            symbol_query.limited_to(symbol_query.log(dataset, instrument.symbol, log_index), needed)
-            for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
-        )
+    quotes, trades, bars = (
+        symbol_query.limited_to(symbol_query.log(dataset, instrument.symbol, log_index), needed)
+        for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
     )
-    terms = symbol_query.terms_of(instrument)
-    policies = tuple(each.instrument.policy for each in terms)
-    return UnderlyingPrice(policies, tuple(each.from_ns for each in terms[1:]), quotes, trades, bars)
+    return UnderlyingPrice(instrument.policy, quotes, trades, bars)
 
 
 def _has_side(side: str) -> RowFilter:

@@ -90,7 +90,8 @@ class Fold:
     def _fold(self, derived: Path, history: CommitHistory, old: Manifest, *, compact: bool) -> Manifest:
         writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
         head = history.head()
-        segments, lacking = list(old.segments), set(old.lacking)
+        segments = self._left(writer, old.segments, history.expired.removed_before_ns)
+        lacking = set(old.lacking)
         for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=old.commit)):
             lacking |= self._unknown_names(parts)
             segments = self._with_parts(writer, segments, parts)
@@ -104,6 +105,17 @@ class Fold:
         if manifest != old:
             replace_manifest(derived, manifest)
         return manifest
+
+    def _left(self, writer: SegmentWriter, segments: Sequence[Segment], before_ns: int) -> list[Segment]:
+        """Return the segments without the rows before an instant, which were removed."""
+        left = list[Segment]()
+        for segment in segments:
+            if segment.first_ns < before_ns <= segment.last_ns:
+                (rows,) = writer.rows_of([segment])
+                left += writer.write(rows.filter(pa.array(rows.column("timestamp").to_numpy() >= before_ns)))
+            elif segment.first_ns >= before_ns:
+                left.append(segment)
+        return left
 
     def _unknown_names(self, parts: Sequence[StoredPart]) -> set[str]:
         """Return those columns in the parts' files that this version does not know."""

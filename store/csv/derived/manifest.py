@@ -50,10 +50,13 @@ class Segment(msgspec.Struct, frozen=True):
     @property
     def files(self) -> list[str]:
         """The names of its files."""
-        return [
-            rows_file(self.name),
-            *(rollups_file(self.name, key) for key in self.rollups),
-        ]
+        return [*self.seals]
+
+    @property
+    def seals(self) -> dict[str, Seal]:
+        """The seals of its files, by name."""
+        rollups = {rollups_file(self.name, key): seal for key, seal in self.rollups.items()}
+        return {rows_file(self.name): self.stored, **rollups}
 
 
 class Manifest(msgspec.Struct, frozen=True):

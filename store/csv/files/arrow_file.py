@@ -197,6 +197,10 @@ class ArrowFile:
             self._batch = pa.ipc.open_file(pa.py_buffer(self._content)).get_batch(0)
         return self._batch.select(names).slice(start, stop - start)
 
+    def verify(self) -> None:
+        """Verify all bytes of the file."""
+        self._verify(0, self._seal.start)
+
     def _unverified(self, name: str) -> tuple[npt.NDArray[Any], int]:
         """Return a column of numbers, and its offset."""
         found = self._index.columns[name]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from store import lazy_pyarrow as pa
 from store.declarations import ARROW_TYPES, Column, ColumnKind, Dataset
@@ -27,9 +26,6 @@ from store.timestamps import fixed_width_text
 Header: TypeAlias = tuple[str, ...]
 
 HEADER_LIMIT_BYTES = 4096
-# Up to this many rows, making lines row by row is faster than making whole columns of texts, and splitting
-# them is faster than pyarrow's reader.
-_FEW_ROWS = 200
 _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -111,8 +107,6 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Hea
     """
     columns = {column.name: column for column in dataset.columns}
     header = header or header_of(dataset, dataset.later_names)
-    if rows.num_rows <= _FEW_ROWS:
-        return _few_lines([columns.get(name) for name in header], symbol, rows)
     first, _, *others = header
     ends = [","] * (len(others) - 1) + ["\n"]
     pieces = _cells(columns[first], rows.column(first), f",{symbol},")
@@ -129,8 +123,6 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
     `pa.ArrowInvalid` if the lines do not have the header's columns.
     """
     names = header or header_of(dataset, dataset.later_names)
-    if b'"' not in text and text.endswith(b"\n") and text.count(b"\n") <= _FEW_ROWS:
-        return _few_rows(dataset, text, names)
     types = {column.name: _read_type(column.kind) for column in dataset.columns if column.name in names}
     table = pacsv.read_csv(
         pa.BufferReader(text),
@@ -155,37 +147,6 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
     return pa.table(columns, schema=dataset.schema)
 
 
-def _few_rows(dataset: Dataset, text: bytes, names: Header) -> pa.Table:
-    """Decode lines without quotes. For few rows this takes half the time."""
-    lines = text.decode().split("\n")[:-1]
-    try:
-        cells = dict(zip(names, zip(*[line.split(",") for line in lines], strict=True), strict=True))
-        columns = [_values(column, cells.get(column.name, ()), len(lines)) for column in dataset.columns]
-    except (ValueError, KeyError) as error:
-        raise pa.ArrowInvalid(str(error)) from error
-    return pa.table(columns, schema=dataset.schema)
-
-
-def _values(column: Column, cells: Sequence[str], count: int) -> pa.Array:
-    """Return a column's values from their texts. Nulls are empty; a missing column has no texts."""
-    kind = ARROW_TYPES[column.kind]
-    if not any(cells):
-        return pa.nulls(count, kind)
-    if column.kind is ColumnKind.TIME:
-        instants = np.array([cell.removesuffix("Z") for cell in cells], "datetime64[ns]")
-        return pa.array(instants.view(np.int64), mask=np.isnat(instants))
-    value_of = _VALUES[column.kind]
-    return pa.array([value_of(cell) if cell else None for cell in cells], kind)
-
-
-_VALUES: dict[ColumnKind, Callable[[str], object]] = {
-    ColumnKind.NUMBER: float,
-    ColumnKind.INTEGER: int,
-    ColumnKind.TEXT: lambda cell: cell.removeprefix("'"),
-    ColumnKind.BOOLEAN: {"true": True, "false": False}.__getitem__,
-}
-
-
 def _read_type(kind: ColumnKind) -> pa.DataType | str:
     return pa.timestamp("ns", "UTC") if kind is ColumnKind.TIME else ARROW_TYPES[kind]
 
@@ -208,45 +169,8 @@ def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
 
 def _numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     """Return each number's text followed by `end`. If all are whole numbers, none has a decimal point."""
-    return ended_numbers(_whole(numbers), end)
-
-
-def _whole(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return floats as integers if all are whole numbers."""
-    if numbers.dtype.kind == "f" and are_exact_integers(numbers):
-        return numbers.astype(np.int64)
-    return numbers
-
-
-def _few_lines(columns: Sequence[Column | None], symbol: str, rows: pa.RecordBatch) -> bytes:
-    """Return the same lines, made row by row: for few rows this takes a third of the time.
-
-    columns: those of the header; None for the symbol and for those that the dataset does not have.
-    """
-    cells, template = [], []
-    for index, column in enumerate(columns):
-        values: Any = None if column is None else rows.column(column.name)
-        if index == 1:
-            template.append(symbol.replace("%", "%%"))
-        elif column is None or values.null_count == rows.num_rows:
-            template.append("")
-        else:
-            template.append("%s")
-            cells.append(_texts(column, values))
-    line = ",".join(template) + "\n"
-    return "".join([line % row for row in zip(*cells, strict=True)]).encode()
-
-
-def _texts(column: Column, values: pa.Array) -> list[str]:
-    """Return the cells of a column that has a value."""
-    if not values.null_count and column.kind is ColumnKind.TIME:
-        instants = values.to_numpy().view("datetime64[ns]")
-        return np.datetime_as_string(instants, timezone="UTC").tolist()  # type: ignore[no-any-return]
-    if not values.null_count and column.kind in {ColumnKind.NUMBER, ColumnKind.INTEGER}:
-        numbers = orjson.dumps(_whole(values.to_numpy()), option=orjson.OPT_SERIALIZE_NUMPY)
-        return numbers[1:-1].decode().split(",")
-    texts: Any = _cells(column, values, "")[0]
-    return [text or "" for text in texts.to_pylist()]
+    is_whole = numbers.dtype.kind == "f" and are_exact_integers(numbers)
+    return ended_numbers(numbers.astype(np.int64) if is_whole else numbers, end)
 
 
 def _read_column(column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray:

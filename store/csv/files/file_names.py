@@ -9,9 +9,6 @@ from store.csv.files.commit_records import PartKind
 from store.declarations import Partition
 
 FILE_LIMIT_BYTES = 256 * 2**20
-MIRROR_FILE = "mirror.json"
-"""In the folder of a store that is a mirror. Nothing but its mirror writes to it."""
-IS_MIRROR = "this store is a mirror of another installation: write to that one"
 
 _OF_KIND = {PartKind.ROWS: "", PartKind.CORRECTIONS: ".corrections"}
 

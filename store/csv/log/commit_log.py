@@ -50,11 +50,6 @@ class CommitLog:
         self._index = IndexFile(self.path)
         self._loaded = self._nothing_loaded()
 
-    @property
-    def nbytes(self) -> int:
-        """The approximate size of the history in memory."""
-        return self._loaded.history.nbytes
-
     def history(self) -> CommitHistory:
         """Return all commits so far, of all processes. Raises `DataDamaged` and `OSError`."""
         return self._current().history

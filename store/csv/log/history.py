@@ -25,6 +25,7 @@ from store.csv.log.log_index import (
     stored_parts,
 )
 from store.exceptions import DataDamaged
+from store.expiries import ExpiredDates
 from store.protocol import ALL_TIME, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
 from store.timestamps import DAY_NS
 
@@ -33,9 +34,6 @@ TAIL_BYTES = 65_536
 """Once so many commits or bytes of the log are not in the index, they are added to it."""
 
 _MOST_IN_TAIL = 1024  # if the file cannot be written, the index goes on in memory
-
-# The memory of a commit that the index does not cover. Measured with `tracemalloc`.
-_LINE_BYTES = 1024
 
 
 class _Line(NamedTuple):
@@ -59,6 +57,7 @@ class _View:
         self.lines: list[_Line] = []
         self.parts: dict[int, list[StoredPart]] = {}
         self.head, self.rows, self.end = index.head, index.state.rows, index.state.end
+        self.expired = index.state.expired
         self._dates = index.dates, 0
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
@@ -68,6 +67,7 @@ class _View:
         for stored in stored_parts(commit.number, commit.parts, self.rows):
             self.parts.setdefault(stored.part.day, []).append(stored)
         self.rows, self.end = self.rows + commit.facts.rows, line_end
+        self.expired = self.expired.after(commit.facts)
         self.head = commit_id
 
     @property
@@ -79,11 +79,6 @@ class _View:
             dates = dates_with(dates, [line.commit for line in later])
             self._dates = dates, count + len(later)
         return dates
-
-    @property
-    def dates_bytes(self) -> int:
-        """The size of the table of dates as it was last asked for."""
-        return self._dates[0].nbytes
 
     def line(self, number: int) -> _Line:
         """Return a commit that the index does not cover."""
@@ -139,12 +134,6 @@ class CommitHistory:
             self._file.make_again(self._view.index, IndexDamaged("this was asked for"), self._file.generation)
         self._extend_index(self.end, always=True)
 
-    @property
-    def nbytes(self) -> int:
-        """The approximate size in memory."""
-        view = self._view
-        return view.dates_bytes + view.index.nbytes + self._file.nbytes + _LINE_BYTES * len(view.lines)
-
     def head(self, commit: int | None = None) -> CommitId:
         """Return the id of a commit, by default of the newest one."""
         return self._view.head if commit is None else self._view.place(commit)[0]
@@ -163,6 +152,11 @@ class CommitHistory:
     def rows(self) -> int:
         """The number of rows ever appended, which is the next arrival number."""
         return self._view.rows
+
+    @property
+    def expired(self) -> ExpiredDates:
+        """The dates of which rows have expired."""
+        return self._view.expired
 
     @property
     def end(self) -> int:
@@ -220,10 +214,6 @@ class CommitHistory:
         facts, commit_id = found
         return AcceptedBatch(facts.digest, facts.receipt(commit_id.hash, replayed=True))
 
-    def knows_batch(self, digest: str) -> bool:
-        """Return whether a batch with this digest was accepted before."""
-        return self._newest_commit(lambda facts: facts.digest == digest, "digest", digest) is not None
-
     def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
         """Return the fills up to `commit` whose windows overlap a window, with their commits, in order."""
         last = self._number(commit)
@@ -239,15 +229,6 @@ class CommitHistory:
         later = (line.commit.facts for line in view.lines)
         numbers: list[int] = fills["commit"][overlaps].tolist()
         return numbers + [each.number for each in later if each.fill and each.fill.window.overlaps(window)]
-
-    def superseding_commits(self, window: Window) -> list[int]:
-        """Return the commits of batches of the feed that superseded a part of a window, in order. Reads no records."""
-        view = self._view
-        entries = view.index.superseded
-        overlaps = (entries["first_ns"] < window.end_ns) & (entries["last_ns"] >= window.start_ns)
-        later = (line.commit.facts for line in view.lines)
-        numbers: list[int] = np.unique(entries["commit"][overlaps]).tolist()
-        return numbers + [each.number for each in later if each.supersedes_in(window)]
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
@@ -292,11 +273,14 @@ class CommitHistory:
         return dates[0], newest
 
     def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """Return the parts of commits in `(after, commit]` with times in the window.
+        """Return the parts of commits in `(after, commit]` with times in the window; none that were removed.
 
         They are ordered by event date, then by commit.
         """
         view, number = self._view, self._number(commit)
+        window = Window(max(window.start_ns, view.expired.removed_before_ns), window.end_ns)
+        if window.start_ns >= window.end_ns:
+            return []
         parts = view.index.parts_in(window, after, number) if after < view.index.number else []
         newer = _later_parts(view, window, after, number) if number > view.index.number else []
         if not parts or not newer:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from store.csv.files.commit_records import CommitLine, read_lines
 from store.csv.files.disk import unavailable_on_error
+from store.csv.log.index_check import check_index
 from store.csv.log.log_index import (
     STATE,
     Addition,
@@ -31,7 +32,7 @@ from store.csv.log.log_index import (
     encoded_state,
 )
 from store.exceptions import DataDamaged, StoreUnavailable
-from store.protocol import CommitId
+from store.protocol import NO_COMMIT, CommitId
 
 DERIVED_FOLDER = ".derived"
 INDEX_FILE = "commits.sqlite"
@@ -39,7 +40,6 @@ MOST_OPEN = 64
 """So many index files are open in a process at a time, with a handle and at most 256 KiB each."""
 
 _COMMITS_AT_ONCE = 4096
-_PAGE_BYTES = 4096
 _PATIENCE_SECONDS = 0.5
 # The errors of SQLite that say nothing about the file: busy, locked, no memory, read-only, I/O, full, and so on.
 _BUSY = {5, 6, 14}  # busy, locked, cannot be opened
@@ -57,14 +57,14 @@ _open_mutex = threading.Lock()
 class IndexFile:
     """Reads and extends the index of one log; see `IndexPieces`. Thread-safe. Its handle is closed if it is not used.
 
-    lock: held while the file is used. nbytes: the size in memory of an index that is in no file.
+    lock: held while the file is used.
     """
 
     def __init__(self, log: Path) -> None:
         """Create it. log: the file of the commit records."""
         self._log = log
         self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
-        self.generation = self.nbytes = 0
+        self.generation = 0
         self._in_memory = False
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -118,6 +118,18 @@ class IndexFile:
                 else:
                     return index
             return LogIndex(self, IndexState())
+
+    def check(self) -> None:
+        """Compare the file with the log's records, if there is one.
+
+        Raises `IndexDamaged`, `IndexUnavailable`; `DataDamaged` if a record is damaged.
+        """
+        if not _inode(self.path):
+            return
+        with self.lock, closing(self):
+            index = self._read()
+            self._check_history(index)
+            check_index(index, self.lines(0, index.state.end, NO_COMMIT))
 
     def extended(
         self, end: int, before: CommitId, known: Sequence[CommitLine] = (), *, always: bool
@@ -231,8 +243,6 @@ class IndexFile:
                 connection.executemany(_APPEND, addition.appended)
                 state = encoded_state(addition.state)
                 connection.execute("REPLACE INTO pieces VALUES (?, ?)", (STATE, state))
-                if self._in_memory:
-                    self.nbytes = _PAGE_BYTES * connection.execute("PRAGMA page_count").fetchone()[0]
 
     def _lines_after(
         self, index: LogIndex, end: int, before: CommitId | None, known: Sequence[CommitLine]

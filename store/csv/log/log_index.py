@@ -1,4 +1,4 @@
-"""The index of a log: finds commits by number, time, event date, key and digest.
+"""The index of a log: finds commits by number, time, event date and key.
 
 It consists of pieces: contents under numbers, which only grow in number, and its state. Nothing is believed that was not
 checked, because the pieces are never synced: any of them may be damaged, missing, or older than another one. The state
@@ -10,7 +10,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import wraps
+from functools import reduce, wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from store.arrays import Integers
 from store.csv.files.commit_records import Commit, CommitLine, Part, PartKind, StoredPart
+from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
-VERSION = 1
+VERSION = 2
 PIECE_COMMITS = 64
 BUCKETS = 1024
 """With a million commits that have keys, a bucket takes 48 KB."""
@@ -35,11 +36,11 @@ Records = npt.NDArray[Any]
 _TIMES = [("committed_at", "<i8"), ("line_end", "<i8"), ("newest_ns", "<i8"), ("complete_until_ns", "<i8")]
 COMMITS = np.dtype([("hash", "V32"), *_TIMES])
 FILLS = np.dtype([("start_ns", "<i8"), ("end_ns", "<i8"), ("commit", "<i8")])
-SUPERSEDED = np.dtype([("first_ns", "<i8"), ("last_ns", "<i8"), ("commit", "<i8")])
 _PIECES = np.dtype([("commit", "<i8"), ("committed_at", "<i8"), ("check", "<i8")])
 _EXTENT = struct.Struct("<qqq")
 _CHECK = struct.Struct("<I")
 _ENTRY = struct.Struct("<16sq")
+_LONG_ARRAY = 0xDC
 _NO_PARTS = (0, 2**63 - 1, 2**63 - 1, -(2**63))  # the columns of a date before its first part
 _PLACES = 128  # the ids of so many commits are remembered: versions of windows are asked for again and again
 
@@ -88,7 +89,7 @@ class IndexState(msgspec.Struct, frozen=True, array_like=True):
     pieces: bytes = b""
     checks: bytes = bytes(4 * BUCKETS)
     fills: bytes = b""
-    superseded: bytes = b""
+    expired: ExpiredDates = NOTHING_EXPIRED
 
 
 _state_decoder = msgspec.msgpack.Decoder(IndexState)
@@ -120,7 +121,7 @@ class LogIndex:
     """An index up to one commit. Commits that others have added since are in no answer.
 
     dates: five rows of numbers, with a column for each event date: the date in days since the epoch, its newest and its
-    oldest commit, its smallest and its largest event time. fills, superseded: `FILLS` and `SUPERSEDED`, in order of
+    oldest commit, its smallest and its largest event time. fills: `FILLS`, in order of
     commit. All methods raise `DataDamaged` if the log is damaged, and `StoreUnavailable`.
     """
 
@@ -134,21 +135,12 @@ class LogIndex:
         self.number, self.head = state.number, CommitId(state.number, state.hash)
         self.completeness = Completeness(state.newest_ns, state.complete_until_ns)
         self.dates: Integers = np.frombuffer(state.dates, np.int64).reshape(5, -1)
-        self.fills, self.superseded = (
-            np.frombuffer(state.fills, FILLS),
-            np.frombuffer(state.superseded, SUPERSEDED),
-        )
+        self.fills = np.frombuffer(state.fills, FILLS)
         self._pieces = np.frombuffer(state.pieces, _PIECES)
         self._places = self._known_places()
 
     def _known_places(self) -> dict[int, tuple[CommitId, int]]:
         return {0: (NO_COMMIT, 0), self.number: (self.head, self.state.end)}
-
-    @property
-    def nbytes(self) -> int:
-        """The size in memory."""
-        state = self.state
-        return sum(map(len, (state.dates, state.pieces, state.checks, state.fills, state.superseded)))
 
     def newest_of(self, date: int) -> int:
         """Return the newest commit that touches a date; 0 if there is none."""
@@ -187,21 +179,32 @@ class LogIndex:
 
     @_repaired
     def find(self, *texts: str) -> int | None:
-        """Return the newest number under these texts: of a "key", its caller and hash, of a "digest", or of a "file"."""
+        """Return the newest number under these texts: of a "key", its caller and hash, or of a "file"."""
         if not self.number:  # there may be no file
             return None
-        wanted = _hash(*texts)
-        bucket = _bucket(wanted)
+        return self.number_of(_hash(*texts)) or None
+
+    def number_of(self, hash_: bytes) -> int:
+        """Return the newest number under a hash of texts; 0 without one. Raises `IndexDamaged`, `IndexUnavailable`."""
+        content = self.bucket(_bucket(hash_))
+        at = content.rfind(hash_)
+        return 0 if at < 0 else int(_ENTRY.unpack_from(content, at)[1])
+
+    def bucket(self, bucket: int) -> bytes:
+        """Return the hashes in a bucket, with their numbers. Raises `IndexDamaged`, `IndexUnavailable`."""
         (check,) = _CHECK.unpack_from(self.state.checks, 4 * bucket)
         content = dict(self.source.between(_BUCKET + bucket, _BUCKET + bucket)).get(_BUCKET + bucket, b"")
-        if zlib.crc32(content) != check:
-            later = self.source.both(STATE, _BUCKET + bucket)  # others may have added to it
-            state = decoded_state(later.get(STATE))
-            if not state.pieces.startswith(self.state.pieces):
-                raise IndexDamaged("the state is older than the index, or of another history")
-            content = _checked(later.get(_BUCKET + bucket), _CHECK.unpack_from(state.checks, 4 * bucket)[0])
-        at = content.rfind(wanted)
-        return None if at < 0 else int(_ENTRY.unpack_from(content, at)[1])
+        if zlib.crc32(content) == check:
+            return content
+        later = self.source.both(STATE, _BUCKET + bucket)  # others may have added to it
+        state = decoded_state(later.get(STATE))
+        if not state.pieces.startswith(self.state.pieces):
+            raise IndexDamaged("the state is older than the index, or of another history")
+        return _checked(later.get(_BUCKET + bucket), _CHECK.unpack_from(state.checks, 4 * bucket)[0])
+
+    def ends_of_pieces(self) -> list[int]:
+        """Return the newest commit of each piece with commits."""
+        return [*(self._pieces["commit"][1:] - 1).tolist(), self.number]
 
     @_repaired
     def newest_at(self, date: int, commit: int) -> int:
@@ -245,7 +248,10 @@ class LogIndex:
 
 
 class Addition:
-    """Commits that are added to an index: its new state, new pieces, and what is appended to buckets."""
+    """Commits that are added to an index: its new state, new pieces, and what is appended to buckets.
+
+    keys, file_ends: the new numbers under the hashes of keys and of files.
+    """
 
     def __init__(self, index: LogIndex, lines: Sequence[CommitLine]) -> None:
         """lines: the commits after the newest one of the index, at least one."""
@@ -253,13 +259,13 @@ class Addition:
         self._index = index
         self.pieces: list[tuple[int, bytes]] = []
         self._directory: list[tuple[int, int, int]] = []
-        self._entries: dict[bytes, int] = {}
+        self.keys: dict[bytes, int] = {}
         self._ends: dict[str, int] = {}
         for start in range(0, len(lines), PIECE_COMMITS):
             self._add(lines[start : start + PIECE_COMMITS])
-        self._entries |= {_hash("file", file): end for file, end in self._ends.items()}
+        self.file_ends = {_hash("file", file): end for file, end in self._ends.items()}
         buckets: dict[int, bytearray] = {}
-        for hash_, value in self._entries.items():
+        for hash_, value in (self.keys | self.file_ends).items():
             buckets.setdefault(_bucket(hash_), bytearray()).extend(_ENTRY.pack(hash_, value))
         self.appended = [(_BUCKET + bucket, bytes(entries)) for bucket, entries in buckets.items()]
         checks = np.frombuffer(index.state.checks, np.uint32).copy()
@@ -271,9 +277,6 @@ class Addition:
         old, facts = self._index.state, [line.commit.facts for line in lines]
         windows = [(each.fill.window, each.number) for each in facts if each.fill is not None]
         fills = np.array([(window.start_ns, window.end_ns, number) for window, number in windows], FILLS)
-        superseded = [
-            (passed.first_ns, passed.last_ns, each.number) for each in facts for passed in each.superseded
-        ]
         before, start = lines[-2][1:] if len(lines) > 1 else (self._index.head, old.end)
         return IndexState(
             number=facts[-1].number,
@@ -289,7 +292,7 @@ class Addition:
             pieces=old.pieces + np.array(self._directory, _PIECES).tobytes(),
             checks=checks,
             fills=old.fills + fills.tobytes(),
-            superseded=old.superseded + np.array(superseded, SUPERSEDED).tobytes(),
+            expired=reduce(ExpiredDates.after, facts, old.expired),
         )
 
     def _add(self, lines: Sequence[CommitLine]) -> None:
@@ -303,9 +306,8 @@ class Addition:
             self._rows += facts.rows
             for part in commit.parts:
                 self._ends[part.file] = part.end
-            self._entries[_hash("digest", facts.digest)] = facts.number
             if facts.key_hash is not None:
-                self._entries[_hash("key", facts.caller, facts.key_hash)] = facts.number
+                self.keys[_hash("key", facts.caller, facts.key_hash)] = facts.number
         content, first = np.array(records, COMMITS).tobytes(), lines[0].commit.facts
         self._directory.append((first.number, first.committed_at, zlib.crc32(content)))
         self.pieces.append((_COMMIT + first.number, content))
@@ -357,7 +359,8 @@ def encoded_state(state: IndexState) -> bytes:
 def decoded_state(content: bytes | None) -> IndexState:
     """Return the state in a piece. Raises `IndexDamaged`."""
     payload = _unsealed(STATE, content)
-    if payload[1] != VERSION:  # after the array's length
+    # After the array's length, which takes three bytes from 16 fields on.
+    if payload[3 if payload[0] == _LONG_ARRAY else 1] != VERSION:
         raise IndexDamaged("it is of another version")
     return _state_decoder.decode(payload)
 

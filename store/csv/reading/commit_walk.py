@@ -52,6 +52,15 @@ class CommitWalk:
         history, head = self.durable_history(after.commit)
         return self._pieces_after(history, after, head.number if upto is None else min(upto, head.number))
 
+    def records(self, after: CommitId, count: int) -> list[CommitRecord]:
+        """See `Log.records`."""
+        history, head = self.durable_history(after)
+        found = history.records(after.number, min(after.number + count, head.number))
+        try:
+            return [CommitRecord(commit_id, commit.facts) for commit, commit_id in found]
+        except OSError as error:
+            raise unavailable(error) from error
+
     def durable_history(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
         """Return the history and its newest commit, made durable.
 
@@ -95,6 +104,8 @@ class CommitWalk:
             start, end = end, end + part.rows
             if end <= first_ordinal:
                 continue
+            if part.first_ns < history.expired.removed_before_ns:
+                raise history.expired.error(self._dataset, self._symbol)
             stored = StoredPart(commit.number, 0, part)
             if part.kind == PartKind.ROWS:
                 for ordinal, rows in _batches(self._tables(self._dataset, stored), start, first_ordinal):

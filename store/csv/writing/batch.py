@@ -18,12 +18,11 @@ from store.csv.files.codec import Header, encode_rows, header_of
 from store.csv.files.commit_records import PartKind, block_checksums
 from store.csv.writing.candidate_rows import CandidateRows
 from store.declarations import Dataset
-from store.protocol import Amendment, Append, Fill
-from store.receiving import ReceivedCommit
+from store.protocol import Amendment, Append, Expiry, Fill
 from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import corrections_of
 from store.timestamps import DAY_NS
-from store.walk import CommitRecord
+from store.whole_commits import WholeCommit
 
 # Rows are encoded in pieces of this many rows, which fit into the processor's cache.
 _ENCODED_ROWS = 32_768
@@ -101,7 +100,7 @@ class Chunk:
 class _RequestFacts:
     """The fields of every prepared batch. received: the number of rows or corrections in the batch.
 
-    digest: see `digest_of`. complete_until_ns, fill: see `Append`; None for corrections.
+    digest: see `digest_of`. complete_until_ns, fill, expiry: see `Append`; None for corrections.
     """
 
     dataset: Dataset
@@ -111,6 +110,7 @@ class _RequestFacts:
     digest: str
     complete_until_ns: int | None
     fill: Fill | None
+    expiry: Expiry | None
 
     def content_of(self, chunks: Sequence[Chunk]) -> str:
         """Return the `ContentHash` of what is stored of the batch."""
@@ -148,7 +148,8 @@ class PreparedBatch(_RequestFacts):
         has_own_only = len(chunks) == 1 and set(chunks[0].later).issubset(batch.dataset.id_columns)
         digest = digest_of(batch, content if has_own_only else None)
         facts = (batch.dataset, batch.caller, batch.key_hash, batch.rows.num_rows, digest)
-        return cls(*facts, batch.complete_until_ns, batch.fill, batch, ids, chunks, content)
+        declared = batch.complete_until_ns, batch.fill, batch.expiry
+        return cls(*facts, *declared, batch, ids, chunks, content)
 
     def content_of(self, chunks: Sequence[Chunk]) -> str:
         """See `_RequestFacts.content_of`."""
@@ -189,12 +190,8 @@ def correction_chunks(dataset: Dataset, symbol: str, lines: pa.RecordBatch) -> t
     return tuple(chunks)
 
 
-ReceivedChunks: TypeAlias = tuple[CommitRecord, tuple[Chunk, ...]]
-"""A commit of another log, and its rows and corrections by event date."""
-
-
-def received_chunks(symbol: str, dataset: Dataset, commit: ReceivedCommit) -> ReceivedChunks:
-    """Prepare a commit of another log, whose rows are by event date."""
+def chunks_of(symbol: str, dataset: Dataset, commit: WholeCommit) -> list[Chunk]:
+    """Return the rows and corrections of another log's commit by event date."""
     chunks: list[Chunk] = []
     for batch in commit.rows.combine_chunks().to_batches():
         days = batch.column(0).to_numpy() // DAY_NS
@@ -203,7 +200,7 @@ def received_chunks(symbol: str, dataset: Dataset, commit: ReceivedCommit) -> Re
             chunks.append(Chunk(dataset, symbol, day, batch.slice(start, end - start), np.arange(start, end)))
     for lines in commit.lines.combine_chunks().to_batches():
         chunks += correction_chunks(dataset, symbol, lines)
-    return commit.record, tuple(chunks)
+    return chunks
 
 
 @dataclass(frozen=True)
@@ -217,7 +214,7 @@ class PreparedAmendment(_RequestFacts):
     def of(cls, amendment: Amendment, candidates: CandidateRows) -> PreparedAmendment:
         """Prepare a batch: do all work that needs no lock."""
         facts = (amendment.dataset, amendment.caller, amendment.key_hash, len(amendment.corrections))
-        return cls(*facts, digest_of(amendment), None, None, amendment, candidates)
+        return cls(*facts, digest_of(amendment), None, None, None, amendment, candidates)
 
 
 PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment

@@ -15,7 +15,6 @@ from store.csv.writing.candidate_reader import CandidateReader
 from store.csv.writing.staging import StagedCommits
 from store.declarations import Dataset
 from store.protocol import Window
-from store.rows.fills import NO_FILLS, LogFills
 from store.rows.row_hashes import NO_ID
 from store.rows.stored_rows import apply_corrections, passed_values
 from store.timestamps import DAY_NS
@@ -30,15 +29,11 @@ class Candidates:
         self._history = stage.history
         self._stored = stored
 
-    def fills(self, window: Window) -> LogFills:
+    def fills(self, window: Window) -> list[int]:
         """See `CandidateSource.fills`."""
-        staged = [each.facts for each in self._stage.commits]
-        commits = self._history.fill_commits(window)
-        commits += [each.number for each in staged if each.fill and each.fill.window.overlaps(window)]
-        if not commits:
-            return NO_FILLS
-        superseding = [each.number for each in staged if each.supersedes_in(window)]
-        return LogFills(commits, self._history.superseding_commits(window) + superseding)
+        staged = (each.facts for each in self._stage.commits)
+        commits = [each.number for each in staged if each.fill and each.fill.window.overlaps(window)]
+        return self._history.fill_commits(window) + commits
 
     def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table | None:
         """See `CandidateSource.candidates`."""

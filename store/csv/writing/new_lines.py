@@ -9,7 +9,7 @@ from store.csv.writing.candidate_reader import CandidateReader
 from store.csv.writing.candidates import Candidates
 from store.csv.writing.staging import StagedCommits
 from store.exceptions import CommitConflict
-from store.protocol import Dedupe, Superseded
+from store.protocol import Superseded
 from store.rows.decide import decide
 
 
@@ -34,10 +34,6 @@ def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: CandidateRe
     batch = prepared.batch
     if batch.after is not None and (stage.commits or stage.history.head() != batch.after):
         raise CommitConflict
-    if batch.dedupe is Dedupe.BATCH and (
-        prepared.digest in stage.digests or stage.history.knows_batch(prepared.digest)
-    ):
-        return NewLines((), tuple(range(prepared.received)))
     decision = decide(batch, prepared.ids, Candidates(batch.dataset, stage, stored))
     if decision.is_new.all():
         chunks = prepared.chunks

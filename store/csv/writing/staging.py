@@ -29,7 +29,8 @@ class _StagedDay:
 class StagedCommits:
     """Collects the commits of batches.
 
-    commits: their records, in order. writes: the texts to append to each file, in order.
+    commits: their records, in order. committed_at: the time of the newest one, or of the log's. writes: the texts to append to
+    each file, in order.
     """
 
     def __init__(self, history: CommitHistory, folder: Path) -> None:
@@ -37,14 +38,14 @@ class StagedCommits:
         self._folder = folder
         self.commits: list[Commit] = []
         self.writes: dict[str, list[bytes]] = {}
-        self.digests: set[str] = set()
-        self._committed_at = history.committed_at
+        self.committed_at = history.committed_at
         self._number = history.head().number
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
         self._headers: dict[str, Header] = {}
         self._rows = history.rows
         self._completeness = history.completeness()
+        self.expired = history.expired
 
     def advances(self, request: PreparedRequest) -> bool:
         """Return whether a batch declares the log complete until a later instant than all before it."""
@@ -57,7 +58,7 @@ class StagedCommits:
         chunks: Sequence[Chunk],
         duplicates: tuple[int, ...],
         superseded: tuple[Superseded, ...],
-        now_ns: int,
+        committed_at: int,
         *,
         replaced: int,
     ) -> Commit:
@@ -68,7 +69,7 @@ class StagedCommits:
         parts = self._parts(chunks)
         facts = Facts(
             number=self._number,
-            committed_at=max(now_ns, self._committed_at + 1),
+            committed_at=committed_at,
             caller=request.caller,
             digest=request.digest,
             received=request.received,
@@ -81,10 +82,11 @@ class StagedCommits:
             fill=request.fill,
             superseded=superseded,
             replaced=replaced,
+            expiry=request.expiry,
         )
         return self._staged(Commit(facts, parts))
 
-    def add_received(self, record: CommitRecord, chunks: Sequence[Chunk]) -> None:
+    def add_copied(self, record: CommitRecord, chunks: Sequence[Chunk]) -> None:
         """Stage a commit of another log, which must be the next one. Its layout is this log's own."""
         self._staged(Commit(record.facts, self._parts(chunks)))
 
@@ -93,10 +95,10 @@ class StagedCommits:
         return tuple(self._part_for(chunk) for chunk in chunks)
 
     def _staged(self, commit: Commit) -> Commit:
-        self._committed_at = commit.facts.committed_at
+        self.committed_at = commit.facts.committed_at
         self._completeness = commit.completeness_after(self._completeness)
+        self.expired = self.expired.after(commit.facts)
         self.commits.append(commit)
-        self.digests.add(commit.facts.digest)
         return commit
 
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
-from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
+from store.commit_clock import CommitClock
+from store.csv.files.disk import Disk, unavailable
 from store.csv.files.format_file import write_format
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
-from store.csv.log.move_file import move_of
-from store.csv.writing.batch import PreparedAmendment, PreparedRequest, ReceivedChunks
+from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedRequest
 from store.csv.writing.candidate_reader import CandidateReader
 from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
@@ -25,10 +24,10 @@ from store.exceptions import (
     OutcomeUnknown,
     RequestKeyReused,
     StorageError,
-    StoreMoves,
     StoreUnavailable,
 )
 from store.protocol import DUPLICATE_ROWS_KEPT, CommitId, Receipt
+from store.walk import CommitRecord
 
 FILES_AT_ONCE = 64
 """The maximum number of data files open at once. A batch may have more dates than a process may open files."""
@@ -104,31 +103,29 @@ class Writer:
 
     def __init__(
         self,
+        name: str,
         folder: Path,
         log: CommitLog,
         *,
         disk: Disk,
         stored: CandidateReader,
-        clock: Callable[[], int],
-        check_clock: Callable[[int], None],
-        is_mirror: bool = False,
+        clock: CommitClock,
     ) -> None:
-        """Create it. check_clock: takes the time of the log's newest commit; raises `ClockStepped`."""
+        """Create it. name: the log's, such as `trades/AAPL`."""
+        self._name = name
         self._folder = folder
         self._store_folder = folder.parent.parent
-        self._mirror_file = None if is_mirror else self._store_folder / MIRROR_FILE
         self._log = log
         self._disk = disk
         self._stored = stored
         self._clock = clock
-        self._check_clock = check_clock
         self._groups = GroupCommit(self._write_group)
 
     def commit(self, request: PreparedRequest) -> Receipt:
         """Store a batch of rows or corrections; see `MarketStore.append` and `MarketStore.correct`."""
         return self._groups.commit(request)
 
-    def add(self, base: CommitId, commits: Sequence[ReceivedChunks]) -> None:
+    def add(self, base: CommitId, commits: Sequence[tuple[CommitRecord, Sequence[Chunk]]]) -> None:
         """Store commits of another log; see `Log.add_commits`."""
         with self._begun() as (descriptor, stage):
             if stage.history.head() != base:
@@ -136,7 +133,7 @@ class Writer:
                     f"{self._folder.name} is not at commit {base.token} any more: something else writes to it"
                 )
             for record, chunks in commits:
-                stage.add_received(record, chunks)
+                stage.add_copied(record, chunks)
             self._write(descriptor, stage)
 
     def _write_group(self, group: Sequence[PendingCommit]) -> None:
@@ -163,14 +160,9 @@ class Writer:
     def _begun(self) -> Iterator[tuple[int, StagedCommits]]:
         """Hold the log's lock. Yields its descriptor, and the commits to which new ones are added."""
         try:
-            if self._mirror_file is not None and file_signature(self._mirror_file) != NO_FILE:
-                raise StoreUnavailable(IS_MIRROR)
             if not self._log.path.exists():
                 write_format(self._store_folder, self._disk)
             with self._log.locked() as descriptor:
-                # Under the lock: whoever moves the store takes it after the file is there.
-                if move_of(self._store_folder) is not None:
-                    raise StoreMoves
                 yield descriptor, StagedCommits(self._log.recover(descriptor), self._folder)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
@@ -191,17 +183,16 @@ class Writer:
                     pending.receipt = replay  # it stands if the write of the group fails
                 return lambda _: replay
             new = self._new_lines(request, stage)
-            is_fact = request.key_hash is not None or request.fill is not None or stage.advances(request)
-            is_commit = bool(new.chunks or is_fact)
-            if is_commit:
-                self._check_clock(stage.history.committed_at)
+            is_declared = (request.key_hash, request.fill, request.expiry) != (None, None, None)
+            is_fact = is_declared or stage.advances(request)
+            if not (new.chunks or is_fact):
+                reported = new.duplicates[:DUPLICATE_ROWS_KEPT]
+                return lambda history: Receipt(request.received, 0, reported, history.head())
+            committed_at = self._clock.next_time(self._name, stage.committed_at)
         except StorageError as error:
             return error
-        if not is_commit:
-            reported = new.duplicates[:DUPLICATE_ROWS_KEPT]
-            return lambda history: Receipt(request.received, 0, reported, history.head())
         commit = stage.add(
-            request, new.chunks, new.duplicates, new.superseded, self._clock(), replaced=new.replaced
+            request, new.chunks, new.duplicates, new.superseded, committed_at, replaced=new.replaced
         )
         return lambda history: commit.facts.receipt(history.head(commit.number).hash)
 
@@ -220,6 +211,9 @@ class Writer:
                 pending.error = alone if isinstance(alone, StorageError) else None
 
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
+        stage.expired.check_new(
+            request.amendment if isinstance(request, PreparedAmendment) else request.batch
+        )
         if isinstance(request, PreparedAmendment):
             return NewLines(*new_changes(request, stage))
         return new_lines(request, stage, self._stored)

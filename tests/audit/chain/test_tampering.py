@@ -2,16 +2,15 @@
 
 import os
 import random
-import shutil
-from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
 
-from audit.chain.append import records_append
+from audit.chain.append import head_of_chain, records_append
+from audit.chain.links import Head
 from audit.chain.verify import chain_verify
 from audit.models import AuditRecord, ChainEnds
-from tests.audit.builders import AT, chain_of, columns
+from tests.audit.builders import chain_of, columns
 from tests.chance import SOAK
 
 pytestmark = pytest.mark.django_db
@@ -38,13 +37,12 @@ ALL = ", ".join(["at", *columns()._fields[1:], "hash"])
 
 
 @pytest.fixture
-def chain(tmp_path, settings, django_capture_on_commit_callbacks):
-    """A chain of COUNT records, whose head is kept outside."""
-    settings.AUDIT_DIR = tmp_path / "audit"
-    with django_capture_on_commit_callbacks(execute=True):
-        chain_of(COUNT)
-    assert not chain_verify().findings
-    return settings
+def noted() -> Head:
+    """The head of a chain of COUNT records, as the log has it."""
+    chain_of(COUNT)
+    head = head_of_chain()
+    assert not chain_verify(noted=head).findings
+    return head
 
 
 def sql(statement, *values):
@@ -52,8 +50,8 @@ def sql(statement, *values):
         cursor.execute(statement, values)
 
 
-def first_found():
-    return chain_verify().findings[0]
+def first_found(noted=None):
+    return chain_verify(noted=noted).findings[0]
 
 
 def shifted(first, by):
@@ -149,13 +147,13 @@ TAMPERINGS = (
 )
 
 
-def test_each_tampering_is_found_and_the_first_bad_record_named(chain):
+def test_each_tampering_is_found_and_the_first_bad_record_named(noted):
     draw = random.Random(SEED)
     for trial in range(TRIALS if SOAK else TRIALS // 4):
         tampering = TAMPERINGS[trial % len(TAMPERINGS)]
         with transaction.atomic():
             place, kind = tampering(draw)
-            found = first_found()
+            found = first_found(noted)
             transaction.set_rollback(True)
         assert (found.sequence, found.kind.value) == (place, kind), (
             f"{tampering.__name__}, {found}, SEED={SEED}"
@@ -163,46 +161,25 @@ def test_each_tampering_is_found_and_the_first_bad_record_named(chain):
     assert not chain_verify().findings
 
 
-def appended_after_cutting(chain, place, count, django_capture_on_commit_callbacks):
-    """What the service does after somebody without the key cut the end off as well as can be: it goes on."""
+@pytest.mark.parametrize("count", [1, COUNT - 1, 2 * COUNT])
+@pytest.mark.parametrize("place", [0, 1, COUNT - 1])
+def test_a_chain_that_goes_on_from_before_its_noted_head_is_found(noted, place, count):
+    """Somebody without the key cut the end off as well as can be, or restored a copy; then the service went on."""
     sql("DELETE FROM audit_auditrecord WHERE sequence > %s", place)
     put_head(place)
-    with django_capture_on_commit_callbacks(execute=True):
-        records_append([columns(number, path="/other") for number in range(count)], now=AT)
+    records_append([columns(number, path="/other") for number in range(count)])
+    assert not chain_verify().findings
+    last = place + count
+    remark = "record {} is missing: by the noted head the records up to 60 had been written"
+    expected = (
+        "record 60 was altered or replaced: the noted head has another hash"
+        if last >= COUNT
+        else remark.format(last + 1)
+    )
+    assert [found.message for found in chain_verify(noted=noted).findings] == [expected]
 
 
-@pytest.mark.parametrize("count", [1, 2 * COUNT])
-@pytest.mark.parametrize("place", [0, 1, COUNT - 1])
-def test_an_end_that_was_cut_off_is_found_though_the_chain_went_on(
-    chain, caplog, place, count, django_capture_on_commit_callbacks
-):
-    appended_after_cutting(chain, place, count, django_capture_on_commit_callbacks)
-    remark = f"by the head file the records up to {COUNT} had been written (noted in record {place + 1})"
-    (found,) = chain_verify().findings
-    assert (found.kind.value, found.message) == ("missing", f"record {place + 1} is missing: {remark}")
-    assert "the audit log's end is not the one in" in caplog.text
-    # It is noted once, and from there on the chain is whole.
-    with django_capture_on_commit_callbacks(execute=True):
-        records_append([columns(1)], now=AT)
-    assert chain_verify().findings == [found]
-    assert not chain_verify(first=place + 2).findings
-
-
-@pytest.mark.parametrize("more", [5, 2 * COUNT])
-def test_a_copy_that_was_continued_elsewhere_is_found(
-    chain, tmp_path: Path, more, django_capture_on_commit_callbacks
-):
-    here, chain.AUDIT_DIR = chain.AUDIT_DIR, tmp_path / "elsewhere"
-    appended_after_cutting(chain, 10, more, django_capture_on_commit_callbacks)
-    chain.AUDIT_DIR = here
-    expected = ("missing", 17) if more == 5 else ("altered", COUNT)
-    assert expected in {(found.kind.value, found.sequence) for found in chain_verify().findings}
-    with django_capture_on_commit_callbacks(execute=True):
-        records_append([columns(1)], now=AT)
-    assert expected in {(found.kind.value, found.sequence) for found in chain_verify().findings}
-
-
-def test_a_row_of_ends_that_was_altered_is_found(chain):
+def test_a_row_of_ends_that_was_altered_is_found(noted):
     ChainEnds.objects.update(base_sequence=5, base_hash=AuditRecord.objects.get(pk=5).hash)
     assert (first_found().kind.value, first_found().sequence) == ("altered", 1)
     sql("DELETE FROM audit_auditrecord WHERE sequence <= 5")
@@ -212,47 +189,23 @@ def test_a_row_of_ends_that_was_altered_is_found(chain):
     )
 
 
-def test_a_head_with_another_hash_is_found(chain):
+def test_a_head_with_another_hash_is_found(noted):
     ChainEnds.objects.update(head_hash="0" * 64)
     assert (first_found().kind.value, first_found().sequence) == ("altered", COUNT)
 
 
-def test_ends_that_are_gone_are_found_and_the_next_record_goes_on(chain):
+def test_ends_that_are_gone_are_found_and_the_next_record_goes_on(noted):
     sql("DELETE FROM audit_chainends")
     assert first_found().message == "record 0 was altered or replaced: the row of the chain's ends is gone"
-    records_append([columns(1)], now=AT)
+    records_append([columns(1)])
     assert not chain_verify().findings
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"{}", b'{"sequence":', b"\xff\n"], ids=["none", "empty", "torn", "no-text"]
-)
-@pytest.mark.parametrize("place", [1, COUNT])
-def test_a_head_file_that_is_missing_or_damaged_is_found_and_made_anew(
-    chain, content, place, django_capture_on_commit_callbacks
-):
-    path = chain.AUDIT_DIR / "head"
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content)
-    message = f"what follows record {place} cannot be verified: the head file is missing or damaged"
-    sql("DELETE FROM audit_auditrecord WHERE sequence > %s", place)
-    put_head(place)
-    assert [each.message for each in chain_verify().findings] == [message]
-    with django_capture_on_commit_callbacks(execute=True):
-        records_append([columns(1)], now=AT)
-    assert [each.message for each in chain_verify().findings] == [f"{message} (noted in record {place + 1})"]
-    assert not chain_verify(first=place + 2).findings
-
-
-def test_everything_that_is_gone_is_found(chain):
+def test_everything_that_is_gone_is_found(noted):
     sql("DELETE FROM audit_auditrecord")
     sql("DELETE FROM audit_chainends")
-    shutil.rmtree(chain.AUDIT_DIR)
-    assert first_found().message == "there is no record and no head: nothing can be verified"
-
-
-def test_a_head_file_that_was_altered_is_found(chain):
-    path = chain.AUDIT_DIR / "head"
-    path.write_bytes(path.read_bytes().replace(b'"sequence":60', b'"sequence":50'))
-    assert first_found().message == "record 50 was altered or replaced: the head file has another hash"
+    assert not chain_verify().findings
+    assert (
+        first_found(noted).message
+        == "record 1 is missing: by the noted head the records up to 60 had been written"
+    )

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from audit.models import AuditRecord
 from audit.services import anonymous_refusals, call_record, call_spool
 from tests.api_client import Api
-from tests.audit.builders import AT
+from tests.audit.builders import AT, spool_records
 from tests.received_calls import received
 
 FLOOD = 30
@@ -32,10 +32,7 @@ def spooled(tmp_path):
 
     def read():
         anonymous_refusals().close()
-        lines = [
-            line for file in (tmp_path / "audit/spool").glob("*") for line in file.read_bytes().splitlines()
-        ]
-        records = [json.loads(line) for line in lines]
+        records = spool_records(tmp_path / "audit")
         return [r for r in records if "event" not in r], [r for r in records if "event" in r]
 
     return read

@@ -12,7 +12,7 @@ from audit.chain.verify import chain_verify
 from audit.models import AuditRecord
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool, spool_collect
-from tests.audit.builders import AT
+from tests.audit.builders import AT, spool_records
 from tests.audit.recording import audit_first_views
 from tests.audit.recording.audit_first_views import Authentication, Elsewhere, written
 from web.problem_body import PROBLEM_OF
@@ -39,9 +39,7 @@ def client(tmp_path, settings):
 
 @pytest.fixture
 def spooled(client, tmp_path):
-    return lambda: [
-        json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()
-    ]
+    return lambda: spool_records(tmp_path)
 
 
 def post(client, url, body=b'{"a": 1}', **headers):

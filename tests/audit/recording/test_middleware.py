@@ -1,6 +1,5 @@
 """Every API call leaves one record, whatever became of it; nothing else does."""
 
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +14,7 @@ from rest_framework.views import APIView
 
 from audit.recording.middleware import AuditMiddleware, is_api_call
 from audit.services import call_record, call_spool
+from tests.audit.builders import spool_records
 from tests.received_calls import received
 
 
@@ -56,9 +56,7 @@ def records(tmp_path, settings):
     settings.ROOT_URLCONF = __name__
     settings.MIDDLEWARE = ["audit.recording.middleware.AuditMiddleware"]
     settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
-    yield lambda: [
-        json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()
-    ]
+    yield lambda: spool_records(tmp_path)
     call_spool().close()
 
 

@@ -4,8 +4,6 @@ import fcntl
 import json
 import os
 import threading
-import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +13,13 @@ from audit.chain.append import records_append
 from audit.models import AuditRecord, SpoolFile
 from audit.services import spool_collect
 from audit.spooling import collector
-from audit.spooling.collector import BATCH_RECORDS, READ_BYTES, UNREADABLE, exclusive
-from audit.spooling.lines import lost_line
+from audit.spooling.collector import BATCH_RECORDS, READ_BYTES, exclusive
+from audit.spooling.lines import counted_line
 from audit.spooling.spool import Spool
 from tests.audit.builders import AT, spooled
 
 ONE, TWO = "1-1.jsonl", "2-1.jsonl"
+COUNTED = counted_line("192.0.2.1", {401: 1}, AT)
 
 
 @pytest.fixture
@@ -127,10 +126,11 @@ def test_limit_ends_a_run_early_and_the_next_goes_on(folder, spool):
         pytest.param(b"\n\n", 2, id="empty-lines"),
         pytest.param(b"\xff\xff\n", 1, id="not-utf-8"),
         pytest.param(spooled(9).replace(b"key:12", b"\\u0000"), 1, id="nul"),
-        pytest.param(spooled(9)[:-2] + b',"event":"key.revoked","detail":"{}"}\n', 1, id="an-event"),
-        pytest.param(spooled(9)[:-2] + b',"detail":"{}"}\n', 1, id="a-detail"),
-        pytest.param(lost_line(1, AT).replace(b"lost", b"kept"), 1, id="another-event"),
-        pytest.param(lost_line(1, AT).replace(b"1}", b"-1}"), 1, id="another-detail"),
+        pytest.param(spooled(9).replace(b'"","","",""', b'"","key.revoked","","{}"'), 1, id="an-event"),
+        pytest.param(spooled(9).replace(b'"","","",""', b'"","","","{}"'), 1, id="a-detail"),
+        pytest.param(spooled(9).replace(b'"","","",""', b'"","","key:1",""'), 1, id="a-subject"),
+        pytest.param(COUNTED.replace(b"counted", b"kept"), 1, id="another-event"),
+        pytest.param(COUNTED.replace(b"1}", b"-1}"), 1, id="another-detail"),
         pytest.param(b"x" * (READ_BYTES + 1000) + b"\n", 2, id="longer-than-a-read"),
     ],
 )
@@ -140,11 +140,12 @@ def test_unreadable_lines_are_counted_and_hold_nothing_up(folder, caplog, damage
     (folder / TWO).write_bytes(spooled(3))
     assert spool_collect(now=AT) == 3
     assert collected() == [1, 2, 3]
-    assert SpoolFile.objects.get().unreadable == unreadable
-    assert {record.event for record in AuditRecord.objects.exclude(event="")} == {"audit.lines_unreadable"}
+    events = AuditRecord.objects.exclude(event="")
+    assert {record.event for record in events} == {"audit.lines_unreadable"}
+    assert sum(json.loads(record.detail)["lines"] for record in events) == unreadable
     assert f"unreadable audit lines in {ONE}" in caplog.text
     assert list(folder.iterdir()) == []
-    assert [path.name for path in (folder.parent / UNREADABLE).iterdir()] == [ONE]
+    assert not SpoolFile.objects.exists()
 
 
 @pytest.mark.django_db
@@ -161,7 +162,7 @@ def test_torn_last_line_waits_for_its_writer_and_is_counted_when_it_is_gone(fold
         assert spool_collect(now=AT) == 1
     assert spool_collect(now=AT) == 0
     assert collected() == [1, 2]
-    assert SpoolFile.objects.get().unreadable == 1
+    assert json.loads(AuditRecord.objects.exclude(event="").get().detail)["lines"] == 1
     assert ONE in caplog.text
     assert not path.exists()
 
@@ -173,28 +174,6 @@ def test_what_is_no_file_does_not_hold_up_the_others(folder, caplog, made):
     (folder / TWO).write_bytes(spooled(1))
     assert spool_collect(now=AT) == 1
     assert f"{ONE} cannot be collected" in caplog.text
-
-
-@pytest.mark.django_db
-def test_a_file_that_was_cut_off_after_it_was_collected_is_recorded_once(folder, spool, monkeypatch):
-    clock = [5.0]
-    monkeypatch.setattr(
-        "audit.spooling.spool.time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: clock[0])
-    )
-    for number in range(3):
-        spool.append(spooled(number))
-    spool_collect(now=AT)
-    (path,) = folder.iterdir()
-    size = path.stat().st_size
-    os.truncate(path, 100)
-    clock[0] += 1.5
-    spool.append(spooled(3))
-    for _ in range(2):
-        spool_collect(now=AT)
-    assert collected() == [0, 1, 2, 3]
-    event = AuditRecord.objects.exclude(event="").get()
-    assert (event.event, event.subject) == ("audit.lines_cut_off", path.name)
-    assert json.loads(event.detail) == {"from": 100, "to": size}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -253,11 +232,11 @@ def test_records_written_during_the_run_wait_for_the_next(folder, spool, monkeyp
         spool.append(spooled(number))
     insert = records_append
 
-    def insert_and_append(records, *, now):
+    def insert_and_append(records):
         writer = threading.Thread(target=spool.append, args=(spooled(99),))
         writer.start()
         writer.join()
-        return insert(records, now=now)
+        return insert(records)
 
     monkeypatch.setattr(collector, "records_append", insert_and_append)
     assert spool_collect(now=AT) == 3

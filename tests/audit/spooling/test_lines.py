@@ -37,8 +37,8 @@ def call(**changes):
 
 def test_line_is_json_with_utc_time():
     assert encode_line(call()) == (
-        b'{"at":"2025-01-02T03:04:05.678901Z","caller":"key:12","method":"GET","path":"/api/v1/stats/ohlc",'
-        b'"query":"symbol=AAPL","status":200,"latency_us":1234,"address":"127.0.0.1","correlation_id":"0b5c"}\n'
+        b'["2025-01-02T03:04:05.678901Z","key:12","GET","/api/v1/stats/ohlc","symbol=AAPL",200,1234,"127.0.0.1","0b5c",'
+        b'"","","",""]\n'
     )
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.backfills.fetched import fetched_forget
+from jobs.backfills.fetched import SYMBOLS
 from store.arrays import Integers
 from store.timestamps import DAY_NS, format_timestamp
 from tests.jobs.backfills.gap_market import TIMES, bars_of, table_of
@@ -20,7 +20,7 @@ WriteFolder = Callable[..., None]
 @pytest.fixture(autouse=True)
 def _loopback_is_allowed(settings):
     settings.OUTBOUND_SCHEMES, settings.OUTBOUND_NETWORKS = ("http",), LOOPBACK
-    fetched_forget()
+    SYMBOLS.clear()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import orjson
 import pyarrow as pa
 
 from jobs.models import Job
-from jobs.run import run_job
 from sources.models import FetchedLog, SourceSymbol
 from store.arrays import Integers
 from store.datasets import BARS, TRADES
@@ -15,6 +14,7 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME, Append
 from store.timestamps import MINUTE_NS, format_timestamp
 from tests.api_client import Api, answer
+from tests.jobs.running import run_job
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of
 from trades.stores import market_store
 
@@ -25,6 +25,10 @@ TIMES = np.sort(np.concatenate([MINUTES + second * MINUTE_NS // 4 for second in 
 OPEN = int(SCHEDULE.open_ns[28])
 LOST = (OPEN + 60 * MINUTE_NS, OPEN + 90 * MINUTE_NS)
 PATH = "/api/v1/backfills"
+GEN = "/api/v1/market-data/equities/GEN"
+DAY = {"start": format_timestamp(OPEN), "end": format_timestamp(OPEN + 390 * MINUTE_NS), "resolution": "1m"}
+# The result of a backfill that found no gap.
+NO_GAP = {"filled": 0, "empty": 0, "exhausted": 0, "rows": 0, "warnings": []}
 
 
 def without(*spans: tuple[int, int], times: Integers = TIMES) -> Integers:
@@ -60,6 +64,11 @@ def stored_times() -> list[int]:
     rows = market_store().log(TRADES, "GEN").at().rows(ALL_TIME)
     times: list[int] = rows.column("timestamp").to_pylist()
     return times
+
+
+def found_gaps(api: Api, **query: str) -> Any:
+    """The gaps that `/gaps` finds on the day of `LOST`."""
+    return answer(api.get(f"{GEN}/gaps", {**DAY, **query}))["gaps"]
 
 
 def bars_of(starts: Integers, price: float) -> pa.Table:

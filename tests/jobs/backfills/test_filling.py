@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import orjson
 import pytest
 from django.utils import timezone
@@ -10,25 +9,26 @@ from django.utils import timezone
 from jobs.backfills.models import Backfill
 from jobs.backfills.services import OWNER, exhausted_retry
 from jobs.models import Job
-from jobs.run import run_job
-from stats.market_data.gaps import GapsDocument
-from store.datasets import TRADES
-from store.timestamps import DAY_NS, MINUTE_NS, format_timestamp
-from tests.api_client import Api, answer, make_key
+from store.timestamps import DAY_NS, format_timestamp
+from tests.api_client import Api, answer
 from tests.front.front_server import eventually
 from tests.jobs.backfills.gap_market import (
+    DAY,
+    GEN,
     LOST,
+    NO_GAP,
     OPEN,
     PATH,
     SCHEDULE,
     TIMES,
+    found_gaps,
     ran,
     stored_times,
     submitted,
     without,
 )
+from tests.jobs.running import run_job
 from tests.stats.market_data.absence.quiet_market import store_trades
-from trades.stores import market_store
 from webhooks.models import Webhook, WebhookEvent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
@@ -39,43 +39,24 @@ def test_lost_minutes_and_a_lost_date_are_filled_exactly(api: Api, archive) -> N
     store_trades(without(LOST, date))
     archive()
     result = ran(submitted(api))
-    assert (result["gaps"], result["filled"], result["rows"]) == (2, 2, 4 * (30 + 390))
+    assert (result["filled"], result["rows"]) == (2, 4 * (30 + 390))
     assert stored_times() == TIMES.tolist()
-    assert ran(submitted(api))["gaps"] == 0
+    assert ran(submitted(api)) == NO_GAP
     rows = answer(api.get(PATH, {"symbol": "gen", "sort": "asc"}))["backfills"]
     assert [(row["state"], row["source"], row["rows"]) for row in rows] == [
         ("filled", "archive", 4 * 390),
         ("filled", "archive", 4 * 30),
     ]
-    assert rows[1]["commit"] == market_store().log(TRADES, "GEN").head.token
 
 
 def test_a_source_that_has_nothing_either_is_evidence_that_nobody_traded(api: Api, archive) -> None:
     store_trades(without(LOST))
     archive(without(LOST))
-    query = {
-        "start": format_timestamp(OPEN),
-        "end": format_timestamp(OPEN + 390 * MINUTE_NS),
-        "resolution": "1m",
-    }
-    path = "/api/v1/market-data/equities/GEN/gaps"
-    assert len(answer(api.get(path, query))["gaps"]) == 1
+    assert len(found_gaps(api)) == 1
     assert ran(submitted(api))["empty"] == 1
-    assert answer(api.get(path, query))["gaps"] == []
-    assert ran(submitted(api))["gaps"] == 0
-    assert ran(submitted(api, rule="calendar"))["gaps"] == 0, "nothing is asked for twice"
-
-
-def test_the_second_source_gives_what_the_first_lacks(api: Api, archive) -> None:
-    date = (int(SCHEDULE.open_ns[25]), int(SCHEDULE.close_ns[25]))
-    store_trades(without(LOST, date))
-    archive(without(date), name="first")
-    archive(name="second")
-    assert ran(submitted(api))["filled"] == 2
-    assert stored_times() == TIMES.tolist()
-    by_source = {row.source: row.told for row in Backfill.objects.all()}
-    assert by_source["first"] == []
-    assert [name for name, _ in by_source["second"]] == ["first"]
+    assert found_gaps(api) == []
+    assert ran(submitted(api)) == NO_GAP
+    assert ran(submitted(api, rule="calendar")) == NO_GAP, "nothing is asked for twice"
 
 
 def test_a_gap_that_no_source_can_fill_is_exhausted_and_asked_for_again_later(
@@ -97,7 +78,7 @@ def test_a_gap_that_no_source_can_fill_is_exhausted_and_asked_for_again_later(
     Backfill.objects.update(retry_at=timezone.now())
     Job.objects.update(not_before=timezone.now())
     ran(again)
-    row.refresh_from_db()
+    row = Backfill.objects.get()
     assert row.attempts == 2
     assert row.retry_at is not None
     assert round((row.retry_at - row.asked_at).total_seconds()) == 7200
@@ -128,22 +109,16 @@ def test_a_far_price_is_stored_with_a_warning(api: Api, archive) -> None:
 def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, settings) -> None:
     store_trades(without(LOST))
     archive()
-    path = "/api/v1/market-data/equities/GEN"
-    query = {
-        "start": format_timestamp(OPEN),
-        "end": format_timestamp(OPEN + 390 * MINUTE_NS),
-        "resolution": "1m",
-    }
     settings.BACKFILL_AUTOMATIC = False
-    api.get(f"{path}/ohlcv", {**query, "fields": "open"})
+    api.get(f"{GEN}/ohlcv", {**DAY, "fields": "open"})
     assert not Job.objects.exists()
     settings.BACKFILL_AUTOMATIC = True
     Webhook.objects.create(
         owner="key:1", url="https://x.example", kinds=["gap.found"], created_at=timezone.now()
     )
     for _ in range(3):
-        api.get(f"{path}/ohlcv", {**query, "coverage": "1"})
-        api.get(f"{path}/gaps", query)
+        api.get(f"{GEN}/ohlcv", {**DAY, "coverage": "1"})
+        found_gaps(api)
     (job,) = Job.objects.all()
     assert (job.owner, job.urgency) == (OWNER, 1)
     assert WebhookEvent.objects.get().data["job"] == str(job.uuid)
@@ -151,13 +126,12 @@ def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, set
     assert job.parameters["end"] == format_timestamp(LOST[1])
 
     def reasons(**params: str) -> list[str]:
-        found = msgspec.convert(answer(api.get(f"{path}/gaps", {**query, **params})), GapsDocument)
-        return [gap.reason for gap in found.gaps]
+        return [gap["reason"] for gap in found_gaps(api, **params)]
 
     assert eventually(lambda: reasons() == ["pending"])
 
     def pending() -> list[str]:
-        found = answer(api.get(f"{path}/ohlcv", {**query, "coverage": "1"}))["absences"]
+        found = answer(api.get(f"{GEN}/ohlcv", {**DAY, "coverage": "1"}))["absences"]
         return [each["start"] for each in found if each["reason"] == "pending"]
 
     # An answer that was computed before the job was queued is kept for a second.
@@ -174,12 +148,7 @@ def test_an_exhausted_gap_is_not_asked_for_by_every_answer(api: Api, archive) ->
     archive(without((0, OPEN + DAY_NS)))
     ran(submitted(api))
     jobs = Job.objects.count()
-    query = {
-        "start": format_timestamp(OPEN),
-        "end": format_timestamp(OPEN + 390 * MINUTE_NS),
-        "resolution": "1m",
-    }
-    api.get("/api/v1/market-data/equities/GEN/gaps", query)
+    found_gaps(api)
     assert Job.objects.count() == jobs
 
 
@@ -210,19 +179,3 @@ def test_an_unknown_symbol_fails_the_job(api: Api, archive) -> None:
     job.refresh_from_db()
     assert job.error is not None
     assert (job.state, job.error["code"]) == ("failed", "unknown_symbol")
-
-
-def test_the_same_idempotency_key_is_one_job(api: Api) -> None:
-    body = orjson.dumps({"symbol": "GEN", "start": "2025-01-02", "end": "2025-01-03"})
-    first, second = (api.call("POST", PATH, body, Idempotency_Key="k") for _ in range(2))
-    assert answer(first) == answer(second)
-    assert second["Idempotency-Replayed"] == "true"
-    assert second["Location"] == first["Location"]
-    assert Job.objects.count() == 1
-
-
-def test_only_the_scope_may_submit(api: Api) -> None:
-    body = orjson.dumps({"symbol": "GEN", "start": "2025-01-02", "end": "2025-01-03"})
-    reader = Api(make_key(scopes=("market:read",)))
-    assert answer(reader.call("POST", PATH, body))["code"] == "missing_scope"
-    assert reader.get(PATH).status_code == 200

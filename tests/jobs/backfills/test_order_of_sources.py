@@ -1,35 +1,42 @@
 """Which source fills a gap, with what, and what the others said."""
 
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from django.utils import timezone
 
 from jobs.backfills.models import Backfill
 from jobs.exceptions import WorkerEnding
 from jobs.models import Job
-from jobs.run import run_job
 from sources.folder import Folder
+from sources.models import SourceSymbol
 from sources.protocol import SourcePage
-from store.datasets import BARS
+from store.datasets import BARS, TRADES
+from store.expiring import expire, planned
 from store.protocol import ALL_TIME
 from store.timestamps import DAY_NS, MINUTE_NS, format_timestamp
-from tests.api_client import Api, answer
+from tests.api_client import Api
 from tests.jobs.backfills.gap_market import (
     LOST,
     MINUTES,
+    NO_GAP,
     OPEN,
     SCHEDULE,
     TIMES,
     fetched_from,
+    found_gaps,
     ran,
     store_bars,
     stored_times,
     submitted,
     without,
 )
-from tests.ops.outbound.hostile_server import says, served
+from tests.jobs.running import run_job
+from tests.ops.outbound.hostile_server import Call, Server, says, served
 from tests.stats.market_data.absence.quiet_market import store_trades
 from trades.stores import market_store
 
@@ -54,7 +61,7 @@ def test_a_secondary_source_gives_bars_of_whole_minutes_and_no_trades(api: Api, 
     lacks = (LOST[0] + 10 * MINUTE_NS, LOST[0] + 20 * MINUTE_NS)
     minutes(without(lacks, times=MINUTES), name="venue", price=11.0)
     result = ran(submitted(api))
-    assert (result["filled"], result["rows"], result["exhausted"]) == (2, 20, 1)
+    assert (result["filled"], result["rows"], result["exhausted"]) == (1, 20, 1)
     assert stored_times() == without(LOST).tolist()
     bars = market_store().log(BARS, "GEN").at()
     expected = [
@@ -62,15 +69,28 @@ def test_a_secondary_source_gives_bars_of_whole_minutes_and_no_trades(api: Api, 
     ]
     assert bars.rows(ALL_TIME).column("timestamp").to_pylist() == expected
     assert {(fill.source, fill.request) for _, fill in bars.fills(ALL_TIME)} == {("venue", "bars 1m")}
-    nothing = "has no rows here, and does not know that there are none"
+    nothing = {"said": "has no rows here, and does not know that there are none"}
     told = {(row.state, row.dataset, row.source): row.told for row in Backfill.objects.all()}
     assert told == {
-        ("filled", "bars", "venue"): [["own", nothing]],
-        ("exhausted", "trades", ""): [["own", nothing], ["venue", nothing]],
+        ("filled", "bars", "venue"): [{"source": "own", **nothing}],
+        ("exhausted", "trades", ""): [{"source": "own", **nothing}, {"source": "venue", **nothing}],
     }
-    query = {"start": format_timestamp(LOST[0]), "end": format_timestamp(LOST[1]), "resolution": "1m"}
-    (gap,) = answer(api.get("/api/v1/market-data/equities/GEN/gaps", query))["gaps"]
+    (gap,) = found_gaps(api)
     assert (gap["start"], gap["end"]) == tuple(map(format_timestamp, lacks))
+
+
+def test_a_gap_of_expired_trades_is_filled_with_bars(api: Api, archive, minutes) -> None:
+    store_trades(without(LOST))
+    archive(name="own")
+    fetched_from("own", "trades")
+    minutes(MINUTES, name="venue", price=11.0)
+    expire(market_store(), planned(market_store(), TRADES, "GEN", (OPEN // DAY_NS + 1) * DAY_NS))
+    result = ran(submitted(api))
+    assert (result["filled"], result["rows"], result["exhausted"]) == (1, 30, 0)
+    (filled,) = Backfill.objects.all()
+    assert filled.source == "venue"
+    assert "have expired: send rows from" in filled.told[0]["said"]
+    assert found_gaps(api) == []
 
 
 def test_of_a_symbol_with_bars_alone_bars_are_asked_for(api: Api, minutes) -> None:
@@ -81,20 +101,58 @@ def test_of_a_symbol_with_bars_alone_bars_are_asked_for(api: Api, minutes) -> No
     store_bars(without(LOST, times=MINUTES))
     result = ran(submitted(api, rule="calendar"))
     assert (result["filled"], result["rows"], result["exhausted"]) == (1, 20, 0)
-    assert ran(submitted(api, rule="calendar"))["gaps"] == 0, "nothing is asked for twice"
-    query = {"start": format_timestamp(LOST[0]), "end": format_timestamp(LOST[1]), "resolution": "1m"}
-    assert answer(api.get("/api/v1/market-data/equities/GEN/gaps", query))["gaps"] == []
+    assert ran(submitted(api, rule="calendar")) == NO_GAP, "nothing is asked for twice"
+    assert found_gaps(api) == []
 
 
-def test_a_source_that_asks_to_wait_is_asked_again_after_that_time(api: Api, archive, settings) -> None:
+def test_a_source_that_asks_to_wait_is_left_for_the_next_one(api: Api, archive, settings) -> None:
     store_trades(without(LOST))
-    with served(says(b"", 503, Retry_After="7300")) as busy:
+    with served(says(b"", 503, Retry_After="30")) as busy:
         settings.SOURCES = {"busy": {"kind": "installation", "url": busy.url, "limits": {"attempts": 1}}}
-        assert ran(submitted(api))["exhausted"] == 1
-    row = Backfill.objects.get()
-    assert row.retry_at is not None
-    assert round((row.retry_at - row.asked_at).total_seconds()) == 7300
-    assert "503" in row.told[0][1]
+        archive()
+        began = time.monotonic()
+        assert ran(submitted(api))["filled"] == 1
+        assert len(busy.calls) == 1
+    assert time.monotonic() - began < 20
+    (row,) = Backfill.objects.all()
+    assert (row.source, row.told[0]["source"]) == ("archive", "busy")
+    assert "503" in row.told[0]["said"]
+
+
+@pytest.fixture
+def vendors(settings: Any) -> Iterator[Server]:
+    """Two vendors of Massive's form with all minutes of GEN. Of the first the sixth lost one closes above its high."""
+
+    def bars(call: Call) -> None:
+        match = re.fullmatch(r"/v2/aggs/ticker/GEN/range/1/minute/(\d+)/(\d+)\?.*", call.path)
+        assert match, call.path
+        asked = [each for each in MINUTES.tolist() if int(match[1]) <= each // 10**6 <= int(match[2])]
+        results = [{"t": each // 10**6, **dict.fromkeys("ohlc", 10.0), "v": 1} for each in asked]
+        if call.headers["Authorization"] == "Bearer first" and LOST[0] in asked:
+            results[asked.index(LOST[0]) + 5]["h"] = 9.0
+        says(orjson.dumps({"results": results}))(call)
+
+    with served(bars) as server:
+        declared = {"kind": "massive", "url": server.url, "limits": {"attempts": 1, "rate": None}}
+        settings.SOURCES = {"first": declared, "second": declared}
+        settings.SOURCE_KEYS = {"first": "first", "second": "second"}
+        yield server
+
+
+def test_vendors_are_asked_for_rows_alone_and_a_broken_one_is_left_to_the_next(
+    api: Api, vendors: Server
+) -> None:
+    """Each gap takes two requests: of its bars, and of a later one. Nobody asks for the list of markets."""
+    other = (LOST[0] - 3 * DAY_NS, LOST[1] - 3 * DAY_NS)
+    store_trades(without(LOST, other))
+    result = ran(submitted(api, rule="calendar"))
+    assert (result["filled"], result["rows"], result["exhausted"]) == (3, 60, 0)
+    assert len(vendors.calls) == 6
+    rows = Backfill.objects.order_by("pk")
+    assert [(row.source, row.rows) for row in rows] == [("first", 30), ("first", 29), ("second", 1)]
+    broken = f"row 5, {format_timestamp(LOST[0] + 5 * MINUTE_NS)}, the row open and close must lie between low and high"
+    assert (rows[1].message, rows[2].told) == (broken, [{"source": "first", "said": broken}])
+    assert not SourceSymbol.objects.exists()
 
 
 def test_a_source_that_costs_money_is_never_asked(api: Api, settings) -> None:
@@ -104,7 +162,9 @@ def test_a_source_that_costs_money_is_never_asked(api: Api, settings) -> None:
         settings.SOURCE_KEYS = {"paid": "db-key"}
         assert ran(submitted(api))["exhausted"] == 1
         assert vendor.calls == []
-    assert [name for name, said in Backfill.objects.get().told if "costs money" in said] == ["paid"]
+    assert [each["source"] for each in Backfill.objects.get().told if "costs money" in each["said"]] == [
+        "paid"
+    ]
 
 
 def test_a_job_that_is_stopped_between_pages_has_recorded_what_it_stored(

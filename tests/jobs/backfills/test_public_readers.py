@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from unittest.mock import Mock
+from uuid import uuid4
 
 import orjson
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
+from rest_framework.exceptions import PermissionDenied
 
-from jobs.backfills.fetched import fetched_forget, fetched_in
+from jobs.backfills.fetched import SYMBOLS, fetched_in
 from jobs.backfills.models import Backfill
 from sources.models import SourceSymbol
+from stats.live.callers import identified, renewed_identities
 from store.aliases import DatedAlias
 from store.instruments import Instrument
 from tests.api_client import Api, make_key, problem, trade
+from tests.received_calls import received
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +29,7 @@ HOUR = {"start": "2025-01-02T14:30:00Z", "end": "2025-01-02T15:30:00Z", "resolut
 @pytest.fixture
 def public(api: Api, settings) -> Iterator[Api]:
     """A reader of public data, where META is fetched and AAPL came from a feed."""
-    fetched_forget()
+    SYMBOLS.clear()
     settings.UDF_KEY = "unused"
     for symbol in ("AAPL", "META"):
         assert api.ingest(trade(symbol=symbol, timestamp="2025-01-02T14:31:00Z")).status_code == 200
@@ -33,7 +37,7 @@ def public(api: Api, settings) -> Iterator[Api]:
     market_store().set_instrument(Instrument("META", exchange="XNAS", aliases=aliases))
     SourceSymbol.objects.create(symbol="META", source="venue", name="META")
     yield Api(make_key(scopes=("market:read",), sensitivity="public"))
-    fetched_forget()
+    SYMBOLS.clear()
 
 
 def test_a_fetched_symbol_is_refused_and_another_is_not(public: Api):
@@ -76,7 +80,7 @@ def test_contracts_on_a_fetched_symbol_and_of_a_fetched_contract_are_refused(pub
         Instrument("NQH5", instrument_class="future", underlying="META", expiry="2025-03-21")
     )
     SourceSymbol.objects.create(symbol="ESH5", source="venue", name="ESH5")
-    fetched_forget()
+    SYMBOLS.clear()
     futures = "/api/v1/market-data/futures"
     assert problem(public.get(f"{futures}/ES/continuous", HOUR)) == REFUSED
     assert problem(public.get(f"{futures}/NQH5/ohlcv", HOUR)) == REFUSED
@@ -84,19 +88,39 @@ def test_contracts_on_a_fetched_symbol_and_of_a_fetched_contract_are_refused(pub
 
 def test_bars_that_a_vendor_filled_in_are_refused_and_those_of_a_folder_are_not(public: Api, settings):
     settings.SOURCES = {"archive": {"kind": "folder"}, "massive": {}}
-    gap = {"dataset": "bars", "symbol": "AAPL", "end_ns": 9, "state": "filled", "asked_at": timezone.now()}
+    gap = {
+        "dataset": "bars",
+        "symbol": "AAPL",
+        "end_ns": 9,
+        "state": "filled",
+        "asked_at": timezone.now(),
+        "job": uuid4(),
+    }
     Backfill.objects.create(**gap, start_ns=1, source="archive")
-    fetched_forget()
+    SYMBOLS.clear()
     assert public.get(f"{TREE}/AAPL/ohlcv", HOUR).status_code == 200
     Backfill.objects.create(**gap, start_ns=2, source="massive")
-    fetched_forget()
+    SYMBOLS.clear()
     assert problem(public.get(f"{TREE}/AAPL/ohlcv", HOUR)) == REFUSED
 
 
 def test_before_the_database_could_be_asked_all_is_refused(public: Api, monkeypatch):
-    fetched_forget()
+    SYMBOLS.clear()
     monkeypatch.setattr(SourceSymbol.objects, "values_list", Mock(side_effect=OperationalError))
     assert fetched_in({"symbol": "AAPL"})
+
+
+def test_a_live_connection_ends_when_something_is_fetched(public: Api):
+    SourceSymbol.objects.all().delete()
+    SYMBOLS.clear()
+    call = received({"x-api-key": make_key(scopes=("market:read",), sensitivity="public")})
+    identity = identified(call)
+    assert identity is not None
+    assert renewed_identities([(call, identity)]) == [identity]
+    SourceSymbol.objects.create(symbol="META", source="venue", name="META")
+    SYMBOLS.clear()
+    [error] = renewed_identities([(call, identity)])
+    assert isinstance(error, PermissionDenied)
 
 
 def test_the_owner_may_permit_it(public: Api, settings):

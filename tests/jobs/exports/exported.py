@@ -8,8 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.exports.query import ExportQuery, export_parameters
-from jobs.exports.serializers import ExportRequestSerializer
+from jobs.exports.query import ExportQuery, ExportRequestSerializer, export_parameters
 from jobs.exports.writing import ExportWriter
 
 

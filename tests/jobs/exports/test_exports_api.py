@@ -14,11 +14,12 @@ from django.utils import timezone
 from jobs.exceptions import JobCancelled
 from jobs.exports.services import exports_delete_old
 from jobs.models import Job
-from jobs.run import LeasedRun, run_job
+from jobs.run import LeasedRun
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem, trade
 from tests.chance import SOAK
 from tests.installation import caches_clear
+from tests.jobs.running import run_job
 
 pytestmark = pytest.mark.django_db
 EXPORTS = "/api/v1/exports"
@@ -56,7 +57,7 @@ def exported(api: Api) -> str:
 def test_an_export_is_a_job_with_files(api: Api, exported: str) -> None:
     shown = answer(api.get(exported))
     assert (shown["kind"], shown["state"], shown["error"]) == ("export", "succeeded", None)
-    assert shown["progress"] == {"done": 2, "total": 2, "unit": "rows", "estimated_end": None}
+    assert shown["progress"] == {"done": 2, "total": 2, "unit": "rows"}
     assert shown["parameters"] | BODY == shown["parameters"]
     [file] = shown["files"]
     assert (file["path"], file["rows"]) == ("trades/AAPL.csv", 2)

@@ -11,7 +11,6 @@ import pytest
 from rest_framework.exceptions import ValidationError
 
 from jobs.exports.files import ROW_GROUP_ROWS
-from jobs.exports.query import EXPORTED
 from stats.exceptions import NoData, WrongClass
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.rendering.column_texts import COLUMN_TEXTS
@@ -25,15 +24,16 @@ from web.requests.exceptions import InvalidParameter
 
 pytestmark = pytest.mark.django_db
 WEEK = {"start": "2024-12-23", "end": "2025-01-04"}
+# A page of greeks has at most an hour.
+HOUR = {"start": "2024-12-24T17:30:00Z", "end": "2024-12-24T18:30:00Z"}
 SUBJECTS: dict[str, dict[str, Any]] = {
     "trades": {"dataset": "trades", "symbols": [EQUITY]},
-    "joined": {"dataset": "trades", "symbols": [EQUITY], "join": "quotes", "fields": ["timestamp", "price", "mid"]},
     "quotes": {"dataset": "quotes", "symbols": [EQUITY]},
     "minutes": {"dataset": "ohlcv", "symbols": [EQUITY], "resolution": "1m"},
     "days": {"dataset": "ohlcv", "symbols": [EQUITY], "resolution": "1d", "adjustment": "split"},
     "futures": {"dataset": "trades", "symbols": [FUTURE], "class": "futures"},
     "actions": {"dataset": "corporate-actions", "symbols": [SPLIT]},
-    "greeks": {"dataset": "greeks", "symbols": [CALL], "class": "options", "resolution": "1h"},
+    "greeks": {"dataset": "greeks", "symbols": [CALL], "class": "options", **HOUR},
 }  # fmt: skip
 
 
@@ -44,10 +44,10 @@ def rows_of_api(market: Market, body: dict[str, Any]) -> list[dict[str, Any]]:
         query["fields"] = ",".join(query["fields"])
     path = f"/api/v1/market-data/{body.get('class', 'equities')}/{body['symbols'][0]}/{body['dataset']}"
     if MARKET_DATASETS[body["dataset"]].has_stream:
-        response = market.api.get(f"{path}/stream", {**query, **WEEK, "format": "arrow"})
+        response = market.api.get(f"{path}/stream", {**WEEK, **query, "format": "arrow"})
         content = response.getvalue()
     else:
-        response = market.api.get(path, {**query, **WEEK, "limit": 10_000, "format": "arrow"})
+        response = market.api.get(path, {**WEEK, **query, "limit": 10_000, "format": "arrow"})
         content = response.content
     assert response.status_code == 200
     found: list[dict[str, Any]] = pa.ipc.open_stream(content).read_all().to_pylist()
@@ -57,7 +57,7 @@ def rows_of_api(market: Market, body: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_parquet_has_the_rows_of_the_api(market: Market, tmp_path: Path, name: str) -> None:
     body = SUBJECTS[name]
-    parameters = parameters_of(time.time_ns(), **body, **WEEK, format="parquet")
+    parameters = parameters_of(time.time_ns(), **{**WEEK, **body}, format="parquet")
     result = write(tmp_path, parameters)
     manifest = manifest_of(tmp_path)
     expected = rows_of_api(market, body)
@@ -98,7 +98,7 @@ def test_parquet_is_partitioned_by_symbol_and_date(market: Market, tmp_path: Pat
 
 
 def test_every_column_is_described() -> None:
-    names = {column.name for dataset in EXPORTED.values() for column in dataset.columns}
+    names = {column.name for dataset in MARKET_DATASETS.values() for column in dataset.columns}
     assert names - COLUMN_TEXTS.keys() == set()
 
 

@@ -3,14 +3,17 @@
 import random
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jobs.exceptions import JobCancelled
 from stats.exceptions import ResyncRequired
 from store.copying import copy_log
+from store.csv import CsvStore
 from store.datasets import TRADES
+from store.exceptions import Expired
+from store.expiring import expire, planned
 from store.maintained import MaintainedStore
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, trade
@@ -148,5 +151,33 @@ def test_a_log_that_is_another_one_is_told(api: Api, tmp_path: Path) -> None:
         write(tmp_path, parameters, Interrupting(5))
     assert api.ingest(trade(timestamp=format_timestamp(START_NS + 1))).status_code == 200
     parameters["as_of"] = format_timestamp(time.time_ns())
+    with pytest.raises(ResyncRequired, match="AAPL"):
+        write(tmp_path, parameters)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_an_export_goes_on_over_an_expiry_and_a_new_one_is_refused(api: Api, tmp_path: Path) -> None:
+    fill(api)
+    parameters = parameters_of(time.time_ns(), **BODY, format="csv")
+    result = write(tmp_path / "alone", parameters)
+    with pytest.raises(JobCancelled):
+        write(tmp_path / "begun", parameters, Interrupting(8))
+    store = market_store()
+    expire(store, planned(store, TRADES, "AAPL", START_NS // DAY_NS * DAY_NS + 2 * DAY_NS))
+    with pytest.raises(Expired, match="the trades of AAPL before 2025-01-04 have expired"):
+        write(tmp_path / "begun", parameters)
+    later = write(tmp_path / "later", parameters_of(time.time_ns(), **BODY | {"start": "2025-01-04"}))
+    assert 0 < later["rows"] < result["rows"]
+
+
+def test_a_log_that_was_cut_is_told(api: Api, tmp_path: Path, store_path: Path) -> None:
+    fill(api)
+    until_ns = market_store().log(TRADES, "AAPL").committed_at(1)
+    assert api.ingest(trade(timestamp=format_timestamp(START_NS + 1))).status_code == 200
+    parameters = parameters_of(time.time_ns(), **BODY)
+    with pytest.raises(JobCancelled):
+        write(tmp_path, parameters, Interrupting(5))
+    store = cast("CsvStore", market_store())
+    store.cut(TRADES, "AAPL", store.planned_cut(TRADES, "AAPL", until_ns))
     with pytest.raises(ResyncRequired, match="AAPL"):
         write(tmp_path, parameters)

@@ -1,18 +1,20 @@
 """Fetches as jobs, sources and their markets: what callers see, what is stored."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from django.utils import timezone
 
 from jobs.fetches.services import FETCH, MARKETS
 from jobs.models import FAILED, NEEDS_CONFIRMATION, QUEUED, SUCCEEDED, Job
-from jobs.run import run_job
 from store.datasets import BARS
 from store.protocol import ALL_TIME
 from tests.api_client import Api, answer, make_key, problem
+from tests.jobs.running import run_job
 from tests.sources.exchanges import FakeBinance, declared
 from trades.stores import market_store
 
@@ -81,6 +83,30 @@ def test_a_preview_shows_the_cost_and_stores_nothing_before_it_is_confirmed(api:
     assert (again.preview["unknown"], again.preview["requests"], again.preview["terms"]) == ([], 0, "")
 
 
+def test_a_candle_that_changed_is_corrected_and_as_of_has_the_old_one(api: Api, binance: FakeBinance):
+    start_ms = 1_704_067_200_000
+    run(submit(api)["id"])
+    between = timezone.now().isoformat().replace("+00:00", "Z")
+    binance.changed = {start_ms: 155.0}
+    assert run(submit(api, again=True)["id"]).result["corrected"] == 1
+    path = "/api/v1/market-data/crypto/BTC-USDT/ohlcv?resolution=1m&start=2024-01-01&end=2024-01-01T00:01:00Z"
+    closes = [
+        answer(api.call("GET", f"{path}{more}"))["bars"][0]["close"] for more in ("", f"&as_of={between}")
+    ]
+    assert closes == [155.0, 100.5 + start_ms // 60_000 % 50]
+
+
+def test_neither_a_fetch_nor_a_feed_adds_to_rows_that_the_caller_sent(api: Api, binance: FakeBinance):
+    sent = {"trades": [{"symbol": "BTC-USDT", "timestamp": "2024-01-01T00:00:00Z", "price": 1, "volume": 1}]}
+    assert api.call("POST", "/api/v1/trades/ingest", orjson.dumps(sent)).status_code < 300
+    job = run(submit(api)["id"])
+    assert (job.state, job.error["code"]) == (FAILED, "source_refused")
+    feed = api.call("POST", "/api/v1/feeds", orjson.dumps({"source": "binance", "name": "BTC/USDT"}))
+    assert problem(feed) == (422, "source_refused")
+    for message in (job.error["message"], answer(feed)["message"]):
+        assert message.startswith("BTC-USDT has rows that were not fetched, and a symbol has one source")
+
+
 def test_what_was_shown_is_what_is_fetched(api: Api, binance: FakeBinance):
     body = orjson.dumps({name: value for name, value in (HOUR | {"preview": True}).items() if name != "end"})
     job = run(answer(api.call("POST", "/api/v1/fetches", body))["id"])
@@ -123,6 +149,16 @@ def test_an_exchange_that_is_away_is_asked_again_by_a_later_attempt(
     assert run(str(job.uuid)).state == SUCCEEDED
 
 
+def test_a_long_wait_that_an_exchange_asks_for_holds_no_thread(api: Api, binance: FakeBinance):
+    """The job is queued again for the time at which the exchange may be asked."""
+    binance.status, binance.failing, binance.retry_after = 429, 1, 90
+    began = time.monotonic()
+    job = run(submit(api)["id"])
+    assert time.monotonic() - began < 45
+    assert (job.state, job.attempts, binance.failing) == (QUEUED, 1, 0)
+    assert 85 < (job.not_before - timezone.now()).total_seconds() <= 90
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -146,7 +182,7 @@ def test_sources_are_listed_with_what_they_need(api: Api, settings: Any):
     found = {each["name"]: each for each in answer(api.call("GET", "/api/v1/sources"))["sources"]}
     assert next(iter(found)) == "desk"
     assert found["binance"] == {
-        "name": "binance", "kind": "exchange", "tested": "tested", "needs_key": False, "has_key": False,
+        "name": "binance", "kind": "exchange", "tested": "tested", "needs_key": False, "has_key": False, "can_feed": True,
         "terms": "binance's terms apply. Its data are for your own use: do not pass them on.",
     }  # fmt: skip
     assert (found["alpaca"]["needs_key"], found["alpaca"]["has_key"], found["alpaca"]["kind"]) == (
@@ -154,6 +190,7 @@ def test_sources_are_listed_with_what_they_need(api: Api, settings: Any):
         True,
         "alpaca",
     )
+    assert not any(found[name]["can_feed"] for name in ("desk", "databento"))
     assert found["okx"]["tested"] == "read in its source, not tested"
     assert found["bitstamp"]["tested"] == "untested"
 

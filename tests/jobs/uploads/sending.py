@@ -8,8 +8,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.run import run_job
 from tests.api_client import Api, answer
+from tests.jobs.running import run_job
 
 UPLOADS = "/api/v1/ingest/batch"
 ROWS = [

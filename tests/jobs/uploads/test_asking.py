@@ -33,7 +33,7 @@ def confirmed(api: Api, job: dict[str, Any]) -> dict[str, Any]:
 def test_what_is_not_certain_is_shown_and_stored_when_it_is_confirmed(api: Api, uploads: Path) -> None:
     job = imported(api, GERMAN, symbol="OWN", options={"timezone": "Europe/Berlin"})
     assert (job["state"], job["result"], job["error"]) == ("needs_confirmation", None, None)
-    [shown] = job["preview"]["datasets"]
+    shown = job["preview"]
     assert (shown["dataset"], shown["symbol"], shown["timezone"]) == ("trades", "OWN", "Europe/Berlin")
     assert shown["columns"]["price"] == "Kurs"
     assert [(row["timestamp"], row["price"]) for row in shown["first_rows"]] == [
@@ -68,21 +68,6 @@ def test_a_preview_is_always_shown_first(api: Api, options: dict[str, Any]) -> N
     job = imported(api, others, **{**certain, "options": {**certain["options"], **options}})
     assert (job["state"], "ABC" in stored("trades")) == ("needs_confirmation", False)
     assert confirmed(api, job)["result"]["stored"] == 3
-
-
-def test_a_preview_has_each_dataset_of_a_mixed_file(api: Api) -> None:
-    content = (
-        b"kind,timestamp,symbol,price,volume,bid,ask\n"
-        b"trades,2025-01-02T14:30:00Z,AAPL,190.5,100,,\n"
-        b"quotes,2025-01-02T14:30:00Z,AAPL,,,190.4,190.6\n"
-    )
-    job = imported(api, content, dataset_column="kind", options={"preview": True})
-    shown = {each["dataset"]: each["first_rows"] for each in job["preview"]["datasets"]}
-    assert (shown["trades"][0]["price"], shown["quotes"][0]["bid"]) == (190.5, 190.4)
-    assert {each["dataset"]: each["stored"] for each in confirmed(api, job)["result"]["symbols"]} == {
-        "trades": 1,
-        "quotes": 1,
-    }
 
 
 def test_the_file_of_a_job_without_an_answer_is_deleted(api: Api, uploads: Path) -> None:

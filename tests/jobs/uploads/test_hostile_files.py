@@ -220,7 +220,7 @@ def test_short_lines_are_read_in_parts(tmp_path: Path, line: bytes) -> None:
     """A wrong line has a message of its own, which takes a kilobyte: two million at once took gigabytes."""
     path = tmp_path / "x.csv.gz"
     path.write_bytes(gzip.compress(HEAD + line * 1_000_000))
-    [(file, _)] = importing.opened_upload(path, {"name": path.name, "dataset": "trades", "options": {}})
+    file, _ = importing.opened_upload(path, {"name": path.name, "dataset": "trades", "options": {}})
     pieces = list(islice(file.pieces(file.names), 2))
     assert len(pieces) == 2
     for piece in pieces:
@@ -252,7 +252,7 @@ def test_a_preview_of_bad_rows_ends_when_its_job_is_cancelled(
         if len(pieces) > 2:
             raise JobCancelled
 
-    [(file, options)] = importing.opened_upload(path, {"name": "x.csv.gz", "options": {}}, check)
+    file, options = importing.opened_upload(path, {"name": "x.csv.gz", "options": {}}, check)
     with pytest.raises(JobCancelled):
         file_preview(file=file, options=options).document()
     assert len(pieces) == 3

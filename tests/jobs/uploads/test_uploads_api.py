@@ -16,10 +16,9 @@ import time_machine
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.uploads import files
-from jobs.uploads.services import uploads_delete_old
+from jobs.uploads.services import UploadWriter, uploads_delete_old
 from ratelimit.models import ApiKey
-from tests.api_client import Api, answer, make_key, problem
+from tests.api_client import Api, answer, make_key, problem, trade
 from tests.installation import caches_clear
 from tests.jobs.uploads.sending import (
     ROWS,
@@ -58,6 +57,19 @@ def test_a_file_of_each_format_is_imported(api: Api, uploads: Path, file_format:
     assert list(uploads.iterdir()) == []
 
 
+def test_an_import_into_a_log_that_is_ahead_of_the_clock_waits_and_stores_all(api: Api) -> None:
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        api.ingest(trade())
+    path = sent(api, CONTENT, format="csv", dataset="trades")
+    run(path)
+    row = Job.objects.get()
+    assert (row.state, (row.error or {})["code"]) == ("queued", "log_ahead_of_clock")
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        run(path)
+    job = answer(api.get(path))
+    assert (job["state"], job["result"]["stored"], job["result"]["refused"]) == ("succeeded", 3, 0)
+
+
 def test_pieces_go_on_at_the_offset(api: Api) -> None:
     first = begin(api, CONTENT)
     assert (first.status_code, answer(first)["state"]) == (202, "queued")
@@ -94,7 +106,7 @@ def test_pieces_go_on_at_the_offset(api: Api) -> None:
 def test_all_bytes_without_the_last_answer_are_not_complete(api: Api) -> None:
     """The server died between the last byte and the start of the job. An empty piece starts it."""
     path = begun(api, CONTENT)
-    with closing(files.UploadWriter(Job.objects.get(), 0)) as writer:
+    with closing(UploadWriter(Job.objects.get(), 0)) as writer:
         writer.write(CONTENT)
     shown = answer(api.get(path))
     assert (shown["offset"], shown["complete"]) == (len(CONTENT), False)
@@ -140,7 +152,7 @@ def test_the_hash_is_of_the_whole_file(api: Api) -> None:
         {"size": 2**40},
         {"sha256": "x"},
         {"dataset": "no"},
-        {"dataset": "trades", "dataset_column": "kind"},
+        {"dataset_column": "kind"},
         {"options": []},
         {"options": {"skip_bad": True}},
         {"options": {"skip-bad": True}},
@@ -177,48 +189,6 @@ def test_a_symbol_with_a_bad_row_stores_nothing(api: Api) -> None:
     assert found["MSFT"]["stored"] == 1
     assert job["result"]["refused"] == 2
     assert [*stored("trades")] == ["MSFT"]
-
-
-@pytest.mark.parametrize("file_format", ["csv", "ndjson"])
-def test_a_file_may_mix_datasets(api: Api, file_format: str) -> None:
-    names = ("kind", "timestamp", "symbol", "price", "volume", "bid", "ask")
-    rows: list[tuple[Any, ...]] = [
-        ("trades", "2025-01-02T14:30:00Z", "AAPL", 190.5, 100, None, None),
-        ("quotes", "2025-01-02T14:30:00Z", "AAPL", None, None, 190.4, 190.6),
-        ("quotes", "2025-01-02T14:30:01Z", "MSFT", None, None, -1, 420.6),
-        ("trades", "2025-01-03T14:30:00Z", "AAPL", 191.5, 7, None, None),
-    ]
-    if file_format == "csv":
-        lines = (",".join("" if cell is None else str(cell) for cell in row) for row in (names, *rows))
-        content = "\n".join(lines).encode()
-    else:
-        content = b"\n".join(orjson.dumps(dict(zip(names, row, strict=True))) for row in rows)
-    job = imported(api, content, format=file_format, dataset_column="kind")
-    assert job["error"] is None
-    found = {(each["dataset"], each["symbol"]): each["stored"] for each in job["result"]["symbols"]}
-    assert found == {("trades", "AAPL"): 2, ("quotes", "AAPL"): 1, ("quotes", "MSFT"): 0}
-    assert job["result"]["symbols"][-1]["line"] == (4 if file_format == "csv" else 3)
-    assert job["result"]["unread_columns"] == []
-    assert stored("trades", "price") == {"AAPL": AAPL}
-    assert stored("quotes", "bid") == {"AAPL": [("2025-01-02T14:30:00Z", 190.4)]}
-
-
-@pytest.mark.parametrize("kind", ["nothing", ""])
-def test_a_row_of_no_dataset_refuses_the_file(api: Api, kind: str) -> None:
-    content = CONTENT.replace(b"volume\n", b"volume,kind\n").replace(b".0\n", b".0,trades\n", 2)
-    content = content.replace(b"7.0\n", f"7.0,{kind}\n".encode())
-    job = imported(api, content, dataset_column="kind")
-    assert (job["state"], job["error"]["code"]) == ("failed", "upload_refused")
-    assert "line 4, kind" in job["error"]["message"]
-    assert stored("trades") == {}
-
-
-def test_a_dataset_that_cannot_be_read_refuses_the_file(api: Api) -> None:
-    """Trades come first, and are not stored: the bars have no open."""
-    content = CONTENT.replace(b"volume\n", b"volume,kind\n").replace(b".0\n", b".0,trades\n", 2)
-    job = imported(api, content.replace(b"7.0\n", b"7.0,bars\n"), dataset_column="kind")
-    assert (job["state"], job["error"]["code"]) == ("failed", "upload_refused")
-    assert stored("trades") == {}
 
 
 def test_nothing_is_stored_twice(api: Api) -> None:
@@ -298,7 +268,7 @@ def test_an_upload_that_is_not_complete_in_time_fails(api: Api, settings: Any) -
 
 
 def test_files_are_kept_until_their_jobs_have_ended(api: Api, uploads: Path) -> None:
-    new, queued, failed = begun(api, CONTENT), sent(api, CONTENT), sent(api, CONTENT, sha256="0" * 64)
+    new, failed, queued = begun(api, CONTENT), sent(api, CONTENT, sha256="0" * 64), sent(api, CONTENT)
     append(api, new, 0, CONTENT[:10])
     run(failed)
     uploads_delete_old(now=timezone.now())
@@ -342,7 +312,7 @@ def test_a_disk_that_is_full_at_another_call_is_507_too(
 
 def test_one_request_at_a_time_sends_to_an_upload(api: Api) -> None:
     path = begun(api, CONTENT)
-    with closing(files.UploadWriter(Job.objects.get(), 0)):
+    with closing(UploadWriter(Job.objects.get(), 0)):
         assert problem(append(api, path, 0, CONTENT)) == (409, "upload_busy")
     assert answer(append(api, path, 0, CONTENT))["complete"]
 

@@ -32,7 +32,7 @@ while True:
 """
 
 
-PLAN = ServePlan(None, 0, print, [], [], None, 0, [], trades=False, runs_jobs=False, submits_jobs=False, feeds_sample=False)  # fmt: skip
+PLAN = ServePlan(None, 0, print, [], [], None, 0, [], trades=False, runs_jobs=False, feeds=False, feeds_sample=False)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ def started_in_order(restart: RollingRestart, children: list[Child]) -> list[str
 
 
 def test_web_processes_start_before_their_predecessors_end_and_others_after(told, old):
-    children = [child("web 3"), child("web 1"), child("worker"), child("beat")]
+    children = [child("web 3"), child("web 1"), child("worker"), child("jobs")]
     inherited = old("web 1", "web 2", "worker", "engine")
     restart = RollingRestart(children, inherited, end_seconds=60)
     # A process that the earlier supervisor had not, waits for nobody.
-    assert started_in_order(restart, children) == ["web 3", "beat", "web 1", "worker"]
+    assert started_in_order(restart, children) == ["web 3", "jobs", "web 1", "worker"]
     assert told.read_text().splitlines() == [
         "web 1 SIGHUP",
         "web 2 SIGHUP",

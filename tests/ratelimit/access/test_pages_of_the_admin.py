@@ -52,7 +52,6 @@ def pages(key: ApiKey) -> list[str]:
         f"{KEYS}add/",
         RECORDS,
         f"{RECORDS}{kept.pk}/change/",
-        f"{RECORDS}export/",
     ]
 
 

@@ -1,12 +1,12 @@
 """Whose a call was that got a credential, or gave one back, is in its record."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit.services import call_spool
+from tests.audit.builders import spool_records
 from tests.ratelimit.access.programs import GRANT, Program, oauth, program, token_of
 from tests.ratelimit.credentials.logins import logged_in, login, person, post
 
@@ -19,8 +19,8 @@ def recorded(settings: Any, tmp_path: Path) -> Any:
     settings.AUDIT_DIR = tmp_path / "audit"
 
     def callers(path: str) -> list[str]:
-        lines = [line for file in tmp_path.glob("audit/spool/*") for line in file.read_bytes().splitlines()]
-        return [call["caller"] for call in map(json.loads, lines) if call["path"] == f"/api/v1{path}"]
+        calls = spool_records(tmp_path / "audit")
+        return [call["caller"] for call in calls if call["path"] == f"/api/v1{path}"]
 
     yield callers
     call_spool().close()

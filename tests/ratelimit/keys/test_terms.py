@@ -70,7 +70,7 @@ def test_omitted_terms_are_the_default():
 def test_terms_are_stored_normalized(field, asked, stored):
     found = columns(**{field: asked})[field]
     if stored == "all":
-        assert len(found) == 11
+        assert len(found) == 10
     else:
         assert found == stored
 

@@ -62,8 +62,6 @@ def charged(path: str, **headers: str) -> tuple[int, int]:
         (f"{NEWEST}&last=20000", 400, 10),
         (f"{AUDIT}&limit=2500", 200, 3),
         ("/api/v1/market-data/equities/latest?symbols=AAPL,MSFT", 200, 1),
-        ("/api/v1/market-data/equities/latest?symbols=@NONE", 404, 10),
-        ("/api/v1/market-data/equities/trades?last=1&symbols=%40NONE", 404, 10),
     ],
 )  # fmt: skip
 def test_a_page_is_charged_by_its_rows(api, path, status, tokens):

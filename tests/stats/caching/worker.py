@@ -25,7 +25,6 @@ def configure() -> None:
         CACHES=base.CACHES,
         RUN_DIR=Path(sys.argv[1]),
         ANSWERS_MEMORY_MIB=base.ANSWERS_MEMORY_MIB,
-        TRACES_ENDPOINT="",
         SECRET_KEY="for-tests-only",  # that of the tests
     )
     django.setup()

@@ -10,7 +10,6 @@ import pytest
 import time_machine
 
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery import repeated_calls
 from stats.delivery.answers import AnswerSnapshot, finished_answer, rendered
 from stats.delivery.repeated_calls import RepeatedCall
 from stats.market_data.answers.page import page_snapshot
@@ -197,47 +196,3 @@ def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Ap
     stored = api.call("POST", path, orjson.dumps({"bars": [daily]}))
     assert stored.status_code == 200, stored.content
     assert held.newest(time.time_ns()).etag != before.etag
-
-
-@pytest.mark.parametrize("report", [False, True], ids=["page", "report"])
-def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member(
-    api: Api, monkeypatch: pytest.MonkeyPatch, report: bool
-):
-    def change(member: str, day: int) -> None:
-        row = {"timestamp": f"2025-01-0{day}", "symbol": "X", "member": member, "action": "add"}
-        stored = api.call(
-            "POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": [row]})
-        )
-        assert stored.status_code == 200, stored.content
-
-    api.ingest(trade())
-    change("AAPL", 1)
-    query = parse_query(
-        MARKET_DATASETS["ohlcv"], "equities", None, "symbols=@X&start=2025-01-02&end=2025-01-03&fields=close"
-    )
-    latest = parse_report_query("latest", "equities", None, "symbols=@X")
-
-    def take_snapshot(*, now_ns: int) -> AnswerSnapshot:
-        if report:
-            return report_snapshot(query=latest, now_ns=now_ns)
-        return page_snapshot(query=query, now_ns=now_ns)
-
-    held = RepeatedCall(take_snapshot, "json")
-    first = held.newest(time.time_ns())
-    api.ingest(trade(symbol="OTHER"))
-    assert held.if_newest(time.time_ns()) is first
-    finished_answer(first, if_none_match=None, now_ns=time.time_ns())
-    assert held.from_memory(if_none_match=None, now_ns=time.time_ns()) is not None
-    change("MSFT", 2)
-    assert held.if_newest(time.time_ns()) is None
-    second = held.newest(time.time_ns())
-    assert second.snapshot.symbols == ("AAPL", "MSFT")
-    api.ingest(trade(symbol="MSFT"))
-    assert held.if_newest(time.time_ns()) is None
-    third = held.newest(time.time_ns())
-    assert held.if_newest(time.time_ns()) is third
-    assert third.etag != second.etag
-    monkeypatch.setattr(repeated_calls, "MOST_LOGS", 2)
-    change("NVDA", 2)
-    assert held.newest(time.time_ns()).snapshot.symbols == ("AAPL", "MSFT", "NVDA")
-    assert held.if_newest(time.time_ns()) is None

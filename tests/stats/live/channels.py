@@ -1,24 +1,31 @@
-"""A channel of bars and a market with all that may change them, at random, for the tests of the live feed."""
+"""A client of a channel of bars, and a market with all that may change them, at random, for the tests of the live feed."""
 
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
-from stats.live.bar_feed import BarFeed, BarPosition, BarStep, TouchedCommit, touched_commits
+from stats.exceptions import ResolutionUnavailable
+from stats.live.bar_feed import BarFeed
+from stats.live.channels import Channel, parse_channel
+from stats.live.followers import Replay, SymbolFollower
+from stats.live.frames import FRAME_ROWS, Message, resync_message
+from stats.live.tokens import head_of, parse_tokens
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.query import MarketDataQuery, parse_query
-from stats.rendering.table import Table
+from stats.rendering.format import TimeForm
+from stats.rendering.json_rows import row_objects
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS, SECOND_NS
-from store.walk import LogPosition
+from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
+from store.walk import Resync
 from trades.stores import market_store
 
 WORDS = (None, None, "odd_lot", "odd_lot", "extended_hours", "closing_print", "suspicious")
@@ -27,30 +34,23 @@ OTHER = "OTHER"
 HOUR_NS, MINUTE_NS = 3_600 * SECOND_NS, 60 * SECOND_NS
 # All rows of a market are within this time of its "now".
 RANGE_NS = 12 * DAY_NS
-FINAL = [column.name for column in OHLCV.columns].index("final")
-Bar = tuple[Any, ...]
-
-
-def bars_of(table: Table) -> dict[int, Bar]:
-    """Rows by their time. NaN, which is null, becomes None."""
-    return {
-        row["timestamp"]: tuple(None if each != each else each for each in row.values())  # noqa: PLR0124
-        for row in table.data.to_pylist()
-    }
+Bar = Mapping[str, Any]
 
 
 def is_final(bar: Bar) -> bool:
-    return bool(bar[FINAL])
+    return bool(bar["final"])
 
 
-def differences(left: dict[int, Bar], right: dict[int, Bar]) -> dict[int, tuple[Bar | None, Bar | None]]:
+def differences(
+    left: Mapping[int, Bar], right: Mapping[int, Bar]
+) -> dict[int, tuple[Bar | None, Bar | None]]:
     """The times at which two states of a channel differ, with both bars."""
     times = sorted(left.keys() | right.keys())
     return {each: (left.get(each), right.get(each)) for each in times if left.get(each) != right.get(each)}
 
 
-def rest_bars(query: MarketDataQuery, *, now_ns: int, as_of_ns: int | None = None) -> dict[int, Bar]:
-    """All bars as `GET …/ohlcv/stream` answers them."""
+def rest_bars(query: MarketDataQuery, *, now_ns: int) -> dict[int, Bar]:
+    """All bars as `GET …/ohlcv/stream` answers them, by their time. There are none if only coarser ones are stored."""
     names = ("session", "hours", "anchor")
     own = {name: getattr(query, name) for name in names if getattr(query, name)}
     asked = {
@@ -59,65 +59,84 @@ def rest_bars(query: MarketDataQuery, *, now_ns: int, as_of_ns: int | None = Non
         "end": str(now_ns + RANGE_NS),
         **own,
     }
-    if as_of_ns is not None:
-        asked["as_of"] = str(as_of_ns)
     text = "&".join(f"{name}={value}" for name, value in asked.items())
-    page = page_snapshot(
-        query=parse_query(OHLCV, query.market_class.path, query.symbols[0], text, streamed=True),
-        now_ns=now_ns,
-    )
-    return bars_of(page.source.after(None, 1_000_000).table)
+    asked_for = parse_query(OHLCV, query.market_class.path, query.symbols[0], text, streamed=True)
+    try:
+        page = page_snapshot(query=asked_for, now_ns=now_ns)
+    except ResolutionUnavailable:
+        # Only coarser bars are stored.
+        return {}
+    rows = row_objects(page.source.after(None, 1_000_000).table, TimeForm.RFC3339, ",")[:-1]
+    return by_time(orjson.loads(b"".join((b"[", rows, b"]"))))
 
 
-def commits_after(position: BarPosition, symbol: str) -> list[TouchedCommit]:
-    """What was committed to a symbol's logs after a position, by time."""
-    found: list[TouchedCommit] = []
-    for dataset, commit in ((TRADES, position.trades), (BARS, position.bars)):
-        try:
-            found += touched_commits(
-                dataset, market_store().log(dataset, symbol).commits(LogPosition(commit))
-            )
-        except UnknownSymbol:
-            continue
-    return sorted(found, key=lambda each: each.committed_at)
+def by_time(rows: Sequence[Bar]) -> dict[int, Bar]:
+    return {parse_timestamp(row["timestamp"]): row for row in rows}
 
 
-@dataclass
+def bar_channel(name: str) -> Channel:
+    (channel,) = parse_channel(name)
+    assert isinstance(channel, Channel)
+    return channel
+
+
 class Client:
-    """What a client has that applies every step."""
+    """What a client has that applies every message of a channel of bars: the bars by their time, and the last token.
 
-    feed: BarFeed
-    bars: dict[int, Bar] = field(default_factory=dict)
-    steps: list[BarStep] = field(default_factory=list)
-    is_resumed: bool = False
+    It is subscribed to what comes from now on. documents: all messages.
+    """
 
-    def take(self, step: BarStep | None) -> None:
-        """Apply a step. It repeats no bar; but what became final without a commit is told again on resume or resync."""
-        if step is None:
+    def __init__(self, name: str, bars: Mapping[int, Bar] | None = None) -> None:
+        """bars: those that it has read before."""
+        self.channel = bar_channel(name)
+        self._follower = SymbolFollower(self.channel.symbol)
+        feed = self._follower.add(self.channel)
+        assert isinstance(feed, BarFeed)
+        self.feed, self.seq = feed, feed.seq
+        self.bars: dict[int, Bar] = dict(bars or {})
+        self.documents: list[dict[str, Any]] = []
+
+    @property
+    def query(self) -> MarketDataQuery:
+        assert self.channel.bars is not None
+        return self.channel.bars
+
+    def follow(self) -> None:
+        """Take what was committed, and what is due."""
+        found = self._follower.advance()
+        assert not found.failed
+        for message in found.messages:
+            self.take(message)
+
+    def resumed(self, token: str, bars: Mapping[int, Bar]) -> "Client":
+        """A client that has continued from a token, at which it had these bars, and now has all."""
+        client = Client(self.channel.name, bars)
+        client.seq = token
+        try:
+            replay = Replay(self.channel, parse_tokens(token))
+        except Resync as resync:
+            client.take(resync_message(self.channel.name, resync.head.token))
+            return client
+        heads = {each: head_of(market_store(), each, self.channel.symbol) for each in self.channel.datasets}
+        while messages := replay.next(heads):
+            for message in messages:
+                client.take(message)
+        return client
+
+    def take(self, message: Message) -> None:
+        """Apply a message. After `resync`, which special sessions bring as well, read all bars by REST."""
+        document = orjson.loads(message.payload)
+        self.documents.append(document)
+        self.seq = document["seq"]
+        if document.get("op") == "resync":
+            self.bars = rest_bars(self.query, now_ns=time.time_ns())
             return
-        self.steps.append(step)
-        rows = bars_of(step.rows)
-        repeated = [bar for time_ns, bar in rows.items() if self.bars.get(time_ns) == bar]
-        assert not repeated or (self.is_resumed and all(is_final(bar) for bar in repeated))
-        assert self.bars.keys() >= set(step.removed)
-        self.bars |= rows
-        for time_ns in step.removed:
-            del self.bars[time_ns]
-
-    def follow(self, now_ns: int) -> None:
-        """Take what was committed. After a resync, which special sessions bring as well, read all bars by REST."""
-        commits = commits_after(self.feed.position, symbol_of(self.feed))
-        count = len(self.steps)
-        for step in self.feed.advance(commits, now_ns=now_ns):
-            self.take(step)
-        if any(step.is_resync for step in self.steps[count:]):
-            query, as_of_ns = self.feed._query, self.feed.committed_at
-            self.bars = rest_bars(query, now_ns=self.feed._bars.now_ns, as_of_ns=as_of_ns)
-            self.is_resumed = True
-
-
-def symbol_of(feed: BarFeed) -> str:
-    return feed._query.symbols[0]
+        start_ns, end_ns = parse_timestamp(document["start"]), parse_timestamp(document["end"])
+        rows = by_time(document["data"])
+        assert len(rows) == len(document["data"]) <= FRAME_ROWS
+        assert all(start_ns <= time_ns < end_ns for time_ns in rows)
+        kept = {time_ns: bar for time_ns, bar in self.bars.items() if not start_ns <= time_ns < end_ns}
+        self.bars = kept | rows
 
 
 @dataclass

@@ -5,15 +5,12 @@ from typing import Any
 
 import orjson
 
-from stats.live.loop_time import LoopTime
-
 
 class HeldSocket:
     """A `stats.live.sockets.Socket`. While it is held, nothing of what is written is taken."""
 
     def __init__(self, *, is_held: bool = False) -> None:
         self.is_held = is_held
-        self.loop_time = LoopTime()
         self.heard_at = asyncio.get_running_loop().time()
         self.frames: list[bytes] = []
         self.closed: tuple[int, str] | None = None

@@ -1,17 +1,14 @@
-"""The bars of a live channel are those of REST at the same commit, after each commit."""
+"""The bars of a live channel are those of REST at the same commit, after each commit and from each token."""
 
 import random
 
 import pytest
 import time_machine
 
-from stats.live.bar_feed import BarFeed, BarPosition
-from stats.market_data.answers.bars_snapshot import bar_query
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.chance import SOAK, cases_of, chosen_seed
 from tests.stats.live.channels import (
-    FINAL,
     HOUR_NS,
     MINUTE_NS,
     OTHER,
@@ -47,21 +44,14 @@ STARTS = [
 ]
 
 
-def settled(client: Client, now_ns: int) -> None:
-    """Let time pass. The feed says when it may matter."""
-    due_ns = client.feed.due_ns
-    if due_ns is not None and due_ns <= now_ns:
-        client.take(client.feed.settle(now_ns=now_ns))
-
-
-def with_finals_due(client: Client, rest: dict[int, Bar], now_ns: int) -> dict[int, Bar]:
+def without_finals_due(client: Client, rest: dict[int, Bar], now_ns: int) -> dict[int, Bar]:
     """The client's bars; final as by REST if the exchange's other logs, looked at once a second, are due within one."""
     due_ns = client.feed.due_ns
     if due_ns is None or due_ns > now_ns + SECOND_NS:
         return client.bars
     finals = {time_ns: bar for time_ns, bar in rest.items() if is_final(bar)}
     return {
-        time_ns: finals[time_ns] if bar[:FINAL] == finals.get(time_ns, ())[:FINAL] else bar
+        time_ns: finals[time_ns] if {**bar, "final": True} == finals.get(time_ns) else bar
         for time_ns, bar in client.bars.items()
     }
 
@@ -69,7 +59,9 @@ def with_finals_due(client: Client, rest: dict[int, Bar], now_ns: int) -> dict[i
 @pytest.mark.parametrize(
     ("kind", "asked", "resolution", "with_bars"), cases_of(INSTRUMENTS, ASKED, RESOLUTIONS, [False, True])
 )
-def test_after_each_commit_the_bars_are_those_of_rest(default_store, kind, asked, resolution, with_bars):
+def test_after_each_commit_and_from_each_token_the_bars_are_those_of_rest(
+    default_store, kind, asked, resolution, with_bars
+):
     if INSTRUMENTS[kind].exchange is None and asked not in {"", "session=utc"}:
         pytest.skip("needs sessions")
     chance = random.Random(f"{chosen_seed()}{kind}{asked}{resolution}{with_bars}")
@@ -79,16 +71,20 @@ def test_after_each_commit_the_bars_are_those_of_rest(default_store, kind, asked
             [INSTRUMENTS[kind], Instrument(OTHER, exchange=INSTRUMENTS[kind].exchange)]
         )
         market = RandomMarket(chance, ACME, parse_timestamp(clock), with_bars)
-        query = bar_query(ACME, resolution, asked)
-        client = Client(BarFeed.at(query, BarPosition(), now_ns=market.now_ns))
+        client = Client(f"bars.{resolution}:{ACME}?{asked}")
+        states: list[tuple[str, dict[int, Bar]]] = [("0", {})]
         for _ in range(100 if SOAK else 6):
             market.now_ns += chance.choice(
                 [0, SECOND_NS, 7 * SECOND_NS, MINUTE_NS, 20 * MINUTE_NS, 3 * HOUR_NS]
             )
             traveller.move_to(market.now_ns / 1e9)
-            settled(client, market.now_ns)
-            assert not differences(client.bars, rest_bars(query, now_ns=market.now_ns))
+            client.follow()
+            assert not differences(client.bars, rest_bars(client.query, now_ns=market.now_ns))
             market.act()
-            client.follow(market.now_ns + SECOND_NS)
-            rest = rest_bars(query, now_ns=market.now_ns, as_of_ns=client.feed.committed_at)
-            assert not differences(with_finals_due(client, rest, market.now_ns), rest)
+            client.follow()
+            rest = rest_bars(client.query, now_ns=market.now_ns)
+            assert not differences(without_finals_due(client, rest, market.now_ns), rest)
+            states.append((client.seq, dict(client.bars)))
+        rest = rest_bars(client.query, now_ns=market.now_ns)
+        for token, bars in chance.sample(states, 4):
+            assert not differences(client.resumed(token, bars).bars, rest)

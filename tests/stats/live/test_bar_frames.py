@@ -7,13 +7,15 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from stats.live import bar_feed
 from stats.live.channels import Channel, parse_channel
 from stats.live.followers import Replay, SymbolFollower
-from stats.live.frames import Message
+from stats.live.frames import FRAME_ROWS, Message
 from stats.live.tokens import parse_tokens
 from store.datasets import BARS, TRADES
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, Append
+from store.timestamps import parse_timestamp
 from tests.chance import SOAK, chosen_seed
 from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, instant, trade
 from trades.stores import market_store
@@ -40,18 +42,16 @@ class Watcher:
     def __init__(self, seq: str, bars: list[dict[str, Any]] | None = None) -> None:
         self.seq = seq
         self.bars = {bar["timestamp"]: bar for bar in bars or []}
-        self.rows = 0
 
     def take(self, messages: list[Message]) -> None:
         for message in messages:
             document = orjson.loads(message.payload)
-            assert document["prev"] == self.seq
             self.seq = document["seq"]
-            for bar in document["data"]:
-                self.rows += 1
-                self.bars.pop(bar["timestamp"], None)
-                if "removed" not in bar:
-                    self.bars[bar["timestamp"]] = bar
+            window = parse_timestamp(document["start"]), parse_timestamp(document["end"])
+            gone = [each for each in self.bars if window[0] <= parse_timestamp(each) < window[1]]
+            for time in gone:
+                del self.bars[time]
+            self.bars |= {bar["timestamp"]: bar for bar in document["data"]}
 
     def in_order(self) -> list[dict[str, Any]]:
         return [self.bars[time] for time in sorted(self.bars)]
@@ -80,17 +80,24 @@ def write(store: MarketStore, chance: random.Random, number: int, standing: list
     standing.append(number)
 
 
-def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: MarketStore, api):
-    chance = random.Random(chosen_seed())
+@pytest.mark.parametrize("frame_rows", [FRAME_ROWS, 2])
+def test_live_bars_equal_rest_after_each_commit_and_from_each_token(
+    store: MarketStore, api, monkeypatch: pytest.MonkeyPatch, frame_rows: int
+):
+    monkeypatch.setattr(bar_feed, "FRAME_ROWS", frame_rows)
+    chance, cut = random.Random(chosen_seed()), 0
     store.append(batch(trade(0, trade_id="first")))
     follower = SymbolFollower(SYMBOL)
     watcher = Watcher(follower.add(channel()).seq, rest(api))
     tokens, standing = [], list[int]()
     for number in range(1, 25 if SOAK else 13):
         write(store, chance, number, standing)
-        watcher.take(follower.advance().messages)
+        messages = follower.advance().messages
+        cut += len(messages) > 1
+        watcher.take(messages)
         assert watcher.in_order() == rest(api)
         tokens.append((watcher.seq, rest(api)))
+    assert (cut > 0) is (frame_rows == 2)
     heads = {TRADES: store.log(TRADES, SYMBOL).head, BARS: follower.commits(channel())[BARS]}
     for seq, bars in tokens:
         late = Watcher(seq, bars)
@@ -102,17 +109,15 @@ def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: Marke
         assert late.seq == watcher.seq
 
 
-def test_a_bar_whose_trades_are_cancelled_is_removed(store: MarketStore, api):
+def test_a_window_whose_trades_are_cancelled_is_empty(store: MarketStore, api):
     store.append(batch(trade(0, trade_id="a"), trade(5 * MINUTE, trade_id="b")))
     follower = SymbolFollower(SYMBOL)
     watcher = Watcher(follower.add(channel()).seq, rest(api))
     store.correct(amendment(cancel(5 * MINUTE, trade_id="b")))
     messages = follower.advance().messages
     watcher.take(messages)
-    assert orjson.loads(messages[-1].payload)["data"][-1] == {
-        "timestamp": "2025-01-02T12:05:00Z",
-        "removed": True,
-    }
+    last = orjson.loads(messages[-1].payload)
+    assert (last["start"], last["end"], last["data"]) == ("2025-01-02T12:05:00Z", "2025-01-02T12:06:00Z", [])
     assert watcher.in_order() == rest(api)
 
 

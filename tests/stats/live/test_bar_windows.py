@@ -7,9 +7,6 @@ from collections.abc import Callable
 import pytest
 import time_machine
 
-from stats.live.bar_feed import BarFeed, BarPosition
-from stats.market_data.answers.bars_snapshot import bar_query
-from stats.market_data.query import MarketDataQuery
 from store.instruments import Instrument
 from store.timestamps import parse_timestamp
 from tests.stats.live.channels import Client, RandomMarket, differences, is_final, rest_bars
@@ -65,33 +62,31 @@ def test_the_bars_are_those_of_rest(default_store, name: str):
     instrument, resolution, asked, writes = CASES[name]
     with time_machine.travel(writes[0][0], tick=False) as traveller:
         market_store().set_instrument(instrument)
-        query = bar_query(ACME, resolution, asked)
-        market, client = began(query)
+        market, client = began(f"bars.{resolution}:{ACME}?{asked}")
         for clock, write, time in writes:
             market.now_ns = parse_timestamp(clock)
             traveller.move_to(market.now_ns / 1e9)
-            client.take(client.feed.settle(now_ns=market.now_ns))
+            client.follow()
             write(market, parse_timestamp(time))
-            client.follow(market.now_ns)
-            rest = rest_bars(query, now_ns=market.now_ns, as_of_ns=client.feed.committed_at)
-            assert not differences(client.bars, rest)
+            client.follow()
+            assert not differences(client.bars, rest_bars(client.query, now_ns=market.now_ns))
 
 
 def test_a_stored_bar_becomes_final_by_the_clock(default_store):
-    with time_machine.travel("2025-01-07T15:10:30Z", tick=False):
+    with time_machine.travel("2025-01-07T15:10:30Z", tick=False) as traveller:
         market_store().set_instrument(Instrument(ACME))
-        market, client = began(bar_query(ACME, "1m"))
+        market, client = began(f"bars.1m:{ACME}")
         stored(market, parse_timestamp("2025-01-07T15:10:00Z"))
-        client.follow(market.now_ns)
-        due_ns = client.feed.due_ns
-        assert due_ns == parse_timestamp("2025-01-07T15:11:00Z")
+        client.follow()
+        assert client.feed.due_ns == parse_timestamp("2025-01-07T15:11:00Z")
         assert [*map(is_final, client.bars.values())] == [False]
-        client.take(client.feed.settle(now_ns=due_ns))
+        traveller.move_to("2025-01-07T15:11:00Z")
+        client.follow()
         assert [*map(is_final, client.bars.values())] == [True]
         assert client.feed.due_ns is None
 
 
-def began(query: MarketDataQuery) -> tuple[RandomMarket, Client]:
-    """A market at the time of the clock, and a client of its bars from the beginning."""
+def began(name: str) -> tuple[RandomMarket, Client]:
+    """A market at the time of the clock, and a client of a channel of its bars from the beginning."""
     market = RandomMarket(random.Random(1), ACME, time.time_ns())
-    return market, Client(BarFeed.at(query, BarPosition(), now_ns=market.now_ns))
+    return market, Client(name)

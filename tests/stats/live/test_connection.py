@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from front.lanes import Lane
+from stats.live.bar_feed import BarMessage
 from stats.live.channels import row_channel
-from stats.live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection, Subscription
-from stats.live.frames import Message
+from stats.live.connection import IDLE_SECONDS, MOST_WAITING, STALLED_SECONDS, Connection
+from stats.live.frames import Message, StateMessage
 from stats.live.hub import Hub
 from stats.live.log_tail import LogTail
 from stats.live.tokens import parse_tokens
@@ -20,6 +21,7 @@ from stats.live.wires import OwnWire
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.market_store import MarketStore
+from store.protocol import Window
 from tests.chance import chosen_seed
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.live.sockets import HeldSocket
@@ -70,9 +72,19 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(test())  # type: ignore[arg-type]
 
 
-def message(number: int, size: int = 0, *, is_lossless: bool = True) -> Message:
-    payload = b'{"seq":"%d","data":"%s"}' % (number, b"x" * size)
-    return Message(CHANNEL, str(number), payload, is_lossless=is_lossless)
+def message(number: int, size: int = 0) -> Message:
+    return Message(CHANNEL, str(number), payload_of(number, size))
+
+
+def payload_of(number: int, size: int = 0) -> bytes:
+    return b'{"seq":"%d","data":"%s"}' % (number, b"x" * size)
+
+
+def bars(number: int, start: int, end: int, *, has_final: bool = False) -> BarMessage:
+    """The bars of a window, in a frame of 10 KB."""
+    return BarMessage(
+        CHANNEL, str(number), payload_of(number, 10_000), Window(start, end), has_final=has_final
+    )
 
 
 def seqs(socket: HeldSocket) -> list[str]:
@@ -112,9 +124,7 @@ def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: MarketSt
     run(test)
 
 
-def test_a_lossless_channel_that_the_client_does_not_take_ends_the_connection_with_its_token(
-    store: MarketStore,
-):
+def test_a_client_for_which_too_many_messages_wait_is_cut_off_with_its_token(store: MarketStore):
     store.append(batch(trade(0)))
 
     async def test() -> None:
@@ -123,10 +133,13 @@ def test_a_lossless_channel_that_the_client_does_not_take_ends_the_connection_wi
             connection = await subscribed(hub, socket)
             subscription = connection.subscriptions[CHANNEL]
             socket.is_held = True
-            for number in range(200):
+            written = 0
+            for number in range(2 * MOST_WAITING):
                 connection.deliver(subscription, message(number, 10_000))
+                written = number if connection.ended is None else written
             closing = socket.messages[-1]
-            assert socket.unsent_bytes <= MOST_UNSENT_BYTES + 1000
+            assert socket.unsent_bytes < 2**17
+            assert MOST_WAITING <= written < MOST_WAITING + 10
             assert socket.closed == (4413, "slow_consumer")
             assert (closing["op"], closing["code"]) == ("closing", "slow_consumer")
             assert closing["from"] == {CHANNEL: seqs(socket)[-1]}
@@ -136,26 +149,72 @@ def test_a_lossless_channel_that_the_client_does_not_take_ends_the_connection_wi
     run(test)
 
 
-@pytest.mark.parametrize(("is_latest", "is_lossless"), [(True, True), (False, False)])
-def test_what_may_be_replaced_is_replaced_by_the_newest(
-    store: MarketStore, is_latest: bool, is_lossless: bool
-):
+def test_what_waits_is_sent_in_order_as_it_is_taken(store: MarketStore):
     store.append(batch(trade(0)))
 
     async def test() -> None:
         async with running_hub() as hub:
             socket = HeldSocket()
-            connection = await subscribed(hub, socket, is_latest=is_latest)
+            connection = await subscribed(hub, socket)
             subscription = connection.subscriptions[CHANNEL]
             socket.is_held = True
-            for number in range(200):
-                connection.deliver(subscription, message(number, 10_000, is_lossless=is_lossless))
+            for number in range(100):
+                connection.deliver(subscription, message(number, 10_000))
+            assert len(seqs(socket)) < 10
+            socket.take_all()
+            await eventually(lambda: seqs(socket)[-1] == "99")
+            assert seqs(socket) == [str(number) for number in range(100)]
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_state", [True, False])
+def test_what_may_be_replaced_is_replaced_by_the_newest(store: MarketStore, is_state: bool):
+    store.append(batch(trade(0)))
+    kind = StateMessage if is_state else Message
+
+    async def test() -> None:
+        async with running_hub() as hub:
+            socket = HeldSocket()
+            connection = await subscribed(hub, socket, is_latest=not is_state)
+            subscription = connection.subscriptions[CHANNEL]
+            socket.is_held = True
+            for number in range(2 * MOST_WAITING):
+                connection.deliver(subscription, kind(CHANNEL, str(number), payload_of(number, 10_000)))
             written = seqs(socket)
             assert connection.ended is None
             assert len(written) < 10
             socket.take_all()
-            await eventually(lambda: seqs(socket)[-1] == "199")
-            assert seqs(socket) == [*written, "199"]
+            await eventually(lambda: seqs(socket)[-1] == f"{2 * MOST_WAITING - 1}")
+            assert seqs(socket) == [*written, f"{2 * MOST_WAITING - 1}"]
+
+    run(test)
+
+
+def test_of_bars_only_open_ones_in_the_same_window_are_replaced(store: MarketStore):
+    store.append(batch(trade(0)))
+
+    async def test() -> None:
+        async with running_hub() as hub:
+            socket = HeldSocket()
+            connection = await subscribed(hub, socket, is_latest=True)
+            subscription = connection.subscriptions[CHANNEL]
+            socket.is_held = True
+            connection.send({"op": "pong", "data": "x" * 2**17})
+            sent = [
+                bars(1, 0, 1),
+                bars(2, 0, 1),
+                bars(3, 0, 2, has_final=True),
+                bars(4, 0, 2),
+                bars(5, 1, 2),
+                bars(6, 1, 3),
+            ]
+            for each in sent:
+                connection.deliver(subscription, each)
+            assert seqs(socket) == []
+            socket.take_all()
+            await eventually(lambda: seqs(socket)[-1:] == ["6"])
+            assert seqs(socket) == ["3", "4", "6"]
 
     run(test)
 
@@ -179,12 +238,6 @@ def test_a_log_that_cannot_be_read_ends_its_subscriptions_with_an_error(store: M
     run(test)
 
 
-class OpenBars(Message):
-    """Updates of open bars, which are merged."""
-
-    is_merged = True
-
-
 def test_a_channel_that_takes_the_place_of_one_that_is_left_is_followed(store: MarketStore, monkeypatch):
     store.append(batch(trade(0)))
 
@@ -205,26 +258,6 @@ def test_a_channel_that_takes_the_place_of_one_that_is_left_is_followed(store: M
             store.append(batch(trade(1)))
             hub.look(SYMBOL)
             await eventually(lambda: len(seqs(socket)) == 1)
-
-    run(test)
-
-
-def test_what_was_replaced_counts_no_longer(store: MarketStore):
-    store.append(batch(trade(0, trade_id="begin")))
-
-    async def test() -> None:
-        async with running_hub() as hub:
-            socket = HeldSocket()
-            connection = await subscribed(hub, socket, is_latest=True)
-            subscription = connection.subscriptions[CHANNEL]
-            bars = Subscription(connection, subscription.live, is_latest=False)
-            socket.is_held = True
-            connection.send({"op": "pong", "data": "x" * 2**17})
-            for number in range(30):
-                connection.deliver(subscription, message(number, 2**16))
-            update = OpenBars("bars", "1", b'{"seq":"1"}', is_lossless=False)
-            connection.deliver(bars, update)
-            assert connection.ended is None
 
     run(test)
 

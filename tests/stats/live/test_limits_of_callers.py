@@ -13,7 +13,7 @@ from rest_framework.exceptions import PermissionDenied
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits import services
-from ratelimit.limits.open_calls import OpenCalls, StreamPacing
+from ratelimit.limits.open_calls import OpenCalls
 from stats.live import callers, client
 from stats.live.application import LiveFeed
 from stats.live.callers import ConnectionLimits
@@ -62,7 +62,7 @@ def owed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def limits() -> ConnectionLimits:
-    return ConnectionLimits(OpenCalls(1), StreamPacing(), Lanes(*[in_thread] * len(Lanes._fields)))
+    return ConnectionLimits(OpenCalls(1), Lanes(*[in_thread] * len(Lanes._fields)))
 
 
 def test_rows_that_are_read_again_are_charged_beyond_the_first_thousand(owed: list[int]):
@@ -90,7 +90,7 @@ def test_a_replay_that_takes_long_is_charged_by_its_time(owed: list[int], monkey
     assert owed == [4]
 
 
-def test_the_rows_of_a_replay_are_counted_and_read_in_turns(store: MarketStore, owed: list[int]):
+def test_the_rows_of_a_replay_are_counted(store: MarketStore, owed: list[int]):
     store.append(batch(*(trade(number, trade_id=str(number)) for number in range(2_500))))
 
     async def scene() -> None:
@@ -181,35 +181,6 @@ def test_channels_of_all_symbols_begin_and_end_without_a_gap(settings):
             await eventually(lambda: not hub._followed)
             ticking.cancel()
             assert gaps.longest < allowed(MOST_SECONDS)
-
-    run(scene)
-
-
-@pytest.mark.system
-@pytest.mark.django_db(transaction=True)
-def test_computing_bars_is_charged_to_those_who_follow_them(api, store: MarketStore, settings):
-    """And a caller who owes too much for them keeps its other channels."""
-    settings.PROCESSOR_MS_PER_TOKEN = 10
-    store.append(batch(trade(0)))
-
-    async def scene() -> None:
-        async with talking(rate=20) as talk:
-            answer = await talk.ask(op="subscribe", channels=["trades:AAPL", "bars.1m:AAPL"])
-            assert answer["op"] == "subscribed", answer
-            (follower,) = talk.feed._clients
-            connection = follower.connection
-            store.append(batch(trade(1)))
-            await eventually(lambda: connection.computed_ns)
-            assert connection.computed_ns < 1e9
-            for _ in range(3):
-                # Of a rate that pays for 200 ms a second.
-                connection.computed_ns += 10**9
-                await talk.feed._charge_bars([follower])
-            assert "bars.1m:AAPL" not in connection.subscriptions
-            told = talk.socket.messages[-1]
-            assert (told["op"], told["code"], told["ch"]) == ("error", "rate_limited", "bars.1m:AAPL")
-            assert told["seq"].startswith("2-")
-            assert "trades:AAPL" in connection.subscriptions
 
     run(scene)
 

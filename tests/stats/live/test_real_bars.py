@@ -7,8 +7,6 @@ import pyarrow as pa
 import pytest
 import time_machine
 
-from stats.live.bar_feed import BarFeed, BarPosition
-from stats.market_data.answers.bars_snapshot import bar_query
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
@@ -77,20 +75,20 @@ def test_live_bars_are_those_of_rest_and_a_feed_that_stops_leaves_the_last_open(
 ):
     with time_machine.travel(START_NS / 1e9, tick=False) as traveller:
         market_store().set_instrument(Instrument(IBM, exchange="XNYS", bar_policy=policy))
-        queries = [bar_query(IBM, "1m"), bar_query(IBM, "1m", "hours=regular"), bar_query(IBM, "1d")]
-        clients = [Client(BarFeed.at(query, BarPosition(), now_ns=START_NS)) for query in queries]
+        names = (f"bars.1m:{IBM}", f"bars.1m:{IBM}?hours=regular", f"bars.1d:{IBM}")
+        clients = [Client(name) for name in names]
         now_ns = START_NS
         for written_ns in written(prints):
-            for query, client in zip(queries, clients, strict=True):
-                client.follow(now_ns)
-                rest = rest_bars(query, now_ns=now_ns, as_of_ns=client.feed.committed_at)
-                assert not differences(client.bars, rest)
+            for client in clients:
+                client.follow()
+                assert not differences(client.bars, rest_bars(client.query, now_ns=now_ns))
             now_ns = max(now_ns, written_ns)
             traveller.move_to(now_ns / 1e9)
-        for query, client in zip(queries, clients, strict=True):
-            client.follow(now_ns)
-            rest = rest_bars(query, now_ns=now_ns, as_of_ns=client.feed.committed_at)
-            assert not differences(client.bars, rest)
-            client.take(client.feed.settle(now_ns=now_ns + HOUR_NS))
+        for client in clients:
+            client.follow()
+            assert not differences(client.bars, rest_bars(client.query, now_ns=now_ns))
+        traveller.move_to((now_ns + HOUR_NS) / 1e9)
+        for client in clients:
+            client.follow()
         assert not any(is_final(client.bars[max(client.bars)]) for client in clients)
         assert sum(map(is_final, clients[0].bars.values())) > 90

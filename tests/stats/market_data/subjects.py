@@ -57,7 +57,6 @@ INPUTS = (
     "forward_source",
     "rate",
     "rate_source",
-    "rate_timestamp",
     "dividend_yield",
     "dividends",
     "t",
@@ -128,7 +127,11 @@ class Subject:
         """Those of the two parameters that the dataset takes: reports of open interest and rows as they are know no days."""
         if self.dataset == "open-interest":
             return {}
-        return {"hours": hours} if self.dataset == "trades" else {"session": session, "hours": hours}
+        return (
+            {"hours": hours}
+            if self.dataset in {"trades", *OPTION_VALUES}
+            else {"session": session, "hours": hours}
+        )
 
     def cut(self, session: str, hours: str) -> Cut:
         """How its rows are put into bars."""

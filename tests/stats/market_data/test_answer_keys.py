@@ -142,7 +142,7 @@ def takers(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str,
             count = of_bars if name in {"ohlcv", "revisions"} else 3
             for number, change in enumerate(some(chance, changes, count)):
                 start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
-                window = {} if dataset.at_one_instant else {**start, "end": TIMES[3]}
+                window = {**start, "end": TIMES[3]}
                 has_cursors = name == "revisions" or (name == "ohlcv" and number % 2)
                 limit = {"limit": "1"} if has_cursors and "last" not in change else {}
                 query = urlencode({**window, **limit, **change})

@@ -1,4 +1,4 @@
-"""`knowledge=then` over a history that was posted live: each row is that of `as_of` its end plus `settle`."""
+"""`knowledge=then` over a history that was posted live: each bar is that of `as_of` its end plus `settle`."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from django.conf import settings
 
 from calendars.schedule import Anchor, Hours, SessionMode
 from store import open_store
-from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
+from store.datasets import TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.log_views.bar_grid import instrument_grid
@@ -28,8 +28,6 @@ from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SYMBOL, PLAIN, MOVED = "ACME", "BTC-USD", "MOVE"
-UNDERLYING = "XYZ"
-CONTRACTS = [f"XYZ250221{right}{strike}000" for right in "CP" for strike in ("00098", "00102")]
 SETTLE_NS = 2 * 10**9
 TREE = "/api/v1/market-data"
 START, END = "2025-01-02", "2025-02-08"
@@ -77,18 +75,8 @@ def correction(chance: random.Random, symbol: str, at_ns: int, sent_ns: int) -> 
     return Sent(sent_ns + wait, Amendment(TRADES, symbol, (amended,), "key:1"))
 
 
-def quote(chance: random.Random, symbol: str, at_ns: int) -> Sent:
-    """A quote of some venue around a time, with one side or both."""
-    names = chance.choice([["bid"], ["ask"], ["bid", "ask"]])
-    quote_ns = at_ns + chance.choice([-MINUTE, 0, 1, 20 * SECOND])
-    sides = {name: float(chance.randint(90, 110)) for name in names}
-    sizes = {f"{name}_size": float(chance.randint(1, 9)) for name in names}
-    venue = chance.choice(["XNYS", "ARCX"])
-    return row(QUOTES, symbol, quote_ns, quote_ns + delays(chance), exchange=venue, **sides, **sizes)
-
-
 def history(chance: random.Random, symbol: str) -> Iterator[Sent]:
-    """Trades and quotes, some late, some trades corrected."""
+    """Trades, some late, some corrected."""
     for at_ns in sorted({at_ns for date in DATES for at_ns in times(chance, date)}):
         words, sent_ns = chance.choice([None, None, "odd_lot", "closing_print"]), at_ns + delays(chance)
         price, volume = float(chance.randint(90, 110)), chance.choice([1.0, 10.0, 100.0])
@@ -96,29 +84,6 @@ def history(chance: random.Random, symbol: str) -> Iterator[Sent]:
         yield row(TRADES, symbol, at_ns, sent_ns, **values)
         if chance.random() < 0.5:
             yield correction(chance, symbol, at_ns, sent_ns)
-        yield from (quote(chance, symbol, at_ns) for _ in range(2))
-
-
-def option_history(chance: random.Random) -> Iterator[Sent]:
-    """Quotes of a chain, prices of its underlying, curves and dividends, some of them late or announced before."""
-    first_ns = parse_timestamp(HOUR[0])
-    for _ in range(40):
-        at_ns = first_ns + chance.randrange(1_800) * SECOND
-        contract = chance.choice(CONTRACTS)
-        bid = chance.randint(20, 60) / 10
-        yield row(OPTION_QUOTES, contract, at_ns, at_ns + delays(chance), bid=bid, ask=bid + 0.1)
-    for _ in range(20):
-        at_ns = first_ns + chance.randrange(1_800) * SECOND
-        price = chance.randint(98, 102) + 0.5
-        yield row(TRADES, UNDERLYING, at_ns, at_ns + delays(chance), price=price, volume=100.0)
-    for _ in range(4):
-        at_ns = first_ns + chance.randrange(1_200) * SECOND
-        for tenor in ("1M", "1Y"):
-            rate = chance.randint(1, 9) / 100
-            yield row(INTEREST_RATES, "USD", at_ns, at_ns + delays(chance), tenor=tenor, rate=rate)
-    for day in (20, 25, 30):
-        ex_ns, announced_ns = parse_timestamp(f"2025-01-{day}"), first_ns + chance.randrange(1_800) * SECOND
-        yield row(CORPORATE_ACTIONS, UNDERLYING, ex_ns, announced_ns, kind="dividend", amount=0.5)
 
 
 def post(history: list[Sent]) -> None:
@@ -146,7 +111,6 @@ def live(
         with time_machine.travel("2025-01-01T00:00Z", tick=False):
             market_store().set_instrument(Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities"))
             market_store().set_instrument(Instrument(PLAIN, instrument_class="crypto"))
-            market_store().set_instrument(Instrument(UNDERLYING, exchange="XNYS", currency="USD"))
         for each in DECLARED:
             with time_machine.travel(each[0], tick=False):
                 market_store().set_instrument(Instrument(MOVED, **each[1]))
@@ -155,29 +119,20 @@ def live(
                 *history(chance, MOVED),
                 *history(chance, SYMBOL),
                 *history(chance, PLAIN),
-                *option_history(chance),
             ]
         )
         yield api
 
 
-def rows_of(api: Api, symbol: str, dataset: str, **query: str) -> list[dict[str, Any]]:
-    kind = "crypto" if symbol == PLAIN else "equities" if symbol in {SYMBOL, MOVED} else "options"
+def bars_of(api: Api, symbol: str, **query: str) -> list[dict[str, Any]]:
+    kind = "crypto" if symbol == PLAIN else "equities"
     span = {"start": START, "end": END}
-    if query.get("resolution") in SHORT:
+    if query["resolution"] in SHORT:
         span = {"start": DENSE, "end": "2025-01-11"}
-    elif "resolution" not in query:
-        span = dict(zip(("start", "end"), HOUR, strict=True))
-    response = api.get(f"{TREE}/{kind}/{symbol}/{dataset}", {**span, **query})
+    response = api.get(f"{TREE}/{kind}/{symbol}/ohlcv", {**span, **query})
     assert response.status_code == 200, response.content
-    page = answer(response)
-    rows: list[dict[str, Any]] = page["bars" if dataset == "ohlcv" else dataset]
+    rows: list[dict[str, Any]] = answer(response)["bars"]
     return [{name: value for name, value in row.items() if name != "final"} for row in rows]
-
-
-def key(row: dict[str, Any]) -> tuple[str, str]:
-    """What tells a bar from others."""
-    return row["timestamp"], row.get("exchange") or ""
 
 
 SHORT, LONG = ("1s", "45s", "1m"), ("7h", "1d", "3d", "2w", "1M", "3M")
@@ -204,46 +159,22 @@ def ends_of(instrument: Instrument, resolution: str, labels: list[int], words: d
     return found
 
 
-@pytest.mark.parametrize(("dataset", "case"), each_of(["ohlcv", "quotes"], CASES), ids=str)
-def test_a_bar_is_that_of_its_end(live: Api, dataset: str, case: tuple[str, str, dict[str, str]]):
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_bar_is_that_of_its_end(live: Api, case: tuple[str, str, dict[str, str]]):
     symbol, resolution, words = case
-    now = rows_of(live, symbol, dataset, resolution=resolution, **words)
+    now = bars_of(live, symbol, resolution=resolution, **words)
     then = {
-        key(row): row
-        for row in rows_of(live, symbol, dataset, resolution=resolution, knowledge="then", **words)
+        row["timestamp"]: row
+        for row in bars_of(live, symbol, resolution=resolution, knowledge="then", **words)
     }
-    every = {key(row): row for row in [*now, *then.values()]}
+    every = {row["timestamp"]: row for row in [*now, *then.values()]}
     instrument = market_store().instrument(symbol)
-    ends_ns = ends_of(instrument, resolution, [parse_timestamp(time) for time, _ in every], words)
+    ends_ns = ends_of(instrument, resolution, [parse_timestamp(time) for time in every], words)
     for at, end_ns in zip(every, ends_ns, strict=True):
         as_of = format_timestamp(end_ns + SETTLE_NS)
-        known = rows_of(live, symbol, dataset, resolution=resolution, as_of=as_of, **words)
-        assert then.get(at) == {key(row): row for row in known}.get(at), at
+        known = bars_of(live, symbol, resolution=resolution, as_of=as_of, **words)
+        assert then.get(at) == {row["timestamp"]: row for row in known}.get(at), at
     assert resolution in LONG or list(then.values()) != now
-
-
-@pytest.mark.parametrize(
-    ("dataset", "resolution", "words"),
-    each_of(["ohlcv", "quotes"], ["1m", "1d", "1w"], [{}, {"hours": "regular"}]),
-    ids=str,
-)
-def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str, words: dict[str, str]):
-    then = rows_of(live, MOVED, dataset, resolution=resolution, knowledge="then", **words)
-    wanted: dict[tuple[str, str], Any] = {}
-    times = [parse_timestamp(time) for time, _ in DECLARED]
-    for from_ns, until_ns, (_, facts) in zip(times, [*times[1:], 2**62], DECLARED, strict=True):
-        last = {} if until_ns == 2**62 else {"as_of": format_timestamp(until_ns - 1)}
-        bars = rows_of(live, MOVED, dataset, resolution=resolution, **last, **words)
-        bars += [bar for bar in then if from_ns <= parse_timestamp(bar["timestamp"]) < until_ns]
-        labels = [parse_timestamp(bar["timestamp"]) for bar in bars]
-        ends_ns = ends_of(Instrument(MOVED, **facts), resolution, labels, words)
-        for bar, end_ns in zip(bars, ends_ns, strict=True):
-            if from_ns <= end_ns < until_ns:
-                as_of = format_timestamp(end_ns + SETTLE_NS)
-                known = rows_of(live, MOVED, dataset, resolution=resolution, as_of=as_of, **words)
-                wanted |= {key(row): row for row in known if key(row) == key(bar)}
-    assert {key(row): row for row in then} == wanted
-    assert [key(row) for row in then] == sorted(wanted, key=lambda each: (parse_timestamp(each[0]), each[1]))
 
 
 @pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
@@ -253,71 +184,33 @@ def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
     reader = open_store(declared["OPTIONS"]["path"])
     start, end = (DENSE, "2025-01-11") if resolution in SHORT else (START, END)
     bars: Any = reader.bars(MOVED, start, end, resolution, knowledge="then", **words)
-    rows = rows_of(live, MOVED, "ohlcv", resolution=resolution, knowledge="then", **words)
+    rows = bars_of(live, MOVED, resolution=resolution, knowledge="then", **words)
     times = [parse_timestamp(row.get("date", row["timestamp"])) for row in rows]
     assert bars.time_ns.tolist() == times
     for name in ("open", "high", "low", "close", "volume", "trade_count"):
         assert getattr(bars, name).tolist() == [row[name] for row in rows]
 
 
-@pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
-@pytest.mark.parametrize(("words", "resolution"), each_of([{}, {"hours": "regular"}], ["1m", *LONG]), ids=str)
-def test_the_readers_quote_bars_have_the_same_terms(live: Api, resolution: str, words: Any):
-    declared: Any = settings.MARKET_STORES["default"]
-    reader = open_store(declared["OPTIONS"]["path"])
-    start, end = (DENSE, "2025-01-11") if resolution in SHORT else (START, END)
-    bars: Any = reader.quote_bars(MOVED, start, end, resolution, "XNYS", knowledge="then", **words)
-    rows = rows_of(live, MOVED, "quotes", resolution=resolution, knowledge="then", **words)
-    rows = [row for row in rows if row["exchange"] == "XNYS"]
-    assert bars.time_ns.tolist() == [parse_timestamp(row.get("date", row["timestamp"])) for row in rows]
-    for name in ("bid_open", "bid_close", "ask_open", "ask_close", "quote_count"):
-        values = [np.nan if row[name] is None else row[name] for row in rows]
-        np.testing.assert_array_equal(getattr(bars, name), values)
-
-
-@pytest.mark.parametrize("symbol", [SYMBOL, PLAIN, MOVED])
-@pytest.mark.parametrize("dataset", ["trades", "quotes"])
-def test_a_row_is_that_of_its_time(live: Api, dataset: str, symbol: str):
-    now = rows_of(live, symbol, dataset)
-    then = rows_of(live, symbol, dataset, knowledge="then")
-    wanted = []
-    times = {row["timestamp"] for row in [*now, *then]}
-    for time in sorted(times, key=parse_timestamp):
-        at_ns = parse_timestamp(time)
-        span = {"start": time, "end": format_timestamp(at_ns + 1)}
-        wanted += rows_of(live, symbol, dataset, as_of=format_timestamp(at_ns + SETTLE_NS), **span)
-    assert then == wanted
-    assert then != now
-
-
-def test_an_option_is_valued_by_what_was_known(live: Api):
-    now = rows_of(live, CONTRACTS[0], "greeks")
-    then = rows_of(live, CONTRACTS[0], "greeks", knowledge="then")
-    wanted = []
-    for time in sorted({row["timestamp"] for row in now}, key=parse_timestamp):
-        at_ns = parse_timestamp(time)
-        span = {"start": time, "end": format_timestamp(at_ns + 1)}
-        wanted += rows_of(live, CONTRACTS[0], "greeks", as_of=format_timestamp(at_ns + SETTLE_NS), **span)
-    assert then == wanted
-    assert len({row["rate"] for row in then}) > 1
-    assert len({row["dividends"] for row in then}) > 1
-    assert [row for row in now if row in then] != then
-
-
-def test_an_interval_of_an_option_has_its_last_quote_that_was_known_in_time(live: Api):
-    quotes = {row["timestamp"][:16]: row for row in rows_of(live, CONTRACTS[0], "greeks", knowledge="then")}
-    span = {"start": HOUR[0], "end": HOUR[1]}
-    for found in rows_of(live, CONTRACTS[0], "greeks", resolution="1m", knowledge="then", **span):
-        quote = quotes.pop(found["timestamp"][:16])
-        assert found == {**quote, "timestamp": found["timestamp"], "quote_timestamp": quote["timestamp"]}
-    assert not quotes
-
-
-@pytest.mark.parametrize("minute", ["14:30", "14:40", "14:50"])
-def test_a_chain_is_valued_by_what_was_known(live: Api, minute: str):
-    end_ns = parse_timestamp(f"{DENSE}T{minute}:00Z")
-    pages = [
-        answer(live.get(f"{TREE}/options/{UNDERLYING}/greeks", {"end": format_timestamp(end_ns), **query}))
-        for query in ({"knowledge": "then"}, {"as_of": format_timestamp(end_ns - 1 + SETTLE_NS)})
+def test_bars_of_then_are_made_by_the_terms_that_were_declared_last(api: Api):
+    terms: list[dict[str, Any]] = [
+        {"bar_policy": "all"},
+        {"bar_policy": "us_equities"},
+        {"bar_policy": "us_equities", "settle": 60.0},
     ]
-    assert pages[0]["greeks"] == pages[1]["greeks"] != []
+    at_ns = parse_timestamp("2025-01-10T15:00:00Z")
+    odd = {"price": 99.0, "volume": 5.0, "conditions": "odd_lot"}
+    found = []
+    for number, each in enumerate(terms):
+        with time_machine.travel(f"2025-01-0{number + 1}T00:00Z", tick=False):
+            market_store().set_instrument(Instrument(MOVED, exchange="XNYS", **each))
+        if not number:
+            post(
+                [
+                    row(TRADES, MOVED, at_ns, at_ns, price=10.0, volume=1.0),
+                    row(TRADES, MOVED, at_ns + 1, at_ns, **odd),
+                ]
+            )
+            post([row(TRADES, MOVED, at_ns + 2, at_ns + 90 * SECOND, price=20.0, volume=1.0)])
+        (bar,) = bars_of(api, MOVED, resolution="1m", knowledge="then")
+        found.append((bar["high"], bar["volume"]))
+    assert found == [(99.0, 6.0), (10.0, 6.0), (20.0, 7.0)]

@@ -1,5 +1,6 @@
-"""The in-process reader and HTTP answer the same over one market: bars and quote bars in every form, the best quotes, rows."""
+"""The in-process reader and HTTP answer the same over one market: bars in every form, rows."""
 
+import time
 from typing import Any
 
 import orjson
@@ -8,21 +9,19 @@ import time_machine
 from django.conf import settings
 
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.universes import known_members
 from store import open_store
-from store.reading import Reader, quote_reader, scan
+from store.reading import Reader
 from store.reading.exceptions import (
-    InvalidArgument,
     InvalidInterval,
     InvalidSession,
     UnknownName,
 )
-from store.reading.quote_reader import NoQuote
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import answer
 from tests.chance import each_of
 from tests.stats.market_data.builders import (
     BEHIND,
-    CALL,
     CRYPTO,
     EQUITY,
     EQUITY_HOUR,
@@ -45,12 +44,10 @@ pytestmark = [
     pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files"),
 ]
 TREE = "/api/v1/market-data"
-KINDS = {EQUITY: "equities", FUTURE: "futures", CRYPTO: "crypto", SPLIT: "equities", CALL: "options"}
+KINDS = {EQUITY: "equities", FUTURE: "futures", CRYPTO: "crypto", SPLIT: "equities"}
 RANGE = {"start": FIRST.isoformat(), "end": BEHIND.isoformat(), "limit": "10000"}
 PERIODS = ("1d", "3d", "1w", "3M")
 VALUES = ("open", "high", "low", "close", "volume", "trade_count")
-SIDES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))
-QUOTE_VALUES = (*SIDES, "bid_size", "ask_size", "quote_count")
 WORDS = [
     {},
     {"session": "utc"},
@@ -82,7 +79,7 @@ OTHERWISE = {
     *("start", "end", "last", "resolution", "as_of", "symbol_as_of", "knowledge"),
     *("fields", "sort", "limit", "cursor", "time"),
 }
-NOT_IN_READER = {"coverage", "rule", "policy"}
+NOT_IN_READER = {"coverage", "rule"}
 
 
 def reader() -> Reader:
@@ -165,57 +162,6 @@ def test_bars_of_intervals_that_are_over(market: Market, words: Any, now: str):
                 assert rows_of(found) == wanted, (symbol, resolution)
 
 
-@pytest.mark.parametrize(
-    ("words", "resolution"),
-    each_of(
-        [{}, {"hours": "regular"}, {"anchor": "session", "hours": "extended"}, {"adjustment": "all"}],
-        ["4h", *PERIODS],
-    ),
-    ids=str,
-)
-def test_a_scan_has_the_bars_of_every_symbol(
-    market: Market, resolution: str, words: Any, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(scan, "BARS_AT_ONCE", 20)
-    symbols, opened = [EQUITY, FUTURE, CRYPTO, SPLIT], reader()
-    start, end = "2024-12-24T15:20:00Z", "2024-12-31T15:20:00Z"
-    found: dict[str, list[Any]] = {symbol: [] for symbol in symbols}
-    times = []
-    for time_ns, view in opened.scan(symbols, start, end, resolution, **words):
-        times.append(time_ns)
-        columns = (getattr(view, name).tolist() for name in VALUES)
-        for place, *values in zip(view.place, *columns, strict=True):
-            found[symbols[place]].append((time_ns, *values))
-    assert times == sorted(set(times))
-    for symbol in symbols:
-        assert found[symbol] == rows_of(opened.bars(symbol, start, end, resolution, **words))
-        assert found[symbol]
-
-
-@pytest.mark.parametrize(
-    ("case", "resolution"),
-    each_of(
-        [(FUTURE, {"hours": "regular"}), (EQUITY, {"anchor": "session"}), (SPLIT, {"adjustment": "all"})],
-        ["4h", "1w"],
-    ),
-    ids=str,
-)
-def test_filled_scans_and_panels_begin_with_the_closes_before_them(
-    market: Market, resolution: str, case: tuple[str, Any]
-):
-    symbol, words = case
-    start, end, opened = "2024-12-30T15:20:00Z", "2025-01-03T15:20:00Z", reader()
-    first = int(opened.bars(symbol, start, end, resolution, **words).time_ns[0])
-    before = opened.bars(symbol, None, first, resolution, **words).between(0, first)
-    alone, _ = next(opened.scan([symbol], start, end, resolution, fill=True, **words))
-    assert alone == first
-    slices = list(opened.scan([symbol, CRYPTO], start, end, resolution, fill=True, **words))
-    panel = opened.panel([symbol, CRYPTO], start, end, resolution, fill=True, **words)
-    assert panel.time_ns.tolist() == [time_ns for time_ns, _ in slices]
-    if slices[0][0] < first:
-        assert slices[0][1].close[0] == panel.values[0, 0] == before.close[-1]
-
-
 @pytest.mark.parametrize("words", [{"hours": "regular"}, {"anchor": "session"}], ids=["hours", "anchor"])
 def test_without_bounds_all_bars_are_read(market: Market, words: Any):
     bars, whole = reader().bars(EQUITY, FIRST, BEHIND, "1h", **words), reader().bars(EQUITY, interval="1h", **words)  # fmt: skip
@@ -231,69 +177,6 @@ def test_a_panel_takes_the_same_words(market: Market):
         assert {at: value for at, value in values.items() if value == value} == {  # noqa: PLR0124 not NaN
             midnight_ns(bar["date"]): bar["volume"] for bar in bars
         }
-
-
-@pytest.mark.parametrize(
-    ("symbol", "resolution", "words"),
-    each_of([EQUITY, FUTURE, CRYPTO], ["1h", *PERIODS], WORDS),
-    ids=str,
-)
-def test_quote_bars(market: Market, symbol: str, resolution: str, words: Any):
-    rows = asked(market, symbol, "quotes", resolution=resolution, end="2024-12-31", **words)
-    assert rows
-    opened = reader()
-    for exchange in {row["exchange"] for row in rows}:
-        wanted = [
-            (time_of(row, resolution), *(row[name] for name in QUOTE_VALUES))
-            for row in rows
-            if row["exchange"] == exchange
-        ]
-        bars: Any = opened.quote_bars(symbol, FIRST, "2024-12-31", resolution, exchange, **words)
-        assert rows_of(bars, QUOTE_VALUES) == wanted
-
-
-@pytest.mark.parametrize("now", NOWS)
-def test_quote_bars_of_intervals_that_are_over(market: Market, now: str):
-    with time_machine.travel(now, tick=False):
-        for resolution in ("1h", *PERIODS):
-            rows = asked(market, FUTURE, "quotes", resolution=resolution, end=now, partial="exclude")
-            bars: Any = reader().quote_bars(FUTURE, FIRST, now, resolution, partial="exclude")
-            wanted = [(time_of(row, resolution), *(row[name] for name in QUOTE_VALUES)) for row in rows]
-            assert rows_of(bars, QUOTE_VALUES) == wanted
-
-
-@pytest.mark.parametrize(
-    ("words", "symbol"),
-    each_of([{}, {"max_age": "10s"}, {"max_age": "1d", "knowledge": "then"}], [EQUITY, FUTURE, CRYPTO, CALL]),
-    ids=str,
-)
-def test_best_quotes(market: Market, symbol: str, words: Any, monkeypatch: pytest.MonkeyPatch):
-    hour = {"start": timestamp(EQUITY_HOUR), "end": timestamp(EQUITY_HOUR + HOUR_NS)}
-    rows = asked(market, symbol, "quotes", exchange="best", **hour, **words)
-    for rows_at_once in (7, 1 << 18):
-        monkeypatch.setattr(quote_reader, "ROWS_AT_ONCE", rows_at_once)
-        found: Any = reader().quotes(symbol, *hour.values(), exchange="best", **words)
-        wanted = [{**row, "timestamp": parse_timestamp(row["timestamp"])} for row in rows]
-        rows_found = found.table.to_pylist()
-        assert [{name: or_none(value) for name, value in row.items()} for row in rows_found] == wanted
-    assert rows
-
-
-@pytest.mark.parametrize(
-    "now", [timestamp(EQUITY_HOUR + HOUR_NS // 2), timestamp(EQUITY_HOUR + 40 * HOUR_NS)]
-)
-@pytest.mark.parametrize("words", [{}, {"max_age": "1s"}], ids=name_of)
-def test_the_newest_best_quote(market: Market, words: Any, now: str):
-    for symbol in (EQUITY, FUTURE):
-        with time_machine.travel(now, tick=False):
-            query = {"exchange": "best", **words}
-            report = answer(market.api.get(f"{TREE}/{KINDS[symbol]}/{symbol}/latest", query))["quote"]
-            found = reader().best_quote(symbol, **words)
-        wanted = {**report, "timestamp": parse_timestamp(report["timestamp"])}
-        assert {name: or_none(value) for name, value in found._asdict().items()} == wanted
-        assert reader().best_quote(symbol, now, **words).timestamp == found.timestamp
-    with pytest.raises(NoQuote):
-        reader().best_quote(EQUITY, "2020-01-01")
 
 
 def test_actions_that_adjust_nothing_are_named(empty_market: Market):
@@ -330,11 +213,10 @@ def test_actions_that_adjust_nothing_are_named(empty_market: Market):
         (CRYPTO, "trades", EQUITY_HOUR),
     ],
 )
-@pytest.mark.parametrize("knowledge", ["now", "then"])
-def test_rows(market: Market, symbol: str, dataset: str, start_ns: int, knowledge: str):
-    hour = {"start": timestamp(start_ns), "end": timestamp(start_ns + HOUR_NS), "knowledge": knowledge}
+def test_rows(market: Market, symbol: str, dataset: str, start_ns: int):
+    hour = {"start": timestamp(start_ns), "end": timestamp(start_ns + HOUR_NS)}
     rows = asked(market, symbol, dataset, **hour)
-    found = reader().rows(dataset, symbol, start_ns, start_ns + HOUR_NS, knowledge=knowledge).table
+    found = reader().rows(dataset, symbol, start_ns, start_ns + HOUR_NS).table
     for name in found.column_names:
         values = found.column(name).to_pylist()
         wanted = [row[name] for row in rows]
@@ -345,34 +227,27 @@ def test_rows(market: Market, symbol: str, dataset: str, start_ns: int, knowledg
         assert values == wanted
 
 
-@pytest.mark.parametrize("words", [{}, {"knowledge": "then"}], ids=name_of)
-def test_the_members_of_a_universe(market: Market, words: Any):
+def test_the_members_of_a_universe(market: Market):
     announced = {"timestamp": "2100-01-01", "member": SPLIT, "action": "add"}
     joined = [{"timestamp": "2024-12-01", "member": each, "action": "add"} for each in (EQUITY, "NOTHING")]
     rows = [{"symbol": "U", **each} for each in (*joined, announced)]
     body = orjson.dumps({"universe_changes": rows})
     assert market.api.call("POST", "/api/v1/universe-changes/ingest", body).status_code == 200
     for at in ({}, {"at": "2024-12-24"}, {"at": "2100-01-01"}, {"as_of": "2024-12-24"}):
-        page = answer(market.api.get(f"{TREE}/universes/U/members", {**at, **words}))
-        assert reader().members("U", **at, **words) == [row["member"] for row in page["members"]]
+        listed = answer(market.api.get("/api/v1/universes/U", at))
+        assert reader().members("U", **at) == listed["members"]
     for start, end in (("2024-12-23", "2024-12-31"), ("2024-12-23", "2110-01-01")):
-        query = {"symbols": "@U", "start": start, "end": end, "resolution": "1M", **words}
-        bars = answer(market.api.get(f"{TREE}/equities/ohlcv", query))["bars"]
-        panel = reader().panel("@U", start, end, "1M", **words)
-        assert {*panel.symbols} == {row["symbol"] for row in bars} == {EQUITY}
+        panel = reader().panel("@U", start, end, "1M")
+        bounds = {"start_ns": parse_timestamp(start), "end_ns": parse_timestamp(end)}
+        assert panel.symbols == known_members("U", **bounds, as_of_ns=time.time_ns()) == (EQUITY,)
 
 
-def test_the_last_trade_and_those_before_an_instant(market: Market):
+def test_the_last_trade(market: Market):
     latest = answer(market.api.get(f"{TREE}/equities/{EQUITY}/latest"))["trade"]
     assert (reader().latest(EQUITY).price, reader().latest(EQUITY).time_ns) == (
         latest["price"],
         parse_timestamp(latest["timestamp"]),
     )
-    query = {"symbols": f"{EQUITY},{SPLIT}", "last": "1", "end": timestamp(EQUITY_HOUR)}
-    rows = answer(market.api.get(f"{TREE}/equities/trades", query))["trades"]
-    section = reader().cross_section(EQUITY_HOUR - 1, [EQUITY, SPLIT])
-    assert section.price.tolist() == [row["price"] for row in rows]
-    assert section.time_ns.tolist() == [parse_timestamp(row["timestamp"]) for row in rows]
 
 
 def test_every_parameter_of_bars_is_classified():
@@ -391,12 +266,6 @@ def test_wrong_words_are_refused(market: Market):
             reader().bars(EQUITY, interval="1d", **options)
     with pytest.raises(InvalidInterval, match="45s"):
         reader().bars(EQUITY, interval="36h", hours="regular")
-    for options in ({"exchange": "XNYS"}, {"max_age": "1s"}, {"exchange": "best", "max_age": "2d"}):
-        with pytest.raises(InvalidArgument):
-            reader().quotes(EQUITY, **options)
-    for exchange in ("best", "all"):
-        with pytest.raises(InvalidArgument, match=exchange):
-            reader().quote_bars(EQUITY, interval="1d", exchange=exchange)
 
 
 def test_weeks_without_an_exchange_are_of_utc_days(empty_market: Market):

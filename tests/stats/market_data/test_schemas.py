@@ -6,7 +6,7 @@ import pytest
 
 from tests.api_client import OF_SCHEMA, answer
 from tests.marketdata_project.test_openapi import errors_of_answer, operations
-from tests.stats.market_data.builders import CALL, EQUITY, SPLIT, UNIVERSE, Market
+from tests.stats.market_data.builders import CALL, EQUITY, SPLIT, Market
 
 pytestmark = [OF_SCHEMA, pytest.mark.django_db]
 
@@ -17,21 +17,18 @@ ANSWERS = [
     (f"equities/{{symbol}}/ohlcv?{WEEK}&coverage=1", "absences"),
     (f"equities/{{symbol}}/ohlcv?{WEEK}&coverage=1&resolution=1d", "absences"),
     (f"equities/{{symbol}}/ohlcv?{WEEK}&knowledge=then", "knowledge"),
-    ("equities/{symbol}/trades?last=5&knowledge=then", "knowledge"),
     (f"equities/ohlcv?symbols={EQUITY},{SPLIT}&{WEEK}&adjustment=all&resolution=1d", "not_applied"),
     (f"equities/{{symbol}}/ohlcv?{WEEK}&adjustment=split", "unadjusted"),
     ("equities/{symbol}/quotes?start=2030-01-01&end=2030-01-01T01:00", "reason"),
-    (f"equities/{{symbol}}/ohlcv/explain?{AT}&policy=us_equities", "compared"),
     ("equities/{symbol}/ohlcv/explain?at=2024-12-24&resolution=1d", "revisions"),
     ("equities/{symbol}/latest", "quote"),
     ("equities/{symbol}/snapshot", "previous_daily_bar"),
     (f"equities/latest?symbols={EQUITY},{SPLIT}", "latest"),
-    (f"equities/snapshot?symbols=@{UNIVERSE}", "snapshot"),
+    (f"equities/snapshot?symbols={EQUITY},{SPLIT}", "snapshot"),
     ("options/{symbol}/latest", "trade"),
     ("equities/{symbol}/coverage", "datasets"),
     (f"equities/{{symbol}}/gaps?{WEEK}&resolution=1m&quiet=1", "gaps"),
     (f"/api/v1/gaps?symbols={EQUITY},{SPLIT}&{WEEK}", "gaps"),
-    ("universes", "universes"),
 ]
 
 

@@ -10,7 +10,6 @@ import QuantLib as quantlib  # noqa: N813 a name for a module
 
 from stats.options.dividends import CashDividends
 from stats.options.escrowed import EscrowedOptions
-from stats.options.forward import Carry, OptionPairs, parity_forwards
 from stats.options.inputs import SOLVED, Inputs, make_inputs, words
 from stats.options.pricing import valuation
 
@@ -156,18 +155,6 @@ def test_a_call_may_be_exercised_before_an_ex_date():
     below = inputs_of([deep], [39.9])
     assert words(valuation(below, np.array([True]), np.array([SOLVED], np.int8)).reason)[0].as_py() == (
         "below_intrinsic"
-    )
-
-
-@pytest.mark.parametrize("american", [False, True], ids=["european", "american"])
-def test_parity_of_quantlib_s_prices_implies_the_forward(american: bool):
-    call, put = (Market(is_call, 100.0, american).price() for is_call in (True, False))
-    sides = (np.array([[price]]) for price in (call - 0.01, call + 0.01, put - 0.01, put + 0.01))
-    t, rate, spot, no_yield = (np.array([value]) for value in (LIFE / 365, RATE, SPOT, 0.0))
-    carry = Carry(t, rate, spot, no_yield, dividends(1))
-    (forward,) = parity_forwards(OptionPairs(np.array([100.0]), *sides), carry, american=american)
-    assert forward == pytest.approx(
-        inputs_of(CHAIN[False], [1.0] * 6).forward[0], abs=3e-3 if american else 1e-9
     )
 
 

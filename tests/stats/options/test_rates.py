@@ -1,18 +1,15 @@
-"""Curves against QuantLib's, rates by currency, and that QuantLib waits until an option is priced."""
+"""Rates by currency, and that QuantLib waits until an option is priced."""
 
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import QuantLib as quantlib  # noqa: N813 a name for a module
 from django.conf import settings
 
-from stats.options.rates import DEFAULT_RATES, RateCurve, Rates, parse_rates, rates_of
+from stats.options.rates import DEFAULT_RATES, Rates, parse_rates, rates_of
 
 pytestmark = pytest.mark.system
 
-START = quantlib.Date(2, 1, 2025)
 WRONG = {
     "not JSON": ("{", "truncated"),
     "a list": ("[]", "object"),
@@ -32,37 +29,6 @@ def test_rates_are_read_by_currency():
     assert rates_of("USD", read) == Rates(0.043, 0.013)
     assert rates_of("CHF", read) == Rates(-0.005, 0.0)
     assert rates_of("JPY", read) == rates_of("SEK", read) == Rates(0.0, 0.0)
-
-
-def quantlib_curve(points: dict[int, float]) -> quantlib.ZeroCurve:
-    """QuantLib's curve of zero rates by days, linear between them."""
-    days = [0, *points]
-    return quantlib.ZeroCurve(
-        [START + day for day in days],
-        [points[min(points)], *points.values()],
-        quantlib.Actual365Fixed(),
-        quantlib.NullCalendar(),
-        quantlib.Linear(),
-        quantlib.Continuous,
-    )
-
-
-def test_a_curve_is_quantlib_s_curve_of_linear_zero_rates():
-    points = {7: 0.0433, 91: 0.0431, 365: 0.0408, 730: 0.0425, 3650: 0.0457}
-    curve = RateCurve.of([(days / 365, rate) for days, rate in reversed(points.items())])
-    wanted = quantlib_curve(points)
-    days = np.array([1, 6, 7, 8, 40, 91, 200, 364, 366, 729, 2000, 3650])
-    rates = [
-        wanted.zeroRate(START + day, quantlib.Actual365Fixed(), quantlib.Continuous).rate()
-        for day in days.tolist()
-    ]
-    assert curve.rates_for(days / 365) == pytest.approx(rates, abs=1e-13)
-
-
-def test_beyond_its_ends_a_curve_is_constant():
-    curve = RateCurve.of([(1.0, 0.04), (0.5, -0.01)])
-    rates = curve.rates_for(np.array([0.0, 0.5, 0.75, 1.0, 30.0]))
-    assert rates.tolist() == pytest.approx([-0.01, -0.01, 0.015, 0.04, 0.04])
 
 
 def test_an_option_without_a_currency_is_in_dollars():

@@ -9,7 +9,6 @@ import orjson
 
 from stats.rendering.format import TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.text_columns import escaped_text
 from store.timestamps import format_timestamp
 from tests.stats.rendering.tables import EPOCH
 
@@ -55,6 +54,6 @@ def _cell(column: OutColumn, value: Any, form: TimeForm) -> str:
         case ColumnRole.TIME if form is TimeForm.RFC3339 and not column.is_integer and "." not in written:
             return f"{written[:-1]}.0Z"
         case ColumnRole.TEXT | ColumnRole.WORDS:
-            text = escaped_text(value)
+            text = f"'{value}" if value[:1] in {*"=+-@\t\r'"} else value
             return '"' + text.replace('"', '""') + '"' if not text or re.search('[,"\r\n]', text) else text
     return written if isinstance(written, str) else orjson.dumps(written).decode()

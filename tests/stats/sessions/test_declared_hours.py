@@ -81,7 +81,7 @@ def test_wrong_hours_are_refused(api: Api):
 
 
 def test_a_reader_without_the_api_has_the_hours(bank: Api, store_path: Path):
-    days = open_store(store_path).session_bars("NBK")
+    days = open_store(store_path).bars("NBK", interval="1d", hours="regular")
     assert list(days.close) == [3, 5]
 
 

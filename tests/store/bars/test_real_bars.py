@@ -15,7 +15,7 @@ from store.bars.session_bars import session_bars_of
 from store.csv import CsvStore
 from store.instruments import Instrument
 from store.log_views.bar_grid import plain_grid
-from store.log_views.quote_windows import windowed_quote_bars
+from store.log_views.quote_windows import quote_bars_by_exchange
 from store.protocol import Window
 from tests.store.builders import DAY, MINUTE, SECOND
 from tests.store.quotes import quote_log
@@ -87,7 +87,7 @@ def test_quote_bars_equal_the_vendors(tmp_path: Path):
     names += ["ask_open", "ask_high", "ask_low", "ask_close", "ask_size"]
     vendor = real_frame("equity/ibm_20131007_minute_quote.csv", ["ms", *names]).set_index("time_ns")
     log = quote_log(CsvStore(tmp_path), *rows)
-    bars = windowed_quote_bars(log, Window(0, DAY), plain_grid(MINUTE, Instrument("IBM")), None)
+    ((_, bars),) = quote_bars_by_exchange(log, Window(0, DAY), plain_grid(MINUTE, Instrument("IBM")))
     assert len(bars) == 10
     for name in names:
         assert getattr(bars, name).tolist() == vendor.loc[bars.time_ns, name].tolist(), name

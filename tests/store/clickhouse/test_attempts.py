@@ -107,5 +107,6 @@ def test_a_check_finds_rows_that_no_commit_stored(cluster_store):
     cluster_store.tables._servers.run_everywhere(
         [f"INSERT INTO {rows}_local SELECT * FROM {rows}_local WHERE _log = {log} AND _commit = 2"]
     )
-    (finding,) = cluster_store.check(TRADES, SYMBOL).findings()
-    assert "6 rows, and 8 are stored" in finding.message
+    surplus, damaged = cluster_store.check(TRADES, SYMBOL).findings()
+    assert damaged.commit == 2
+    assert "6 rows, and 8 are stored" in surplus.message

@@ -12,15 +12,15 @@ from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.protocol import CommitId
 from tests.front.front_server import eventually
-from tests.store.builders import SYMBOL, batch, stored, trade, trades_of
+from tests.store.builders import SYMBOL, Clock, batch, stored, trade, trades_of
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cluster")]
 
 
 @pytest.fixture
-def other(cluster_url: str, cluster_store: ClickHouseStore) -> Iterator[ClickHouseStore]:
+def other(cluster_url: str, cluster_store: ClickHouseStore, clock: Clock) -> Iterator[ClickHouseStore]:
     """The store as another process has it."""
-    store = ClickHouseStore(cluster_url)
+    store = ClickHouseStore(cluster_url, clock=clock)
     assert eventually(lambda: store.newest.is_current)
     yield store
     store.close()

@@ -49,19 +49,6 @@ class Ended(BaseException):
     """The process ended during a call to the disk."""
 
 
-class EndingDisk(WatchedDisk):
-    """Its nth call and all later ones do not take place; 0 means never."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ending = 0
-        self.before = self._end
-
-    def _end(self, _name: str, number: int) -> None:
-        if self.ending and number >= self.ending:
-            raise Ended
-
-
 class FailingDisk(WatchedDisk):
     """Its nth call fails, or every call from it on. A failed append has written a part of its data.
 

@@ -10,7 +10,6 @@ from store.csv import CsvStore
 from store.csv.files import format_file
 from store.datasets import TRADES
 from store.exceptions import OtherVersion
-from store.mirroring import Mirror
 from tests.store.builders import SYMBOL, batch, trade
 
 WHAT_TO_DO = "Run the version that wrote it, or begin with an empty folder and database (docs/versions.md)."
@@ -28,7 +27,7 @@ def test_the_first_write_writes_the_number_and_reads_write_nothing(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
     store.append(batch(trade()))
     assert (tmp_path / "format.json").read_text() == '{"format":1}\n'
-    assert {path.name for path in tmp_path.iterdir()} == {"clock.json", "format.json", "trades"}
+    assert {path.name for path in tmp_path.iterdir()} == {"format.json", "trades"}
 
 
 def test_a_log_is_not_written_to_a_folder_that_has_got_another_format(tmp_path: Path) -> None:
@@ -51,11 +50,7 @@ def test_a_log_is_not_written_to_a_folder_that_has_got_another_format(tmp_path: 
     ],
     ids=["none", "earlier", "later", "empty", "text", "bytes"],
 )
-@pytest.mark.parametrize(
-    "use",
-    [CsvStore, open_store, store_at, lambda path: Mirror(path, "http://h")],
-    ids=["store", "reader", "url", "mirror"],
-)
+@pytest.mark.parametrize("use", [CsvStore, open_store, store_at], ids=["store", "reader", "url"])
 def test_a_folder_of_another_version_is_refused_with_a_sentence(folder: Path, text, reason, use) -> None:
     file = folder / "format.json"
     file.unlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
+from store.csv.csv_log import MAX_LOGS
 from store.csv.derived.segments import SegmentMappings
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
@@ -15,16 +16,15 @@ from tests.store.csv.derived.derived_log import DerivedLog
 pytestmark = pytest.mark.system
 
 
-def test_logs_with_many_commits_are_closed_and_opened_again(tmp_path: Path) -> None:
+def test_the_logs_used_least_recently_are_closed_and_opened_again(tmp_path: Path) -> None:
     store = CsvStore(tmp_path, memory_mib=1)
-    for number in range(40):
-        for symbol in range(30):
+    for number in range(3):
+        for symbol in range(60):
             store.append(batch(trade(number), symbol=f"S{symbol}"))
-    assert sum(log.nbytes for log in store._logs._logs.values()) <= 2**20
-    assert 0 < len(store._logs._logs) < 30
-    for symbol in range(30):
-        assert len(stored(store, symbol=f"S{symbol}")) == 40
-        assert store.log(TRADES, f"S{symbol}").head.number == 40
+    assert len(store._logs._logs) == MAX_LOGS // 80
+    for symbol in range(60):
+        assert len(stored(store, symbol=f"S{symbol}")) == 3
+        assert store.log(TRADES, f"S{symbol}").head.number == 3
 
 
 def test_segments_are_mapped_within_a_limit(tmp_path: Path) -> None:

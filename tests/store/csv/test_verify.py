@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore, verify
+from store.csv.derived import verify as derived_files
+from store.csv.derived.manifest import read_manifest
 from store.csv.files.codec import header_line, header_of
 from store.csv.verify import CsvLogCheck
 from store.datasets import BARS, TRADES
@@ -51,6 +53,10 @@ def changed(path: Path, change: Callable[[bytearray], None]) -> None:
     path.write_bytes(data)
 
 
+def flip_bit(path: Path, place: int) -> None:
+    changed(path, lambda data: data.__setitem__(place, data[place] ^ 4))
+
+
 @pytest.mark.parametrize("read_bytes", [4096, verify.READ_BYTES])
 def test_an_undamaged_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, read_bytes: int):
     monkeypatch.setattr(verify, "READ_BYTES", read_bytes)
@@ -73,12 +79,13 @@ def test_damage_is_reported_by_its_block(folder: Path, length: int):
         data = bytearray(written)
         data[changed : changed + length] = bytes(length)
         (folder / DAY_FILE).write_bytes(data)
-        (found,) = findings(folder)
-        block = start + (changed - start) // 4096 * 4096
+        first, last = ((place - start) // 4096 for place in (changed, changed + length - 1))
+        found, *others = findings(folder)
+        block = start + first * 4096
         assert (found.file, found.offset, found.commit) == (DAY_FILE, block, commit)
+        assert [each.offset for each in others] == [block + 4096] * (last - first)
         size = min(4096, end - block)
         assert found.message == f"begins {size} bytes, some of which are not as written: restore the file"
-        assert not found.is_harmless
         assert found.first_ns is not None
         assert found.last_ns is not None
 
@@ -138,24 +145,105 @@ def test_a_header_that_makes_other_rows_is_reported(tmp_path: Path):
     assert all("cannot be read" in each.message for each in found)
 
 
-def test_bytes_of_no_commit_are_harmless(folder: Path):
-    size, end = (folder / "commits.jsonl").stat().st_size, (folder / DAY_FILE).stat().st_size
+def test_bytes_of_no_commit_are_no_damage(folder: Path):
     for name in ("commits.jsonl", DAY_FILE):
         with (folder / name).open("ab") as file:
             file.write(b'{"commit":5')
     (folder / "2025-02-01.csv").write_bytes(header_line(header_of(TRADES)))
-    found = findings(folder)
-    assert all(each.is_harmless for each in found)
-    assert [(each.file, each.offset) for each in found] == [
-        ("commits.jsonl", size), (DAY_FILE, end), ("2025-02-01.csv", 0)
-    ]  # fmt: skip
+    assert findings(folder) == []
 
 
 def test_a_last_record_whose_line_end_changed_is_damage(folder: Path):
     changed(folder / "commits.jsonl", lambda data: data.__setitem__(-1, ord(" ")))
+    assert findings(folder)[0].file == "commits.jsonl"
+
+
+def test_every_damaged_block_is_listed_and_later_commits_are_checked(folder: Path, monkeypatch):
+    wanted = []
+    for commit, start, end in parts(folder):
+        for block in range(start, end, 4096):
+            flip_bit(folder / DAY_FILE, block + 9)
+            wanted.append((DAY_FILE, block, commit))
+    for read_bytes in (4096, verify.READ_BYTES):
+        monkeypatch.setattr(verify, "READ_BYTES", read_bytes)
+        found = findings(folder)
+        assert [(each.file, each.offset, each.commit) for each in found] == wanted
+    assert len(wanted) > 2 * COMMITS
+    assert all((each.first_ns, each.last_ns) != (None, None) for each in found)
+
+
+def test_each_damaged_derived_file_is_listed_once(folder: Path):
+    store = CsvStore(folder.parent.parent)
+    store.derive(TRADES, SYMBOL)
+    files = sorted((folder / ".derived").glob("*.arrow"))
+    assert findings(folder) == []
+    for file in files:
+        middle = file.stat().st_size // 2
+        for place in (9, middle, -9):
+            flip_bit(file, place)
+    assert sorted(each.file for each in findings(folder)) == [f".derived/{file.name}" for file in files]
+    files[0].unlink()
+    assert f".derived/{files[0].name}" in {each.file for each in findings(folder)}
+    (folder / ".derived" / "manifest.json").write_bytes(b"{}")
+    assert [each.file for each in findings(folder)] == [".derived/manifest.json"]
+
+
+def test_an_index_that_does_not_agree_with_the_records_is_listed(folder: Path):
+    index = folder / ".derived" / "commits.sqlite"
+    store = CsvStore(folder.parent.parent)
+    for number in range(200):
+        store.append(batch(trade(number, price=7.0), request_key=f"k{number}"))
+        if number == 150:
+            before = index.read_bytes()
+    assert index.read_bytes() != before
+    assert findings(folder) == []
+    whole, key = index.read_bytes(), store.append(batch(trade(3, price=7.0), request_key="k3"))
+    for content in (
+        whole[: len(whole) // 2],
+        whole.replace(b"2025-01-02.csv", b"2025-01-03.csv"),
+        b"",
+        b"no",
+    ):
+        index.write_bytes(content)
+        (found,) = findings(folder)
+        assert (found.file, found.offset) == (".derived/commits.sqlite", 0)
+        assert "differs from the records" in found.message
+        assert CsvStore(folder.parent.parent).append(batch(trade(3, price=7.0), request_key="k3")) == key
+    index.write_bytes(before)
+    assert findings(folder) == [], "an index lacks the newest commits until they are many"
+    call = CsvStore(folder.parent.parent)
+    call.derive(TRADES, SYMBOL, rebuild=True)
+    assert findings(folder) == []
+
+
+def test_derived_files_that_a_worker_replaces_meanwhile_are_no_damage(folder: Path, monkeypatch):
+    store = CsvStore(folder.parent.parent)
+    store.derive(TRADES, SYMBOL)
+
+    def before_the_worker(derived: Path) -> object:
+        manifest = read_manifest(derived)
+        monkeypatch.undo()
+        store.append(batch(trade(5, trade_id="late")))
+        store.derive(TRADES, SYMBOL)
+        return manifest
+
+    check = CsvLogCheck(TRADES, SYMBOL, folder)
+    monkeypatch.setattr(check, "_missing_records", list)
+    monkeypatch.setattr(derived_files, "read_manifest", before_the_worker)
+    assert list(check.findings()) == []
+    assert store.log(TRADES, SYMBOL).head.number == COMMITS + 1
+
+
+def test_a_file_that_the_system_cannot_read_is_listed_and_others_are_checked(folder: Path):
+    flip_bit(folder / "2025-01-03.csv", -9)
+    (folder / DAY_FILE).unlink()
+    (folder / DAY_FILE).mkdir()  # as a bad sector, it raises an OSError that is not of a missing file
     found = findings(folder)
-    assert found[0].file == "commits.jsonl"
-    assert not found[0].is_harmless
+    assert [(each.file, each.commit) for each in found] == [
+        *((DAY_FILE, commit) for commit in range(1, COMMITS + 1)),
+        ("2025-01-03.csv", COMMITS),
+    ]
+    assert "cannot be read (Is a directory): restore the file" in found[0].message
 
 
 def test_a_symbol_without_a_log_is_unknown(folder: Path):

@@ -10,8 +10,8 @@ from store.log_views import log_view
 from store.log_views.log_view import LogView, empty_view, view_of
 from store.log_views.trade_bars import last_price_ns
 from store.market_store import MarketStore
-from store.protocol import ALL_TIME
-from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade
+from store.protocol import ALL_TIME, Window
+from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
 
 pytestmark = pytest.mark.system
 
@@ -41,8 +41,8 @@ def test_last_price_is_of_the_last_standing_print_that_may_set_one(
 ):
     monkeypatch.setattr(log_view, "_FEW_ROWS", 1)
     for commit in (1, 4, 5):
-        view = view_of(log.store.log(TRADES, SYMBOL).at(commit))
-        rows = stored(log.store, commit=commit)
+        view = view_of(log.log_of(TRADES, SYMBOL).at(commit))
+        rows = log.log_of(TRADES, SYMBOL).at(commit).rows(ALL_TIME).to_pylist()
         ends = {row["timestamp"] + near for row in rows for near in (0, 1)}
         for end_ns in [*ends, NOON - 2 * DAY, ALL_TIME.end_ns]:
             prices = [
@@ -51,8 +51,8 @@ def test_last_price_is_of_the_last_standing_print_that_may_set_one(
                 if row["timestamp"] < end_ns
                 and (policy is EVERY_PRINT or row["conditions"] in {None, "odd_lot extended_hours"})
             ]
-            assert last_price_ns(view, policy, end_ns) == max(prices, default=None)
+            assert last_price_ns(view, policy, Window(ALL_TIME.start_ns, end_ns)) == max(prices, default=None)
 
 
 def test_a_log_that_reads_nothing_has_no_last_price(store: MarketStore):
-    assert last_price_ns(empty_view(store.log(TRADES, SYMBOL)), US_EQUITIES, ALL_TIME.end_ns) is None
+    assert last_price_ns(empty_view(store.log(TRADES, SYMBOL)), US_EQUITIES, ALL_TIME) is None

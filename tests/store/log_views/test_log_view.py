@@ -1,7 +1,6 @@
 """First and last rows, walks and coverage, through the protocol alone, in every store."""
 
 import random
-from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
@@ -22,8 +21,7 @@ from store.log_views.log_view import (
 )
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from store.terms import Settle
-from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Clock, amendment, batch, cancel, trade
+from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def test_rows_backwards_yields_every_row_once(log: LogView, monkeypatch: pytest.
 
 
 def assert_walk_gives_every_row_once(log: LogView, commit: int | None) -> None:
-    view = view_of(log.store.log(TRADES, SYMBOL).at(commit))
+    view = view_of(log.log_of(TRADES, SYMBOL).at(commit))
     whole = view.rows(ALL_TIME)
     parts = list(rows_backwards(view))[::-1]
     assert pa.concat_tables(parts).equals(whole)
@@ -77,26 +75,15 @@ def test_first_and_last_row_around_an_instant(log: LogView):
     assert last_row(log, ALL_TIME.start_ns) is first_row(log, ALL_TIME.end_ns) is None
 
 
-def test_first_and_last_row_that_were_known_then(store: MarketStore, clock: Clock):
-    clock.now = NOON + 1
-    store.append(batch(trade(0, 1.0), trade(1, 2.0)))
-    clock.now = NOON + 10 * MINUTE
-    store.append(batch(*(trade(at * SECOND + n, 3.0) for at in (-9, 9) for n in range(20))))
-    view = replace(view_of(store.log(TRADES, SYMBOL).at()), settle=Settle((SECOND,)))
-    assert (only(first_row(view)) or {})["price"] == 1.0
-    assert (only(last_row(view)) or {})["price"] == 2.0
-    assert last_row(view, NOON) is first_row(view, NOON + 2) is None
-
-
 def only(rows: pa.Table | None) -> dict[str, Any] | None:
     return None if rows is None else rows.to_pylist()[0]
 
 
 def test_coverage_as_of_a_commit(log: LogView):
     for commit in (None, 1, 4, 5):
-        found = log_coverage(view_of(log.store.log(TRADES, SYMBOL).at(commit)))
-        times = log.store.log(TRADES, SYMBOL).at(commit).rows(ALL_TIME).column(0).to_pylist()
-        head = log.store.log(TRADES, SYMBOL).at(commit).commit
+        found = log_coverage(view_of(log.log_of(TRADES, SYMBOL).at(commit)))
+        times = log.log_of(TRADES, SYMBOL).at(commit).rows(ALL_TIME).column(0).to_pylist()
+        head = log.log_of(TRADES, SYMBOL).at(commit).commit
         assert (found.first_ns, found.last_ns) == (times[0], times[-1])
         assert (found.commits, found.head) == (head.number, head)
         assert found.rows == len(times)

@@ -105,7 +105,6 @@ MINUTE = 60 * 10**9
         (MINUTE, MINUTE),
         (np.int32(10**9), 10**9),
         (dt.timedelta(minutes=5), 5 * MINUTE),
-        (np.timedelta64(5, "m"), 5 * MINUTE),
         (pd.Timedelta("5min"), 5 * MINUTE),
         (pd.Timedelta(1001), 1001),
     ],

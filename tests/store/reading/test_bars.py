@@ -58,11 +58,11 @@ def test_policies_by_name_by_value_and_of_the_instrument(tmp_path: Path):
     CsvStore(tmp_path).set_instrument(Instrument("AAPL", "us_equities"))
     assert reader.bars("AAPL").high.tolist() == [10.0]
     assert reader.bars("AAPL", policy="all").high.tolist() == [99.0]
-    with pytest.raises(UnknownPolicy, match="did you mean us_equities"):
+    with pytest.raises(UnknownPolicy, match="there are all, us_equities"):
         reader.bars("AAPL", policy="us_equity")
 
 
-def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):
+def test_bars_of_regular_days_follow_the_policys_daily_table(tmp_path: Path):
     add(
         tmp_path,
         trade(0, 9.0, 1.0, conditions="extended_hours"),
@@ -74,7 +74,7 @@ def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):
     )
     CsvStore(tmp_path).set_instrument(Instrument("AAPL", exchange="XNYS"))
     reader = open_store(tmp_path)
-    bars = reader.session_bars("AAPL", policy="us_equities")
+    bars = reader.bars("AAPL", interval="1d", policy="us_equities")
     assert bars.time_ns.tolist() == [NOON - NOON % DAY, NOON - NOON % DAY + DAY]
     assert [getattr(bars, name).tolist() for name in PRICES] == [
         [10.0, 13.0],
@@ -82,8 +82,8 @@ def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):
         [10.0, 13.0],
         [11.0, 13.0],
     ]
-    assert reader.session_bars("AAPL", NOON + DAY, policy="us_equities").open.tolist() == [13.0]
-    frame: Any = reader.session_bars("AAPL", end="2025-01-02T13:00", policy="us_equities", frame=True)
+    assert reader.bars("AAPL", NOON + DAY, interval="1d", policy="us_equities").open.tolist() == [13.0]
+    frame: Any = reader.bars("AAPL", None, "2025-01-02T13:00", "1d", policy="us_equities", frame=True)
     assert frame["close"].tolist() == [11.0]
 
 

@@ -10,11 +10,12 @@ from django.conf import settings
 
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import TRADES
+from store.datasets import BARS, TRADES
 from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
 from store.protocol import Action, Amendment, Correction
 from store.reading.latest import NoTrade
-from tests.store.builders import DAY, NOON, SECOND, batch, trade
+from tests.store.builders import DAY, NOON, SECOND, append_of, bar, trade
 from tests.store.reading import stores
 from tests.store.reading.stores import add
 
@@ -112,13 +113,11 @@ def test_a_log_that_was_restored_is_read_anew(tmp_path: Path):
     assert reader.latest("AAPL").price == 1.0
 
 
-def test_a_scan_is_one_snapshot(tmp_path: Path):
-    store = CsvStore(tmp_path)
-    for symbol in ("A", "B"):
-        store.append(batch(*(trade(n * DAY, 1.0) for n in range(5)), symbol=symbol))
-    scan = open_store(tmp_path).scan(["A", "B"], interval="1d")
-    seen = [next(scan)]
-    for symbol in ("A", "B"):
-        store.append(batch(trade(2 * DAY + 1, 100.0), trade(9 * DAY, 100.0), symbol=symbol))
-    seen += list(scan)
-    assert [view.close.tolist() for _, view in seen] == [[1.0, 1.0]] * 5
+def test_bars_follow_declarations_and_the_first_stored_bars(tmp_path: Path):
+    add(tmp_path, trade(0, 1.0), trade(1, 9.0, conditions="odd_lot"))
+    reader, store = open_store(tmp_path), CsvStore(tmp_path)
+    assert reader.bars("AAPL").high.tolist() == [9.0]
+    store.set_instrument(Instrument("AAPL", "us_equities"))
+    assert reader.bars("AAPL").high.tolist() == [1.0]
+    store.append(append_of(BARS, bar(5, 5.0), symbol="AAPL"))
+    assert reader.bars("AAPL").high.tolist() == [1.0, 5.0]

@@ -37,11 +37,11 @@ print(json.dumps([name for name in {heavy} if name in sys.modules]))
 """
 READ = """
 reader.latest(symbol), reader.version(symbol), reader.coverage(symbol), reader.bars(symbol), len(reader.trades(symbol))
-list(reader.scan([symbol], interval="1h"))
+reader.panel([symbol], interval="1h")
 """
 BARS = """
 assert len(reader.bars(symbol)) == len(reader.bars(symbol, interval="2min")) * 2 == 40
-assert len(list(reader.scan([symbol]))) == 40
+assert len(reader.panel([symbol]).time_ns) == 40
 """
 
 

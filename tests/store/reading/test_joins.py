@@ -1,4 +1,4 @@
-"""As-of joins and spreads of the reader, against pandas."""
+"""As-of joins of the reader, against pandas."""
 
 import time
 from pathlib import Path
@@ -112,44 +112,9 @@ def test_the_join_of_a_past_time_reads_both_logs_as_they_were(tmp_path: Path):
     reader = open_store(tmp_path)
     assert reader.asof_join("trades", "quotes", "AAPL").bid.tolist() == [3.0]
     assert reader.asof_join("trades", "quotes", "AAPL", as_of=NOON).bid.tolist() == [1.0]
-    assert reader.spreads("AAPL", exchange="all", as_of=NOON).mid.tolist() == [1.5]
 
 
 def test_without_right_rows_their_columns_are_null(tmp_path: Path):
     stored(tmp_path, "trades", [trade(10)])
     found = open_store(tmp_path).asof_join("trades", "quotes", "AAPL")
     assert np.isnan(found.bid).all()
-    assert np.isnan(open_store(tmp_path).spreads("AAPL", exchange="all").realised_spread).all()
-
-
-def test_spreads_follow_their_definitions(tmp_path: Path):
-    minute = 60 * SECOND
-    stored(
-        tmp_path,
-        "trades",
-        [
-            trade(0, 10.0),  # before any quote
-            trade(2, 10.02),  # a buyer's, 0.01 above the midpoint
-            trade(3, 10.005),  # a seller's
-            trade(4, 10.01),  # at the midpoint
-            trade(5, 10.005, buyer_is_maker=False),  # a buyer's, by the feed
-            trade(2 * minute + 1, 10.1),  # under a crossed quote
-            trade(3 * minute, 10.3),  # its horizon ends after the newest quote
-        ],
-    )
-    stored(
-        tmp_path,
-        "quotes",
-        [
-            quote(1, bid=10.0, ask=10.02),
-            quote(minute, bid=10.1, ask=10.12),
-            quote(2 * minute, bid=10.3, ask=10.1),
-            quote(2 * minute + 2, bid=10.2, ask=10.3),
-            quote(3 * minute + 30 * SECOND, bid=10.2, ask=10.3),
-        ],
-    )
-    found = open_store(tmp_path).spreads("AAPL", exchange="all", horizon="1min")
-    nan = float("nan")
-    assert list(found.side) == [None, "buy", "sell", None, "buy", None, "buy"]
-    np.testing.assert_allclose(found.effective_spread, [nan, 0.02, 0.01, 0, -0.01, nan, 0.1], atol=1e-12)
-    np.testing.assert_allclose(found.realised_spread, [nan, -0.18, 0.21, nan, -0.21, nan, nan], atol=1e-12)

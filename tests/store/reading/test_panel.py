@@ -1,4 +1,4 @@
-"""Panels and cross-sections, against the bars and trades of each symbol."""
+"""Panels, against the bars of each symbol."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from store import open_store
+from store.exceptions import UnknownSymbol
 from store.reading import Reader
-from store.reading.columns import NULL
 from store.reading.exceptions import InvalidUniverse, UnknownColumn
 from store.reading.panel import FIELDS
 from tests.store.builders import MINUTE, NOON, trade
@@ -37,42 +37,24 @@ def sparse(tmp_path: Path) -> Reader:
     return open_store(tmp_path)
 
 
-def test_a_missing_bar_is_nan_and_may_be_filled(sparse: Reader):
+def test_a_missing_bar_is_nan(sparse: Reader):
     nan, window = np.nan, (NOON, NOON + 10 * MINUTE)
-    symbols = ["C", "A", "B"]
-    np.testing.assert_array_equal(
-        sparse.panel(symbols, *window).values, [[nan, 10, nan], [nan, nan, 20], [nan, 12, nan]]
-    )
-    filled = sparse.panel(symbols, *window, field="high", fill=True)
-    np.testing.assert_array_equal(filled.values, [[nan, 10, nan], [nan, 10, 20], [nan, 12, 20]])
-    volume = sparse.panel(symbols, *window, field="volume", fill=True)
-    np.testing.assert_array_equal(volume.values, [[nan, 5, nan], [nan, 0, 1], [nan, 7, 0]])
+    panel = sparse.panel(["C", "A", "B"], *window)
+    np.testing.assert_array_equal(panel.values, [[nan, 10, nan], [nan, nan, 20], [nan, 12, nan]])
     assert sparse.panel(["C"], *window).values.shape == (0, 1)
-
-
-def test_a_filled_panel_has_the_closes_of_a_filled_scan(sample: Reader):
-    panel = sample.panel(SYMBOLS, *DAY, "1min", fill=True)
-    for row, (at, view) in enumerate(sample.scan(SYMBOLS, *DAY, "1min", fill=True)):
-        assert panel.time_ns[row] == at
-        np.testing.assert_array_equal(panel.values[row][view.place], view.close)
+    assert sparse.panel([], *window).values.shape == (0, 0)
 
 
 def test_a_panel_of_a_past_time_is_empty_before_the_first_commit(sparse: Reader):
     assert sparse.panel(["A", "B"], as_of="2020-01-01").values.shape == (0, 2)
 
 
-def test_a_cross_section_has_each_symbol_s_last_trade(sparse: Reader):
-    section = sparse.cross_section(NOON + 2 * MINUTE - 1, ["B", "A", "C"])
-    np.testing.assert_array_equal(section.price, [20, 10, np.nan])
-    assert section.time_ns.tolist() == [NOON + MINUTE, NOON, NULL]
-    assert sparse.cross_section(NOON + 2 * MINUTE).price[0] == 12
-    recent: Any = sparse.cross_section(NOON + 3 * MINUTE, ["A", "B"], tolerance="1min", frame=True)
-    assert recent["price"].isna().tolist() == [False, True]
-    assert recent["timestamp"].isna().tolist() == [False, True]
-
-
 def test_wrong_arguments_are_refused(sparse: Reader):
     with pytest.raises(UnknownColumn, match="close"):
         sparse.panel(["A"], field="closes")
-    with pytest.raises(InvalidUniverse):
+    with pytest.raises(InvalidUniverse, match="a list of symbols"):
         sparse.panel("A")
+    with pytest.raises(InvalidUniverse, match="twice"):
+        sparse.panel(["A", "a"])
+    with pytest.raises(UnknownSymbol):
+        sparse.panel(["A", "NOBODY"])

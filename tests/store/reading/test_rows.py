@@ -160,12 +160,12 @@ def test_unknown_name_is_in_the_message(mixed: Reader, tmp_path: Path):
     for symbol in ("../x", None, 5, b"AAPL"):
         with pytest.raises(InvalidSymbol):
             mixed.trades(cast("Any", symbol))
-    with pytest.raises(UnknownColumn, match="did you mean price"):
+    with pytest.raises(UnknownColumn, match=r"there are .*price"):
         mixed.trades("AAPL", columns=["prise"])
     assert list(mixed.trades("AAPL", columns="price")) == ["timestamp", "price"]
-    with pytest.raises(UnknownDataset, match="did you mean trades"):
+    with pytest.raises(UnknownDataset, match=r"there are .*trades"):
         mixed.rows("trade", "AAPL")
-    with pytest.raises(AttributeError, match="did you mean volume"):
+    with pytest.raises(AttributeError, match=r"there are .*volume"):
         _ = mixed.trades("AAPL").volumes
 
 

@@ -46,27 +46,19 @@ def change(folder: Path, *changes: tuple[int, str, str]) -> None:
     ("begin", "end", "wanted"),
     [(0, 3, "AB"), (0, 4, "ABC"), (3, 9, "AC"), (4, 9, "AC"), (None, None, "ABC"), (None, 3, "AB")],
 )
-def test_panels_and_scans_have_all_members_of_the_window(
+def test_panels_have_all_members_of_the_window(
     reader: Reader, begin: int | None, end: int | None, wanted: str
 ):
     start_ns, end_ns = (None if each is None else NOON + each * MINUTE for each in (begin, end))
     named, found = reader.panel(list(wanted), start_ns, end_ns), reader.panel("@x", start_ns, end_ns)
     assert (found.symbols, found.time_ns.tolist()) == (tuple(wanted), named.time_ns.tolist())
     np.testing.assert_array_equal(found.values, named.values)
-    slices = [
-        (time_ns, view.universe, view.close.tolist()) for time_ns, view in reader.scan("@X", start_ns, end_ns)
-    ]
-    assert slices == [
-        (time_ns, view.universe, view.close.tolist())
-        for time_ns, view in reader.scan(list(wanted), start_ns, end_ns)
-    ]
 
 
-def test_a_cross_section_has_the_members_of_its_instant(reader: Reader):
-    assert reader.cross_section(NOON + 3 * MINUTE - 1, "@X").symbols == ("A", "B")
-    assert reader.cross_section(NOON + 3 * MINUTE, "@X").symbols == ("A", "C")
-    assert reader.cross_section(NOON - 1, "@X").symbols == ()
+def test_the_members_of_an_instant(reader: Reader):
+    assert reader.members("X", NOON + 3 * MINUTE - 1) == ["A", "B", "GONE"]
     assert reader.members("X", NOON + 3 * MINUTE) == ["A", "C", "GONE"]
+    assert reader.members("X", NOON - 1) == []
 
 
 def test_the_members_are_those_stored_by_as_of(reader: Reader, tmp_path: Path):
@@ -101,7 +93,6 @@ def test_a_universe_has_a_name_of_its_own(reader: Reader, tmp_path: Path):
     change(tmp_path, (late_ns - NOON, "D", "add"))
     assert reader.members("X") == ["A", "C", "D", "GONE"]
     assert reader.members("X", late_ns) == ["A", "C", "D", "GONE"]
-    assert reader.members("X", late_ns, knowledge="then") == ["A", "C", "GONE"]
     assert reader.version("X", dataset="universe_changes").startswith("3-")
     assert reader.coverage("X", "universe_changes").rows == 6
 

@@ -188,7 +188,7 @@ class TestActions:
     def test_batches_that_differ_in_an_id_alone_are_two(self, api: Any):
         one, two = (action("2024-12-20", "dividend", amount=0.25, action_id=name) for name in ("a", "b"))
         for each in (one, two):
-            assert answer(send(api, CORPORATE_ACTIONS, each, query="dedupe=batch"))["stored"] == 1
+            assert answer(send(api, CORPORATE_ACTIONS, each))["stored"] == 1
         send(api, CORPORATE_ACTIONS, one, Idempotency_Key="k")
         assert problem(send(api, CORPORATE_ACTIONS, two, Idempotency_Key="k")) == (
             422,

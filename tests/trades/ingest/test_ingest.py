@@ -216,11 +216,7 @@ def test_equal_rows_are_counted(api):
     assert (response["stored"], response["duplicates"], len(response["duplicate_rows"])) == (2, 2, 2)
 
 
-@pytest.mark.parametrize(
-    ("dedupe", "again", "part"),
-    [("rows", 0, 0), ("batch", 0, 1), ("none", 2, 1)],
-    ids=["rows", "batch", "none"],
-)
+@pytest.mark.parametrize(("dedupe", "again", "part"), [("rows", 0, 0), ("none", 2, 1)])
 def test_duplicates_are_recognised_as_the_feed_says(api, dedupe, again, part):
     rows = [trade(), trade(price=2)]
     query = f"dedupe={dedupe}"

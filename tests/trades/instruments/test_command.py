@@ -1,6 +1,5 @@
-"""`manage.py instrument`: shows and changes one, takes many from CSV, gives all as CSV."""
+"""`manage.py instrument`: shows an instrument and changes it."""
 
-import csv
 import json
 from io import StringIO
 from pathlib import Path
@@ -22,10 +21,6 @@ pytestmark = pytest.mark.django_db
 # Its commit is what no interface names.
 DATABASE: Any = connection
 OCC = "AAPL250117C00150000"
-ES = Instrument(
-    "ESH26", instrument_class="future", exchange="XCME", currency="USD", tick_size=0.25, aliases=("ES1", "ES MAR26"),
-    underlying="ES", expiry="2026-03-20", multiplier=50.0, allow_nonpositive_price=True, name="=E-mini, \"March\"\u2028".strip(),
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +35,6 @@ def run(*arguments: str) -> str:
 
 def declared(symbol: str) -> Instrument:
     return market_store().instrument(symbol)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "instruments.csv"
 
 
 def test_one_line_says_what_an_instrument_is():
@@ -121,9 +111,7 @@ def test_showing_tells_nothing():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give one of SYMBOL, --csv FILE and --export"),
-        (["AAPL", "--export"], "give one of"),
-        (["--export", "--exchange=XNAS"], "go with its SYMBOL"),
+        ([], "the following arguments are required: SYMBOL"),
         (["a/../b c  d"], "a symbol is"),
         (["AAPL", "--exchange=nasdaq"], "exchange: must be a MIC"),
         (
@@ -136,7 +124,6 @@ def test_showing_tells_nothing():
         (["AAPL", "--bar-policy=some"], "bar_policy: must be one of all, us_equities"),
         (["AAPL", "--alias=AAPL"], "AAPL cannot be used: it is an instrument of its own"),
         (["AAPL", "--alias=IBM"], "IBM cannot be used: it is a symbol with data of its own"),
-        (["--csv=/nowhere.csv"], "/nowhere.csv: No such file"),
     ],
 )
 def test_what_cannot_be_declared_is_refused(arguments: list[str], message: str):
@@ -145,83 +132,6 @@ def test_what_cannot_be_declared_is_refused(arguments: list[str], message: str):
         run(*arguments)
     assert message in str(refusal.value)
     assert market_store().declared_instruments() == []
-
-
-def test_what_is_exported_is_taken_again(file: Path, settings, tmp_path: Path):
-    store = market_store()
-    store.append(batch(trade(), symbol="IBM"))
-    store.append(batch(trade(), symbol=OCC))
-    store.set_instruments([ES, Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)])
-    file.write_text(run("--export"))
-    settings.MARKET_STORES = {
-        "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
-    }
-    assert run("--csv", str(file)) == "4 instruments declared\n"
-    assert market_store().declared_instruments() == [
-        default_instrument(OCC), declared("BTC-USD"), ES, Instrument("IBM"),
-    ]  # fmt: skip
-    assert declared("BTC-USD") == Instrument("BTC-USD", instrument_class="crypto", tick_size=1e-8)
-    assert run("--export") == file.read_text()
-
-
-def test_the_export_is_plain_csv_without_formulas(file: Path):
-    market_store().set_instrument(ES)
-    row = next(csv.DictReader(StringIO(run("--export"))))
-    assert (row["symbol"], row["class"], row["multiplier"], row["strike"]) == ("ESH26", "future", "50", "")
-    assert (row["aliases"], row["allow_nonpositive_price"]) == ("ES1;ES MAR26", "true")
-    assert row["name"] == "'" + str(ES.name)
-
-
-@pytest.mark.parametrize("first", "=+-@'\t")
-def test_no_name_is_a_formula_in_the_export(first: str):
-    market_store().set_instrument(Instrument("ESH26", name=f"{first}1"))
-    assert next(csv.DictReader(StringIO(run("--export"), newline="")))["name"] == f"'{first}1"
-
-
-def test_columns_that_a_file_has_not_stay_as_they_are(file: Path):
-    market_store().set_instruments(
-        [ES, Instrument("BTC-USD", instrument_class="crypto", volume_kind="whole")]
-    )
-    file.write_text("symbol,exchange,class\nes1,XCBT,future\nIBM,XNYS,\nBTC-USD,,crypto\n")
-    run("--csv", str(file))
-    assert [declared(symbol).exchange for symbol in ("ESH26", "IBM", "BTC-USD")] == ["XCBT", "XNYS", None]
-    assert (declared("ESH26").multiplier, declared("ESH26").aliases) == (50.0, ES.aliases)
-    assert declared("BTC-USD").volume_kind == "whole"
-
-
-@pytest.mark.parametrize(
-    ("text", "errors"),
-    [
-        ("", ["line 1: names the columns, symbol among them"]),
-        ("exchange\nXNAS\n", ["line 1: names the columns"]),
-        ("symbol,exchnage\n", ["line 1: 'exchnage' is not a column of instruments; did you mean exchange?"]),
-        ("symbol,name,name\nA,b,c\n", ["line 1: the column name is named twice"]),
-        ("symbol,exchange\nA,XNAS\nB,nasdaq\n\n../x,XNAS\nC\n", ["line 3: exchange: must be a MIC", "line 5: symbol: a symbol is", "line 6: has 1 cells instead of 2"]),
-        ("symbol,name\nA,\"two\nlines\"\nB,ok\nb,again\n", ["line 3: name: must be", "line 5: B is in line 4 already"]),
-        ("symbol,exchange\nA,XNYS\nB,ZZZZ\n", ["line 3: exchange: no calendar is known"]),
-        ("symbol,tick_size\nA,1e\n", ["line 2: tick_size: must be a number"]),
-        ("symbol,allow_nonpositive_price\nA,yes\n", ["line 2: allow_nonpositive_price: must be true or false"]),
-        ("symbol,aliases\nA,X\nB,Y;X\n", ["line 3: X cannot be used: it is an alias of A"]),
-        ("symbol,aliases\nA,\nB,IBM\n", ["line 3: IBM cannot be used: it is a symbol with data"]),
-        ("symbol,name\nA,\"b\"c\n", ["line 2: ',' expected after '\"'"]),
-    ],
-)  # fmt: skip
-def test_all_wrong_lines_are_named_and_none_is_taken(file: Path, text: str, errors: list[str]):
-    market_store().append(batch(trade(), symbol="IBM"))
-    file.write_text(text)
-    with pytest.raises(CommandError) as refusal:
-        run("--csv", str(file))
-    lines = str(refusal.value).split("\n")
-    assert len(lines) == len(errors)
-    for line, expected in zip(lines, errors, strict=True):
-        assert line.startswith(f"{file}, {expected}")
-    assert market_store().declared_instruments() == []
-
-
-def test_a_file_that_is_no_text_is_refused(file: Path):
-    file.write_bytes(b"symbol,name\nA,\xff\n")
-    with pytest.raises(CommandError, match=r"instruments.csv: .*utf-8"):
-        run("--csv", str(file))
 
 
 @pytest.mark.django_db(transaction=True)

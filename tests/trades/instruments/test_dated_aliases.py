@@ -1,6 +1,5 @@
 """Aliases with dates in documents, in files, in the admin, and of instruments read by the name of a date."""
 
-import csv
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -93,15 +92,7 @@ def test_a_wrong_alias_is_named(api: Api, alias: object, code: str):
     assert {error["code"] for error in answer(response)["errors"]} <= {code}
 
 
-def test_a_file_has_them_as_texts(tmp_path: Path):
-    market_store().set_instrument(META)
-    call_command("instrument", "--export", stdout=(exported := StringIO()))
-    (row,) = csv.DictReader(StringIO(exported.getvalue()))
-    assert row["aliases"] == CELL
-    market_store().set_instrument(Instrument("META"))
-    (file := tmp_path / "instruments.csv").write_text(exported.getvalue())
-    call_command("instrument", "--csv", str(file), stdout=StringIO())
-    assert market_store().instrument("META") == META
+def test_the_command_takes_and_shows_them():
     call_command("instrument", "META", "--alias=fb@2012-05-18/2022-06-09", stdout=(shown := StringIO()))
     assert shown.getvalue() == "META: bar policy all, aliases FB@2012-05-18/2022-06-09\n"
 

@@ -1,7 +1,6 @@
 """The rules of a declaration, over HTTP, in files and in the admin."""
 
 from datetime import date
-from io import StringIO
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ from trades.instruments.serializers import (
     instrument_document,
     read_instrument,
 )
-from trades.instruments.texts import read_csv, write_csv
 from trades.models import TEXT_LENGTHS
 
 EQUITY = Instrument("AAPL")
@@ -183,7 +181,3 @@ def test_whatever_is_declared_is_refused_by_field_or_kept_whole(likely, unlikely
         getattr(instrument, name) or "" for name in TEXT_LENGTHS
     ]
     assert (str(entry.expiry or ""), instrument_in(entry)) == (instrument.expiry or "", instrument)
-    write_csv([instrument], file := StringIO(newline=""))
-    assert [
-        told.instrument for told in read_csv(StringIO(file.getvalue(), newline=""), default_instrument)
-    ] == [instrument]

@@ -1,4 +1,4 @@
-"""Exports of an account's rows: what the lists have, as of an event, for who may read them."""
+"""Exports of an account's rows: what the lists have, up to an instant, for who may read them."""
 
 import io
 from pathlib import Path
@@ -10,18 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.exceptions import JobCancelled
-from jobs.exports.tables import table_write
 from jobs.models import Job
-from jobs.run import run_job
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.installation import caches_clear
-from tests.jobs.exports.exported import contents
+from tests.jobs.running import run_job
 from tests.trading.desks import coin
 from tests.trading.recorded import RecordedAccount, engine_lives
-from trading.core.events import ExecutionQuestioned, RowRef
-from trading.models import ExecutionRow
 from trading.reading.tables import ACCOUNT_TABLES
 from web.documents import arrow_schema
 
@@ -80,17 +75,6 @@ def listed(api: Api, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def change(account: RecordedAccount) -> None:
-    """Change each table: end and fill orders, question an execution, place another order."""
-    execution = ExecutionRow.objects.order_by("pk")[0]
-    correction = RowRef(dataset="trades", symbol="COIN", commit="18-9f3a2c", ordinal=0, timestamp_ns=0)
-    questioned = ExecutionQuestioned(execution_id=str(execution.uuid), action="cancel", correction=correction)
-    account.record(questioned, seconds=200)
-    for row in account.row.orders.filter(is_open=True):
-        account.fill(str(row.uuid), 1, 100, seconds=210)
-    account.hold("COIN", "buy", 1, 100, seconds=220)
-
-
 @pytest.mark.parametrize("name", LISTS)
 def test_lines_are_the_documents_of_the_list(api: Api, account: RecordedAccount, name: str) -> None:
     shown, content = exported(api, table=name, format="ndjson")
@@ -147,57 +131,27 @@ def test_no_cell_of_csv_is_a_formula(api: Api, account: RecordedAccount) -> None
     assert set(strategies) == {"'=momentum", "", "'@grid"}
 
 
-@pytest.mark.parametrize("name", ACCOUNT_TABLES)
-@pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_restart_after_later_rows_makes_the_same_bytes(
-    api: Api, account: RecordedAccount, tmp_path: Path, name: str, form: str
-) -> None:
-    shown, content = exported(api, table=name, format=form)
-    parameters, table = shown["parameters"], ACCOUNT_TABLES[name]
-
-    def attempt(report: Any) -> Any:
-        pages = table.pages(account.row, parameters["event"])
-        return table_write(
-            parameters, table.document, pages, out=tmp_path / "files", work=tmp_path / "work", report=report
-        )
-
-    def killed(*_: Any) -> None:
-        raise JobCancelled
-
-    with pytest.raises(JobCancelled):
-        attempt(killed)
-    assert not contents(tmp_path)
-    change(account)
-    assert attempt(lambda *_: None) == shown["result"]
-    assert contents(tmp_path)[f"{name}.{form}"] == content
-    assert exported(api, table=name, format=form)[1] != content
-    # The instant alone finds the event.
-    again, same = exported(api, table=name, format=form, as_of=parameters["as_of"])
-    assert (again["parameters"], same) == (parameters, content)
-
-
-def test_the_past_is_as_it_was(api: Api, account: RecordedAccount) -> None:
-    before = "2025-06-05T14:00:20Z"
-    _, content = exported(api, table="positions", format="ndjson", as_of=before)
-    assert [(each["quantity"], each["average_price"]) for each in lines(content)] == [(2, 101)]
+def test_rows_up_to_an_instant_are_as_they_are_now(api: Api, account: RecordedAccount) -> None:
+    shown, content = exported(api, table="orders", format="ndjson", until="2025-06-05T14:00:30Z")
+    orders = listed(api, "orders")
+    assert shown["parameters"]["until"] == "2025-06-05T14:00:30Z"
+    assert lines(content) == [each for each in orders if each["submitted_at"] <= "2025-06-05T14:00:30Z"]
+    assert 0 < len(lines(content)) < len(orders)
+    # Partly filled a second later.
+    assert lines(content)[-1]["filled_quantity"] == 1
     for form in ("ndjson", "csv", "parquet", "arrow"):
-        shown, content = exported(api, table="orders", format=form, as_of="2025-01-01")
+        shown, content = exported(api, table="orders", format=form, until="2025-01-01")
         assert shown["files"][0]["rows"] == 0
     assert pa.ipc.open_stream(content).read_all().num_rows == 0
-    shown, _ = exported(api, table="orders", as_of="2100-01-01")
-    assert shown["parameters"]["event"] == account.row.number
-    assert shown["parameters"]["as_of"] == "2025-06-05T14:01:40Z"
+    shown, _ = exported(api, table="orders", until="2100-01-01")
+    assert shown["parameters"]["until"] == "2025-06-05T14:01:40Z"
 
 
 def test_the_manifest_says_what_the_file_holds(api: Api, account: RecordedAccount) -> None:
     shown, content = exported(api, table="orders", format="csv")
     manifest = orjson.loads(api.get(f"/api/v1/exports/{shown['id']}/files/manifest.json").getvalue())
-    assert {name: manifest[name] for name in ("table", "account", "event")} == {
-        "table": "orders",
-        "account": "ACC",
-        "event": account.row.number,
-    }
-    assert (manifest["as_of"], manifest["rows"]) == (shown["parameters"]["as_of"], 5)
+    assert {name: manifest[name] for name in ("table", "account")} == {"table": "orders", "account": "ACC"}
+    assert (manifest["until"], manifest["rows"]) == (shown["parameters"]["until"], 5)
     [file] = manifest["files"]
     assert file["bytes"] == len(content)
     # A data set is of market data, which others may read, too.
@@ -244,6 +198,6 @@ def test_who_lost_the_account_downloads_no_more(account: RecordedAccount, lost: 
     assert problem(Api(None).get(link)) == (403, "invalid_link")
 
 
-@pytest.mark.parametrize("body", [{}, {"table": "signals"}, {"table": "orders", "as_of": "noon"}])
+@pytest.mark.parametrize("body", [{}, {"table": "signals"}, {"table": "orders", "until": "noon"}])
 def test_a_wrong_body_is_refused(api: Api, account: RecordedAccount, body: dict[str, Any]) -> None:
     assert problem(api.call("POST", EXPORTS, orjson.dumps(body))) == (422, "validation_failed")

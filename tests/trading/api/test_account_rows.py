@@ -1,14 +1,14 @@
 """Lists of an account's orders, executions, transactions, trades and signals."""
 
 from decimal import Decimal
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.api_client import Api, answer, make_key, problem
+from tests.api_client import Api, make_key, problem
+from tests.trading.calls import shown
 from tests.trading.desks import at_ns, coin
 from tests.trading.recorded import RecordedAccount, engine_lives
 from trading.core.events import OrderRejected
@@ -17,12 +17,6 @@ from trading.core.terms import TRADABLE, Side
 
 ORDERS, TRADES, TRANSACTIONS = "/api/v1/orders", "/api/v1/trades", "/api/v1/transactions"
 EXECUTIONS = "/api/v1/executions"
-
-
-def shown(api: Api, path: str, **params: Any) -> Any:
-    response = api.get(path, params)
-    assert response.status_code == 200, response.content
-    return answer(response)
 
 
 @pytest.fixture
@@ -109,18 +103,6 @@ def test_an_order_of_another_is_not_there(api: Api, account: RecordedAccount):
     assert problem(api.get(f"{ORDERS}/nothing")) == (404, "unknown_order")
     # Who may see several accounts need not name the order's.
     assert shown(api, f"{ORDERS}/{order_id}")["account"] == "ACC"
-
-
-def test_an_execution_of_another_is_not_there(api: Api, account: RecordedAccount):
-    account.fill(account.order("COIN", "buy", 3), 3, 100)
-    RecordedAccount("B")
-    [execution] = shown(api, EXECUTIONS, account="ACC")["executions"]
-    path = f"{EXECUTIONS}/{execution['id']}/explain"
-    assert shown(api, path)["number"] == execution["event"]
-    own = Api(make_key(scopes=("trading:read",), accounts=["B"]))
-    assert problem(own.get(path)) == (404, "unknown_execution")
-    for uuid in ("x", uuid4()):
-        assert problem(api.get(f"{EXECUTIONS}/{uuid}/explain")) == (404, "unknown_execution")
 
 
 def test_pages_of_orders_have_each_once_while_others_come(api: Api, account: RecordedAccount):

@@ -7,36 +7,19 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.run import run_job
 from tests.api_client import Api, answer, problem
-from tests.trading.calls import COIN, ORDER, CallDesk, post, trader
-from trading.core.configuration import RiskConfig
+from tests.jobs.running import run_job
+from tests.trading.calls import COIN, ORDER, CallDesk, other_account, post, trader
+from tests.trading.recorded import record_events
 from trading.core.events import HaltLatched
-from trading.core.terms import AccountKind
-from trading.journal import open_journal
 from trading.models import Account
-from trading.services.accounts import account_create
 
 NEW = {"id": "NEW", "kind": "margin", "currency": "EUR"}
 
 
 @pytest.fixture
-def desk(api: Api) -> CallDesk:
-    return CallDesk()
-
-
-@pytest.fixture
-def me(desk: CallDesk) -> Api:
-    return trader()
-
-
-@pytest.fixture
 def officer(desk: CallDesk) -> Api:
     return trader("trading:read", "risk:write")
-
-
-def other_account() -> None:
-    account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())
 
 
 class TestAccounts:
@@ -113,7 +96,7 @@ class TestTransfers:
         )
         assert str(desk.state.cash) == "100250.500000"
         # Its worker died before it could say so, and another one begins again.
-        Job.objects.filter(pk=job.pk).update(state="queued", slot=None)
+        Job.objects.filter(pk=job.pk).update(state="queued")
         run_job(job.uuid)
         assert str(desk.state.cash) == "100250.500000"
 
@@ -136,12 +119,6 @@ class TestTransfers:
         assert self.run(first).state == "succeeded"
         again = post(me, "/accounts/ACC/transfers", paid, Idempotency_Key="k")
         assert answer(again)["id"] == answer(first)["id"]
-
-    def test_a_retry_with_a_key_is_the_same_job(self, desk, me):
-        first, second = (
-            post(me, "/accounts/ACC/transfers", {"amount": 5}, Idempotency_Key="k") for _ in range(2)
-        )
-        assert answer(first)["id"] == answer(second)["id"]
 
     @pytest.mark.parametrize(
         ("amount", "code"),
@@ -234,8 +211,7 @@ class TestStartAndStop:
 
 
 def halt(desk: CallDesk) -> None:
-    with open_journal("ACC") as journal:
-        journal.record(HaltLatched(reason="the log was restored", symbol=COIN), at_ns=1)
+    record_events("ACC", HaltLatched(reason="the log was restored", symbol=COIN), at_ns=1)
 
 
 class TestOverride:
@@ -273,9 +249,6 @@ class TestOverride:
         refused = post(officer, "/risk/override", body)
         assert problem(refused) == (422, "validation_failed")
         assert [(each["path"], each["code"]) for each in answer(refused)["errors"]] == [(path, code)]
-
-    def test_a_trader_may_not(self, me):
-        assert problem(post(me, "/risk/override", self.LOWER)) == (403, "missing_scope")
 
 
 class TestLimits:

@@ -6,34 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.run import run_job
 from jobs.services import job_submit
 from ratelimit.models import ApiKey
 from store.datasets import TRADES
+from store.expiring import expire, planned
 from store.instruments import FUTURE, Instrument
-from store.timestamps import MINUTE_NS, format_timestamp
+from store.timestamps import MINUTE_NS, parse_timestamp
 from tests.api_client import Api, answer, problem
 from tests.installation import caches_clear
+from tests.jobs.running import run_job
+from tests.store.builders import batch, trade
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.calls import post, trader
-from tests.trading.strategies.late_rows import LatePrint, X, market
 from tests.trading.strategies.past import random_market
 from trades.stores import market_store
 from trading.api import backtests
 from trading.api.backtest_inputs import BacktestInput
 from trading.documents.backtests import BacktestDocument
-from trading.models import InstrumentTerms
 from trading.strategies.catalogue import SHIPPED, parameters_of
 from trading.strategies.outcome import document_bytes
 
 pytestmark = pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")
 BACKTESTS = "/backtests"
+END = parse_timestamp("2025-01-07")
 BODY = {
     "strategy": "crossover",
     "symbols": ["a-usd"],
@@ -44,7 +44,7 @@ BODY = {
     "fee_basis_points": 2.5,
     "as_of": "2100-01-01",
 }
-_OPTION = {"start": "--from", "end": "--to"}
+_OPTION = {"start": "--from", "end": "--to", "as_of": "--as-of"}
 COMMAND = (
     *("crossover", "A-USD", "--from", "2025-01-06", "--to", "2025-01-06T04:00:00Z", "--json"),
     *("--set", "fast=3", "slow=8", "--limit", "latency_ms=100", "--fee", "2.5", "--as-of", "2100-01-01"),
@@ -100,37 +100,10 @@ def test_the_result_is_what_the_command_prints(past: None, reader: Api):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("late_ns", "bought_at"),
-    [(60 * MINUTE_NS, ("2025-01-06T01:01:02Z", "2025-01-06T01:03:02Z")), (0, None)],
-    ids=["an-hour-late", "in-time"],
-)
-def test_honesty_shows_the_first_decision_that_differs(
-    reader: Api, market_path: Path, late_ns: int, bought_at: tuple[str, str] | None
-):
-    """A print that lifts the close of minute 60 makes the fast mean cross there, if it is known in time."""
-    market(market_path, [LatePrint(price=101, volume=1_000, late_ns=late_ns)])
-    body = {**BODY, "symbols": [X], "parameters": {"fast": 1, "slow": 8}, "honesty": True}
-    job = run(reader, body)
-    assert (job.state, job.done) == ("succeeded", 100), job.error
-    assert job.result is not None
-    honesty = job.result["honesty"]
-    assert msgspec.convert(job.result, BacktestDocument).as_json() == job.result
-    first = honesty["first"]
-    assert (first and (first["now"]["at"], first["then"]["at"])) == bought_at
-    assert honesty["same"] > 10
-    assert honesty["unknowable"] == pytest.approx(honesty["equity_now"] - honesty["equity_then"])
-    assert (honesty["unknowable"] == 0) is (bought_at is None)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_declared_terms_and_what_bars_knew_are_told(past: None, reader: Api):
-    InstrumentTerms.objects.create(symbol="A-USD", lot="0.5")
+def test_what_bars_knew_is_told(past: None, reader: Api):
     then, now = (run(reader, {**BODY, "knowledge": knowledge}).result for knowledge in ("then", "now"))
     assert then is not None
     assert now is not None
-    assert then["terms"] == {"A-USD": {"lot": 0.5}}
-    assert all(row["quantity"] % 0.5 == 0 for row in then["signals"]["rows"])
     assert then["assumptions"][0] != now["assumptions"][0]
     assert then["assumptions"][1:] == now["assumptions"][1:]
 
@@ -140,32 +113,6 @@ def test_the_inputs_of_a_result_are_a_body(past: None, reader: Api):
     first = run(reader, {name: value for name, value in BODY.items() if name not in {"as_of", "end"}}).result
     assert first is not None
     assert run(reader, first["inputs"]).result == first
-
-
-def test_the_command_prints_honesty_as_json(past: None):
-    printed = StringIO()
-    call_command("backtest", *COMMAND, "--honesty", stdout=printed)
-    told = orjson.loads(printed.getvalue())
-    assert told["same"] > 1
-    assert told["unknowable"] == pytest.approx(told["equity_now"] - told["equity_then"])
-
-
-def test_the_command_says_what_honesty_compared(market_path: Path):
-    market(market_path, [LatePrint(price=101, volume=1_000, late_ns=0)])
-    words = (
-        "crossover",
-        X,
-        "--from",
-        "2025-01-06",
-        "--to",
-        "2025-01-06T04:00:00Z",
-        "--set",
-        "fast=1",
-        "slow=8",
-    )
-    printed = StringIO()
-    call_command("backtest", *words, "--honesty", stdout=printed)
-    assert printed.getvalue().endswith(" decisions are the same with bars as they were known then.\n")
 
 
 def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
@@ -228,7 +175,6 @@ def test_a_backtest_is_read_by_who_may_still_ask_for_it(past: None, reader: Api)
         ({"config": {"latency": 5}}, "config.latency", "unknown_field"),
         ({"config": {"danger": 3, "halt": 2}}, "config.danger", "unfit"),
         ({"config": {"caution": 3, "halt": 2}}, "config.caution", "unfit"),
-        ({"config": {"danger": 0.5}}, "config.hysteresis", "unfit"),
         ({"risk": "account", "config": {"halt": 1}}, "config.danger", "unfit"),
         ({"risk": "some"}, "risk", "invalid_choice"),
         ({"cash": 0}, "cash", "out_of_range"),
@@ -243,15 +189,25 @@ def test_a_wrong_body_is_refused_at_the_call(reader: Api, changes: dict[str, Any
     assert (error["path"], error["code"]) == (path, code)
 
 
-def test_without_a_period_it_is_of_all_that_is_stored_at_any_time(past: None, reader: Api, time_machine: Any):
-    """The rows of 240 minutes are imported, long after they happened: it ends when the last bar is shown."""
+def test_without_a_period_it_is_of_all_that_is_stored(past: None, reader: Api, time_machine: Any):
+    """The rows of 240 minutes are imported, long after they happened: it ends with the last bar."""
+    time_machine.move_to("2027-01-06T03:30:00.5Z", tick=False)
     body = {name: value for name, value in BODY.items() if name not in {"start", "end", "as_of"}}
     parameters = answer(post(reader, BACKTESTS, body))["parameters"]
-    assert (parameters["start"], parameters["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:02:00Z")
-    newest_ns = market_store().log(TRADES, "A-USD").committed_at(1)
-    assert parameters["as_of"] == format_timestamp(newest_ns)
-    time_machine.move_to("2027-01-06T03:30:00.5Z", tick=False)
-    assert answer(post(reader, BACKTESTS, body))["parameters"] == parameters
+    assert (parameters["start"], parameters["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:01:00Z")
+    assert parameters["as_of"] == "2027-01-06T03:30:00.5Z"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_expired_dates_are_refused_and_those_after_them_are_run(past: None, reader: Api):
+    store = market_store()
+    store.append(batch(*(trade(END + minute * MINUTE_NS) for minute in range(60)), symbol="A-USD"))
+    expire(store, planned(store, TRADES, "A-USD", END))
+    job = run(reader, BODY)
+    assert (job.state, (job.error or {})["code"]) == ("failed", "expired")
+    assert "the trades of A-USD before 2025-01-07 have expired" in (job.error or {})["message"]
+    left = run(reader, {name: value for name, value in BODY.items() if name not in {"start", "end"}})
+    assert (left.state, left.parameters["start"]) == ("succeeded", "2025-01-07T00:00:00Z"), left.error
 
 
 def test_too_many_rows_are_refused(past: None, reader: Api, monkeypatch: pytest.MonkeyPatch):
@@ -294,7 +250,7 @@ def test_symbols_that_it_cannot_have_are_refused(
     assert refused.status_code == 422, refused.content
     errors = answer(refused)["errors"]
     assert [(each["path"], each["code"]) for each in errors] == [("symbols", code) for code in codes]
-    options = [item for name in ("start", "end") if name in body for item in (_OPTION[name], body[name])]
+    options = [item for name in _OPTION if name in body for item in (_OPTION[name], body[name])]
     with pytest.raises(CommandError) as said:
         call_command("backtest", body["strategy"], *body["symbols"], *options)
     assert str(said.value).splitlines() == [f"SYMBOL: {each['message']}" for each in errors]
@@ -304,7 +260,7 @@ def test_symbols_that_it_cannot_have_are_refused(
     ("option", "line"),
     [
         ("--set=fast=x", "--set fast: crossover: Expected `int`, got `str` - at `$.fast`"),
-        ("--limit=danger=0.5", "--limit hysteresis: must be below danger"),
+        ("--limit=danger=x", "--limit danger: must be a number"),
         ("--limit=latency=1", "--limit latency: is not a field"),
         ("--cash=0", "--cash: must be above 0"),
         ("--currency=XXX", "--currency: must be one of"),

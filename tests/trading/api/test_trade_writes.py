@@ -13,17 +13,8 @@ from audit.models import AuditRecord
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.trading.calls import COIN, ORDER, CallDesk, post, trader
-from trading.models import OrderRow, Preview
-
-
-@pytest.fixture
-def desk(api: Api) -> CallDesk:
-    return CallDesk()
-
-
-@pytest.fixture
-def me(desk: CallDesk) -> Api:
-    return trader()
+from tests.trading.desks import prints
+from trading.models import OrderRow
 
 
 def previewed(caller: Api, **changes: object) -> str:
@@ -90,12 +81,6 @@ class TestExecute:
         assert answer(second)["order_id"] == answer(first)["id"]
         assert desk.open_orders() == 1
 
-    def test_a_retry_with_a_key_gets_the_first_answer(self, desk, me):
-        preview_id = previewed(me)
-        first, second = (execute(me, preview_id, Idempotency_Key="k-1") for _ in range(2))
-        assert (second.status_code, answer(second)) == (201, answer(first))
-        assert desk.open_orders() == 1
-
     def test_it_holds_for_half_a_minute(self, desk, me):
         desk.buy()
         preview_id = previewed(me)
@@ -105,6 +90,12 @@ class TestExecute:
 
     def test_an_unknown_one_is_404(self, me):
         assert problem(execute(me, str(uuid4()))) == (404, "unknown_preview")
+
+    def test_a_changed_one_is_404(self, desk, me):
+        preview_id = previewed(me)
+        changed = preview_id.replace(preview_id[10], "A" if preview_id[10] != "A" else "B", 1)
+        assert problem(execute(me, changed)) == (404, "unknown_preview")
+        assert desk.open_orders() == 0
 
     def test_anothers_is_404(self, desk, me):
         preview_id = previewed(me)
@@ -122,22 +113,17 @@ class TestExecute:
             response = post(me, f"/trade/execute?account={account}", {"preview_id": preview_id})
             assert (response.status_code == 201) if found is None else (problem(response) == found)
 
-    def test_a_revoked_key_executes_nothing(self, desk, me):
-        preview_id = previewed(me)
-        ApiKey.objects.filter(name="test").update(revoked_at="2025-01-01T00:00:00Z")
-        assert problem(execute(me, preview_id)) == (401, "revoked_api_key")
-        assert desk.open_orders() == 0
-
     def test_without_the_engine_it_is_refused(self, desk, me):
         preview_id = previewed(me)
         desk.away()
         assert problem(execute(me, preview_id)) == (503, "engine_unavailable")
 
     def test_its_client_order_id_must_still_be_new(self, desk, me):
-        preview_id = previewed(me, client_order_id="mine")
-        again = previewed(me, client_order_id="mine")
-        assert execute(me, preview_id).status_code == 201
-        assert problem(execute(me, again)) == (422, "client_order_id_reused")
+        previews = [previewed(me, client_order_id="mine", quantity=quantity) for quantity in (2, 2, 3)]
+        first, same, other = (execute(me, each) for each in previews)
+        assert first.status_code == 201
+        assert (problem(same), answer(same)["order_id"]) == ((409, "preview_used"), answer(first)["id"])
+        assert problem(other) == (422, "client_order_id_reused")
 
 
 class TestStale:
@@ -153,8 +139,15 @@ class TestStale:
         desk.print(2, 101.0)
         anew = self.refused(me, preview_id)
         assert anew["reference"]["price"] == 101.0
-        assert Preview.objects.get(uuid=preview_id).order_id is None
+        assert desk.open_orders() == 0
         assert execute(me, anew["preview_id"]).status_code == 201
+
+    @pytest.mark.parametrize(("price", "status"), [(100.5, 201), (99.5, 201), (100.51, 409), (99.49, 409)])
+    def test_a_price_may_move_by_half_a_per_cent(self, desk, me, price, status):
+        preview_id = previewed(me)
+        prints(COIN, (0, price, 10.0))
+        assert execute(me, preview_id).status_code == status
+        assert desk.open_orders() == (status == 201)
 
     def test_so_does_an_account_that_traded_meanwhile(self, desk, me):
         preview_id, other = previewed(me), previewed(me)

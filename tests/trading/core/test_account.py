@@ -9,11 +9,13 @@ from msgspec.structs import replace
 from tests.chance import SOAK
 from tests.trading.core.folded import REF, Folded, order_terms, these
 from trading.core.account import AccountState, apply, decoded_state, encoded_state
+from trading.core.configuration import Zone
 from trading.core.events import (
     CancelRequested,
     CloseQueued,
     Event,
     Executed,
+    Marked,
     OrderEnded,
     Print,
     Reference,
@@ -22,7 +24,7 @@ from trading.core.events import (
     StopRequested,
 )
 from trading.core.matching import end_unneeded, match_print
-from trading.core.orders import Leg, OrderState, OrderType
+from trading.core.orders import Leg, OrderType
 from trading.core.risk import propose
 from trading.core.terms import TRADABLE
 
@@ -57,30 +59,6 @@ def _end_unneeded(folded: Folded) -> list[str]:
 
 def _fillable(folded: Folded, *ids: str) -> list[int]:
     return [int(folded.state.fillable(folded.state.orders[each])) for each in ids]
-
-
-def test_legs_fill_what_the_parent_filled() -> None:
-    folded = Folded()
-    folded.trade(50, 100)
-    parent, target, stop = _bracket(folded)
-    assert _fillable(folded, target, stop) == [0, 0]
-    folded.execute(parent, 6)
-    assert _fillable(folded, target, stop) == [6, 6]
-    folded.execute(target, 4)
-    assert _fillable(folded, target, stop) == [2, 2]
-    folded.execute(parent, 4)
-    assert _fillable(folded, target, stop) == [6, 6]
-
-
-def test_legs_are_of_what_a_parent_filled_that_ended() -> None:
-    folded = Folded()
-    parent, target, stop = _bracket(folded)
-    folded.execute(parent, 6)
-    changed = folded.take(OrderEnded(order_id=parent, state="expired", reason="session")).orders
-    assert {order.id for order in changed} == {parent, target, stop}
-    assert [folded.state.orders[leg].terms.quantity for leg in (target, stop)] == [6, 6]
-    (order,) = folded.execute(stop, 6, 90).orders
-    assert order.state is OrderState.FILLED
 
 
 def test_bracket_that_is_over_leaves_nothing() -> None:
@@ -142,7 +120,10 @@ def test_split_changes_orders_as_it_changes_positions() -> None:
     assert these(leg.terms.quantity, leg.terms.stop_price) == (40, Decimal("22.50"))
     assert (order.terms.stop_loss, order.terms.take_profit) == (Decimal("22.50"), Decimal("27.50"))
     assert _fillable(folded, stop) == [24]
-    assert folded.state.positions["AAPL"].quantity == 24
+    assert these(folded.state.positions["AAPL"].quantity, folded.state.exposure) == (24, 600)
+    mark = Reference(symbol="AAPL", price=Decimal(26), rate=Decimal(1))
+    folded.take(Marked(equity=Decimal(24), marks=(mark,), zone=Zone.NORMAL))
+    assert folded.state.exposure == 624
 
 
 def test_minimum_fee_is_of_the_order() -> None:

@@ -89,9 +89,10 @@ def test_lots_below_a_value(value: Decimal, lot: Decimal) -> None:
 def test_slippage_is_never_better(price: Decimal, points: Decimal, tick: Decimal, side: Side) -> None:
     moved = Fraction(price) + side.sign * abs(Fraction(price)) * Fraction(points) / 10_000
     to_tick = ceil if side is Side.BUY else floor
-    assert Slippage(basis_points=points).price(side, price, lambda _: tick) == to_tick(
-        moved / Fraction(tick)
-    ) * Fraction(tick)
+    slipped = Slippage(basis_points=points).price(
+        side, price, lambda moved, rounding: to_step(moved, tick, rounding)
+    )
+    assert slipped == to_tick(moved / Fraction(tick)) * Fraction(tick)
 
 
 @given(per_unit=st.decimals(0, 10, places=6), points=_basis_points, minimum=st.decimals(0, 5, places=2),

@@ -11,19 +11,8 @@ from hypothesis import strategies as st
 from tests.chance import SOAK
 from tests.trading.core.folded import REF, Folded, check_ledger, these
 from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook, unit_price
-from trading.core.account import (
-    AccountState,
-    Effects,
-    position_key,
-)
-from trading.core.events import (
-    BorrowCharged,
-    DividendPaid,
-    Reference,
-    Settled,
-    SplitApplied,
-    Transferred,
-)
+from trading.core.account import AccountState, Effects, position_key
+from trading.core.events import BorrowCharged, DividendPaid, Reference, Settled, SplitApplied, Transferred
 from trading.core.orders import OrderTerms
 from trading.core.positions import ClosedTrade
 from trading.core.terms import Side, Terms

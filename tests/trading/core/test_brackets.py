@@ -175,16 +175,6 @@ def test_legs_end_with_a_parent_that_never_filled() -> None:
     assert paper.ends() == [("cancelled", "client"), ("cancelled", "bracket"), ("cancelled", "bracket")]
 
 
-def test_short_bracket() -> None:
-    paper = Paper()
-    paper.accept(order_of(-10, take_profit=90, stop_loss=110))
-    assert [each.position for each in paper.print(100)] == [-10]
-    assert paper.held() == -10
-    assert paper.print(110) == []
-    assert fills(paper.print(115)) == [(10, 115)]
-    assert paper.state.orders == {}
-
-
 @pytest.mark.parametrize(
     ("filled", "quantity", "left"), [(0, 150, 150), (30, 150, 120), (30, 50, 20), (60, 50, 0)]
 )
@@ -216,17 +206,6 @@ def test_old_order_fills_until_its_cancel_takes_effect_and_the_new_one_waits() -
     found = paper.print(100, 10_000)
     assert [(each.order_id, int(each.quantity)) for each in found] == [(new, 60)]
     assert paper.held() == 100
-
-
-def test_replacement_of_an_order_that_filled_whole_ends() -> None:
-    paper = Paper()
-    old = paper.accept(order_of(100))
-    paper.wait()
-    paper.replace(old, order_of(100))
-    paper.now_ns += 20 * MS_NS - SECOND_NS
-    paper.print(100)
-    paper.print(100)
-    assert (paper.held(), paper.ends()) == (100, [("cancelled", "replaced_order_filled")])
 
 
 def test_replacement_of_a_replacement_includes_what_the_first_filled() -> None:
@@ -361,16 +340,6 @@ def test_units_filled_before_a_split_pay_no_other_fee_after_it(
     _split(paper, ratio)
     found = paper.print(price, 20_000)
     assert [(int(each.quantity), each.fee) for each in found] == [(rest, dec(fee))]
-
-
-def test_a_leg_that_fills_all_that_its_parent_filled_is_filled() -> None:
-    paper = Paper()
-    _, target, _ = _bracket(paper)
-    leg = paper.order(target)
-    paper.print(100, 500)
-    assert fills(paper.print(111, 5_000)) == [(50, 110)]
-    assert (leg.state, paper.ends()) == (OrderState.FILLED, [("cancelled", "bracket")] * 2)
-    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
 
 
 def test_orders_after_a_reverse_split_end() -> None:

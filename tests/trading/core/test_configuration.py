@@ -72,17 +72,6 @@ def test_transfers_move_no_percentage(
         assert _losses(folded.state) == losses
 
 
-@pytest.mark.parametrize("drawdown", ["3", "9.999999"])
-@pytest.mark.parametrize("amount", ["0.000001", "-96.999999", "987654321.123457"])
-def test_transfer_at_the_edge_of_a_zone(drawdown: str, amount: str) -> None:
-    folded = Folded()
-    _transferred(folded, Decimal(100))
-    equity = 100 - Decimal(drawdown)
-    _marked(folded, Decimal(100), equity)
-    _transferred(folded, max(Decimal(amount), Decimal("0.000001") - equity))
-    assert folded.state.drawdown == Decimal(drawdown)
-
-
 def test_withdrawal_of_all_begins_again() -> None:
     folded = Folded()
     _transferred(folded, Decimal(100))

@@ -1,10 +1,12 @@
-"""The moves of an order."""
+"""The moves of an order, and its id."""
+
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 
 from tests.trading.core.folded import EQUITY, Folded, order_terms, these
 from trading.core.events import CancelRequested, OrderEnded
-from trading.core.orders import IllegalMove, Order, OrderState
+from trading.core.orders import IllegalMove, Order, OrderState, id_in
 
 _ENDS = "filled cancelled replaced expired"
 _MOVES = {
@@ -64,3 +66,9 @@ def test_order_that_ended_is_left_out() -> None:
     order_id = folded.accept(order_terms(10))
     (order,) = folded.take(OrderEnded(order_id=order_id, state="expired", reason="because")).orders
     assert (order.state, order.reason, folded.state.orders) == ("expired", "because", {})
+
+
+def test_an_id_is_a_uuid_of_version_5():
+    for name in ("", "ACC 17", "trades AAPL 17-9f3a2c 3", "µ"):
+        namespace: UUID = uuid4()
+        assert id_in(namespace.bytes, name) == str(uuid5(namespace, name))

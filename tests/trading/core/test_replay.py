@@ -27,7 +27,7 @@ from tests.trading.core.folded import REF, check_ledger
 from tests.trading.core.paper import MS_NS, Paper, order_of
 from trading.core import due
 from trading.core.account import AccountState, Effects, apply, copied, encoded_state
-from trading.core.amounts import ZERO, lots_below, to_step
+from trading.core.amounts import ZERO, lots_below
 from trading.core.configuration import FillRule, RiskConfig
 from trading.core.events import (
     Event,
@@ -202,7 +202,7 @@ class TradingMachine(RuleBasedStateMachine):
 
     def price(self, symbol: str, percent: Decimal) -> Decimal:
         moved = self.prices[symbol] * (1 + percent / 100)
-        return max(to_step(moved, TERMS[symbol].tick), _SMALLEST)
+        return max(TERMS[symbol].on_tick(moved), _SMALLEST)
 
     def terms(self, symbol: str, order: dict[str, Any]) -> OrderTerms:
         sign, price, type_ = order["side"], self.prices[symbol], order["type_"]

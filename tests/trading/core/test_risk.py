@@ -71,6 +71,10 @@ _BOUNDS = {
     "collar": Bound("collar", order_of(3, limit=105), order_of(3, limit="105.01")),
     "collar_of_a_sell": Bound("collar", order_of(-3, limit=95), order_of(-3, limit="94.99")),
     "limit_far_below": Bound("collar", order_of(3, limit=1), order_of(3, limit=200)),
+    "target": Bound("take_profit", order_of(3, take_profit="100.01"), order_of(3, take_profit=100)),
+    "target_of_a_short": Bound("take_profit", order_of(-3, take_profit="99.99"), order_of(-3, take_profit=100)),
+    "stop_loss": Bound("stop_loss", order_of(3, stop_loss="99.99"), order_of(3, stop_loss=100)),
+    "stop_loss_of_a_short": Bound("stop_loss", order_of(-3, stop_loss="100.01"), order_of(-3, stop_loss=100)),
     # 25 % of the equity: 2,500 units at a limit of 100.
     "symbol": Bound("symbol_exposure", order_of(2500, limit=100), order_of(2501, limit=100)),
     "symbol_at_the_collar": Bound("symbol_exposure", order_of(2380), order_of(2381)),
@@ -312,22 +316,3 @@ def test_equity(terms: Terms, signed: int, equity: int) -> None:
     assert equity_of(paper.state, {"AAPL": paper.reference("AAPL", 110)}) == equity
     with pytest.raises(UnknownMark, match="AAPL has no price"):
         equity_of(paper.state, {"MSFT": Reference(symbol="MSFT", price=Decimal(1), rate=Decimal(1))})
-
-
-@pytest.mark.parametrize(
-    ("signed", "legs", "failed"),
-    [
-        (10, {"take_profit": 101, "stop_loss": 99}, []),
-        (10, {"take_profit": 99}, ["take_profit"]),
-        (10, {"stop_loss": 100}, ["stop_loss"]),
-        (-10, {"take_profit": 99, "stop_loss": 101}, []),
-        (-10, {"take_profit": 101}, ["take_profit"]),
-        (-10, {"stop_loss": 99}, ["stop_loss"]),
-    ],
-)
-def test_legs_of_a_market_order_are_on_their_sides_of_the_market(
-    signed: int, legs: dict[str, int], failed: list[str]
-) -> None:
-    order = replace(order_of(signed), **{name: Decimal(price) for name, price in legs.items()})
-    names = [check.name for check in Paper().judge(order).failed]
-    assert [name for name in names if name in {"take_profit", "stop_loss"}] == failed

@@ -8,29 +8,27 @@ from unittest import mock
 
 import msgspec
 import pytest
+from django.db import DataError
 
-from audit.models import AuditRecord
 from store.datasets import CORPORATE_ACTIONS, QUOTES
-from store.exceptions import DataDamaged, StorageError, StoreUnavailable
+from store.exceptions import DataDamaged, StoreUnavailable
 from store.instruments import Instrument
 from store.protocol import Action, Amendment, Correction
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints, stored
 from trades.stores import market_store
 from trading.core.events import decoded
 from trading.core.orders import OrderType, TimeInForce
-from trading.core.terms import Side
+from trading.core.terms import Side, terms_by_class
 from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
 from trading.exceptions import InvalidTransfer
 from trading.lease import lease_end
 from trading.market.followed import FollowedMarket
-from trading.models import EquityRow, EventRow, ExecutionRow, InstrumentTerms
-from trading.reading.explain import execution_explain
+from trading.models import EquityRow, EventRow
 from trading.reading.status import status_document
 from trading.services import control
-from trading.services.accounts import account_transfer, preferences_change
+from trading.services.accounts import account_transfer
 from trading.services.orders import order_cancel, position_close
-from trading.strategies.live import LiveStrategies
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
@@ -92,7 +90,7 @@ def test_without_a_loss_everything_may_be_paid_out(desk: TradingDesk):
     ("action", "price", "expected"),
     [
         ({"kind": "split", "ratio": 2.0}, 50.0, ["split_applied"]),
-        ({"kind": "dividend", "amount": 5.0, "currency": "USD"}, 100.0, ["dividend_paid", "marked"]),
+        ({"kind": "dividend", "amount": 5.0, "currency": "USD"}, 100.0, ["dividend_paid"]),
     ],
     ids=["split", "dividend"],
 )
@@ -128,7 +126,7 @@ def test_a_split_that_is_changed_before_it_takes_effect_is_applied_as_changed(
     run(desk)
     if is_restarted:
         lease_end(desk.engine._holder)
-        desk.engine = Engine(LiveStrategies, DataClock())
+        desk.engine = Engine(DataClock())
         prints("COIN", (30, 100.0 * 500 / expected, MANY))
         run(desk)
     assert [each.quantity for each in desk.state.positions.values()] == [expected]
@@ -143,7 +141,7 @@ def test_a_split_that_is_changed_after_it_took_effect_stays_and_raises_one_alert
     change_split(Action.CANCEL)
     run(desk)
     lease_end(desk.engine._holder)
-    desk.engine = Engine(LiveStrategies, DataClock())
+    desk.engine = Engine(DataClock())
     prints("COIN", (30, 50.0, MANY))
     run(desk)
     assert [each.quantity for each in desk.state.positions.values()] == [1_000]
@@ -180,27 +178,11 @@ def test_closing_a_position_again_is_the_same_order(desk: TradingDesk):
     assert another.order.id != orders[0].order.id
 
 
-def test_what_the_engine_cancels_for_a_heartbeat_is_audited(desk: TradingDesk):
-    preferences_change(account=desk.account, changes={"heartbeat_seconds": 5})
-    desk.order("COIN", Side.BUY, 7, **RESTING)
-    prints("COIN", (20, 100.0, 1))
-    run(desk)
-    details = AuditRecord.objects.filter(caller="engine").values_list("detail", flat=True)
-    assert any("cancel_requested" in str(detail) for detail in details)
-
-
-def test_what_the_file_stops_is_audited(desk: TradingDesk, tmp_path: Any, settings: Any):
-    settings.DATA_DIR = tmp_path
-    (tmp_path / control.STOP_FILE).touch()
-    desk.run()
-    record = AuditRecord.objects.get(event="trading.stopped")
-    assert (record.caller, record.subject) == ("file", "account:ACC")
-    assert desk.state.status == "stopped"
-
-
-@pytest.mark.parametrize(("error", "is_kept"), [(StoreUnavailable, True), (DataDamaged, False)])
-def test_an_account_outlives_an_error_of_the_store(
-    desk: TradingDesk, error: type[StorageError], is_kept: bool
+@pytest.mark.parametrize(
+    ("error", "is_kept"), [(StoreUnavailable, True), (DataDamaged, False), (DataError, False)]
+)
+def test_an_account_outlives_an_error_of_the_store_or_the_database(
+    desk: TradingDesk, error: type[Exception], is_kept: bool
 ):
     buy(desk, 7)
     prints("COIN", (2, 100.0, MANY))
@@ -210,7 +192,7 @@ def test_an_account_outlives_an_error_of_the_store(
         pytest.raises(StoreUnavailable) if is_kept else mock.MagicMock(),
     ):
         desk.run()
-    assert desk.engine._desk.failed == (set() if is_kept else {"ACC"})
+    assert desk.engine._accounts.failed == (set() if is_kept else {"ACC"})
     desk.run()
     assert status_document(desk.account).connected == is_kept
     desk.engine._retry_at = 0.0
@@ -219,20 +201,6 @@ def test_an_account_outlives_an_error_of_the_store(
     prints("COIN", (9, 100.0, MANY))
     run(desk)
     assert (desk.state.status, status_document(desk.account).connected) == ("stopped", True)
-
-
-def test_an_explanation_asks_the_database_few_times(desk: TradingDesk, django_assert_max_num_queries: Any):
-    buy(desk, 7)
-    for _ in range(30):
-        desk.order("COIN", Side.BUY, 1, **RESTING)
-    desk.run()
-    control.trading_stop(account=desk.account, by="test")
-    desk.run()
-    prints("COIN", (9, 100.0, MANY))
-    run(desk)
-    execution = ExecutionRow.objects.order_by("-number")[0]
-    with django_assert_max_num_queries(10):
-        assert execution_explain(execution).number == execution.number
 
 
 def test_a_live_engine_begins_at_the_time_of_now(default_store: Any):
@@ -244,7 +212,7 @@ def test_a_live_engine_begins_at_the_time_of_now(default_store: Any):
     lease_end(desk.engine._holder)
     control.trading_stop(account=desk.account, by="test")
     begun_ns = time.time_ns()
-    desk.engine = Engine(LiveStrategies, WallClock())
+    desk.engine = Engine(WallClock())
     before = desk.state.number
     desk.engine.round()
     later = EventRow.objects.filter(number__gt=before)
@@ -278,9 +246,10 @@ def test_a_dividend_in_the_accounts_currency_of_a_foreign_share_is_not_converted
     desk.check()
 
 
-def test_each_day_of_a_short_is_charged_once_also_days_without_rows(desk: TradingDesk):
+def test_each_day_of_a_short_is_charged_once_also_days_without_rows(default_store: Any, settings: Any):
+    settings.TRADING_TERMS = terms_by_class({"equity": {"borrow_rate": 0.365}})
+    desk = TradingDesk()
     market_store().set_instrument(Instrument("SHARE", currency="USD"))
-    InstrumentTerms.objects.create(symbol="SHARE", shortable=True, borrow_rate="0.365")
     prints("SHARE", (0, 100.0, MANY))
     run(desk)
     desk.order("SHARE", Side.SELL, 100)

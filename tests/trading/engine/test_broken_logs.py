@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StoreBusy
 from store.log import Log
@@ -34,10 +35,17 @@ def restore(folder: Path) -> None:
     prints(folder.name, (0.5, 55.0, 10.0))
 
 
-@pytest.mark.parametrize("lose", [restore, shutil.rmtree], ids=["restored", "deleted"])
+def cut(folder: Path) -> None:
+    """Cut the log before its second commit."""
+    store, log = cast("CsvStore", market_store()), market_store().log(TRADES, folder.name)
+    store.cut(TRADES, folder.name, store.planned_cut(TRADES, folder.name, log.committed_at(1)))
+
+
+@pytest.mark.parametrize("lose", [restore, shutil.rmtree, cut], ids=["restored", "deleted", "cut"])
 def test_a_log_that_lost_commits_halts_who_orders_it(
     desk: TradingDesk, store_path: Path, lose: Callable[[Path], Any]
 ):
+    prints("COIN", (0.2, 100.0, 10.0))
     desk.order("COIN", Side.BUY, 1)
     desk.run()
     lose(store_path / "trades" / "COIN")

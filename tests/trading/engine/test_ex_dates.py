@@ -1,19 +1,25 @@
 """Splits and dividends take effect with the exchange's trading date, whatever instant of it was stored, in any order."""
 
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from store.csv import CsvStore
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.instruments import Instrument
 from store.timestamps import parse_timestamp
 from tests.trading.desks import BEGIN_NS, TradingDesk, coin, prints, stored
 from trades.stores import market_store
+from trading.core.configuration import Zone
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
+from trading.engine.clock import DataClock
+from trading.engine.engine import Engine
+from trading.lease import lease_end
 from trading.market.symbols import market
-from trading.models import EventRow, ExecutionRow
+from trading.models import EventRow, ExecutionRow, LogProgress, TransactionRow
 
 pytestmark = pytest.mark.django_db
 SPLIT = {"kind": "split", "ratio": 2.0}
@@ -105,6 +111,19 @@ class TestSydney:
         show(desk, "2025-11-07T03:00:00Z", 99.0)
         assert not desk.state.positions
         assert dividends(desk) == 900
+        assert TransactionRow.objects.get(kind="dividend_paid").symbol == "SHARE"
+
+    def test_a_late_print_from_before_it_does_not_pay_it(self):
+        coin()
+        desk = held("2025-11-06T00:30:00Z", 100.0)
+        prints("COIN", (seconds("2025-11-06T00:30:00Z"), 10.0, 100_000))
+        desk.order("COIN", Side.BUY, 1, time_in_force=TimeInForce.GTC)
+        act("2025-11-07T00:00:00Z", DIVIDEND)
+        show(desk, "2025-11-06T23:10:00Z", 10.0, "COIN")
+        show(desk, "2025-11-06T05:59:00Z", 100.0)
+        assert dividends(desk) == 0
+        show(desk, "2025-11-06T23:30:00Z", 99.0)
+        assert dividends(desk) == 900
 
 
 class TestOneDate:
@@ -164,6 +183,8 @@ class TestBetweenTheExDateAndItsFirstPrint:
         """It is taken off."""
         desk = self.night(DIVIDEND | {"amount": 12.0})
         assert dividends(desk) == 900 * 12
+        # The first row after midnight.
+        assert EventRow.objects.get(name="dividend_paid").at_ns == parse_timestamp("2025-11-08T01:00:00Z")
         assert abs(desk.state.equity - 100_000) < 50
         marks = market().marks(desk.state, now_ns=parse_timestamp("2025-11-08T02:00:00Z"))
         assert marks["SHARE"].price == 88
@@ -208,3 +229,18 @@ def test_a_late_print_from_before_a_split_fills_nothing_after_it():
     assert not desk.state.positions
     assert ExecutionRow.objects.count() == 2
     desk.check()
+
+
+def test_an_action_under_the_number_of_one_that_was_cut_off_is_not_taken_for_it(store_path: Path):
+    share("XNAS")
+    desk = held("2025-06-05T15:00:00Z", 100.0)
+    act("2025-06-10", DIVIDEND)
+    show(desk, "2025-06-11T15:00:00Z", 100.0)
+    assert LogProgress.objects.get(dataset="corporate_actions", symbol="SHARE").commit == 1
+    store = cast("CsvStore", market_store())
+    store.cut(CORPORATE_ACTIONS, "SHARE", store.planned_cut(CORPORATE_ACTIONS, "SHARE", 0))
+    act("2025-06-12", SPLIT)
+    lease_end(desk.engine._holder)
+    desk.engine = Engine(DataClock())
+    desk.run()
+    assert (desk.state.zone, desk.state.halt and desk.state.halt.symbol) == (Zone.HALT, "SHARE")

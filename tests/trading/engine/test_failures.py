@@ -1,6 +1,5 @@
 """What the engine does if something fails: an account, the database, its lease, or the print of an execution."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from threading import Event as Ending
 from typing import Any
@@ -20,18 +19,16 @@ from trading.core.matching import Record
 from trading.core.orders import OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
 from trading.engine.clock import DataClock
-from trading.engine.desk import EngineReplaced
 from trading.engine.engine import Engine
+from trading.engine.engine_store import EngineReplaced
 from trading.engine.floor import Floor
 from trading.exceptions import EngineUnavailable
 from trading.journal import state_of
 from trading.lease import lease_end
-from trading.models import Account, EngineLease, EventRow, ExecutionRow
-from trading.reading.explain import execution_explain
+from trading.models import Account, EventRow, ExecutionRow, Lease
 from trading.services.accounts import account_create, account_transfer
 from trading.services.control import trading_start, trading_stop
 from trading.services.orders import order_cancel, order_submit
-from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +59,7 @@ def rounds(engine: Engine, count: int) -> None:
 
 
 def away() -> None:
-    EngineLease.objects.update(leased_until_ns=0, holder=None)
+    Lease.objects.update(leased_until_ns=0, holder=None)
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["first", "after a record"])
@@ -81,7 +78,7 @@ def test_an_account_that_fails_does_not_stop_the_others(desk: TradingDesk, is_la
     prints("COIN", (1, 100.0, 10.0), (2, 100.0, 10.0))
     with mock.patch.object(Floor, "_match", failing):
         rounds(desk.engine, 4)
-    assert desk.engine._desk.failed == {"ACC"}
+    assert desk.engine._accounts.failed == {"ACC"}
     assert desk.state.positions == {}
     assert state_of(Account.objects.get(name="ZED")).positions["COIN"].quantity == 1
     desk.check()
@@ -99,7 +96,7 @@ def test_the_engine_goes_on_after_an_error_of_the_database(desk: TradingDesk):
 
     with mock.patch.object(Floor, "_match", failing):
         rounds(desk.engine, 3)
-    assert desk.engine._desk.failed == set()
+    assert desk.engine._accounts.failed == set()
     assert desk.state.positions["COIN"].quantity == 1
     desk.check()
 
@@ -122,21 +119,8 @@ def test_while_the_engine_is_away_nothing_is_opened_and_all_can_be_ended(desk: T
     desk.check()
 
 
-def test_a_resting_order_is_matched_with_what_was_printed_while_the_engine_was_away(desk: TradingDesk):
-    order = desk.order(
-        "COIN", Side.BUY, 1, type=OrderType.LIMIT, limit_price=95, time_in_force=TimeInForce.GTC
-    )
-    desk.run()
-    lease_end(desk.engine._holder)
-    prints("COIN", (5, 94.0, 10.0), (6, 120.0, 10.0))
-    desk.engine = Engine(LiveStrategies, DataClock())
-    desk.run()
-    assert desk.find(order).state is OrderState.FILLED
-    desk.check()
-
-
 def test_a_second_engine_waits_until_the_lease_is_given_back(desk: TradingDesk):
-    second = Engine(LiveStrategies, DataClock())
+    second = Engine(DataClock())
     desk.order("COIN", Side.BUY, 1)
     prints("COIN", (1, 100.0, 10.0))
     assert not second.round()
@@ -149,12 +133,12 @@ def test_a_second_engine_waits_until_the_lease_is_given_back(desk: TradingDesk):
 def test_an_engine_that_was_too_slow_goes_on_unless_another_took_its_place(desk: TradingDesk):
     desk.order("COIN", Side.BUY, 1)
     desk.run()
-    started_ns = EngineLease.objects.get().started_ns
-    EngineLease.objects.update(leased_until_ns=1)
+    started_ns = Lease.objects.get().started_ns
+    Lease.objects.update(leased_until_ns=1)
     prints("COIN", (1, 100.0, 10.0))
     desk.engine.round()
     assert desk.state.positions["COIN"].quantity == 1
-    lease = EngineLease.objects.get()
+    lease = Lease.objects.get()
     assert (lease.leased_until_ns > 1, lease.started_ns) == (True, started_ns)
 
 
@@ -163,9 +147,9 @@ def test_rows_that_wait_are_one_transaction(desk: TradingDesk):
     desk.run()
     prints("COIN", (1, 100.0, 1.0), (2, 100.0, 1.0))
     with (
-        mock.patch("trading.engine.desk._LOCKED_SECONDS", 60.0),
+        mock.patch("trading.engine.engine_store._LOCKED_SECONDS", 60.0),
         mock.patch("trading.engine.engine._ROUND_SECONDS", 60.0),
-        mock.patch("trading.engine.desk._audit", side_effect=[None, OperationalError]),
+        mock.patch("trading.engine.engine_store._audit", side_effect=[None, OperationalError]),
         pytest.raises(OperationalError),
     ):
         desk.engine.round()
@@ -180,7 +164,7 @@ def test_a_transaction_of_rows_ends_soon(desk: TradingDesk):
     desk.order("COIN", Side.BUY, 2)
     desk.run()
     prints("COIN", (1, 100.0, 1.0), (2, 100.0, 1.0))
-    with mock.patch("trading.engine.desk._LOCKED_SECONDS", -1.0):
+    with mock.patch("trading.engine.engine_store._LOCKED_SECONDS", -1.0):
         assert desk.engine.round()
     assert ExecutionRow.objects.count() == 1
     desk.run()
@@ -188,7 +172,7 @@ def test_a_transaction_of_rows_ends_soon(desk: TradingDesk):
 
 
 def test_an_engine_that_waits_writes_nothing(desk: TradingDesk):
-    second = Engine(LiveStrategies, DataClock())
+    second = Engine(DataClock())
     with CaptureQueriesContext(connection) as queries:
         assert not second.round()
     assert all(each["sql"].startswith("SELECT") for each in queries)
@@ -199,7 +183,7 @@ def test_an_engine_whose_lease_was_taken_writes_nothing(desk: TradingDesk):
     desk.run()
     number = desk.state.number
     away()
-    second = Engine(LiveStrategies, DataClock())
+    second = Engine(DataClock())
     second.round()
     prints("COIN", (1, 100.0, 10.0))
     with pytest.raises(EngineReplaced):
@@ -209,37 +193,16 @@ def test_an_engine_whose_lease_was_taken_writes_nothing(desk: TradingDesk):
     assert desk.state.positions["COIN"].quantity == 1
 
 
-@pytest.fixture
-def filled(desk: TradingDesk) -> Iterator[TradingDesk]:
-    """A desk whose order was filled by a print that a correction can name."""
+def test_a_print_that_is_cancelled_later_unmakes_nothing(desk: TradingDesk):
     desk.order("COIN", Side.BUY, 1)
     prints("COIN", (1, 100.0, 10.0), trade_id="named")
     desk.run()
-    yield desk
-    desk.check()
-
-
-def cancel_print() -> None:
+    cash = desk.state.cash
     cancel = Correction(Action.CANCEL, at_ns(1), {"trade_id": "named"})
     market_store().correct(Amendment(TRADES, "COIN", (cancel,), "test"))
-
-
-def test_a_print_that_is_cancelled_later_marks_the_execution_and_unmakes_nothing(filled: TradingDesk):
-    cash = filled.state.cash
-    cancel_print()
-    filled.run()
-    filled.run()
-    assert ExecutionRow.objects.get().state == "questioned"
-    assert filled.state.cash == cash
-    assert filled.state.positions["COIN"].quantity == 1
-    assert EventRow.objects.filter(name="alert").count() == 1
-
-
-def test_an_explanation_stays_the_same_after_more_commits_and_a_correction(filled: TradingDesk):
-    execution = ExecutionRow.objects.get()
-    before = execution_explain(execution)
-    prints("COIN", *((10 + n, 101.0, 1.0) for n in range(20)))
-    cancel_print()
-    filled.run()
-    after = execution_explain(execution)
-    assert after == before
+    desk.run()
+    desk.run()
+    assert desk.state.cash == cash
+    assert desk.state.positions["COIN"].quantity == 1
+    assert not EventRow.objects.filter(name="alert").exists()
+    desk.check()

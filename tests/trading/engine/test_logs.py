@@ -294,7 +294,8 @@ class TestManyLogs:
 
     def test_without_rows_only_the_wall_clock_goes_on(self):
         wall, data = WallClock(NOON, clock=lambda: NOON + 7), DataClock(NOON)
-        assert (wall.idle(), wall.now_ns, data.idle()) == (NOON + 7, NOON + 7, NOON)
+        assert (wall.idle(), wall.now_ns, data.idle()) == (NOON + 7, NOON, NOON)
+        assert wall.advance(wall.idle()) == wall.now_ns == NOON + 7
 
 
 LOGS: list[LogName] = [(TRADES, "A"), (TRADES, "B"), (QUOTES, "A")]

@@ -2,37 +2,35 @@
 
 import time
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from msgspec.structs import replace
 
 from store.datasets import TRADES
-from store.timestamps import DAY_NS
 from tests.trading.desks import BEGIN_NS, FREE, TradingDesk, coin, prints, stored
-from tests.trading.stored import correct
-from trades.stores import market_store
+from tests.trading.recorded import record_events
 from trading import journal
+from trading.account_store import account_act
 from trading.core.account import AccountState, encoded_state
-from trading.core.acts import Act
+from trading.core.account_store import Decision
 from trading.core.configuration import RiskConfig
 from trading.core.events import StopRequested
+from trading.core.matching import Record
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
 from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
 from trading.engine.floor import Floor
-from trading.journal import SNAPSHOT_EVENTS, Journal, open_journal, state_of, states_forget
+from trading.journal import SNAPSHOT_EVENTS, state_of
 from trading.lease import lease_end
-from trading.models import EngineLease, EventRow, ExecutionRow, LogProgress, StateSnapshot
+from trading.models import Account, EventRow, Lease, LogProgress, StateSnapshot
 from trading.services.accounts import account_create
 from trading.services.control import risk_configure
 from trading.services.orders import orders_cancel
-from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 RESTING = {"type": OrderType.LIMIT, "limit_price": "1", "time_in_force": TimeInForce.GTC}
@@ -62,7 +60,7 @@ class TestLogsAreLetGo:
     @pytest.fixture
     def live(self, desk: TradingDesk) -> TradingDesk:
         lease_end(desk.engine._holder)
-        desk.engine = Engine(LiveStrategies, WallClock())
+        desk.engine = Engine(WallClock())
         risk_configure(account=desk.account, config=replace(FREE, latency_ms=0), tag="*", by="test")
         self.print(desk)
         return desk
@@ -94,18 +92,6 @@ class TestLogsAreLetGo:
         self.print(live)
         assert {"trades", "quotes", "corporate_actions"} <= logs("COIN")
 
-    def test_prints_that_filled_may_be_corrected_for_three_days(self, live):
-        bought_ns = self.trade(live, Side.BUY)
-        self.trade(live, Side.SELL)
-        self.print(live)
-        assert (live.state.positions, logs("COIN")) == ({}, {"trades"})
-        correct(market_store(), {"timestamp": bought_ns, "price": 100.0, "volume": 50.0}, symbol="COIN")
-        live.run()
-        assert sorted(ExecutionRow.objects.values_list("state", flat=True)) == ["open", "questioned"]
-        ExecutionRow.objects.update(at_ns=F("at_ns") - 3 * DAY_NS)
-        self.print(live)
-        assert not logs("COIN")
-
     def test_it_is_followed_again_when_it_is_ordered_again(self, live):
         live.order("COIN", Side.BUY, 1, **RESTING)
         orders_cancel(account=live.account, by="test")
@@ -118,7 +104,7 @@ class TestLogsAreLetGo:
 
     def test_not_while_an_account_has_changed_that_the_engine_has_not_read(self, live):
         live.order("COIN", Side.BUY, 1, **RESTING)
-        assert not live.engine._desk.let_go([("trades", "COIN"), ("quotes", "COIN")])
+        assert not live.engine._accounts.let_go([("trades", "COIN"), ("quotes", "COIN")])
         assert {"trades", "quotes"} <= logs("COIN")
 
 
@@ -136,7 +122,7 @@ class TestAccountsAreLeftAlone:
         looked: list[str] = []
         due = Floor._due
 
-        def spied(floor: Floor, state: AccountState, now_ns: int, has_rows: bool) -> list[Act]:
+        def spied(floor: Floor, state: AccountState, now_ns: int, has_rows: bool) -> list[Decision]:
             looked.append(state.id)
             return due(floor, state, now_ns, has_rows)
 
@@ -149,7 +135,7 @@ class TestAccountsAreLeftAlone:
         assert set(looked) == {"ACC", *others}
 
     def test_a_row_is_for_those_that_need_its_symbol(self, desk, others):
-        found = desk.engine._desk
+        found = desk.engine._accounts
         assert (found.of_symbol("COIN"), found.of_symbol("OTHER")) == (["ACC"], [])
         trade(desk, 2, Side.SELL)
         desk.run()
@@ -161,7 +147,7 @@ class TestStates:
     def test_only_an_accounts_newest_state_is_kept(self, desk):
         """Before, each of 40 events kept a state of up to 40 orders: 4 MB."""
         desk.order("COIN", Side.BUY, 1, **RESTING)
-        EngineLease.objects.update(leased_until_ns=time.time_ns() + 10**12)
+        Lease.objects.update(leased_until_ns=time.time_ns() + 10**12)
         tracemalloc.start()
         try:
             for _ in range(40):
@@ -187,24 +173,15 @@ class TestStates:
             note(desk)
         snapshots = StateSnapshot.objects.filter(account__name="ACC")
         assert [each.number // SNAPSHOT_EVENTS for each in snapshots] == [1]
-        states_forget()
+        journal._states.clear()
         desk.check()
-
-    def test_the_last_one_of_a_thousand_events_stays(self, desk, monkeypatch):
-        monkeypatch.setattr(journal, "SNAPSHOT_EVENTS", 2)
-        monkeypatch.setattr(journal, "_KEPT_SNAPSHOT_EVENTS", 10)
-        for _ in range(20):
-            note(desk)
-        numbers = list(StateSnapshot.objects.order_by("number").values_list("number", flat=True))
-        assert numbers == [8, 18, desk.account.number // 2 * 2]
 
     def test_a_decision_that_fails_changes_none(self, desk):
         before = state_of(desk.account)
         data = encoded_state(before)
-        for block in (open_journal, rolled_back):
-            with suppress(ZeroDivisionError), block("ACC") as account:
-                account.record(StopRequested(by="test"), at_ns=BEGIN_NS)
-                raise ZeroDivisionError
+        for act in (account_act, rolled_back):
+            with suppress(ZeroDivisionError):
+                act("ACC", stopping_badly, at_ns=BEGIN_NS)
             assert (state_of(desk.account), encoded_state(before)) == (before, data)
 
     def test_a_state_of_what_was_taken_back_is_forgotten(self, desk):
@@ -217,18 +194,36 @@ class TestStates:
         assert encoded_state(state_of(account)) == expected
 
 
-@contextmanager
-def rolled_back(name: str) -> Iterator[Journal]:
-    """A journal that is closed in a transaction which fails later."""
+def stopping_badly(state: AccountState, record: Record) -> None:
+    record(StopRequested(by="test"))
+    raise ZeroDivisionError
+
+
+def rolled_back(name: str, decide: Decision, *, at_ns: int) -> None:
+    """Have a decision written in a transaction in which another one fails."""
     with transaction.atomic():
-        with open_journal(name) as account:
-            account.record(StopRequested(by="test"), at_ns=BEGIN_NS)
-        with open_journal(name) as account:
-            assert account.state.status == "stopping"
-            yield account
+        record_events(name, StopRequested(by="test"), at_ns=at_ns)
+        assert state_of(Account.objects.get(name=name)).status == "stopping"
+        account_act(name, decide, at_ns=at_ns)
 
 
 def note(desk: TradingDesk) -> None:
     """Record an event that asks for nothing."""
-    with open_journal(desk.name) as account:
-        account.record(account.state.preferences, at_ns=BEGIN_NS)
+    record_events(desk.name, desk.state.preferences, at_ns=BEGIN_NS)
+
+
+def test_an_idle_engine_reads_no_account_each_round(desk: TradingDesk):
+    for number in range(20):
+        account_create(
+            name=f"A{number}", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig()
+        )
+    desk.run()
+    desk.engine._upkeep_at = float("inf")
+    # It reads them once more after events of its own.
+    desk.engine.round()
+    with CaptureQueriesContext(connection) as queries:
+        desk.engine.round()
+    assert not [each["sql"] for each in queries if "trading_account" in each["sql"]]
+    record_events("A3", StopRequested(by="test", reason="test"), at_ns=desk.engine._clock.now_ns)
+    desk.engine.round()
+    assert desk.engine._accounts.states["A3"].number == state_of(Account.objects.get(name="A3")).number

@@ -6,20 +6,17 @@ from typing import Any
 
 import pytest
 
-from store import open_store
 from store.datasets import TRADES
 from store.instruments import EQUITY, Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import FREE, TradingDesk, stored
+from tests.trading.strategies.past import backtested
 from trades.stores import market_store
-from trading.core.events import Executed, Print
+from trading.core.events import Print
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
 from trading.models import ExecutionRow
-from trading.strategies.backtest import Backtest, BacktestInputs
-from trading.strategies.catalogue import SHIPPED
 from trading.strategies.strategy import Strategy
 
 pytestmark = [
@@ -84,13 +81,8 @@ class Resting(Strategy):
 
 
 @pytest.mark.parametrize("name", _MORNINGS)
-def test_in_a_backtest(market: Path, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(SHIPPED, Resting.name, Resting)
+def test_in_a_backtest(market: Path, name: str):
     stored(TRADES, SYMBOL, [trade(_EVENING_NS, 100), *morning(name)])
-    found: list[RecordedEvent] = []
-    inputs = BacktestInputs(
-        strategy=Resting.name, symbols=(SYMBOL,), start_ns=_EVENING_NS, end_ns=_MORNING_NS + 60 * SECOND_NS, config=FREE
-    )  # fmt: skip
-    Backtest(inputs, open_store(market), found.append).run()
-    fills = [each.event.price for each in found if isinstance(each.event, Executed)]
-    assert fills == [_MORNINGS[name][1]]
+    end_ns = _MORNING_NS + 60 * SECOND_NS
+    found = backtested(Resting, market, SYMBOL, start_ns=_EVENING_NS, end_ns=end_ns, config=FREE)
+    assert [each.price for _, each in found.fills] == [_MORNINGS[name][1]]

@@ -8,7 +8,7 @@ import pytest
 
 from store.datasets import BARS, QUOTES
 from store.instruments import Instrument
-from store.timestamps import MINUTE_NS, SECOND_NS
+from store.timestamps import MINUTE_NS
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import BEGIN_NS, TradingDesk, at_ns, stored
 from trades.stores import market_store
@@ -37,25 +37,6 @@ def symbol(tmp_path: Path, settings: Any) -> str:
 def bar(minute: int) -> dict[str, Any]:
     prices = dict.fromkeys(("open", "high", "low", "close"), 100.0)
     return {"timestamp": BEGIN_NS + minute * MINUTE_NS, "resolution": "1m", "volume": 1e6} | prices
-
-
-def test_a_fill_by_a_stored_bar_has_the_rate_of_the_bars_start(symbol: str):
-    """The rate changes within the bar, and is another one when the bar is known."""
-    desk = TradingDesk()
-    quotes = [(-60, 1.1), (60, 1.2), (61, 1.3), (90, 1.4)]
-    rows = [{"timestamp": at_ns(at), "bid": rate - 0.01, "ask": rate + 0.01} for at, rate in quotes]
-    stored(QUOTES, "EUR-USD", rows[:1])
-    stored(BARS, symbol, [bar(-1)])
-    desk.order(symbol, Side.BUY, 1, time_in_force=TimeInForce.GTC)
-    stored(QUOTES, "EUR-USD", rows[1:])
-    stored(BARS, symbol, [bar(1)])
-    desk.run()
-    (row,) = EventRow.objects.filter(name="executed")
-    event = decoded(row.body)
-    assert isinstance(event, Executed)
-    assert event.rate_ref is not None
-    assert (event.rate, event.rate_ref.timestamp_ns) == (Decimal("1.2"), BEGIN_NS + 60 * SECOND_NS)
-    desk.check()
 
 
 def test_a_pair_of_stored_bars_converts_fills_and_is_followed(symbol: str):

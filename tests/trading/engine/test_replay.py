@@ -26,14 +26,13 @@ from trading.journal import follow
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 SYMBOLS = ("AAA", "BBB")
 # Instruments are in another currency than the account, and its zones are a few cents wide.
-NARROW = msgspec.structs.replace(
-    FREE,
-    caution=Decimal("0.01"),
-    danger=Decimal("0.05"),
-    halt=Decimal("0.9"),
-    hysteresis=Decimal("0.005"),
-)
+NARROW = msgspec.structs.replace(FREE, caution=Decimal("0.01"), danger=Decimal("0.05"), halt=Decimal("0.9"))
 PHASES, ROWS = (8, 200) if SOAK else (4, 60)
+
+
+@pytest.fixture(autouse=True)
+def narrow_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trading.core.configuration.HYSTERESIS", Decimal("0.005"))
 
 
 def market(chance: random.Random, phase: int) -> None:

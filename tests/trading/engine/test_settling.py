@@ -9,7 +9,7 @@ from store.instruments import Instrument
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.desks import BEGIN_NS, TradingDesk, prints
 from trades.stores import market_store
-from trading.core.events import BorrowCharged, Settled, decoded
+from trading.core.events import Settled, decoded
 from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.positions import ClosedTrade
 from trading.core.terms import Side
@@ -17,8 +17,7 @@ from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
 from trading.exceptions import NotTradable
 from trading.lease import lease_end
-from trading.models import EquityRow, EventRow, InstrumentTerms, TradeRow
-from trading.strategies.live import LiveStrategies
+from trading.models import EquityRow, EventRow, TradeRow
 from trading.verification import account_verify
 
 pytestmark = pytest.mark.django_db
@@ -92,7 +91,7 @@ def test_an_engine_that_begins_again_settles_nothing_twice(desk: TradingDesk):
     prints("FUT", (1, 100.0, 10.0), (2, 101.0, 10.0), (MIDNIGHT + 1, 102.0, 1.0))
     desk.run()
     lease_end(desk.engine._holder)
-    desk.engine = Engine(LiveStrategies, DataClock())
+    desk.engine = Engine(DataClock())
     prints("FUT", (MIDNIGHT + 2, 102.0, 1.0))
     desk.run()
     assert [each.price for each in settlements()] == [Decimal(101)]
@@ -112,21 +111,6 @@ def test_a_settlement_changes_no_trades_gain(desk: TradingDesk):
     entry, exit_ = (desk.execution(row) for row in desk.account.executions.order_by("number"))
     gained = (exit_[1] - entry[1]) * 50 - entry[2] - exit_[2]
     assert desk.state.cash == 100_000 + gained
-    desk.check()
-
-
-def test_a_short_pays_for_each_day_and_a_long_does_not(desk: TradingDesk):
-    InstrumentTerms.objects.create(symbol="SHARE", borrow_rate="0.365", shortable=True)
-    desk.order("SHARE", Side.SELL, 10)
-    prints("SHARE", (1, 100.0, 1000.0), (2, 100.0, 10.0))
-    desk.run()
-    for day in range(2):
-        prints("SHARE", (MIDNIGHT + day * DAY + 1, 100.0, 1.0))
-        desk.run()
-    charged = [decoded(row.body) for row in recorded("borrow_charged")]
-    assert [(each.date, each.amount) for each in charged if isinstance(each, BorrowCharged)] == [
-        ("2025-06-05", Decimal(1)), ("2025-06-06", Decimal(1))
-    ]  # fmt: skip
     desk.check()
 
 
@@ -173,7 +157,7 @@ def test_an_engine_that_begins_again_closes_a_future_once(expiring: TradingDesk)
     expiring.run()
     for day in range(3):
         lease_end(expiring.engine._holder)
-        expiring.engine = Engine(LiveStrategies, DataClock())
+        expiring.engine = Engine(DataClock())
         prints("FUT", (MIDNIGHT + day * DAY + 5, 50.0, 1.0))
         expiring.run()
     assert [(each.price, each.is_final) for each in settlements()] == [(Decimal(101), True)]

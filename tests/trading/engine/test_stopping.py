@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from audit.models import AuditRecord
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
@@ -23,12 +24,11 @@ from trading.engine.engine import Engine
 from trading.exceptions import TradingHalted
 from trading.lease import lease_end
 from trading.market.market import Market
-from trading.models import EngineLease, EventRow, OrderRow, TradeRow
+from trading.models import EventRow, Lease, OrderRow, TradeRow
 from trading.services import control
 from trading.services.accounts import heartbeat, preferences_change
 from trading.services.control import trading_stop
 from trading.services.orders import order_cancel
-from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +62,7 @@ def stop_orders() -> list[OrderRow]:
 
 
 def test_one_event_asks_for_a_hundred_cancels(desk: TradingDesk):
-    EngineLease.objects.update(leased_until_ns=time.time_ns() + 10**12)
+    Lease.objects.update(leased_until_ns=time.time_ns() + 10**12)
     orders = [desk.order("COIN", Side.BUY, 1, **RESTING) for _ in range(102)]
     order_cancel(account=desk.account, order_id=UUID(orders[0]), by="test")
     trading_stop(account=desk.account, by="test")
@@ -114,7 +114,7 @@ def test_what_a_closed_market_keeps_from_closing_is_named_and_closed_in_its_next
     (queued,) = EventRow.objects.filter(name="close_queued")
     assert decoded(queued.body) == CloseQueued(symbol="AAPL", strategy="", opens_ns=NEXT_OPEN_NS)
     lease_end(desk.engine._holder)
-    desk.engine = Engine(LiveStrategies, DataClock())
+    desk.engine = Engine(DataClock())
     trading_stop(account=desk.account, by="test")
     desk.run()
     assert len(stop_orders()) == 2
@@ -141,6 +141,8 @@ def test_the_file_stop_stops_all_accounts_also_if_one_cannot_be_stopped(
     with mock.patch("trading.engine.stopping.trading_stop", failing):
         desk.run()
     assert (desk.state.status, second.state.status) == ("stopping", "running")
+    record = AuditRecord.objects.get(event="trading.stopped")
+    assert (record.caller, record.subject) == ("file", "account:ACC")
     desk.run()
     assert second.state.status == "stopped"
     with pytest.raises(TradingHalted, match="STOP"):
@@ -175,3 +177,5 @@ def test_orders_are_cancelled_once_the_heartbeat_stays_away(desk: TradingDesk):
     assert desk.find(order).reason == "heartbeat"
     assert set(desk.state.positions) == {"COIN"}
     assert EventRow.objects.filter(name="cancel_requested").count() == 1
+    details = AuditRecord.objects.filter(caller="engine").values_list("detail", flat=True)
+    assert any("cancel_requested" in str(detail) for detail in details)

@@ -37,7 +37,7 @@ class Market:
     """A desk whose account holds a position, so that the position's price drives its drawdown."""
 
     def __init__(self) -> None:
-        self.seconds = -1
+        self.seconds = -2
         self.print(100.0)
         self.desk = TradingDesk(config=CONFIG, deposit=EQUITY)
         self.desk.run()
@@ -49,10 +49,10 @@ class Market:
         self.print(100.0)
 
     def print(self, price: float) -> None:
-        """Both symbols trade a second later: `HELD` at a price, `OTHER` at 100."""
-        self.seconds += 1
+        """Both symbols trade: `HELD` at a price, `OTHER` at 100, and again a second later, when the account is valued."""
+        self.seconds += 2
         prints(HELD, (self.seconds, price, 1e6))
-        prints(OTHER, (self.seconds, 100.0, 1e6))
+        prints(OTHER, (self.seconds, 100.0, 1e6), (self.seconds + 1, 100.0, 1e6))
         # The second run tells the data clock, which the first has moved.
         for _ in range(2 if self.seconds else 0):
             self.desk.run()
@@ -114,8 +114,8 @@ class Market:
     def deposits(self) -> None:
         drawdown, zone = self.desk.state.drawdown, self.zone
         account_transfer(name=self.desk.name, transfer="second", amount=Decimal(50_000))
-        # The equity of the last mark is exact to a tenth of a per cent.
-        assert abs(self.desk.state.drawdown - drawdown) < Decimal("0.1")
+        # A drawdown has six decimals.
+        assert abs(self.desk.state.drawdown - drawdown) < Decimal("0.00001")
         assert self.zone is zone
 
 
@@ -219,5 +219,6 @@ def test_an_old_price_changes_no_zone(market: Market):
         market.desk.run()
     assert market.zone is Zone.NORMAL
     prints(HELD, (303, PRICES[Zone.HALT], 1e6))
+    prints(OTHER, (304, 100.0, 1e6))
     market.desk.run()
     assert market.zone.value == "HALT"

@@ -12,10 +12,10 @@ from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.stored import NOON, SYMBOL, append, correct, quote, ref, trade
 from trades.stores import market_store
 from trading.core.events import Reference
-from trading.core.terms import TRADABLE, Side, Terms
+from trading.core.terms import TRADABLE, Side, Terms, terms_by_class
+from trading.documents.orders import ReferenceDocument
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.symbols import market
-from trading.models import InstrumentTerms
 
 HOUR_NS = 3_600 * SECOND_NS
 LATER = NOON + 3_600 * SECOND_NS
@@ -59,14 +59,26 @@ class TestTerms:
         store.set_instrument(Instrument("USD-JPY", instrument_class=FX))
         assert market().terms("USD-JPY").currency == "JPY"
 
-    def test_what_was_declared_here_comes_first(self, store):
-        InstrumentTerms.objects.create(
-            symbol=SYMBOL, shortable=False, borrow_rate="0.25", lot="0.001", maintenance_margin="0.4"
-        )
+    def test_the_settings_change_those_of_a_class(self, store, settings):
+        changes = {"shortable": False, "borrow_rate": 0.25, "maintenance_margin": 0.4}
+        settings.TRADING_TERMS = terms_by_class({EQUITY: changes})
         terms = declared(store, tick_size=0.05)
-        assert (terms.shortable, terms.borrow_rate, terms.lot) == (False, Decimal("0.25"), Decimal("0.001"))
+        assert (terms.shortable, terms.borrow_rate) == (False, Decimal("0.25"))
         assert (terms.maintenance_margin, terms.tick) == (Decimal("0.4"), Decimal("0.05"))
         assert terms.initial_margin == TRADABLE[EQUITY].initial_margin
+        assert settings.TRADING_TERMS[CRYPTO] == TRADABLE[CRYPTO]
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"shares": {}}, "shares is not traded here"),
+            ({"equity": {"tick": 1}}, "equity: Object contains unknown field `tick`"),
+            ({"equity": {"shortable": 1}}, "equity: Expected `bool`"),
+        ],
+    )
+    def test_wrong_settings_are_named(self, changes, words):
+        with pytest.raises(ValueError, match=words):
+            terms_by_class(changes)
 
     def test_options_are_refused(self, store):
         with pytest.raises(NotTradable, match="of the class option, which is not traded here"):
@@ -102,21 +114,23 @@ class TestPrices:
         assert (reference.price, reference.at_ns) == (Decimal("102.0"), trade(2)["timestamp"])
         assert (reference.bid, reference.ask, reference.refs) == (None, None, (ref(trades, 0, trade(2)),))
 
-    def test_a_side_that_nobody_quotes_is_the_last_price(self, store):
+    def test_a_quote_without_a_side_is_left_out(self, store):
         append(store, QUOTES, quote(5, None, 101.0))
         append(store, TRADES, trade(1, 100.0))
-        assert (bought().price, bought(side=Side.SELL).price) == (Decimal("101.0"), Decimal("100.0"))
+        assert bought().price == bought(side=Side.SELL).price == Decimal("100.0")
         append(store, QUOTES, quote(6, 0.0, 101.5))
         assert (bought().price, bought(side=Side.SELL).bid) == (Decimal("101.5"), None)
 
-    @pytest.mark.parametrize(
-        "bad",
-        [{"bid": 101.0, "ask": 101.0}, {"bid": 102.0, "ask": 101.0}, {"conditions": "non_firm"}],
-        ids=["locked", "crossed", "non-firm"],
-    )
-    def test_a_quote_that_is_none_is_left_out(self, store, bad: dict[str, Any]):
-        append(store, QUOTES, quote(1, 99.0, 100.0), quote(2, **bad))
+    def test_a_quote_that_is_not_firm_is_left_out(self, store):
+        append(store, QUOTES, quote(1, 99.0, 100.0), quote(2, conditions="non_firm"))
         assert (bought().ask, bought().at_ns) == (Decimal("100.0"), quote(1)["timestamp"])
+
+    @pytest.mark.parametrize("bid", [101.0, 102.0], ids=["locked", "crossed"])
+    def test_a_locked_or_crossed_quote_is_the_newest(self, store, bid: float):
+        append(store, QUOTES, quote(1, 99.0, 100.0), quote(2, bid, 101.0))
+        assert (bought().price, bought().at_ns) == (Decimal("101.0"), quote(2)["timestamp"])
+        assert bought(side=Side.SELL).price == Decimal(str(bid))
+        assert ReferenceDocument.of(bought()).crossed is (bid > 101.0)
 
     def test_a_quote_that_is_much_older_than_the_last_price_is_left_out(self, store):
         append(store, QUOTES, quote(0))
@@ -204,13 +218,15 @@ class TestRates:
         assert market().rate("EUR", "USD", now_ns=LATER) == (Decimal("1.2"), found)
         assert market().rate("USD", "EUR", now_ns=LATER) == (Decimal("0.833333333333333"), found)
 
-    def test_a_locked_quote_is_a_rate_and_no_mark(self, store):
+    def test_a_crossed_quote_is_a_mark_and_no_rate(self, store):
         rows = [quote(1, 1.2, 1.2), quote(2, 1.3, 1.1)]
         pair = append(store, QUOTES, *rows, symbol="EUR-USD")
         found = Decimal("1.2"), ref(pair, 0, rows[0], QUOTES, "EUR-USD")
         assert market().rate("EUR", "USD", now_ns=LATER) == found
         # Also if the newest quote that may be a mark is asked for between.
-        assert market().newest("EUR-USD", LATER) == (None, None)
+        mark, _ = market().newest("EUR-USD", LATER)
+        assert mark is not None
+        assert mark.ref == ref(pair, 1, rows[1], QUOTES, "EUR-USD")
         assert market().rate("EUR", "USD", now_ns=LATER) == found
 
     def test_without_quotes_and_trades_it_is_the_close_of_the_last_bar(self, store):

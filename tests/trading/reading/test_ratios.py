@@ -77,8 +77,12 @@ def test_less_than_a_year_is_not_annualised():
 @pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]], ids=["none", "one", "equal"])
 def test_sharpe_and_sortino_need_returns_that_differ(returns: list[float]):
     deviation = 0 if len(returns) == 2 else None
-    assert ratios_of(np.array(returns), 252) == {"volatility_pct": deviation, "sharpe": None, "sortino": None}
+    assert ratios_of(pd.Series(returns, dtype=float), 252) == {
+        "volatility_pct": deviation,
+        "sharpe": None,
+        "sortino": None,
+    }
 
 
 def test_sortino_needs_a_loss():
-    assert ratios_of(np.array([0.01, 0.02]), 252)["sortino"] is None
+    assert ratios_of(pd.Series([0.01, 0.02]), 252)["sortino"] is None

@@ -53,26 +53,6 @@ def test_events_in_memory_give_the_report_of_the_rows(history: History):
             assert of_events == figures_of_rows(history, period, by)
 
 
-@pytest.mark.parametrize("history", SEEDS, indirect=True)
-def test_a_report_is_that_of_a_naive_computation(history: History):
-    for period in periods(history)[:3]:
-        expected = history.weighted(period.since_ns, period.until_ns)
-        found = figures_of_rows(history, period, Grouping.SYMBOL).as_json()
-        fills = [each for each in history.fills if period.since_ns <= each[0] < period.until_ns]
-        traded = sum(value for *_, value in fills)
-        assert found["exposure"] == {
-            "mean_pct": near(expected["mean"]),
-            "largest_pct": near(expected["largest"]),
-            "time_in_market": near(expected["in_market"]),
-        }
-        assert (found["executions"], Fraction(found["traded"])) == (len(fills), traded)
-        assert found["turnover"] == near(traded / expected["equity"])
-        assert {each["symbol"]: each["traded"] for each in found["rows"] if each["executions"]} == {
-            symbol: sum(value for _, of, _, value in fills if of == symbol)
-            for symbol in {each[1] for each in fills}
-        }
-
-
 @pytest.mark.parametrize("history", SEEDS[:2], indirect=True)
 @pytest.mark.parametrize("by", Grouping)
 def test_rows_add_up_to_the_whole(history: History, by: Grouping):
@@ -96,7 +76,4 @@ def test_the_days_of_a_period_grow_to_its_return(history: History):
         growth *= 1 + Fraction(row["return_pct"]) / 100
     assert float(100 * (growth - 1)) == pytest.approx(document["return_pct"], rel=1e-9)
     assert max(row["max_dd"] for row in document["rows"]) == document["max_dd"]
-    assert (
-        max(row["exposure"]["largest_pct"] for row in document["rows"]) == document["exposure"]["largest_pct"]
-    )
     assert len(document["rows"]) == -(-(period.until_ns - at_ns(0) + 14 * 3_600 * 10**9) // (DAY * 10**9))

@@ -3,7 +3,8 @@
 import random
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import pyarrow as pa
 
@@ -15,8 +16,14 @@ from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from store.reading import Reader
 from store.timestamps import MINUTE_NS, SECOND_NS, parse_timestamp
+from trading.core.account_store import RecordedEvent
 from trading.core.configuration import RiskConfig
+from trading.core.events import Executed
+from trading.core.orders import Order
+from trading.strategies import catalogue
 from trading.strategies.backtest import BacktestInputs
+from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.strategy import Strategy
 
 START_NS = parse_timestamp("2025-01-06T00:00:00Z")
 GENEROUS = RiskConfig(
@@ -88,3 +95,34 @@ def inputs_of(strategy: str, *symbols: str, minutes: int = 600, **more: Any) -> 
         config=GENEROUS,
         **more,
     )
+
+
+class Backtested(NamedTuple):
+    """What a backtest recorded, and its outcome."""
+
+    recorded: list[RecordedEvent]
+    outcome: BacktestOutcome
+
+    @property
+    def fills(self) -> list[tuple[Order, Executed]]:
+        """The executions, each with its order after it."""
+        return [
+            (order, each.event)
+            for each in self.recorded
+            if isinstance(each.event, Executed)
+            for order in each.effects.orders
+            if order.id == each.event.order_id
+        ]
+
+
+def backtested(
+    strategy: type[Strategy], path: Path, *symbols: str, start_ns: int, end_ns: int, **more: Any
+) -> Backtested:
+    """Run a strategy without costs on the store in a folder."""
+    free = {"fee_basis_points": Decimal(0), "slippage_basis_points": Decimal(0)}
+    inputs = BacktestInputs(
+        strategy=strategy.name, symbols=symbols, start_ns=start_ns, end_ns=end_ns, **free | more
+    )
+    recorded = list[RecordedEvent]()
+    with mock.patch.dict(catalogue.SHIPPED, {strategy.name: strategy}):
+        return Backtested(recorded, outcome_of(inputs, open_store(path), keep=recorded.append))

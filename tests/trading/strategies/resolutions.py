@@ -5,25 +5,21 @@ from decimal import Decimal
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest import mock
 
 import numpy as np
 
-from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.instruments import Instrument
 from store.protocol import Append
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
-from tests.trading.strategies.past import batch_of
+from tests.trading.strategies.past import backtested, batch_of
+from trading.core.account_store import RecordedEvent
 from trading.core.configuration import RiskConfig
-from trading.core.events import Executed, HaltLatched, OrderEnded, OrderRejected
+from trading.core.events import HaltLatched, OrderEnded, OrderRejected
 from trading.documents.figures import FiguresDocument
-from trading.engine.floor import RecordedEvent
-from trading.strategies import catalogue
-from trading.strategies.backtest import BacktestInputs
-from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.outcome import BacktestOutcome
 from trading.strategies.strategy import Bar, Strategy
 
 SYMBOL, HOUR_NS = "SHARE", 60 * MINUTE_NS
@@ -156,25 +152,26 @@ def run(path: Path, plan: Mapping[int, Sequence[Order]], days: int, **inputs: An
             for order in plan.get(len(decided) - 1, ()):
                 self.broker.order(SYMBOL, **order)
 
-    found = Run([], [], [], decided, [], [], None)  # type: ignore[arg-type]  # replaced below
-
-    def keep(recorded: RecordedEvent) -> None:
-        event = recorded.event
-        found.recorded.append(recorded)
-        if isinstance(event, Executed):
-            order = next(each for each in recorded.effects.orders if each.id == event.order_id)
-            found.fills.append((int(event.quantity) * order.terms.side.sign, float(event.price)))
-        elif isinstance(event, OrderEnded):
-            found.ended.append(event.reason)
-        elif isinstance(event, OrderRejected):
-            found.refused.append(next(each.name for each in event.checks if not each.is_passed))
-        elif isinstance(event, HaltLatched):
-            found.halted_ns.append(recorded.at_ns)
-
     usual: dict[str, Any] = {
-        "symbols": (SYMBOL,), "end_ns": dates(days)[-1] + DAY_NS + HOUR_NS, "parameters": {"interval": "1d"},
-        "config": ZONES, "fee_basis_points": Decimal(0), "slippage_basis_points": Decimal(0),
-    }  # fmt: skip
-    given = BacktestInputs(strategy="planned", start_ns=FIRST_NS, **usual | inputs)
-    with mock.patch.dict(catalogue.SHIPPED, {"planned": Planned}):
-        return found._replace(outcome=outcome_of(given, open_store(path), keep=keep))
+        "end_ns": dates(days)[-1] + DAY_NS + HOUR_NS,
+        "parameters": {"interval": "1d"},
+        "config": ZONES,
+    }
+    symbols = inputs.pop("symbols", (SYMBOL,))
+    found = backtested(Planned, path, *symbols, start_ns=FIRST_NS, **usual | inputs)
+    events = [each.event for each in found.recorded]
+    return Run(
+        fills=[
+            (int(fill.quantity) * order.terms.side.sign, float(fill.price)) for order, fill in found.fills
+        ],
+        ended=[each.reason for each in events if isinstance(each, OrderEnded)],
+        refused=[
+            next(check.name for check in each.checks if not check.is_passed)
+            for each in events
+            if isinstance(each, OrderRejected)
+        ],
+        decided=decided,
+        halted_ns=[each.at_ns for each in found.recorded if isinstance(each.event, HaltLatched)],
+        recorded=found.recorded,
+        outcome=found.outcome,
+    )

@@ -6,8 +6,10 @@ from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, CallDesk, post, trader
 from trading.core.events import StrategyChoice
 from trading.journal import state_of
-from trading.models import Account, LogProgress
+from trading.models import Account
+from trading.services.assigning import strategy_fail
 from trading.strategies.catalogue import strategy_refusal
+from trading.strategies.models import RunningStrategy
 
 CHOICE = {
     "name": "crossover",
@@ -28,9 +30,12 @@ def test_it_is_assigned_shown_and_taken_away(me):
     shown = assigned["strategy"]
     assert (shown["name"], shown["symbols"], assigned["name"]) == ("crossover", [COIN], "Slow")
     assert shown["parameters"] == {"fast": "5", "slow": "20", "part": "0.1"}
-    assert LogProgress.objects.filter(dataset="trades", symbol=COIN).exists()
+    assert (shown["state"], shown["failure"]) == ("running", None)
     kept = answer(post(me, "/accounts/ACC", {"name": "Fast"}, "PATCH"))
     assert kept["strategy"] == shown
+    strategy_fail(running=RunningStrategy.objects.get(), reason="no volume", at_ns=0)
+    failed = answer(me.get("/api/v1/accounts/ACC"))["strategy"]
+    assert failed == {**shown, "state": "failed", "failure": "no volume"}
     assert answer(post(me, "/accounts/ACC", {"strategy": None}, "PATCH"))["strategy"] is None
 
 

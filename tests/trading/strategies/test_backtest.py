@@ -1,6 +1,7 @@
-"""A backtest passes over the rows that change nothing: its events are those of one that takes every row."""
+"""A backtest takes rows only while orders work: its events are those of one that takes every row."""
 
 import random
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -10,32 +11,20 @@ import pytest
 
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import BARS, QUOTES
+from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from store.reading import Reader
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from tests.chance import SOAK
 from tests.trading.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, random_market, stored_bars
-from trading.core.events import Executed, Marked, OrderAccepted, encoded
+from trading.core.account_store import RecordedEvent
+from trading.core.events import Executed, Marked, OrderAccepted, Print, encoded
 from trading.core.rows import Quote
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
-from trading.strategies import backtest, catalogue
+from trading.strategies import catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
-from trading.strategies.crossover import Crossover
 from trading.strategies.strategy import Bar, Strategy
-from trading.strategies.tape import EVERY_ELIGIBLE_ROW
-
-CASES = [
-    ("crossover", ("A-USD",), {"fast": 3, "slow": 8}),
-    ("breakout", ("C-USD", "B-USD"), {"entry": 5, "exit": 3, "risk": 1}),
-]
-if SOAK:
-    CASES += [
-        ("crossover", ("A-USD", "B-USD", "C-USD"), {"fast": 2, "slow": 5}),
-        ("breakout", ("B-USD",), {"entry": 5, "exit": 3, "risk": 1}),
-    ]
 
 
 def events_of(inputs: BacktestInputs, reader: Reader) -> list[tuple[int, str]]:
@@ -43,27 +32,6 @@ def events_of(inputs: BacktestInputs, reader: Reader) -> list[tuple[int, str]]:
     run = Backtest(inputs, reader, lambda each: events.append((each.at_ns, encoded(each.event))))
     run.run()
     return events
-
-
-@pytest.mark.parametrize("seed", range(10 if SOAK else 1))
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} of {len(case[1])}")
-def test_rows_that_change_nothing_are_passed_over(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    case: tuple[str, tuple[str, ...], dict[str, int]],
-    seed: int,
-):
-    strategy, symbols, parameters = case
-    minutes = 600 if SOAK else 200
-    reader = random_market(tmp_path / "data", random.Random(seed), minutes=minutes)
-    inputs = inputs_of(strategy, *symbols, parameters=parameters, minutes=minutes)
-    quick = events_of(inputs, reader)
-    monkeypatch.setattr(
-        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
-    )
-    monkeypatch.setattr(catalogue.SHIPPED[strategy], "take_bars", Strategy.take_bars)
-    assert events_of(inputs, reader) == quick
-    assert sum(f'"{Executed.__struct_config__.tag}"' in event for _, event in quick) > 10
 
 
 class Wild(Strategy):
@@ -96,52 +64,35 @@ class Wild(Strategy):
                 self.broker.cancel(bar.symbol)
 
 
-# The account comes into each zone again and again, and orders are refused by it.
-EDGES = msgspec.structs.replace(
-    GENEROUS, risk_level=Decimal(50), max_risk_level=Decimal(50), caution=Decimal("0.5"), danger=Decimal(1),
-    halt=Decimal(60), hysteresis=Decimal("0.2"),
-)  # fmt: skip
+class Watching(Wild):
+    """The same orders by a strategy that is shown every row."""
+
+    name = "watching"
+
+    def on_trade(self, trade: Print) -> None:
+        pass
 
 
-@pytest.mark.parametrize("seed", range(60 if SOAK else 4))
+@pytest.mark.parametrize("seed", range(20 if SOAK else 2))
 @pytest.mark.parametrize("symbols", [("A-USD",), ("A-USD", "B-USD", "C-USD")], ids=["one", "three"])
-def test_a_row_is_taken_if_the_account_is_to_be_marked(
+def test_rows_that_no_order_waits_for_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, symbols: tuple[str, ...], seed: int
 ):
-    monkeypatch.setitem(catalogue.SHIPPED, "wild", Wild)
+    reader, found = random_market(tmp_path / "data", random.Random(seed), minutes=120), []
     monkeypatch.setattr(Wild, "seed", seed, raising=False)
-    reader = random_market(tmp_path / "data", random.Random(seed), minutes=120)
-    inputs = inputs_of("wild", *symbols, minutes=120, fee_basis_points=Decimal(40))
-    inputs = msgspec.structs.replace(inputs, config=EDGES)
-    quick = events_of(inputs, reader)
-    monkeypatch.setattr(
-        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
-    )
-    assert events_of(inputs, reader) == quick
-    assert sum(f'"{Marked.__struct_config__.tag}"' in event for _, event in quick) > 3
+    # The name is in the ids of orders.
+    for strategy in (Wild, Watching):
+        monkeypatch.setattr(strategy, "name", "wild")
+        monkeypatch.setitem(catalogue.SHIPPED, "wild", strategy)
+        inputs = inputs_of("wild", *symbols, minutes=120, fee_basis_points=Decimal(40))
+        found.append(events_of(inputs, reader))
+    assert found[0] == found[1]
+    kinds = Counter(kind for _, event in found[0] for kind in (Executed, Marked) if tag_of(kind) in event)
+    assert min(kinds[Executed], kinds[Marked]) > 10
 
 
-class Watched(Crossover):
-    """A crossover that counts the bars which it is shown."""
-
-    name = "watched"
-    shown = 0
-
-    def on_bar(self, bar: Bar) -> None:
-        Watched.shown += 1
-        super().on_bar(bar)
-
-
-def test_who_inherits_from_a_shipped_strategy_is_shown_every_bar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setitem(catalogue.SHIPPED, "watched", Watched)
-    monkeypatch.setattr(Watched, "shown", 0)
-    reader = random_market(tmp_path / "data", random.Random(3), minutes=200)
-    inputs = inputs_of("watched", "A-USD", parameters={"fast": 3, "slow": 8}, minutes=200)
-    events_of(inputs, reader)
-    bars = reader.bars("A-USD", inputs.start_ns, inputs.end_ns)
-    assert Watched.shown == len(bars)
+def tag_of(kind: type[Executed | Marked]) -> str:
+    return f'"event":"{kind.__struct_config__.tag}"'
 
 
 class Late(Strategy):
@@ -181,7 +132,7 @@ def test_a_symbol_with_quotes_only_can_be_traded(tmp_path: Path, monkeypatch: py
     parts: list[float] = []
     Backtest(inputs_of("quoting", "Q-USD"), open_store(tmp_path), keep).run(parts.append)
     assert [each.at_ns for each in accepted] == [START_NS + 2 * SECOND_NS]
-    assert parts == [1]
+    assert parts == [0, 1]
 
 
 def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -206,20 +157,36 @@ def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monk
     assert filled == [START_NS + day * DAY_NS - MINUTE_NS for day in (1, 2, 3)]
 
 
-class Holding(Strategy):
-    """Buys at its first bar, and keeps it."""
+class Noting(Strategy):
+    """Notes the closes that it is shown."""
 
-    name = "holding"
+    name = "noting"
+    closes: ClassVar[list[float]] = []
 
     def on_bar(self, bar: Bar) -> None:
-        if not self.broker.position(bar.symbol) and not self.broker.has_orders(bar.symbol):
-            self.buy(bar.symbol, Decimal(1))
+        self.closes.append(bar.close)
 
 
-def test_an_open_position_is_valued_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(catalogue.SHIPPED, "holding", Holding)
-    reader = random_market(tmp_path / "data", random.Random(5))
-    state = Backtest(inputs_of("holding", "C-USD"), reader, lambda _: None).run()
-    [position] = state.positions.values()
-    last = reader.bars("C-USD", START_NS, START_NS + 600 * MINUTE_NS, "1min").close[-1]
-    assert state.equity == state.cash + position.quantity * Decimal(str(last))
+@pytest.mark.parametrize(("knowledge", "closes"), [("then", [100.0]), ("now", [101.0])])
+def test_a_print_that_came_an_hour_late_is_not_in_the_bar_as_it_was_known_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knowledge: str, closes: list[float]
+):
+    (tmp_path / "data").mkdir()
+    store = CsvStore(tmp_path / "data")
+    store.set_instrument(Instrument(symbol="D-USD", instrument_class=CRYPTO, currency="USD"))
+    prints = [(1, 100.0, 0), (58, 101.0, 60)]
+    rows = [
+        {
+            "timestamp": START_NS + second * SECOND_NS,
+            "price": price,
+            "volume": 1.0,
+            "received_at": START_NS + second * SECOND_NS + late * MINUTE_NS,
+        }
+        for second, price, late in prints
+    ]
+    store.append(Append(TRADES, "D-USD", batch_of(TRADES, rows), "test"))
+    monkeypatch.setattr(Noting, "closes", [])
+    monkeypatch.setitem(catalogue.SHIPPED, "noting", Noting)
+    inputs = inputs_of("noting", "D-USD", minutes=120, knowledge=knowledge)
+    Backtest(inputs, open_store(tmp_path / "data"), lambda _: None).run()
+    assert Noting.closes == closes

@@ -7,22 +7,14 @@ from typing import Any
 
 import pytest
 
-from store import open_store
 from store.csv import CsvStore
-from store.datasets import BARS, TRADES
+from store.datasets import BARS, TRADES, TRADING_STATUS
 from store.instruments import CRYPTO, EQUITY, FUTURE, FX, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, parse_timestamp
-from tests.store_settings import IS_OF_FILES, stores_at
-from tests.trading.desks import TradingDesk, stored
-from tests.trading.strategies.past import batch_of
-from trades.stores import market_store
-from trading.core.events import Executed
-from trading.core.orders import OrderState, OrderType, TimeInForce
+from tests.trading.strategies.past import backtested, batch_of
+from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
-from trading.strategies.backtest import Backtest, BacktestInputs
-from trading.strategies.catalogue import SHIPPED
 from trading.strategies.strategy import Bar, Strategy, StrategyParameters
 
 SYMBOL = "QSE"
@@ -53,11 +45,6 @@ class Dated(Strategy):
         )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _dated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED, Dated.name, Dated)
-
-
 def bars_of(resolution: str, prices: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return the rows of bars, whose prices are all equal."""
     return [
@@ -73,8 +60,9 @@ def fills(
     """Return when and at what prices an order fills that is decided by the bar at `at`.
 
     prices: of bars, by their starts: all prices of a bar are equal. as_prints: each bar is stored as two prints of its
-    first minute instead, the second for a stop that the first triggers.
+    first minute instead, the second for a stop that the first triggers. changes: of the trading status, with their times.
     """
+    statuses = [{"timestamp": parse_timestamp(at), "status": each} for at, each in more.pop("changes", ())]
     declared: dict[str, Any] = {"instrument_class": EQUITY, "exchange": "XNYS"} | more.pop("instrument", {})
     store = CsvStore(path)
     store.set_instrument(Instrument(SYMBOL, currency="USD", tick_size=0.01, **declared))
@@ -87,17 +75,15 @@ def fills(
         store.append(Append(TRADES, SYMBOL, batch_of(TRADES, rows), "test"))
     else:
         store.append(Append(BARS, SYMBOL, batch_of(BARS, bars_of(resolution, prices)), "test"))
+    if statuses:
+        store.append(Append(TRADING_STATUS, SYMBOL, batch_of(TRADING_STATUS, statuses), "test"))
     instants = [parse_timestamp(start) for start in prices]
-    inputs = BacktestInputs(
-        strategy=Dated.name, symbols=(SYMBOL,), start_ns=instants[0], end_ns=instants[-1] + 4 * DAY_NS,
-        parameters={"at": at, "interval": _STEPS[resolution]} | more,
-        fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
-    )  # fmt: skip
-    found = list[RecordedEvent]()
-    Backtest(inputs, open_store(path), found.append).run()
-    executed = [each.event for each in found if isinstance(each.event, Executed)]
+    parameters = {"at": at, "interval": _STEPS[resolution]} | more
+    found = backtested(
+        Dated, path, SYMBOL, start_ns=instants[0], end_ns=instants[-1] + 4 * DAY_NS, parameters=parameters
+    )
     starts = {parse_timestamp(start) // MINUTE_NS: start for start in prices}
-    return [(starts[each.print.ref.timestamp_ns // MINUTE_NS], float(each.price)) for each in executed]
+    return [(starts[each.print.ref.timestamp_ns // MINUTE_NS], float(each.price)) for _, each in found.fills]
 
 
 _AFTER_CLOSE = {
@@ -205,28 +191,3 @@ def test_a_day_fills_in_its_session(tmp_path: Path):
     """A bar of a day on a Saturday proves a session, which prints fill in, too."""
     prices = {"2025-06-12": 100, "2025-06-13": 101, "2025-06-14": 102, "2025-06-16": 103}
     assert fills(tmp_path, "1d", prices, "2025-06-12") == [("2025-06-13", 101)]
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(not IS_OF_FILES, reason="reads files")
-def test_in_the_engine_an_order_waits_for_the_next_session(tmp_path: Path, settings: Any):
-    settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
-    market_store().set_instrument(Instrument(SYMBOL, exchange="XNYS", currency="USD"))
-
-    def post(prices: Mapping[str, float]) -> None:
-        stored(BARS, SYMBOL, bars_of("1m", prices))
-        desk.run()
-
-    desk = TradingDesk(begin_ns=parse_timestamp("2025-06-10T19:59"))
-    post({"2025-06-10T19:58": 100})
-    orders = [
-        desk.order(SYMBOL, Side.BUY, 5, time_in_force=TimeInForce.GTC),
-        desk.order(SYMBOL, Side.BUY, 5, time_in_force=TimeInForce.GTC, type=OrderType.STOP, stop_price=103),
-    ]
-    post({"2025-06-10T20:00": 90, "2025-06-10T20:01": 104})
-    assert [desk.find(order).state for order in orders] == [OrderState.WORKING] * 2
-    post({"2025-06-11T13:30": 99})
-    filled, waiting = map(desk.find, orders)
-    assert (filled.state, filled.filled_value) == (OrderState.FILLED, 5 * Decimal("99.01"))
-    assert waiting.state is OrderState.WORKING
-    desk.check()

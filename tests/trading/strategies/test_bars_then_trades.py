@@ -6,19 +6,15 @@ from typing import Any
 
 import pytest
 
-from store import open_store
 from store.datasets import BARS, TRADES
 from store.timestamps import MINUTE_NS, SECOND_NS
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import BEGIN_NS, FREE, TradingDesk, coin, stored
-from trading.core.events import Executed
+from tests.trading.strategies.past import backtested
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
 from trading.market.symbols import market
 from trading.models import ExecutionRow
-from trading.strategies.backtest import Backtest, BacktestInputs
-from trading.strategies.catalogue import SHIPPED
 from trading.strategies.strategy import Bar, Strategy
 
 pytestmark = [
@@ -72,20 +68,12 @@ class EachBar(Strategy):
 
 
 def test_in_a_backtest(symbol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(SHIPPED, EachBar.name, EachBar)
     monkeypatch.setattr(EachBar, "gains", [], raising=False)
     stored(BARS, symbol, bars(*OPENS))
     stored(TRADES, symbol, trades(*PRICES))
-    found: list[RecordedEvent] = []
-    inputs = BacktestInputs(
-        strategy=EachBar.name, symbols=(symbol,), start_ns=BEGIN_NS, end_ns=BEGIN_NS + 8 * MINUTE_NS,
-        config=FREE, fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
-    )  # fmt: skip
-    Backtest(inputs, open_store(tmp_path), found.append).run()
-    fills = [
-        (each.event.print.ref.dataset, each.event.price) for each in found if isinstance(each.event, Executed)
-    ]
-    assert fills == [
+    end_ns = BEGIN_NS + 8 * MINUTE_NS
+    found = backtested(EachBar, tmp_path, symbol, start_ns=BEGIN_NS, end_ns=end_ns, config=FREE)
+    assert [(each.print.ref.dataset, each.price) for _, each in found.fills] == [
         *[("bars", Decimal(price)) for price in (101, 102, 103)],
         *[("trades", Decimal(price)) for price in ("103.5", "104.2", "104.4")],
     ]
@@ -109,7 +97,7 @@ def test_in_the_engine(symbol: str):
     stored(BARS, symbol, bars(4, 5))
     desk.run()
     fills = [desk.execution(row)[1] for row in ExecutionRow.objects.order_by("number")]
-    assert fills == [Decimal("101.03"), Decimal("103.53")]
+    assert fills == [Decimal("101.0202"), Decimal("103.5207")]
     assert not desk.find(limit).filled
     (mark,) = market().marks(desk.state, now_ns=BEGIN_NS + 8 * MINUTE_NS).values()
     assert mark.price == Decimal("103.5")

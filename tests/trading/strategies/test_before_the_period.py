@@ -10,12 +10,11 @@ import pytest
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import CORPORATE_ACTIONS, TRADES
-from store.instruments import CRYPTO, EQUITY, Instrument
+from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
-from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
+from store.timestamps import DAY_NS, MINUTE_NS
 from tests.trading.strategies.past import START_NS, batch_of, inputs_of
-from trading.core.account import AccountState
-from trading.core.events import Marked, SplitApplied
+from trading.core.events import SplitApplied
 from trading.strategies.backtest import Backtest
 from trading.strategies.catalogue import SHIPPED
 from trading.strategies.outcome import outcome_of
@@ -76,36 +75,12 @@ def test_a_split_that_was_announced_before_the_position_takes_effect(path: Path,
     assert state.equity > 99_990
 
 
-@pytest.mark.parametrize("instant", ["2025-11-07T00:00", "2025-11-06T13:00", "2025-11-06T23:00"])
-@pytest.mark.parametrize("end", ["2025-11-06T23:30", "2025-11-07T03:00"])
-def test_an_imported_split_takes_effect_with_its_trading_date(path: Path, instant: str, end: str):
-    """Sydney's date 2025-11-07 begins at 13:00 UTC of the day before, and its market opens at 23:00."""
-    store = CsvStore(path)
-    sydney = Instrument("SHARE", instrument_class=EQUITY, exchange="XASX", currency="USD", settle=0.0)
-    store.set_instrument(sydney)
-    start_ns, open_ns, end_ns = map(parse_timestamp, ("2025-11-06T00:00", "2025-11-06T23:00", end))
-    rows = [
-        {"timestamp": time_ns, "price": 100.0 if time_ns < open_ns else 50.0, "volume": 500.0}
-        for time_ns in range(start_ns, end_ns, MINUTE_NS)
-    ]
-    split = {"timestamp": parse_timestamp(instant), "kind": "split", "ratio": 2.0}
-    for dataset, each in ((TRADES, rows), (CORPORATE_ACTIONS, [split])):
-        store.append(Append(dataset, "SHARE", batch_of(dataset, each), "test"))
-    inputs = msgspec.structs.replace(inputs_of(Once.name, "SHARE"), start_ns=start_ns, end_ns=end_ns)
-    events: list[Any] = []
-    state = Backtest(inputs, open_store(path), lambda each: events.append(each.event)).run()
-    assert [type(each) for each in events].count(SplitApplied) == 1
-    assert [each.quantity for each in state.positions.values()] == [20]
-    assert min(each.equity for each in [*events, state] if isinstance(each, Marked | AccountState)) > 99_990
-
-
 def test_orders_are_checked_at_a_price_from_before_the_period(path: Path):
     """A print without volume is in a bar, and is no price of the market."""
     append_trades(path, [{"timestamp": START_NS + HOUR_NS, "price": 100.0, "volume": 5.0}])
     begin_ns = START_NS + 2 * HOUR_NS
     append_trades(
-        path,
-        [{"timestamp": begin_ns + each * MINUTE_NS, "price": 101.0, "volume": 0.0} for each in range(5)],
+        path, [{"timestamp": begin_ns + each * MINUTE_NS, "price": 101.0, "volume": 0.0} for each in range(5)]
     )
     inputs = msgspec.structs.replace(inputs_of(Once.name, SYMBOL, minutes=180), start_ns=begin_ns)
     signals = outcome_of(inputs, open_store(path)).document.signals

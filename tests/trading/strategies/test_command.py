@@ -11,19 +11,14 @@ from django.core.management import CommandError, call_command
 
 from store.timestamps import format_timestamp
 from tests.store_settings import IS_OF_FILES, stores_at
-from tests.trading.strategies.late_rows import LatePrint, X, market
 from tests.trading.strategies.past import random_market
 from trading.api.backtest_inputs import UnboundedBacktestInput, inputs_of_job
 from trading.core.events import encoded
 from trading.market.market import Market
 from trading.strategies.backtest import Backtest, BacktestInputs
-from trading.strategies.honesty import honesty_of
 from trading.strategies.stored import stored_rows
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")]
 PERIOD = ("--from", "2025-01-06", "--to", "2025-01-06T04:00:00Z")
 COMMAND = ("backtest", "crossover", "A-USD", *PERIOD, "--set", "fast=3", "slow=8")
 TITLES = [
@@ -110,27 +105,6 @@ def test_the_table_counts_what_risk_refused_by_checks(past: None):
     assert lines[3].endswith(" by symbol_exposure")
 
 
-def test_decisions_that_differ_are_shown_beside_each_other(path: Path):
-    """A print that lifts the close of minute 60 an hour late makes the fast mean cross there, as is known now."""
-    market(path, [LatePrint(price=101, volume=1_000)])
-    command = ("backtest", "crossover", X, *PERIOD, "--set", "fast=1", "slow=8")
-    lines = printed(*command, "--honesty").splitlines()
-    found = honesty_of(inputs_of_result(orjson.loads(printed(*command, "--json"))), stored_rows())
-    assert found.first is not None
-    now, then = found.first
-    assert now is not None
-    assert then is not None
-    assert now.order is not None
-    assert then.order is not None
-    assert lines == [
-        f"{found.same} decisions are the same. The first that differs:",
-        f"  with what is known now:   2025-01-06T01:01:02Z buy {now.order.quantity} {X}",
-        f"  with what was known then: 2025-01-06T01:03:02Z buy {then.order.quantity} {X}",
-        f"Equity at the end: {found.equity_now:,.2f} now, {found.equity_then:,.2f} then.",
-        f"{found.unknowable:,.2f} of it could not have been known.",
-    ]
-
-
 def test_a_terminal_has_a_plain_bar_that_goes_away(past: None):
     shown = Terminal()
     printed(*COMMAND, stderr=shown)
@@ -140,15 +114,6 @@ def test_a_terminal_has_a_plain_bar_that_goes_away(past: None):
     assert f"{'█' * 20}{'░' * 20}  50%" in steps
     assert steps[-3:] == [f"{'█' * 40} 100%", " " * 46, ""]
     assert "\n" not in shown.getvalue()
-
-
-def test_the_bar_of_honesty_grows_over_both_runs(past: None):
-    shown = Terminal()
-    printed(*COMMAND, "--honesty", stderr=shown)
-    filled = [each.count("█") for each in shown.getvalue().split("\r")[1:-2]]
-    assert filled == sorted(filled)
-    assert (filled[0], filled[-1]) == (0, 40)
-    assert shown.getvalue().count("100%") == 1
 
 
 @pytest.mark.parametrize("is_terminal", [True, False], ids=["json", "no-terminal"])
@@ -172,7 +137,8 @@ def test_events_are_written_as_the_journal_encodes_them(past: None, tmp_path: Pa
     assert lines == [f'{{"at":"{at}","number":{number},"event":{event}}}' for at, number, event in expected]
     assert [orjson.loads(line)["number"] for line in lines] == [*range(1, len(lines) + 1)]
     assert sum('"event":{"event":"executed"' in line for line in lines) > 10
-    assert printed(*COMMAND, "--json") == printed(*COMMAND, "--json", "--events", str(file))
+    again = (*COMMAND, "--as-of", document["inputs"]["as_of"], "--json")
+    assert printed(*again) == printed(*again, "--events", str(file))
 
 
 def test_events_are_written_while_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -194,9 +160,9 @@ def test_events_are_written_while_it_runs(path: Path, tmp_path: Path, monkeypatc
     ("options", "words"),
     [
         (["--events", "/nowhere/events"], "No such file or directory: '/nowhere/events'"),
-        (["--events", "events", "--honesty"], "not allowed with argument"),
+        (["--events", "events", "--grid", "fast=1,2"], "not allowed with argument"),
     ],
-    ids=["no-folder", "with-honesty"],
+    ids=["no-folder", "with-grid"],
 )
 def test_events_that_cannot_be_written_are_refused(past: None, options: list[str], words: str):
     with pytest.raises(CommandError, match=words):

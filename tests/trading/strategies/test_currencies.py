@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from store import open_store
 from store.csv import CsvStore
 from store.csv.csv_log import CsvSnapshot
 from store.datasets import BARS, QUOTES, TRADES
@@ -14,14 +13,10 @@ from store.declarations import Dataset
 from store.instruments import EQUITY, Instrument
 from store.protocol import Append, Window
 from store.timestamps import MINUTE_NS, parse_timestamp
-from tests.trading.strategies.past import batch_of
+from tests.trading.strategies.past import backtested, batch_of
 from trading.core.configuration import RiskConfig
-from trading.core.events import Executed
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
-from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED
-from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.outcome import BacktestOutcome
 from trading.strategies.strategy import Bar, Strategy, StrategyParameters
 
 SYMBOL = "AAPL"
@@ -81,11 +76,6 @@ class Fill(NamedTuple):
     rate: float
 
 
-@pytest.fixture(autouse=True)
-def strategy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED, ThereAndBack.name, ThereAndBack)
-
-
 def store_at(path: Path, exchange: str = "XNYS") -> CsvStore:
     path.mkdir()
     store = CsvStore(path)
@@ -132,23 +122,17 @@ def store_rates(store: CsvStore, *, pair: str = "USD-CHF") -> None:
 
 
 def run(
-    path: Path, form: str, end: str = "2025-03-12", strategy: str = ThereAndBack.name, **parameters: Any
+    path: Path, form: str, end: str = "2025-03-12", strategy: type[Strategy] = ThereAndBack, **parameters: Any
 ) -> tuple[list[Fill], BacktestOutcome]:
-    fills = []
-
-    def keep(recorded: RecordedEvent) -> None:
-        event = recorded.event
-        if isinstance(event, Executed):
-            order = next(each for each in recorded.effects.orders if each.id == event.order_id)
-            fills.append(Fill(order.terms.side.value, float(event.price), round(float(event.rate), 6)))
-
-    inputs = BacktestInputs(
-        strategy=strategy, symbols=(SYMBOL,), start_ns=parse_timestamp("2025-03-03"),
-        end_ns=parse_timestamp(end), currency="CHF", config=_WIDE,
-        fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
-        parameters={"interval": "1min" if form == "prints" else _INTERVALS[form]} | parameters,
+    found = backtested(
+        strategy, path, SYMBOL, start_ns=parse_timestamp("2025-03-03"), end_ns=parse_timestamp(end), currency="CHF",
+        config=_WIDE, parameters={"interval": "1min" if form == "prints" else _INTERVALS[form]} | parameters,
     )  # fmt: skip
-    return fills, outcome_of(inputs, open_store(path), keep=keep)
+    fills = [
+        Fill(order.terms.side.value, float(each.price), round(float(each.rate), 6))
+        for order, each in found.fills
+    ]
+    return fills, found.outcome
 
 
 _INTERVALS = {"1d": "1d", "30m": "30min", "1m": "1min"}
@@ -241,11 +225,10 @@ def test_fills_by_bars_read_the_store_no_more_often_than_a_run_without_fills(
         return take_window(snapshot, *arguments, **named)
 
     monkeypatch.setattr(CsvSnapshot, "take_window", counted)
-    monkeypatch.setitem(SHIPPED, EachBar.name, EachBar)
     found = {}
     for most in (0, 100):
         reads.clear()
-        fills, _ = run(tmp_path / "data", "1m", strategy=EachBar.name, most=most)
+        fills, _ = run(tmp_path / "data", "1m", strategy=EachBar, most=most)
         found[most] = len(reads), [fill.rate for fill in fills]
     assert found[100][1] == [round(0.5 + number / 1_000, 6) for number in range(1, 101)]
     assert found[100][0] <= found[0][0] + 10
@@ -263,19 +246,3 @@ def test_the_equity_has_the_rate_of_the_bars_that_end_with_the_mark(tmp_path: Pa
     _, outcome = run(tmp_path / "data", form, end="2025-03-05T00:00:01Z")
     # 100 shares were bought for 9,000, and are worth 102 * 100 * 0.5.
     assert outcome.document.performance.return_pct == pytest.approx(-3.9, abs=1e-4)
-
-
-@pytest.mark.parametrize("form", ["1d", "prints"])
-def test_a_locked_quote_is_a_rate_and_a_crossed_one_is_none(tmp_path: Path, form: str):
-    """The rate is older than the prices that a backtest reads before its period."""
-    store = store_at(tmp_path / "data")
-    store_prices(store, form)
-    quotes = {
-        "2025-02-03T12:00:00Z": (0.9, 0.9),
-        "2025-03-06T12:00:00Z": (0.8, 0.8),
-        "2025-03-06T13:00:00Z": (0.7, 0.6),
-    }
-    rows = [{"timestamp": parse_timestamp(at), "bid": bid, "ask": ask} for at, (bid, ask) in quotes.items()]
-    append(store, QUOTES, "USD-CHF", rows)
-    fills, _ = run(tmp_path / "data", form)
-    assert fills == [("buy", 100, 0.9), ("sell", 105, 0.8)]

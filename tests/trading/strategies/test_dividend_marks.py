@@ -1,4 +1,7 @@
-"""A dividend moves no equity: until the first price after it, the mark is the last price less the dividend."""
+"""A dividend moves no equity: until the first price after it, the mark is the last price less the dividend.
+
+The value of a spin-off is paid as cash, and named.
+"""
 
 import random
 from decimal import Decimal
@@ -8,15 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from store.timestamps import format_timestamp
 from tests.chance import SOAK, chosen_seed, examples
 from tests.trading.strategies.resolutions import RESOLUTIONS, ZONES, Session, act, dates, run, write
+from trading.core.events import DividendPaid
+from trading.core.terms import terms_by_class
+from trading.strategies.outcome import BacktestOutcome
 
 EXCHANGES = ("XNYS", "XLON", "XTKS", "XASX", None)
 CASES = [(exchange, resolution) for exchange in EXCHANGES for resolution in RESOLUTIONS]
 # Without SOAK each exchange and each resolution, and all days.
 SOME = CASES if SOAK else [case for number, case in enumerate(CASES) if case[1] == "1d" or number % 3 == 0]
 _NO_LIMITS = msgspec.structs.replace(ZONES.without_limits(), participation=Decimal(100))
-TERMS = {"SHARE": {"borrow_rate": Decimal(0)}}
+TERMS = terms_by_class({"equity": {"borrow_rate": 0}})
 
 
 def held(side: str, quantity: int) -> dict[int, Any]:
@@ -37,7 +44,7 @@ def test_a_dividend_makes_no_drawdown_and_no_high_water(
     sessions = [*[Session(100, 100)] * 5, *[Session(88, 88)] * 3]
     store = write(tmp_path, resolution, sessions, exchange=exchange)
     act(store, paid(dates(6)[5], 12.0))
-    found = run(tmp_path, held("buy" if sign > 0 else "sell", 900), len(sessions), terms=TERMS)
+    found = run(tmp_path, held("buy" if sign > 0 else "sell", 900), len(sessions), classes=TERMS)
     assert found.fills == [(900 * sign, 100)]
     assert found.halted_ns == []
     assert {equity for equity, _ in found.decided} == {100_000}
@@ -51,6 +58,29 @@ def test_a_price_that_falls_by_less_is_a_gain_from_its_first_price_on(tmp_path: 
     found = run(tmp_path, held("buy", 900), len(sessions))
     assert [equity for equity, _ in found.decided] == [100_000] * 3 + [106_300] * 2
     assert found.figures.max_dd == 0
+
+
+# A bar is known at its end. Without one it is the first midnight that is two bars after the ex-date's beginning.
+@pytest.mark.parametrize(
+    ("resolution", "first", "without"),
+    [
+        ("prints", "2025-02-06T15:00:00Z", "2025-02-07T00:00:00Z"),
+        ("1h", "2025-02-06T16:00:00Z", "2025-02-07T00:00:00Z"),
+        ("1d", "2025-02-07T00:00:00Z", "2025-02-09T00:00:00Z"),
+    ],
+)
+def test_it_is_paid_with_the_first_price_or_without_one_at_midnight(
+    tmp_path: Path, resolution: str, first: str, without: str
+):
+    for name, sessions, expected in (
+        ("first", [*[Session(100, 100)] * 3, *[Session(88, 88)] * 3], first),
+        ("without", [Session(100, 100)] * 3, without),
+    ):
+        act(write(tmp_path / name, resolution, sessions, exchange="XNYS"), paid(dates(4)[3], 12.0))
+        found = run(tmp_path / name, held("buy", 900), 9)
+        (at_ns,) = [each.at_ns for each in found.recorded if isinstance(each.event, DividendPaid)]
+        assert format_timestamp(at_ns) == expected
+        assert (found.figures.max_dd, found.figures.return_pct) == (0, 0)
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
@@ -107,9 +137,49 @@ def test_random_plans_have_the_same_fills_and_equity_at_every_resolution(tmp_pat
     found = []
     for resolution in RESOLUTIONS:
         act(write(tmp_path / resolution, resolution, sessions, exchange=exchange), *actions)
-        found.append(run(tmp_path / resolution, plan, len(sessions), config=_NO_LIMITS, terms=TERMS))
+        found.append(run(tmp_path / resolution, plan, len(sessions), config=_NO_LIMITS, classes=TERMS))
     prints, *bars = found
     assert len(prints.fills) == 4
     for each in bars:
         assert each.result == prints.result
         assert each.figures.return_pct == prints.figures.return_pct
+
+
+def paid_to(
+    path: Path, resolution: str, side: str = "buy", **action: Any
+) -> tuple[list[tuple[str, float]], BacktestOutcome]:
+    """Return what was paid to who holds 900 over an action of the fifth session, and the outcome."""
+    sessions = [*[Session(100, 100)] * 4, *[Session(88, 88)] * 2]
+    store = write(path, resolution, sessions, exchange="XNYS")
+    act(store, {"timestamp": dates(5)[4], "currency": "USD"} | action)
+    found = run(path, held(side, 900), len(sessions), config=_NO_LIMITS, classes=TERMS)
+    booked = [each.event for each in found.recorded if isinstance(each.event, DividendPaid)]
+    return [(each.kind, float(each.amount)) for each in booked], found.outcome
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_the_value_of_a_spin_off_is_paid_and_named(tmp_path: Path, resolution: str, side: str):
+    """900 at 100 are worth 88 afterwards, and 12 were paid; a short owes them."""
+    booked, outcome = paid_to(tmp_path, resolution, side, kind="spin_off", amount=12.0, ratio=0.5)
+    assert booked == [("spin_off", 12)]
+    figures = outcome.document.performance
+    assert (figures.return_pct, figures.max_dd) == (0, 0)
+    assert outcome.notice == (
+        "A spin-off of SHARE took effect on 2025-02-07: its value of 12 USD a unit was paid as cash, in the place of the "
+        "other company's shares."
+    )
+
+
+def test_an_action_that_changes_nothing_is_named(tmp_path: Path):
+    booked, outcome = paid_to(tmp_path, "1d", kind="merger", ratio=0.5)
+    assert booked == [("merger", 0)]
+    assert outcome.document.performance.return_pct == pytest.approx(-10.8)
+    assert outcome.notice == (
+        "A merger of SHARE took effect on 2025-02-07: the account's positions are as before."
+    )
+
+
+def test_a_dividend_is_not_named(tmp_path: Path):
+    booked, outcome = paid_to(tmp_path, "1d", kind="dividend", amount=12.0)
+    assert (booked, outcome.notice) == ([("dividend", 12)], None)

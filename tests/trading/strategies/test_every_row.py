@@ -13,15 +13,15 @@ from store import open_store
 from store.csv import CsvStore
 from store.datasets import QUOTES, TRADES
 from store.instruments import CRYPTO, EQUITY, Instrument
-from store.protocol import Action, Amendment, Append, Correction
+from store.protocol import Append
 from store.timestamps import MINUTE_NS, SECOND_NS, parse_timestamp
 from tests.trading.strategies.past import START_NS, batch_of, inputs_of
-from trading.core.events import Event, Executed, ExecutionQuestioned, Marked, OrderAccepted, Print
+from trading.core.configuration import Zone
+from trading.core.events import Event, Executed, Marked, OrderAccepted, Print
 from trading.core.rows import Quote
-from trading.strategies import backtest, catalogue
+from trading.strategies import catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.strategy import Bar, Strategy
-from trading.strategies.tape import EVERY_ELIGIBLE_ROW
 
 SYMBOL = "A-USD"
 E = TypeVar("E")
@@ -47,8 +47,13 @@ def trades_of(store: CsvStore, prices: Mapping[Any, float], symbol: str = SYMBOL
     store.append(Append(TRADES, symbol, batch_of(TRADES, rows), "test"))
 
 
-def run(path: Path, inputs: BacktestInputs, decide: Decide) -> list[Event]:
-    """Run a strategy that decides by each bar and its number, from 1 on; return its events. A timer buys a unit for each bar."""
+def run(
+    path: Path, inputs: BacktestInputs, decide: Decide, timed: list[tuple[int, Event]] | None = None
+) -> list[Event]:
+    """Run a strategy that decides by each bar and its number, from 1 on; return its events. A timer buys a unit for each bar.
+
+    timed: is given the events with their instants.
+    """
 
     class Tested(Strategy):
         name = "tested"
@@ -61,10 +66,10 @@ def run(path: Path, inputs: BacktestInputs, decide: Decide) -> list[Event]:
         def on_timer(self, now_ns: int) -> None:
             self.buy(SYMBOL, Decimal(len(self.broker.bars(SYMBOL, 100))))
 
-    events: list[Event] = []
+    events = [] if timed is None else timed
     with mock.patch.dict(catalogue.SHIPPED, {"tested": Tested}):
-        Backtest(inputs, open_store(path), lambda each: events.append(each.event)).run()
-    return events
+        Backtest(inputs, open_store(path), lambda each: events.append((each.at_ns, each.event))).run()
+    return [event for _, event in events]
 
 
 def of_type(events: list[Event], kind: type[E]) -> list[E]:
@@ -90,39 +95,33 @@ def test_a_timer_without_an_order_sees_no_later_bar(tmp_path: Path):
     assert [int(each.order.quantity) for each in of_type(events, OrderAccepted)] == [2]
 
 
-@pytest.mark.parametrize(
-    ("side", "price"), [({"bid": 120.0, "ask": None}, None), ({"bid": None, "ask": 100.01}, 90.0)]
-)
-def test_a_quote_without_a_side_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: dict[str, Any], price: float | None
-):
+def test_a_quote_without_a_side_is_no_mark(tmp_path: Path):
+    """The account is valued at each minute, and its equity is recorded if it has changed."""
     store = store_of(tmp_path)
-    trades_of(store, dict.fromkeys(range(10, 310, 10), 100.0) | ({} if price is None else {395.0: price}))
-    whole = {"bid": 99.99, "ask": 100.01}
-    quotes = [{"timestamp": START_NS + second * SECOND_NS, **whole} for second in (*range(11, 311, 10), 500)]
-    quotes.append({"timestamp": START_NS + 400 * SECOND_NS, **side})
+    trades_of(store, dict.fromkeys(range(10, 310, 10), 100.0) | {395.0: 90.0})
+    quotes = [
+        {"timestamp": START_NS + second * SECOND_NS, "bid": bid, "ask": 101.0}
+        for second, bid in ((15, 99.0), (75, 99.0), (290, 99.0), (400, None), (500, 98.0))
+    ]
     store.append(Append(QUOTES, SYMBOL, batch_of(QUOTES, quotes), "test"))
-    inputs = inputs_of("tested", SYMBOL, minutes=10)
-    quick = run(tmp_path, inputs, buys(500, at=1))
-    monkeypatch.setattr(
-        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
-    )
-    assert run(tmp_path, inputs, buys(500, at=1)) == quick
-    assert len(of_type(quick, Marked)) > 2
+    free = {"fee_basis_points": Decimal(0), "slippage_basis_points": Decimal(0)}
+    events = run(tmp_path, inputs_of("tested", SYMBOL, minutes=10, **free), buys(100, at=1))
+    marks = [
+        (int(mark.price), mark.at_ns - START_NS) for each in of_type(events, Marked) for mark in each.marks
+    ]
+    assert marks == [(99, 15 * SECOND_NS), (98, 500 * SECOND_NS)]
 
 
-def test_a_zone_is_entered_by_a_drawdown_that_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    prices = dict.fromkeys(range(10, 400, 10), 100.0) | {400: 94.05, 410: 94.0000007, 500: 94.02}
-    trades_of(store_of(tmp_path, tick=0.0001), prices)
-    inputs = inputs_of(
-        "tested", SYMBOL, minutes=10, fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0)
-    )
-    quick = run(tmp_path, inputs, buys(500, at=1))
-    monkeypatch.setattr(
-        backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ELIGIBLE_ROW)
-    )
-    assert run(tmp_path, inputs, buys(500, at=1)) == quick
-    assert "caution" in [each.zone.lower() for each in of_type(quick, Marked)]
+def test_a_zone_is_entered_at_the_end_of_the_bar(tmp_path: Path):
+    """Of 100,000 USD half is held: a price of 94 is a drawdown of 3 %, which is seen at the bar's end."""
+    prices = dict.fromkeys(range(10, 400, 10), 100.0) | {400: 94.0, 410: 100.0, 450: 94.0}
+    trades_of(store_of(tmp_path), prices)
+    free = {"fee_basis_points": Decimal(0), "slippage_basis_points": Decimal(0)}
+    events: list[tuple[int, Event]] = []
+    run(tmp_path, inputs_of("tested", SYMBOL, minutes=10, **free), buys(500, at=1), events)
+    zones = [(at_ns - START_NS, each.zone) for at_ns, each in events if isinstance(each, Marked)]
+    assert zones[-1] == (480 * SECOND_NS, Zone.CAUTION)
+    assert {zone for _, zone in zones[:-1]} == {Zone.NORMAL}
 
 
 @pytest.mark.parametrize("rows_at_once", [1 << 18, 1])
@@ -155,45 +154,8 @@ def test_a_limit_gets_the_opening_price_also_at_the_end_of_a_part(tmp_path: Path
     assert [each.price for each in of_type(events, Executed)] == [94]
 
 
-def test_an_execution_is_questioned_also_when_nothing_is_held_any_more(tmp_path: Path):
-    clock = [START_NS]
-    store = store_of(tmp_path, clock=lambda: clock[0])
-    for second in range(10, 590, 10):
-        clock[0] = START_NS + second * SECOND_NS
-        trades_of(store, {second: 100.0})
-        if second == 420:
-            # The print that filled the order.
-            cancel = Correction(Action.CANCEL, START_NS + 70 * SECOND_NS, {"price": 100.0}, {})
-            store.correct(Amendment(TRADES, SYMBOL, (cancel,), "test"))
-
-    def decide(strategy: Strategy, bar: Bar, number: int) -> None:
-        if number == 1:
-            strategy.buy(SYMBOL, Decimal(100))
-        elif number == 4:
-            strategy.broker.close(SYMBOL)
-
-    events = run(tmp_path, inputs_of("tested", SYMBOL, minutes=10), decide)
-    assert len(of_type(events, Executed)) == 2
-    assert len(of_type(events, ExecutionQuestioned)) == 1
-
-
-@pytest.mark.parametrize("rows_at_once", [1 << 18, 10])
-def test_a_tick_follows_from_the_last_prices_however_the_replay_is_cut(tmp_path: Path, rows_at_once: int):
-    store = store_of(tmp_path, SYMBOL, "B-USD", tick=None)
-    trades_of(store, dict.fromkeys(range(1, 600), 100.0))
-    trades_of(store, {second: 100.0001 if second == 30 else 100.0 for second in range(10, 600, 10)}, "B-USD")
-
-    def decide(strategy: Strategy, bar: Bar, number: int) -> None:
-        if bar.symbol == "B-USD" and bar.end_ns == START_NS + 8 * MINUTE_NS:
-            strategy.broker.order("B-USD", "buy", Decimal(1), type="limit", limit_price=Decimal("100.0055"))  # type: ignore[arg-type]
-
-    with mock.patch.multiple("store.reading.replay", ROWS_AT_ONCE=rows_at_once, _LEAST_ROWS=1):
-        events = run(tmp_path, inputs_of("tested", SYMBOL, "B-USD", minutes=10), decide)
-    assert [each.order.limit_price for each in of_type(events, OrderAccepted)] == [Decimal("100.0055")]
-
-
 def test_a_strategy_is_shown_also_the_rows_that_count_for_nothing(tmp_path: Path):
-    """Trades outside of sessions and odd lots fill nothing, and are no price; so is a crossed quote."""
+    """Trades outside of sessions and odd lots fill nothing, and are no price; nor is a quote that is not firm."""
     share = Instrument("SHARE", instrument_class=EQUITY, exchange="XNYS", currency="USD", settle=0.0)
     store = CsvStore(tmp_path)
     store.set_instrument(share)
@@ -202,7 +164,7 @@ def test_a_strategy_is_shown_also_the_rows_that_count_for_nothing(tmp_path: Path
     rows: list[dict[str, Any]] = [{"timestamp": each, "price": 100.0, "volume": 5.0} for each in times]
     rows[40]["conditions"] = "odd_lot"
     store.append(Append(TRADES, "SHARE", batch_of(TRADES, rows), "test"))
-    quotes = [{"timestamp": open_ns + 1, "bid": 100.0, "ask": 99.0}]
+    quotes = [{"timestamp": open_ns + 1, "bid": 99.0, "ask": 100.0, "conditions": "non_firm"}]
     store.append(Append(QUOTES, "SHARE", batch_of(QUOTES, quotes), "test"))
     shown: list[tuple[int, bool]] = []
 

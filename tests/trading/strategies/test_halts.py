@@ -1,31 +1,20 @@
 """Nothing fills and triggers orders while trading in a symbol is halted; orders wait until it is resumed."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from store import open_store
-from store.csv import CsvStore
-from store.datasets import BARS, QUOTES, TRADES, TRADING_STATUS
-from store.instruments import Instrument
-from store.protocol import Append
-from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
+from store.datasets import QUOTES, TRADING_STATUS
+from store.timestamps import MINUTE_NS
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import BEGIN_NS, TradingDesk, coin, prints, stored
-from tests.trading.strategies.past import batch_of
-from tests.trading.strategies.test_bars_outside_sessions import Dated, bars_of
-from trading.core.events import Executed
+from tests.trading.strategies.test_bars_outside_sessions import fills
 from trading.core.orders import OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
 from trading.services.previews import preview_document, trade_preview
-from trading.strategies.backtest import Backtest, BacktestInputs
-from trading.strategies.catalogue import SHIPPED
 
-SYMBOL = "QHA"
 # Opens of the minutes of a Tuesday in New York.
 _PRICES = {
     f"2025-06-10T15:{minute:02}": price
@@ -39,50 +28,7 @@ _HALTED_SINCE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _dated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED, Dated.name, Dated)
-
-
-def fills(
-    path: Path,
-    resolution: str,
-    prices: Mapping[str, float],
-    changes: list[tuple[str, str]],
-    at: str,
-    **order: Any,
-) -> list[tuple[str, float]]:
-    """Return the starts and prices of the bars that fill an order, decided by the bar at `at`.
-
-    resolution: of stored bars, or `tick` for a print at each start.
-    """
-    store = CsvStore(path)
-    store.set_instrument(Instrument(SYMBOL, exchange="XNYS", currency="USD", tick_size=0.01))
-    if resolution == "tick":
-        rows = [
-            {"timestamp": parse_timestamp(at), "price": price, "volume": 1e6} for at, price in prices.items()
-        ]
-        store.append(Append(TRADES, SYMBOL, batch_of(TRADES, rows), "test"))
-    else:
-        store.append(Append(BARS, SYMBOL, batch_of(BARS, bars_of(resolution, prices)), "test"))
-    statuses = [{"timestamp": parse_timestamp(since), "status": status} for since, status in changes]
-    if statuses:
-        store.append(Append(TRADING_STATUS, SYMBOL, batch_of(TRADING_STATUS, statuses), "test"))
-    interval = "1d" if resolution == "1d" else "1min"
-    instants = [parse_timestamp(start) for start in prices]
-    inputs = BacktestInputs(
-        strategy=Dated.name, symbols=(SYMBOL,), start_ns=instants[0], end_ns=instants[-1] + 2 * DAY_NS,
-        parameters={"at": at, "interval": interval} | order,
-        fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
-    )  # fmt: skip
-    found = list[RecordedEvent]()
-    Backtest(inputs, open_store(path), found.append).run()
-    executed = [each.event for each in found if isinstance(each.event, Executed)]
-    starts = {parse_timestamp(start): start for start in prices}
-    return [(starts[each.print.ref.timestamp_ns], float(each.price)) for each in executed]
-
-
-@pytest.mark.parametrize("resolution", ["1m", "tick"])
+@pytest.mark.parametrize("as_prints", [False, True], ids=["bars", "prints"])
 @pytest.mark.parametrize(
     ("order", "changes", "expected"),
     [
@@ -96,12 +42,13 @@ def fills(
 )
 def test_an_order_waits_until_trading_is_resumed(
     tmp_path: Path,
-    resolution: str,
+    as_prints: bool,
     order: dict[str, Any],
     changes: list[tuple[str, str]],
     expected: list[tuple[str, float]],
 ):
-    assert fills(tmp_path, resolution, _PRICES, changes, "2025-06-10T15:09", **order) == expected
+    found = fills(tmp_path, "1m", _PRICES, "2025-06-10T15:09", as_prints=as_prints, changes=changes, **order)
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -116,7 +63,8 @@ def test_a_bar_of_a_day_fills_nothing_if_its_whole_session_is_halted(
     tmp_path: Path, halted: str, resumed: str, expected: str
 ):
     prices = {"2025-06-10": 100.0, "2025-06-11": 101.0, "2025-06-12": 102.0}
-    found = fills(tmp_path, "1d", prices, [(halted, "halted"), (resumed, "resumed")], "2025-06-10")
+    changes = [(halted, "halted"), (resumed, "resumed")]
+    found = fills(tmp_path, "1d", prices, "2025-06-10", changes=changes)
     assert found == [(expected, prices[expected])]
 
 
@@ -130,7 +78,7 @@ def test_in_the_engine_previews_and_checks_name_the_halt(tmp_path: Path, setting
     def checks() -> dict[str, str]:
         # The time of the rows that were taken last is told by the next run.
         desk.run()
-        document = preview_document(trade_preview(account=desk.account, order=order, owner="test"))
+        document = preview_document(trade_preview(account=desk.account, order=order, owner="test"), "USD")
         assert document.would_be_accepted
         return {check.name: check.message for check in document.checks if check.name == "halted"}
 

@@ -22,10 +22,7 @@ from trading.strategies.catalogue import SHIPPED
 from trading.strategies.page import _limits_text
 from trading.strategies.strategy import Bar, Strategy
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")]
 FALLING = "C-USD"
 # Held from the second bar, it loses a fifth of its value. What comes after the fifteenth is in the zone CAUTION.
 CLOSES = [*[100.0] * 8, *[80.0] * 22]
@@ -89,7 +86,6 @@ def test_by_default_no_limit_and_no_zone_refuses_anything():
         "participation": 10.0,
         "latency_ms": 50,
         "fill": "through",
-        "preview_tolerance": 0.5,
         "stale_after_seconds": 60,
     }
     assert _limits_text(found["inputs"]) == "Without limits and zones."
@@ -196,4 +192,5 @@ def test_a_result_says_with_which_limits_it_can_be_had_again():
         first: Mapping[str, Any] = result(*options)
         inputs = first["inputs"]
         again = [f"{name}={value}" for name, value in inputs["config"].items()]
-        assert result("--risk", inputs["risk"], "--limit", *again) == first
+        as_of = ("--as-of", inputs["as_of"])
+        assert result("--risk", inputs["risk"], *as_of, "--limit", *again) == first

@@ -1,376 +1,326 @@
-"""Strategies that live in the engine decide, order and fill as backtests of the same rows, also if the engine is killed."""
+"""A strategy that runs for an account decides as a backtest of the same rows, orders once, and goes on where it was killed."""
 
 import random
-import re
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 
+from audit.models import AuditRecord
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import BARS, TRADES
+from store.datasets import TRADES
 from store.instruments import CRYPTO, Instrument
-from store.protocol import Append, Fill, Window
+from store.protocol import Append
 from store.timestamps import MINUTE_NS, SECOND_NS
 from tests.chance import SOAK
 from tests.store_settings import stores_at
 from tests.trading.desks import TradingDesk
-from tests.trading.replays import NAMED, kills, run_on
-from tests.trading.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, stored_bars
+from tests.trading.strategies.live_strategies import Counting, Flooding, Following, Hoarding, Seeing, Ticking
+from tests.trading.strategies.past import GENEROUS, START_NS, batch_of, inputs_of
 from trades.stores import market_store
-from trading.core.account import STOPPED
-from trading.core.events import (
-    STRATEGY_ALERT,
-    Alert,
-    OrderAccepted,
-    OrderRejected,
-    Print,
-    StrategyChoice,
-    decoded,
-    encoded,
-)
-from trading.core.terms import Side
-from trading.engine.clock import DataClock, WallClock
+from trading.core.account import RUNNING, Assignment
+from trading.core.events import Event, OrderAccepted, OrderRejected, StrategyChoice, decoded
+from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
-from trading.models import EngineLease, EventRow
-from trading.services.assigning import strategy_assign
+from trading.models import EventRow, Lease, OrderRow
+from trading.services.assigning import StrategyReplaced, strategy_assign, strategy_fail
 from trading.strategies.backtest import Backtest
 from trading.strategies.catalogue import SHIPPED
-from trading.strategies.live import LiveStrategies
-from trading.strategies.models import StrategyCheckpoint
-from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyState
+from trading.strategies.host import MOST_WANTED
+from trading.strategies.live import MOST_STATE_BYTES, LiveStrategy
+from trading.strategies.models import RunningStrategy
+from trading.strategies.own_files import StrategyError
+from trading.strategies.watched_calls import WatchedCalls
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
+pytestmark = pytest.mark.django_db(transaction=True)
 SYMBOLS = ("A-USD", "B-USD")
-MINUTES = 600 if SOAK else 60
-# Which commits are there when an order comes depends on when they come.
-COMMITS = re.compile('"commits":{[^}]*},?')
-# Events of the account's beginning: a backtest has its own.
-_BEGINNING = 4
-CASES: list[tuple[str, dict[str, Any], bool]] = [
-    ("breakout", {"entry": 5, "exit": 3, "risk": 1}, True),
-    ("ticking", {}, True),
-    ("looking", {}, True),
-]
-if SOAK:
-    CASES += [
-        ("crossover", {"fast": 2, "slow": 5}, False),
-        ("crossover", {"fast": 2, "slow": 5}, True),
-        ("breakout", {"entry": 5, "exit": 3, "risk": 1}, False),
-    ]
+MINUTES = 600 if SOAK else 40
+
+
+class Killed(BaseException):
+    """The process ended."""
+
+
+class Site:
+    """An account with a strategy, on a clock of its own. The engine and the strategy take turns."""
+
+    def __init__(self, path: Path, name: str, parameters: dict[str, Any] | None = None) -> None:
+        self.now_ns = START_NS
+        self.store = CsvStore(path, clock=lambda: self.now_ns)
+        self.desk = TradingDesk(config=GENEROUS, begin_ns=START_NS)
+        texts = {each: str(value) for each, value in (parameters or {}).items()}
+        self.choice = StrategyChoice(name=name, parameters=texts, symbols=SYMBOLS)
+        self.assign(self.choice)
+        Lease.objects.update(leased_until_ns=0)
+        self.desk.engine = Engine(WallClock(clock=lambda: self.now_ns))
+
+    def assign(self, choice: StrategyChoice | None) -> None:
+        strategy_assign(account=self.desk.account, strategy=choice, by="test")
+
+    def begin(self) -> LiveStrategy:
+        """The strategy's process begins."""
+        running = RunningStrategy.objects.select_related("account").get()
+        self.strategy = LiveStrategy(running, WatchedCalls(), clock=lambda: self.now_ns)
+        return self.strategy
+
+    def trades(self, *rows: dict[str, Any], symbol: str = SYMBOLS[0]) -> None:
+        self.store.append(Append(TRADES, symbol, batch_of(TRADES, list(rows)), "test"))
+
+    def trade(self, seconds: int, price: float = 100.0) -> None:
+        """A trade that is stored when it happens."""
+        self.now_ns = START_NS + seconds * SECOND_NS
+        self.trades({"timestamp": self.now_ns - 1, "price": price, "volume": 1_000.0})
 
 
 @pytest.fixture
-def market(tmp_path: Path, settings: Any) -> Path:
-    """The installation's store, with the instruments."""
+def market(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The installation's store, with the instruments; the strategies of this file are shipped."""
     settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
     for symbol in SYMBOLS:
         market_store().set_instrument(
             Instrument(symbol=symbol, instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=2.0)
         )
+    for kind in (Counting, Seeing, Flooding, Hoarding, Ticking, Following):
+        monkeypatch.setitem(SHIPPED, kind.name, kind)
+    monkeypatch.setattr(Seeing, "seen", [])
+    monkeypatch.setattr(Ticking, "prices", [])
+    monkeypatch.setattr(Following, "told", [])
     return tmp_path
 
 
 def trades_of(chance: random.Random, minutes: int) -> list[dict[str, Any]]:
+    """Trades of each minute, none of them in its first seconds, in which orders are placed."""
     rows: list[dict[str, Any]] = []
-    price, at_ns, end_ns = 100.0, START_NS, START_NS + minutes * MINUTE_NS
-    while (at_ns := at_ns + chance.randrange(SECOND_NS, 20 * SECOND_NS)) < end_ns:
-        # A large order meets several others at one instant.
-        for _ in range(chance.choice((1, 1, 3))):
+    price = 100.0
+    for minute in range(minutes):
+        for second in sorted(chance.sample(range(5, 60), 5)):
             price = round(price * (1 + chance.gauss(0, 0.002)), 2)
-            rows.append({"timestamp": at_ns, "price": price, "volume": round(chance.uniform(1, 500), 3)})
+            at_ns = START_NS + minute * MINUTE_NS + second * SECOND_NS
+            rows.append({"timestamp": at_ns, "price": price, "volume": round(chance.uniform(100, 500), 3)})
     return rows
 
 
-def store_trades(rows: dict[str, list[dict[str, Any]]]) -> None:
-    for symbol, some in rows.items():
-        market_store().append(Append(TRADES, symbol, batch_of(TRADES, some), "test"))
-
-
-def desk_with(name: str, parameters: dict[str, Any]) -> TradingDesk:
-    """An account to which a strategy is assigned at the beginning."""
-    desk = TradingDesk(config=GENEROUS, begin_ns=START_NS)
-    choice = StrategyChoice(
-        name=name, parameters={each: str(value) for each, value in parameters.items()}, symbols=SYMBOLS
-    )
-    strategy_assign(account=desk.account, strategy=choice, by="test")
-    return desk
-
-
-def live_events() -> list[tuple[int, str]]:
-    rows = EventRow.objects.order_by("number").exclude(name="strategy_assigned")
-    return [(row.at_ns, row.body) for row in rows]
-
-
-def named(events: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    names: dict[str, str] = {}
+def placed(events: list[Event]) -> list[tuple[int, str, str, Decimal]]:
+    """Every order that was placed, accepted or not: when, its symbol, side and quantity."""
     return [
-        (at_ns, NAMED.sub(lambda found: names.setdefault(found[0], f"#{len(names)}"), body))
-        for at_ns, body in ((at_ns, COMMITS.sub("", body)) for at_ns, body in events[_BEGINNING:])
+        (each.submitted_ns // SECOND_NS, each.order.symbol, each.order.side.value, each.order.quantity)
+        for each in events
+        if isinstance(each, OrderAccepted | OrderRejected)
     ]
 
 
-class TickingState(StrategyState):
-    """The last price of each symbol, and by how many trades it has risen."""
-
-    prices: dict[str, Decimal] = msgspec.field(default_factory=dict)
-    risen: dict[str, int] = msgspec.field(default_factory=dict)
+def live_events() -> list[Event]:
+    return [decoded(row.body) for row in EventRow.objects.order_by("number")]
 
 
-class Ticking(Strategy):
-    """Buys when trades have risen three times, and closes some time after a fill."""
-
-    name = "ticking"
-    State = TickingState
-    state: TickingState
-
-    def on_trade(self, trade: Print) -> None:
-        symbol, state = trade.ref.symbol, self.state
-        has_risen = trade.price > state.prices.get(symbol, trade.price)
-        state.prices[symbol] = trade.price
-        state.risen[symbol] = state.risen.get(symbol, 0) + 1 if has_risen else 0
-        if state.risen[symbol] == 3 and not self.broker.position(symbol):
-            self.buy(symbol, Decimal(40))
-
-    def on_fill(self, fill: OrderFill) -> None:
-        self.broker.wake(fill.at_ns + 90 * SECOND_NS)
-
-    def on_timer(self, now_ns: int) -> None:
-        for symbol in self.broker.symbols:
-            self.broker.close(symbol)
-
-
-class Looking(Strategy):
-    """Holds while the close is above that of ten bars ago. It remembers nothing itself."""
-
-    name = "looking"
-
-    def on_bar(self, bar: Bar) -> None:
-        before, held = self.broker.bars(bar.symbol, 11), self.broker.position(bar.symbol)
-        if len(before) == 11 and bar.close > before[0].close and not held:
-            self.buy(bar.symbol, Decimal(40))
-        elif len(before) == 11 and bar.close < before[0].close and held:
-            self.broker.close(bar.symbol)
-
-
-class Faulty(Strategy):
-    """Fails at its third bar."""
-
-    name = "faulty"
-    bars = 0
-    error: ClassVar[BaseException]
-
-    def on_bar(self, bar: Bar) -> None:
-        self.bars += 1
-        if self.bars > 2:
-            raise self.error
-
-
-class Seeing(Strategy):
-    """Notes what it is shown, and whether that is history; it buys at each bar."""
-
-    name = "seeing"
-    seen: ClassVar[list[bool]] = []
-
-    def on_bar(self, bar: Bar) -> None:
-        self.seen.append(self.broker.is_history)
-        self.buy(bar.symbol, Decimal(1))
-
-
-class Following(Strategy):
-    """Buys once, and sells a little at its fill and at each of two timers after it. It notes what is history."""
-
-    name = "following"
-    told: ClassVar[list[tuple[str, bool]]] = []
-
-    def on_bar(self, bar: Bar) -> None:
-        if not self.told and not self.broker.has_orders(bar.symbol):
-            self.buy(bar.symbol, Decimal(4))
-
-    def on_fill(self, fill: OrderFill) -> None:
-        if fill.side is Side.BUY:
-            self._tell("fill")
-            self.broker.wake(fill.at_ns + 20 * SECOND_NS)
-            self.broker.wake(fill.at_ns + 60 * SECOND_NS)
-
-    def on_timer(self, now_ns: int) -> None:
-        self._tell("timer")
-
-    def _tell(self, what: str) -> None:
-        self.told.append((what, self.broker.is_history))
-        self.sell(SYMBOLS[0], Decimal(1))
-
-
-def placed() -> list[tuple[int, str, str]]:
-    """Every order that was placed, accepted or not: when, its symbol and side."""
-    rows = EventRow.objects.filter(name__in=("order_accepted", "order_rejected")).order_by("number")
-    return [
-        (event.submitted_ns, event.order.symbol, event.order.side.value)
-        for event in (decoded(row.body) for row in rows)
-        if isinstance(event, OrderAccepted | OrderRejected)
-    ]
-
-
-def backtest_events(
-    path: Path, name: str, parameters: dict[str, Any], until_ns: int
-) -> list[tuple[int, str]]:
-    events: list[tuple[int, str]] = []
+def backtest_events(path: Path, name: str, parameters: dict[str, Any]) -> list[Event]:
+    events: list[Event] = []
     inputs = inputs_of(name, *SYMBOLS, parameters=parameters, minutes=MINUTES, cash=Decimal("100000.000000"))
-    Backtest(inputs, open_store(path), lambda each: events.append((each.at_ns, encoded(each.event)))).run()
-    return [each for each in events if each[0] < until_ns]
+    Backtest(inputs, open_store(path), lambda each: events.append(each.event)).run()
+    return events
 
 
+@pytest.mark.parametrize("is_killed", [False, True], ids=["undisturbed", "killed"])
 @pytest.mark.parametrize(
-    ("name", "parameters", "is_killed"),
-    CASES,
-    ids=[f"{name}{'-killed' if is_killed else ''}" for name, _, is_killed in CASES],
+    ("name", "parameters"), [("counting", {}), ("crossover", {"fast": 2, "slow": 5})], ids=["own", "shipped"]
 )
 def test_it_decides_as_a_backtest(
-    market: Path, monkeypatch: pytest.MonkeyPatch, name: str, parameters: dict[str, Any], is_killed: bool
+    market: Path, name: str, parameters: dict[str, Any], is_killed: bool
 ) -> None:
-    for kind in (Ticking, Looking):
-        monkeypatch.setitem(SHIPPED, kind.name, kind)
-    chance = random.Random(1)
+    """Also if its process is killed now and then, before its State is saved or after it."""
+    chance, site = random.Random(1), Site(market, name, parameters)
     rows = {symbol: trades_of(chance, MINUTES) for symbol in SYMBOLS}
-    desk = desk_with(name, parameters)
-    last_ns = max(some[-1]["timestamp"] for some in rows.values())
-    # The strategy sees all that is known at an instant, so both logs come together.
-    for minute in range(0, MINUTES, 30):
-        begin_ns, end_ns = (START_NS + each * MINUTE_NS for each in (minute, minute + 30))
-        part = {
-            symbol: [row for row in some if begin_ns <= row["timestamp"] < end_ns]
-            for symbol, some in rows.items()
-        }
-        store_trades(part)
-        with kills(chance, every=10, at_most=2 if is_killed else 0):
-            run_on(desk)
-        if is_killed:
-            EngineLease.objects.update(leased_until_ns=0)
-            desk.engine = Engine(LiveStrategies, DataClock())
-    live = [each for each in live_events() if each[0] < last_ns]
-    past = backtest_events(market, name, parameters, last_ns)
-    assert named(live) == named(past)
-    assert sum('"executed"' in body for _, body in live) > 5
-    desk.check()
+    site.begin()
+    for minute in range(1, MINUTES + 1):
+        site.now_ns = START_NS + minute * MINUTE_NS
+        for symbol, some in rows.items():
+            begun_ns = site.now_ns - MINUTE_NS
+            site.trades(*[row for row in some if begun_ns <= row["timestamp"] < site.now_ns], symbol=symbol)
+        site.desk.run()
+        site.now_ns += 2 * SECOND_NS
+        if is_killed and chance.random() < 0.5:
+            with mock.patch.object(LiveStrategy, "_save", side_effect=Killed), pytest.raises(Killed):
+                site.strategy.step()
+            site.begin()
+        site.strategy.step()
+        if is_killed and chance.random() < 0.5:
+            site.begin()
+        site.desk.run()
+    live, past = placed(live_events()), placed(backtest_events(market, name, parameters))
+    # A backtest shows the last bars at the end of its period.
+    last = (START_NS + MINUTES * MINUTE_NS) // SECOND_NS - 1
+    assert [each for each in live if each[0] < last] == [each for each in past if each[0] < last]
+    assert len(live) > 8
+    if name == "counting":
+        assert msgspec.json.decode(RunningStrategy.objects.get().state) == {"bars": len(SYMBOLS) * MINUTES}
+    site.desk.check()
 
 
-@pytest.mark.parametrize("kind", ["stored bars", "backfilled trades"])
-def test_it_fills_as_a_backtest(market: Path, kind: str) -> None:
-    """The engine on the data clock and the backtest have one rule for the rows that fill."""
-    name, parameters = "crossover", {"fast": 3, "slow": 8}
-    desk, chance = desk_with(name, parameters), random.Random(2)
-    window = Window(START_NS, START_NS + MINUTES * MINUTE_NS)
-    for symbol in SYMBOLS:
-        rows, dataset, fill = stored_bars(chance, MINUTES), BARS, None
-        if kind == "backfilled trades":
-            rows, dataset, fill = trades_of(chance, MINUTES), TRADES, Fill(window, "other")
-        market_store().append(Append(dataset, symbol, batch_of(dataset, rows), "test", fill=fill))
-    run_on(desk)
-    last_ns = window.end_ns - MINUTE_NS
-    live = [each for each in live_events() if each[0] < last_ns]
-    assert named(live) == named(backtest_events(market, name, parameters, last_ns))
-    assert sum('"executed"' in body for _, body in live) > 10
-    desk.check()
+def test_an_order_has_the_id_of_its_bar_and_number(market: Path) -> None:
+    site = Site(market, Seeing.name)
+    site.begin()
+    site.trade(30)
+    site.now_ns = START_NS + 62 * SECOND_NS
+    site.strategy.step()
+    assert [each.client_order_id for each in OrderRow.objects.all()] == [f"seeing:A-USD:{START_NS}:60:1"]
+    assert AuditRecord.objects.filter(caller="strategy:seeing", subject="account:ACC").count() == 1
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("no volume"), SystemExit("no volume")], ids=repr)
-def test_one_that_fails_ends_and_its_account_is_stopped(
-    market: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    monkeypatch.setitem(SHIPPED, Faulty.name, Faulty)
-    monkeypatch.setattr(Faulty, "error", error, raising=False)
-    desk = desk_with(Faulty.name, {})
-    store_trades({symbol: trades_of(random.Random(1), 10) for symbol in SYMBOLS})
-    desk.run()
-    assert desk.state.assignment is None
-    assert desk.state.status == STOPPED
-    alert = EventRow.objects.get(name="alert")
-    assert f"the strategy faulty failed: {type(error).__name__}: no volume" in alert.body
-    desk.check()
+def test_another_interval_may_order_at_a_bar_of_the_same_start(market: Path) -> None:
+    site = Site(market, Seeing.name)
+    for interval, ends in (("1m", 60), ("1h", 3_600)):
+        site.assign(msgspec.structs.replace(site.choice, parameters={"interval": interval}))
+        site.begin()
+        site.trade(ends - 30)
+        site.now_ns = START_NS + (ends + 2) * SECOND_NS
+        site.strategy.step()
+    assert [each.client_order_id for each in OrderRow.objects.order_by("submitted_ns")] == [
+        f"seeing:A-USD:{START_NS}:{seconds}:1" for seconds in (60, 3_600)
+    ]
 
 
-def test_the_account_of_one_that_cannot_be_loaded_is_stopped_without_waiting_for_a_row(
-    market: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
-    desk, instants = desk_with(Seeing.name, {}), count(START_NS)
-    monkeypatch.delitem(SHIPPED, Seeing.name)
-    EngineLease.objects.update(leased_until_ns=0)
-    desk.engine = Engine(LiveStrategies, WallClock(clock=lambda: next(instants)))
-    for _ in range(3):
-        desk.run()
-    assert (desk.state.assignment, desk.state.status) == (None, STOPPED)
-
-
-def test_the_engine_sees_an_assignment_also_if_it_records_something_at_once(
-    market: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Recording reads the account, so that it is no longer one that others changed."""
-    monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
-    monkeypatch.setattr(Seeing, "seen", [])
-    desk = TradingDesk(config=GENEROUS, begin_ns=START_NS)
-    rows = {symbol: trades_of(random.Random(1), 20) for symbol in SYMBOLS}
-
-    def assign(choice: StrategyChoice | None) -> None:
-        desk.run()
-        strategy_assign(account=desk.account, strategy=choice, by="test")
-        alert = Alert(kind=STRATEGY_ALERT, message="in between")
-        desk.engine._desk.act([("ACC", lambda _, record: record(alert))], at_ns=START_NS)
-
-    assign(StrategyChoice(name=Seeing.name, parameters={}, symbols=SYMBOLS))
-    store_trades({symbol: some[:100] for symbol, some in rows.items()})
-    desk.run()
-    seen = len(Seeing.seen)
-    assert seen > 0
-    assign(None)
-    store_trades({symbol: some[100:] for symbol, some in rows.items()})
-    desk.run()
-    assert len(Seeing.seen) == seen
-
-
-def test_what_it_missed_is_history(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the wall clock nothing is placed on bars that are shown late; a new engine knows what was shown."""
-    monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
-    monkeypatch.setattr(Seeing, "seen", [])
-    desk = desk_with(Seeing.name, {})
-    store_trades({symbol: trades_of(random.Random(1), 10) for symbol in SYMBOLS})
-    now_ns = START_NS + 10 * MINUTE_NS + 5 * SECOND_NS
+def test_an_order_that_was_placed_before_is_not_placed_again(market: Path) -> None:
+    """Its process was killed after another one had placed the order, whose State is older."""
+    site = Site(market, Seeing.name)
+    site.trade(30)
+    before = RunningStrategy.objects.values().get()
     for _ in range(2):
-        EngineLease.objects.update(leased_until_ns=0)
-        desk.engine = Engine(LiveStrategies, WallClock(START_NS + 1, clock=lambda: now_ns))
-        desk.engine._pass_time(now_ns)
-        desk.run()
-    assert Seeing.seen == [True] * 18 + [False] * 2
-    last_ns = START_NS + 10 * MINUTE_NS + 2 * SECOND_NS
-    assert placed() == [(last_ns, symbol, "buy") for symbol in SYMBOLS]
-    assert StrategyCheckpoint.objects.count() == 1
+        RunningStrategy.objects.update(**before)
+        site.begin()
+        site.now_ns = START_NS + 62 * SECOND_NS
+        site.strategy.step()
+    assert OrderRow.objects.count() == 1
+
+
+def test_one_of_two_processes_saves_and_orders(market: Path) -> None:
+    site = Site(market, Ticking.name)
+    first, second = site.begin(), site.begin()
+    site.trade(30)
+    first.step()
+    with pytest.raises(StrategyReplaced):
+        second.step()
+    assert OrderRow.objects.count() == 1
+
+
+def test_bars_before_its_assignment_are_history_and_are_shown_once(market: Path) -> None:
+    site = Site(market, Seeing.name)
+    rows = [
+        {"timestamp": START_NS - each * MINUTE_NS - 3 * SECOND_NS, "price": 100.0, "volume": 1.0}
+        for each in range(4)
+    ]
+    # A backfill, of which each row counts as known at its time.
+    market_store().append(Append(TRADES, SYMBOLS[0], batch_of(TRADES, rows[::-1]), "test"))
+    for _ in range(2):
+        site.begin().step()
+    assert Seeing.seen == [True] * 3
+    # The newest of them was due after it.
+    site.now_ns += 2 * SECOND_NS
+    site.strategy.step()
+    assert Seeing.seen == [True] * 3 + [False]
+    assert OrderRow.objects.count() == 1
+
+
+def test_what_it_missed_is_history(market: Path) -> None:
+    """Nothing is placed on bars that are shown more than ten seconds late."""
+    site = Site(market, Seeing.name)
+    for minute in range(4):
+        site.trade(60 * minute + 30)
+    site.now_ns = START_NS + 4 * MINUTE_NS + 5 * SECOND_NS
+    site.begin().step()
+    assert Seeing.seen == [True] * 3 + [False]
+    assert placed(live_events()) == [(site.now_ns // SECOND_NS, SYMBOLS[0], "buy", Decimal(1))]
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["in time", "after an outage"])
-def test_fills_and_timers_of_an_outage_are_history(
-    market: Path, monkeypatch: pytest.MonkeyPatch, is_away: bool
-) -> None:
+def test_fills_and_timers_of_an_outage_are_history(market: Path, is_away: bool) -> None:
     """It is told of them, and places nothing on them; on a timer that is due later it does."""
-    monkeypatch.setitem(SHIPPED, Following.name, Following)
-    monkeypatch.setattr(Following, "told", [])
-    desk, wall = desk_with(Following.name, {}), [0]
-    store = CsvStore(market, clock=lambda: START_NS + wall[0] * SECOND_NS)
-    for wall[0] in range(150):
-        row = {"timestamp": START_NS + wall[0] * SECOND_NS - 1, "price": 100.0, "volume": 1_000.0}
-        # The order of the bar at 62 fills at the next print.
-        if wall[0] not in (0, 63):
-            store.append(Append(TRADES, SYMBOLS[0], batch_of(TRADES, [row]), "test"))
-        if wall[0] in (0, 100):
-            EngineLease.objects.update(leased_until_ns=0)
-            desk.engine = Engine(LiveStrategies, WallClock(clock=lambda: START_NS + wall[0] * SECOND_NS))
-        if not (is_away and 63 < wall[0] < 100):
-            desk.run()
+    site = Site(market, Following.name)
+    site.begin()
+    for second in range(1, 150):
+        site.trade(second)
+        site.desk.run()
+        if is_away and second == 100:
+            site.begin()
+        if not (is_away and 63 <= second < 100):
+            site.strategy.step()
     assert Following.told == [("fill", is_away), ("timer", is_away), ("timer", False)]
-    orders = [((at_ns - START_NS) / SECOND_NS, side) for at_ns, _, side in placed()]
-    in_time = [] if is_away else [(64, "sell"), (84, "sell")]
-    assert orders == [(62, "buy"), *in_time, (124, "sell")]
-    desk.check()
+    orders = [(at - START_NS // SECOND_NS, side) for at, _, side, _ in placed(live_events())]
+    # The order of the bar at 62 fills at the next print.
+    in_time = [] if is_away else [(63, "sell"), (83, "sell")]
+    assert orders == [(62, "buy"), *in_time, (123, "sell")]
+    site.desk.check()
+
+
+def test_it_is_told_of_the_trades_that_come_from_its_beginning_on(market: Path) -> None:
+    site = Site(market, Ticking.name)
+    site.trade(1, price=99.0)
+    site.begin().step()
+    site.trade(2, price=100.0)
+    site.trade(3, price=101.0)
+    assert site.strategy.step() <= 0.1
+    assert Ticking.prices == [100, 101]
+    assert OrderRow.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        (Flooding.name, RuntimeError, f"more than {MOST_WANTED} times at once"),
+        (Hoarding.name, StrategyError, f"at most {MOST_STATE_BYTES:,}"),
+    ],
+)
+def test_too_much_is_placed_and_saved_by_none(
+    market: Path, name: str, error: type[Exception], words: str
+) -> None:
+    site = Site(market, name)
+    site.begin()
+    site.trade(30)
+    site.now_ns = START_NS + 62 * SECOND_NS
+    with pytest.raises(error, match=words):
+        site.strategy.step()
+    assert not OrderRow.objects.exists()
+    assert RunningStrategy.objects.get().state == ""
+
+
+def test_one_that_failed_decides_no_more_and_its_account_stays(market: Path) -> None:
+    site = Site(market, Seeing.name)
+    site.begin()
+    running = RunningStrategy.objects.get()
+    for _ in range(2):
+        strategy_fail(running=running, reason="ZeroDivisionError: no volume", at_ns=site.now_ns)
+    assert not RunningStrategy.objects.exists()
+    assert isinstance(site.desk.state.assignment, Assignment)
+    assert site.desk.state.assignment.failure == "ZeroDivisionError: no volume"
+    assert site.desk.state.status == RUNNING
+    assert (
+        "The strategy seeing failed: ZeroDivisionError: no volume." in EventRow.objects.get(name="alert").body
+    )
+    with pytest.raises(StrategyReplaced):
+        site.strategy.step()
+    site.desk.check()
+
+
+@pytest.mark.parametrize("is_other", [True, False], ids=["another one", "taken away"])
+def test_one_that_was_taken_away_decides_no_more(market: Path, is_other: bool) -> None:
+    """Nor does a failure of the earlier one end the later one."""
+    site = Site(market, Seeing.name)
+    site.begin()
+    earlier = RunningStrategy.objects.get()
+    site.assign(site.choice if is_other else None)
+    with pytest.raises(StrategyReplaced):
+        site.strategy.step()
+    strategy_fail(running=earlier, reason="too late", at_ns=site.now_ns)
+    assert RunningStrategy.objects.count() == is_other
+    assert (site.desk.state.assignment is not None) is is_other
+    assert not EventRow.objects.filter(name="alert").exists()
+
+
+def test_an_alert_names_a_file_that_has_changed(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(market, Seeing.name)
+    monkeypatch.setattr(Seeing, "sha256", "ab" * 32)
+    site.begin()
+    assert f"has changed since it was assigned: {'ab' * 32} runs" in EventRow.objects.get(name="alert").body

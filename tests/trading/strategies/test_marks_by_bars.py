@@ -9,6 +9,7 @@ import pytest
 
 from tests.chance import SOAK
 from tests.trading.strategies.resolutions import RESOLUTIONS, ZONES, Run, Session, run, write
+from trading.core.terms import terms_by_class
 
 EXCHANGES = ("XNYS", "XLON", "XTKS", "XASX", None) if SOAK else ("XNYS", "XASX", None)
 
@@ -39,8 +40,8 @@ def test_the_bar_of_an_entry_halts(tmp_path: Path, exchange: str | None, sign: i
         for open_, close in [(0, 0), (0, -20), (-20, -30), (-30, -30)]
     ]
     plan = {0: [order(side, 900), order(side, 200, limit=100 - 25 * sign)], 1: [order(side, 50)]}
-    terms = {"SHARE": {"borrow_rate": Decimal(0)}}
-    prints, *bars = runs(tmp_path, sessions, plan, exchange, terms=terms)
+    terms = terms_by_class({"equity": {"borrow_rate": 0}})
+    prints, *bars = runs(tmp_path, sessions, plan, exchange, classes=terms)
     assert prints.fills == [(900 * sign, 100)]
     assert (prints.ended, prints.refused) == (["halt"], ["zone"])
     assert [equity for equity, _ in prints.decided] == [100_000, 82_000, 73_000, 73_000]
@@ -90,8 +91,8 @@ def test_an_account_that_has_all_its_money_in_a_share_is_exposed_to_a_hundred_pe
 
 def test_a_short_pays_for_each_night_at_the_close_before_it(tmp_path: Path):
     sessions = [Session(100, 100), Session(100, 110), Session(110, 120), Session(120, 120)]
-    terms = {"SHARE": {"borrow_rate": Decimal("0.365"), "shortable": True}}
-    prints, *bars = runs(tmp_path, sessions, {0: [order("sell", 100)]}, "XNYS", terms=terms)
+    terms = terms_by_class({"equity": {"borrow_rate": 0.365}})
+    prints, *bars = runs(tmp_path, sessions, {0: [order("sell", 100)]}, "XNYS", classes=terms)
     # 100 shares at 110, 120 and twice at 120.
     assert prints.decided[-1][0] == 100_000 - 2_000 - 11 - 12 - 12
     for each in bars:

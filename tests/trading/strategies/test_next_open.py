@@ -3,32 +3,25 @@
 import random
 from collections.abc import Callable
 from decimal import Decimal
-from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from django.core.management import call_command
 
-from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.instruments import CRYPTO, EQUITY, FUTURE, Instrument
 from store.protocol import Append
-from store.reading import Reader
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 from tests.chance import SOAK
-from tests.trading.strategies.past import batch_of
+from tests.trading.strategies.past import backtested, batch_of
 from trading.core.configuration import RiskConfig
-from trading.core.events import Executed
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
-from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED
-from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.crossover import Crossover
+from trading.strategies.outcome import BacktestOutcome
 from trading.strategies.strategy import Bar, Strategy, StrategyParameters
 
 SYMBOL, QUANTITY, CASH = "AAPL", 100, 1_000_000
@@ -94,7 +87,7 @@ def in_sessions(rows: list[Row], resolution: str) -> list[Row]:
     return [row._replace(time_ns=moved(row.time_ns)) for row in rows]
 
 
-def reader_of(path: Path, resolution: str, rows: list[Row], **instrument: Any) -> Reader:
+def store_at(path: Path, resolution: str, rows: list[Row], **instrument: Any) -> Path:
     path.mkdir()
     store = CsvStore(path)
     store.set_instrument(Instrument(SYMBOL, currency="USD", tick_size=0.01, **instrument))
@@ -104,28 +97,28 @@ def reader_of(path: Path, resolution: str, rows: list[Row], **instrument: Any) -
         for time_ns, *prices in rows
     ]
     store.append(Append(BARS, SYMBOL, batch_of(BARS, documents), "test"))
-    return open_store(path)
+    return path
 
 
 def run(
-    reader: Reader, rows: list[Row], strategy: str, *, config: RiskConfig = _WIDE, **parameters: Any
+    path: Path, rows: list[Row], strategy: type[Strategy], *, config: RiskConfig = _WIDE, **parameters: Any
 ) -> tuple[list[Fill], BacktestOutcome]:
     """Return the fills of a backtest without costs, and its outcome."""
-    inputs = BacktestInputs(
-        strategy=strategy, symbols=(SYMBOL,), start_ns=rows[0].time_ns,
-        end_ns=rows[-1].time_ns + 30 * DAY_NS, parameters=parameters, cash=Decimal(CASH),
-        config=config, fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
+    found = backtested(
+        strategy, path, SYMBOL, start_ns=rows[0].time_ns, end_ns=rows[-1].time_ns + 30 * DAY_NS,
+        parameters=parameters, cash=Decimal(CASH), config=config,
     )  # fmt: skip
-    fills = []
-
-    def keep(recorded: RecordedEvent) -> None:
-        event = recorded.event
-        if isinstance(event, Executed):
-            order = next(each for each in recorded.effects.orders if each.id == event.order_id)
-            side, start_ns = order.terms.side.value, event.print.ref.timestamp_ns
-            fills.append(Fill(start_ns, side, int(event.quantity), float(event.price), event.is_ambiguous))
-
-    return fills, outcome_of(inputs, reader, keep=keep)
+    fills = [
+        Fill(
+            each.print.ref.timestamp_ns,
+            order.terms.side.value,
+            int(each.quantity),
+            float(each.price),
+            each.is_ambiguous,
+        )
+        for order, each in found.fills
+    ]
+    return fills, found.outcome
 
 
 def crossings(rows: list[Row], fast: int, slow: int) -> list[Fill]:
@@ -168,8 +161,8 @@ def test_a_crossover_fills_at_the_next_open(tmp_path: Path, resolution: str, kin
     rows = walk(resolution, chance=random.Random(resolution), has_missing="exchange" not in instrument)
     if "exchange" in instrument and _STEPS_NS[resolution] < DAY_NS:
         rows = in_sessions(rows, resolution)
-    reader = reader_of(tmp_path / "data", resolution, rows, **instrument)
-    fills, outcome = run(reader, rows, "crossover", interval=resolution, fast=5, slow=15, quantity=QUANTITY)
+    path = store_at(tmp_path / "data", resolution, rows, **instrument)
+    fills, outcome = run(path, rows, Crossover, interval=resolution, fast=5, slow=15, quantity=QUANTITY)
     expected = crossings(rows, 5, 15)
     assert len(expected) > 20
     assert fills == expected
@@ -183,8 +176,8 @@ def test_daily_decisions_fill_by_the_next_hour(tmp_path: Path):
     """The bars that are stored may be shorter than those that decide, and the last of a day may be hours old."""
     chance = random.Random(1)
     rows = walk("1h", chance=chance, count=1_000)
-    reader = reader_of(tmp_path / "data", "1h", rows, instrument_class=CRYPTO)
-    fills, _ = run(reader, rows, "crossover", interval="1d", fast=2, slow=5, quantity=QUANTITY)
+    path = store_at(tmp_path / "data", "1h", rows, instrument_class=CRYPTO)
+    fills, _ = run(path, rows, Crossover, interval="1d", fast=2, slow=5, quantity=QUANTITY)
     days: dict[int, float] = {row.time_ns // DAY_NS: row.close for row in rows}
     starts = [day * DAY_NS for day in days]
     closes = [Row(start, 0, 0, 0, close) for start, close in zip(starts, days.values(), strict=True)]
@@ -200,8 +193,8 @@ def test_daily_decisions_fill_by_the_next_hour(tmp_path: Path):
 
 def test_days_of_a_listed_share_are_traded_with_all_defaults(tmp_path: Path):
     rows = trading_days(walk("1d", chance=random.Random(3)))
-    reader = reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY, exchange="XNYS")
-    fills, outcome = run(reader, rows, "crossover", config=RiskConfig(), interval="1d", fast=5, slow=15)
+    path = store_at(tmp_path / "data", "1d", rows, instrument_class=EQUITY, exchange="XNYS")
+    fills, outcome = run(path, rows, Crossover, config=RiskConfig(), interval="1d", fast=5, slow=15)
     opens = {row.time_ns: row.open for row in rows}
     assert len(fills) > 20
     assert [each.price for each in fills] == [opens[each.start_ns] for each in fills]
@@ -242,11 +235,6 @@ class Once(Strategy):
         )  # fmt: skip
 
 
-@pytest.fixture
-def once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED, Once.name, Once)
-
-
 def days(*prices: tuple[float, float, float, float]) -> list[Row]:
     """Return daily bars from Monday, 4 March 2024: open, high, low, close."""
     first = parse_timestamp("2024-03-04")
@@ -257,26 +245,25 @@ _FLAT = (100.0, 100.0, 100.0, 100.0)
 
 
 @pytest.fixture
-def market(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Reader]:
-    def made(rows: list[Row], exchange: str | None = None) -> Reader:
-        return reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY, exchange=exchange)
+def market(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Path]:
+    def made(rows: list[Row], exchange: str | None = None) -> Path:
+        return store_at(tmp_path / "data", "1d", rows, instrument_class=EQUITY, exchange=exchange)
 
     return made
 
 
-@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("exchange", [None, "XNYS"])
 @pytest.mark.parametrize("time_in_force", [TimeInForce.DAY, TimeInForce.IOC])
 def test_a_day_order_lives_through_its_next_session(
-    market: Callable[..., Reader], exchange: str | None, time_in_force: TimeInForce
+    market: Callable[..., Path], exchange: str | None, time_in_force: TimeInForce
 ):
     """A bar fills a tenth of 10,000; what it leaves ends with its session, and so does a limit that it does not reach."""
     rows = days(*[_FLAT] * 5)
-    reader, config = market(rows, exchange), msgspec.structs.replace(_WIDE, participation=Decimal(1) / 10)
+    path, config = market(rows, exchange), msgspec.structs.replace(_WIDE, participation=Decimal(1) / 10)
     options: dict[str, Any] = {"config": config, "interval": "1d", "time_in_force": time_in_force}
-    fills, _ = run(reader, rows, "once", quantity=1_500, **options)
+    fills, _ = run(path, rows, Once, quantity=1_500, **options)
     assert [(each.start_ns, each.quantity) for each in fills] == [(rows[2].time_ns, 1_000)]
-    fills, outcome = run(reader, rows, "once", limit_price=99, **options)
+    fills, outcome = run(path, rows, Once, limit_price=99, **options)
     reason = "session" if time_in_force is TimeInForce.DAY else "immediate"
     assert (fills, outcome.unfilled) == ([], {reason: 1})
     assert outcome.notice == f"No order was filled. Of 1 signals: 1 unfilled ({reason})."
@@ -288,13 +275,12 @@ _EXCHANGES = [None, "XNYS", "XLON", "XTKS", "XASX"] if SOAK else [None, "XNYS", 
 
 def with_action(
     path: Path, rows: list[Row], action: dict[str, Any], resolution: str = "1d", **instrument: Any
-) -> Reader:
-    reader = reader_of(path, resolution, rows, instrument_class=EQUITY, **instrument)
+) -> Path:
+    path = store_at(path, resolution, rows, instrument_class=EQUITY, **instrument)
     CsvStore(path).append(Append(CORPORATE_ACTIONS, SYMBOL, batch_of(CORPORATE_ACTIONS, [action]), "test"))
-    return reader
+    return path
 
 
-@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("before", [2, 3, 4])
 @pytest.mark.parametrize("exchange", _EXCHANGES)
 def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None, before: int):
@@ -302,8 +288,8 @@ def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None, b
     after = (25.0, 25.0, 25.0, 25.0)
     rows = days(*[_FLAT] * before, *[after] * 3)
     split = {"timestamp": rows[before].time_ns, "kind": "split", "ratio": 4.0}
-    reader = with_action(tmp_path / "data", rows, split, exchange=exchange)
-    fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000)
+    path = with_action(tmp_path / "data", rows, split, exchange=exchange)
+    fills, outcome = run(path, rows, Once, interval="1d", quantity=5_000)
     (position,) = outcome.document.positions
     figures = outcome.document.performance
     assert [each.start_ns for each in fills] == [rows[2].time_ns]
@@ -314,18 +300,16 @@ def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None, b
     assert (figures.return_pct, figures.max_dd) == (0, 0)
 
 
-@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("exchange", _EXCHANGES)
 def test_a_limit_of_the_day_before_a_split_fills_by_its_bar(tmp_path: Path, exchange: str | None):
     rows = days(_FLAT, _FLAT, (100.0, 100.0, 95.0, 100.0), *[(25.0, 25.0, 25.0, 25.0)] * 3)
     split = {"timestamp": rows[3].time_ns, "kind": "split", "ratio": 4.0}
-    reader = with_action(tmp_path / "data", rows, split, exchange=exchange)
-    fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000, limit_price=96)
+    path = with_action(tmp_path / "data", rows, split, exchange=exchange)
+    fills, outcome = run(path, rows, Once, interval="1d", quantity=5_000, limit_price=96)
     assert [each.start_ns for each in fills] == [rows[2].time_ns]
     assert outcome.document.performance.return_pct == 4 * 5_000 / CASH * 100
 
 
-@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("exchange", _EXCHANGES)
 def test_a_week_that_a_split_is_in_fills_at_its_open(tmp_path: Path, exchange: str | None):
     week, after = 7 * DAY_NS, (25.0, 25.0, 25.0, 25.0)
@@ -333,8 +317,8 @@ def test_a_week_that_a_split_is_in_fills_at_its_open(tmp_path: Path, exchange: s
     rows = [Row(row.time_ns + 6 * number * DAY_NS, *row[1:]) for number, row in enumerate(days(*prices))]
     assert rows[2].time_ns - rows[1].time_ns == week
     split = {"timestamp": rows[2].time_ns + 2 * DAY_NS, "kind": "split", "ratio": 4.0}
-    reader = with_action(tmp_path / "data", rows, split, "1w", exchange=exchange)
-    fills, outcome = run(reader, rows, "once", interval="1w", quantity=5_000)
+    path = with_action(tmp_path / "data", rows, split, "1w", exchange=exchange)
+    fills, outcome = run(path, rows, Once, interval="1w", quantity=5_000)
     assert [(each.start_ns, each.quantity, each.price) for each in fills] == [(rows[2].time_ns, 20_000, 25)]
     assert outcome.document.performance.return_pct == 0
 
@@ -353,15 +337,12 @@ class TwoDays(Strategy):
 
 @pytest.mark.parametrize("ex_day", [1, 2, 3])
 @pytest.mark.parametrize("exchange", _EXCHANGES)
-def test_a_dividend_is_of_those_who_held_before_its_date(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str | None, ex_day: int
-):
+def test_a_dividend_is_of_those_who_held_before_its_date(tmp_path: Path, exchange: str | None, ex_day: int):
     """Bought at the open of the second day, and sold at that of the third: only at an ex-date on the third it is held."""
-    monkeypatch.setitem(SHIPPED, TwoDays.name, TwoDays)
     rows = days(*[_FLAT] * 6)
     dividend = {"timestamp": rows[ex_day].time_ns, "kind": "dividend", "amount": 2.0, "currency": "USD"}
-    reader = with_action(tmp_path / "data", rows, dividend, exchange=exchange)
-    fills, outcome = run(reader, rows, "two-days", interval="1d")
+    path = with_action(tmp_path / "data", rows, dividend, exchange=exchange)
+    fills, outcome = run(path, rows, TwoDays, interval="1d")
     assert [each.start_ns for each in fills] == [rows[1].time_ns, rows[2].time_ns]
     income = 2 * QUANTITY * (ex_day == 2)
     assert outcome.document.performance.return_pct == pytest.approx(income / CASH * 100)
@@ -384,48 +365,30 @@ _ENTRY_BARS: dict[str, tuple[dict[str, Any], tuple[float, float, float, float], 
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize(("order", "bar", "expected"), _ENTRY_BARS.values(), ids=_ENTRY_BARS.keys())
 def test_the_legs_of_a_bracket_are_looked_at_in_the_bar_of_the_entry(
-    market: Callable[..., Reader],
+    market: Callable[..., Path],
     order: dict[str, Any],
     bar: tuple[float, float, float, float],
     expected: list[tuple[float, bool]],
 ):
     rows = days(_FLAT, _FLAT, bar)
-    fills, _ = run(market(rows), rows, "once", interval="1d", **order)
+    fills, _ = run(market(rows), rows, Once, interval="1d", **order)
     assert [(each.price, each.is_ambiguous) for each in fills] == expected
     assert {each.start_ns for each in fills} == {rows[2].time_ns}
 
 
-@pytest.mark.usefixtures("once")
-def test_a_target_that_waited_fills_by_the_next_bar(market: Callable[..., Reader]):
+def test_a_target_that_waited_fills_by_the_next_bar(market: Callable[..., Path]):
     rows = days(_FLAT, _FLAT, (101, 106, 100, 104), (104, 107, 103, 104))
-    fills, _ = run(market(rows), rows, "once", interval="1d", stop_price=103, take_profit=105, stop_loss=90)
+    fills, _ = run(market(rows), rows, Once, interval="1d", stop_price=103, take_profit=105, stop_loss=90)
     assert [(each.start_ns, each.price) for each in fills] == [(rows[2].time_ns, 103), (rows[3].time_ns, 105)]
-
-
-@pytest.mark.django_db
-def test_a_run_without_a_fill_says_so_in_its_first_lines(tmp_path: Path, settings: Any):
-    rows = walk("1d", chance=random.Random(4))
-    settings.DATA_DIR = tmp_path / "data"
-    reader_of(settings.DATA_DIR, "1d", rows, instrument_class=EQUITY)
-    command = ("backtest", "crossover", SYMBOL, "--set", "interval=1d", "fast=5", "slow=15")
-    out = StringIO()
-    call_command(*command, "--limit", "participation=0.000001", stdout=out)
-    notice = out.getvalue().splitlines()[1]
-    assert notice.startswith("No order was filled. Of ")
-    assert "unfilled (" in notice
-    out = StringIO()
-    call_command(*command, stdout=out)
-    assert "No order" not in out.getvalue()
 
 
 def test_a_run_whose_orders_were_refused_says_why(tmp_path: Path):
     rows = trading_days(walk("1d", chance=random.Random(3)))
-    reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
+    store_at(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
     CsvStore(tmp_path / "data").set_instrument(Instrument(SYMBOL, currency="AUD", instrument_class=EQUITY))
-    _, outcome = run(open_store(tmp_path / "data"), rows, "crossover", interval="1d", fast=5, slow=15)
+    _, outcome = run(tmp_path / "data", rows, Crossover, interval="1d", fast=5, slow=15)
     assert outcome.notice is not None
     assert outcome.notice.endswith(
         " refused by price since 2024-05-04T00:00:02Z (there is no rate from AUD to USD: store quotes, trades or bars of AUD-USD or USD-AUD)."
@@ -436,11 +399,11 @@ def test_a_run_whose_orders_were_refused_says_why(tmp_path: Path):
 def test_a_run_without_bars_says_so(tmp_path: Path, interval: str, has_notice: bool):
     """Days make weeks, and no minutes."""
     rows = walk("1d", chance=random.Random(4), count=20)
-    reader = reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
-    _, outcome = run(reader, rows, "crossover", interval=interval, fast=5, slow=15)
+    path = store_at(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
+    _, outcome = run(path, rows, Crossover, interval=interval, fast=5, slow=15)
     assert (outcome.notice or "").startswith("There were no bars") == has_notice
     later = [rows[-1]._replace(time_ns=rows[-1].time_ns + 14 * DAY_NS)]
-    _, outcome = run(reader, later, "crossover", interval=interval, fast=5, slow=15)
+    _, outcome = run(path, later, Crossover, interval=interval, fast=5, slow=15)
     assert (outcome.notice or "").startswith("There were no bars")
 
 
@@ -456,10 +419,9 @@ class Every(Strategy):
 @pytest.mark.parametrize("exchange", [None, "XCME"])
 @pytest.mark.parametrize("resolution", ["1d", "1w"])
 def test_a_future_is_closed_at_the_close_of_its_last_bar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str | None, resolution: str
+    tmp_path: Path, exchange: str | None, resolution: str
 ):
     """The last bar ends after the last session; the orders that come then are refused."""
-    monkeypatch.setitem(SHIPPED, Every.name, Every)
     first = parse_timestamp("2024-03-04")
     closes = (100.0, 110.0, 120.0, 130.0)
     rows = [
@@ -468,10 +430,10 @@ def test_a_future_is_closed_at_the_close_of_its_last_bar(
     ]
     # A Wednesday: of days, and of weeks, the third bar is the last.
     expiry = {"1d": "2024-03-06", "1w": "2024-03-20"}[resolution]
-    reader = reader_of(
+    path = store_at(
         tmp_path / "data", resolution, rows, instrument_class=FUTURE, multiplier=50.0, expiry=expiry, exchange=exchange
     )  # fmt: skip
-    fills, outcome = run(reader, rows, "every", interval=resolution)
+    fills, outcome = run(path, rows, Every, interval=resolution)
     assert [each.price for each in fills] == [105, 115]
     performance, signals = outcome.document.performance, outcome.document.signals
     assert performance.return_pct == pytest.approx((15 + 5) * 50 / CASH * 100)

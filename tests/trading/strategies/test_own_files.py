@@ -1,7 +1,6 @@
-"""Strategies of the operator's own files, by their path, a dotted path, or their name in STRATEGIES_DIR."""
+"""Strategies of the operator's own files, by their path, or their name in STRATEGIES_DIR."""
 
 import random
-import sys
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -12,34 +11,26 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.api_client import Api, answer
+from tests.api_client import Api
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.calls import COIN, CallDesk, post, trader
-from tests.trading.desks import prints
 from tests.trading.strategies.past import random_market
-from trading.engine.clock import DataClock
-from trading.engine.engine import Engine
-from trading.lease import lease_end
-from trading.models import EventRow
 from trading.strategies import catalogue
 from trading.strategies.catalogue import strategy_documents, strategy_named
-from trading.strategies.live import LiveStrategies
 from trading.strategies.own_files import StrategyError
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")]
 MINE = """
     from trading.strategies.crossover import Crossover
 
     class Mine(Crossover):
         '''Mine.'''
-
-        name = "mine"
 """
 IMPORTS = "from trading.strategies.strategy import Strategy, StrategyParameters, StrategyState\n"
-PERIOD = ("A-USD", "--from", "2025-01-06", "--to", "2025-01-06T01:00:00Z", "--set", "fast=3", "slow=8")
+PERIOD = (
+    *("A-USD", "--from", "2025-01-06", "--to", "2025-01-06T01:00:00Z", "--set", "fast=3", "slow=8"),
+    *("--as-of", "2100-01-01"),
+)
 
 
 @pytest.fixture
@@ -64,12 +55,10 @@ def run(strategy: str, *options: str) -> Any:
     return orjson.loads(out.getvalue())
 
 
-def test_a_strategy_runs_by_its_file_its_dotted_path_and_its_name(folder: Path, monkeypatch: Any):
+def test_a_strategy_runs_by_its_file_and_by_its_name(folder: Path):
     file = written(folder / "mine.py", MINE)
-    monkeypatch.syspath_prepend(folder)
-    found = [run(each) for each in (f"{file}:Mine", str(file), "mine.Mine", "mine")]
-    sys.modules.pop("mine")
-    assert found[0] == found[1] == found[2] == found[3]
+    found = [run(each) for each in (str(file), "mine")]
+    assert found[0] == found[1]
     assert found[0]["strategy_sha256"] == sha256(file.read_bytes()).hexdigest()
     assert found[0]["inputs"]["strategy"] == "mine"
     shipped = run("crossover")
@@ -100,21 +89,19 @@ def test_what_cannot_be_loaded_is_not_listed(folder: Path):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("x = 1\nclass Mine:\n    pass", "mine.py has no subclass of trading.strategies.strategy.Strategy"),
-        ("class A(Strategy): name = 'a'\nclass B(Strategy): name = 'b'", "give mine.py:A or mine.py:B"),
-        ("class Mine(Strategy): pass", 'Mine: give it a name, such as name = "reversal"'),
-        ("class Mine(Strategy): name = '../mine'", 'Mine: give it a name, such as name = "reversal"'),
-        ("class Mine(Strategy): name = 'crossover'", "a shipped strategy has the name crossover"),
-        ("class Mine(Strategy): name, Parameters = 'm', dict", "Parameters must be a subclass of Strat"),
-        ("class S(StrategyState):\n    x: int\nclass Mine(Strategy): name, State = 'm', S", "have a default"),
-        ("class S(StrategyState):\n    x: slice = 1\nclass Mine(Strategy): name, State = 'm', S", "State: "),
-        ("class Mine(Strategy):\n    name = 'm'\n    def on_bars(self, bar): pass", "nothing calls on_bars"),
+        ("x = 1\nclass Mine:\n    pass", "mine.py has 0 subclasses of trading.strategies.strategy.Strategy"),
+        ("class A(Strategy): pass\nclass B(Strategy): pass", "mine.py has 2 subclasses of"),
+        ("class Mine(Strategy): Parameters = dict", "mine.py: its Parameters or State cannot be used: "),
+        (
+            "class S(StrategyState):\n    x: int\nclass Mine(Strategy): State = S",
+            "Missing required argument 'x'",
+        ),
         ("import nowhere", "mine.py, line 2: ModuleNotFoundError: No module named 'nowhere'"),
         ("def broken(:", "mine.py, line 2: SyntaxError: "),
         ("exit()", "mine.py, line 2: SystemExit: "),
         (
-            "class P(StrategyParameters):\n    size: int\nclass Mine(Strategy): name, Parameters = 'm', P",
-            "--set size: m: Object missing required field `size`",
+            "class P(StrategyParameters):\n    size: int\nclass Mine(Strategy): Parameters = P",
+            "--set size: mine: Object missing required field `size`",
         ),
     ],
     ids=lambda each: each if " " not in each else None,
@@ -129,9 +116,8 @@ def test_the_refusal_says_what_to_correct(folder: Path, code: str, words: str):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("nowhere.py:Mine", "nowhere.py: No such file or directory"),
-        ("nowhere.Mine", "No module named 'nowhere'"),
-        ("decimal.Decimal", "decimal.Decimal is no subclass of trading.strategies.strategy.Strategy"),
+        ("nowhere.py", "nowhere.py: No such file or directory"),
+        ("trading.strategies.crossover.Crossover", "Crossover: No such file or directory"),
         ("martingale", "there is no strategy martingale; there are crossover, breakout"),
     ],
 )
@@ -145,9 +131,12 @@ def test_a_file_of_the_folder_has_a_name_of_its_own(folder: Path):
     written(folder / "crossover.py", MINE)
     with pytest.raises(StrategyError, match="rename the file"):
         strategy_named("crossover")
+    with pytest.raises(CommandError, match="rename the file"):
+        run(str(folder / "crossover.py"))
     written(folder / "other.py", MINE)
-    with pytest.raises(StrategyError, match='must have name = "other"'):
-        strategy_named("other")
+    assert strategy_named("other").name == "other"
+    with pytest.raises(CommandError, match="has the name of its file"):
+        run(str(written(folder / "no name.py", MINE)))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +178,7 @@ FAILURES += [
 @pytest.mark.parametrize(("code", "words"), FAILURES, ids=lambda each: each)
 def test_a_failure_in_a_run_is_told_with_its_line(folder: Path, code: str, words: str):
     file = written(folder / "mine.py", f"\n    from decimal import Decimal{MINE}\n        {code}\n")
-    with pytest.raises(CommandError, match=r"^the strategy mine failed: mine.py, line 10: ") as failed:
+    with pytest.raises(CommandError, match=r"^the strategy mine failed: mine.py, line 8: ") as failed:
         run(str(file))
     assert str(failed.value).endswith(words)
 
@@ -220,25 +209,3 @@ def test_the_template_runs_and_is_written_once(folder: Path):
     for name, words in (("my-first", "File exists"), ("../x", "first a letter"), ("breakout", "shipped")):
         with pytest.raises(CommandError, match=words):
             call_command("strategy", "new", name)
-
-
-def test_the_engine_tells_that_a_file_has_changed_since_it_was_assigned(api: Api, folder: Path):
-    file = written(folder / "mine.py", MINE)
-    desk, me = CallDesk(), trader()
-    chosen = {"strategy": {"name": "mine", "symbols": [COIN]}}
-    assigned = answer(post(me, "/accounts/ACC", chosen, "PATCH"))["strategy"]
-    assert assigned["sha256"] == sha256(file.read_bytes()).hexdigest()
-    desk.run()
-    alerts = EventRow.objects.filter(name="alert")
-    assert desk.state.assignment is not None
-    assert not alerts.exists()
-    written(file, MINE.replace("Mine.", "Changed."))
-    desk.run()
-    assert not alerts.exists()
-    lease_end(desk.engine._holder)
-    desk.engine = Engine(LiveStrategies, DataClock(desk.engine._clock.now_ns))
-    prints(COIN, (5, 100.0, 50))
-    desk.run()
-    assert f"{sha256(file.read_bytes()).hexdigest()} runs, {assigned['sha256']} was" in alerts.get().body
-    assert desk.state.assignment is not None
-    desk.check()

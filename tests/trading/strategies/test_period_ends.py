@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from calendars.trading_calendar import exchange_calendar
 from jobs.models import Job
-from jobs.run import run_job
 from store.csv import CsvStore
 from store.datasets import BARS
 from store.instruments import CRYPTO, EQUITY, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, format_timestamp
 from tests.api_client import Api, answer
+from tests.jobs.running import run_job
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.calls import post, trader
 from tests.trading.strategies.past import batch_of

@@ -14,19 +14,15 @@ import pytest
 from django.conf import settings
 
 from calendars.trading_calendar import exchange_calendar
-from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.instruments import CRYPTO, EQUITY, FUTURE, FX, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
-from tests.trading.strategies.past import GENEROUS, batch_of
+from tests.trading.strategies.past import GENEROUS, backtested, batch_of
 from trading.core.terms import Side
 from trading.documents.backtests import BacktestDocument
 from trading.documents.figures import FiguresDocument
-from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED
-from trading.strategies.outcome import outcome_of
 from trading.strategies.strategy import Bar, Strategy
 
 CASH, QUANTITY = 100_000.0, 240
@@ -50,11 +46,6 @@ class Hold(Strategy):
     def on_bar(self, bar: Bar) -> None:
         if not self.broker.position(bar.symbol) and not self.broker.has_orders(bar.symbol):
             self.broker.order(bar.symbol, Side.BUY, Decimal(QUANTITY), time_in_force="gtc")
-
-
-@pytest.fixture
-def hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED, Hold.name, Hold)
 
 
 class Days(NamedTuple):
@@ -121,12 +112,10 @@ def held(
             )
     dates = [each.dates for each in days.values()]
     begin_ns, end_ns = min(each[0].value for each in dates), max(each[-1].value for each in dates) + DAY_NS
-    inputs = BacktestInputs(
-        strategy=Hold.name, symbols=tuple(instruments), start_ns=begin_ns, end_ns=end_ns + MINUTE_NS,
-        parameters={"interval": "1d" if has_bars else "1h"}, cash=Decimal(int(CASH)), config=WIDE,
-        fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0),
-    )  # fmt: skip
-    return outcome_of(inputs, open_store(path)).document
+    parameters = {"interval": "1d" if has_bars else "1h"}
+    more: dict[str, Any] = {"parameters": parameters, "cash": Decimal(int(CASH)), "config": WIDE}
+    found = backtested(Hold, path, *instruments, start_ns=begin_ns, end_ns=end_ns + MINUTE_NS, **more)
+    return found.outcome.document
 
 
 def equity_at_closes(document: BacktestDocument, days: dict[str, Days], *, has_bars: bool) -> pd.Series:
@@ -166,9 +155,7 @@ _CASES = [
         *((*each, True) for each in [*_CASES, ("XASX", 252), ("XCME", 252)]),
     ],
 )
-def test_ratios_are_those_of_the_equity_at_closes(
-    hold: None, tmp_path: Path, names: str, per_year: int, has_bars: bool
-):
+def test_ratios_are_those_of_the_equity_at_closes(tmp_path: Path, names: str, per_year: int, has_bars: bool):
     chance = np.random.default_rng(5)
     others: dict[str, dict[str, Any]] = {"coin": COIN, "pair": PAIR, "XCME": INDEX}
     calendars = {"coin": None, "pair": "XNYS"}
@@ -209,7 +196,7 @@ def real_apple() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     return frame, actions
 
 
-def test_the_ratios_of_apple_from_2012_to_2020(hold: None, tmp_path: Path):
+def test_the_ratios_of_apple_from_2012_to_2020(tmp_path: Path):
     """The equity is that of a ledger: shares, splits and dividends."""
     frame, actions = real_apple()
     schedule = exchange_calendar("XNYS").on_dates(

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from store.timestamps import MINUTE_NS
-from tests.trading.strategies.past import START_NS, inputs_of, random_market
-from tests.trading.strategies.test_live import SYMBOLS, desk_with, market, store_trades
+from store.timestamps import SECOND_NS
+from tests.trading.strategies.past import inputs_of, random_market
+from tests.trading.strategies.test_live import Site, market
 from trading.core.configuration import RiskConfig
 from trading.core.events import OrderRejected, decoded
+from trading.core.terms import TRADABLE
 from trading.models import EventRow, OrderRow
 from trading.strategies.catalogue import SHIPPED
 from trading.strategies.outcome import outcome_of
@@ -40,7 +42,9 @@ def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_backtest_tells_what_risk_refused(tmp_path: Path):
     inputs = msgspec.structs.replace(
-        inputs_of(Greedy.name, "A-USD"), config=RiskConfig(), terms={"A-USD": {"lot": Decimal(1)}}
+        inputs_of(Greedy.name, "A-USD"),
+        config=RiskConfig(),
+        classes={"crypto": replace(TRADABLE["crypto"], lot=Decimal(1))},
     )
     document = outcome_of(inputs, random_market(tmp_path / "data", random.Random(1))).document
     signals = document.signals
@@ -52,14 +56,15 @@ def test_a_backtest_tells_what_risk_refused(tmp_path: Path):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_engine_records_what_risk_refused(market: Path):
-    desk = desk_with(Greedy.name, {})
-    rows: list[dict[str, object]] = [
-        {"timestamp": START_NS + each * MINUTE_NS, "price": 100.0, "volume": 1.0} for each in range(4)
-    ]
-    store_trades({SYMBOLS[0]: rows})
-    desk.run()
-    event = decoded(EventRow.objects.get(name="order_rejected").body)
+    site = Site(market, Greedy.name)
+    site.begin()
+    for minute in range(3):
+        site.trade(60 * minute + 30)
+        site.desk.run()
+        site.now_ns += 32 * SECOND_NS
+        site.strategy.step()
+    event = decoded(EventRow.objects.filter(name="order_rejected").earliest("number").body)
     assert isinstance(event, OrderRejected)
     assert "symbol_exposure" in [each.name for each in event.checks if not each.is_passed]
-    assert OrderRow.objects.filter(is_signal=True, state="rejected").count() == 1
-    desk.check()
+    assert OrderRow.objects.filter(is_signal=True, state="rejected").count() == 2
+    site.desk.check()

@@ -18,16 +18,13 @@ from store.csv import CsvStore
 from store.datasets import BARS, TRADES
 from store.instruments import Instrument
 from store.protocol import Append
-from store.timestamps import MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
+from store.timestamps import MINUTE_NS, format_timestamp, parse_timestamp
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.strategies.past import START_NS, batch_of, random_market
 from trading.market.market import Market
-from trading.strategies.stored import newest_change_ns, stored_period
+from trading.strategies.stored import stored_period
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
-]
+pytestmark = [pytest.mark.system, pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")]
 COMMAND = ("backtest", "crossover", "A-USD", "B-USD", "--set", "fast=3", "slow=8", "--json")
 SYMBOL = "A-USD"
 
@@ -67,7 +64,8 @@ def append_trade(path: Path, at_ns: int, price: float = 100.0, symbol: str = SYM
 
 
 def test_the_clock_changes_nothing(past: None):
-    assert printed_at("2031-03-01T12:00:00Z") == printed_at("2034-07-05T01:02:03.4Z")
+    as_of = ("--as-of", "2030-01-01")
+    assert printed_at("2031-03-01T12:00:00Z", *as_of) == printed_at("2034-07-05T01:02:03.4Z", *as_of)
 
 
 def test_rows_that_come_later_change_nothing_as_of_before(past: None, path: Path):
@@ -113,7 +111,8 @@ def test_it_needs_no_database_and_makes_none(past: None, path: Path):
         [sys.executable, "manage.py", *COMMAND], capture_output=True, text=True, env=environment, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == printed()
+    as_of = orjson.loads(done.stdout)["inputs"]["as_of"]
+    assert done.stdout == printed("--as-of", as_of)
     assert {each.name for each in path.iterdir()} == before
 
 
@@ -121,27 +120,19 @@ LAST_NS = parse_timestamp("2025-01-06T10:10:30.5Z")
 
 
 @pytest.mark.parametrize(
-    ("committed", "end"),
+    ("as_of", "end"),
     [
-        ("2025-03-01", "2025-01-06T10:16:00Z"),
-        ("2025-01-06T10:10:31.25Z", "2025-01-06T10:10:32Z"),
-        ("2025-01-06T10:10:29Z", "2025-01-06T10:10:31Z"),
-        ("2025-01-06T10:15:02Z", "2025-01-06T10:16:00Z"),
-        ("2024-12-01", "2025-01-06T10:16:00Z"),
+        ("2025-03-01", "2025-01-06T10:15:00Z"),
+        ("2025-01-06T10:10:31.25Z", "2025-01-06T10:10:31.25Z"),
+        ("2025-01-06T10:10:30Z", "2025-01-06T10:15:00Z"),
     ],
-    ids=["imported", "live", "a-clock-behind", "late", "a-clock-elsewhere"],
+    ids=["imported", "live", "a-clock-behind"],
 )
-def test_it_ends_when_the_newest_bar_is_shown_or_with_the_newest_commit(path: Path, committed: str, end: str):
-    """Bars of five minutes are shown two seconds after their end."""
+def test_it_ends_with_the_bar_of_the_newest_row_unless_this_bar_is_not_over(path: Path, as_of: str, end: str):
     path.mkdir()
     with time_machine.travel("2024-11-01T00:00:00Z", tick=False):
-        travelling(path).set_instrument(Instrument(SYMBOL, instrument_class="crypto", settle=2.0))
-    with time_machine.travel(parse_timestamp(committed) / SECOND_NS, tick=False):
         append_trade(path, LAST_NS)
-    market = Market(travelling(path))
-    changed_ns = newest_change_ns(market, [SYMBOL], "USD")
-    assert abs(changed_ns - parse_timestamp(committed)) < 1_000
-    period = stored_period(market, [SYMBOL], 5 * MINUTE_NS, changed_ns)
+    period = stored_period(Market(travelling(path)), [SYMBOL], 5 * MINUTE_NS, parse_timestamp(as_of))
     assert period is not None
     assert (period.start_ns, format_timestamp(period.end_ns)) == (START_NS, end)
 
@@ -154,18 +145,4 @@ def test_a_stored_bar_is_of_its_interval(path: Path):
     store.append(Append(BARS, SYMBOL, batch_of(BARS, [row]), "test"))
     period = stored_period(Market(store), [SYMBOL], 5 * MINUTE_NS, 2**62)
     assert period is not None
-    assert period.end_ns == START_NS + 6 * MINUTE_NS
-
-
-def test_a_declaration_is_a_change(path: Path):
-    path.mkdir()
-    store = travelling(path)
-    with time_machine.travel("2025-02-01T00:00:00Z", tick=False):
-        append_trade(path, START_NS)
-    with time_machine.travel("2025-02-02T00:00:00Z", tick=False):
-        store.set_instrument(Instrument(SYMBOL, settle=3.0))
-    market = Market(store)
-    assert newest_change_ns(market, [SYMBOL], "USD") == parse_timestamp("2025-02-02")
-    before_ns = parse_timestamp("2025-02-01T12:00:00Z")
-    assert newest_change_ns(market, [SYMBOL], "USD", before_ns) == parse_timestamp("2025-02-01")
-    assert newest_change_ns(market, ["OTHER"], "USD") == 0
+    assert period.end_ns == START_NS + 5 * MINUTE_NS

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS, TRADES
 from store.instruments import CRYPTO, EQUITY, Instrument
@@ -15,17 +14,14 @@ from store.protocol import Append
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import TradingDesk, stored
-from tests.trading.strategies.past import batch_of
+from tests.trading.strategies.past import backtested, batch_of
 from tests.trading.strategies.test_bars_outside_sessions import bars_of
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig
-from trading.core.events import Executed, OrderEnded
+from trading.core.events import OrderEnded
 from trading.core.orders import OrderState, TimeInForce
 from trading.core.terms import Side
-from trading.engine.floor import RecordedEvent
-from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED
-from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.outcome import BacktestOutcome
 from trading.strategies.strategy import Bar, Strategy, StrategyParameters
 
 # The collar and the age of the price refuse nothing.
@@ -50,11 +46,6 @@ class Plan(Strategy):
                 self.broker.order("B", Side(side), Decimal(5), time_in_force=TimeInForce(time_in_force))
 
 
-@pytest.fixture(autouse=True)
-def _plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHIPPED, Plan.name, Plan)
-
-
 def run(
     path: Path, of_b: dict[str, float], orders: list[tuple[str, str, str]], **more: Any
 ) -> tuple[list[tuple[str, float]], list[tuple[str, str]], BacktestOutcome]:
@@ -74,25 +65,20 @@ def run(
             store.append(Append(TRADES, symbol, batch_of(TRADES, rows), "test"))
         else:
             store.append(Append(BARS, symbol, batch_of(BARS, bars_of(resolution, prices)), "test"))
-    inputs = BacktestInputs(
-        strategy=Plan.name, symbols=("A", "B"), start_ns=parse_timestamp(min(of_a)),
-        end_ns=parse_timestamp(max(of_a)) + 2 * DAY_NS,
-        parameters={"orders": json.dumps(orders), "interval": {"1m": "1min"}.get(resolution, resolution)},
-        fee_basis_points=Decimal(0), slippage_basis_points=Decimal(0), config=_ANY_AGE,
-    )  # fmt: skip
-    found = list[RecordedEvent]()
-    outcome = outcome_of(inputs, open_store(path), keep=found.append)
+    parameters = {"orders": json.dumps(orders), "interval": {"1m": "1min"}.get(resolution, resolution)}
+    start_ns, end_ns = parse_timestamp(min(of_a)), parse_timestamp(max(of_a)) + 2 * DAY_NS
+    found = backtested(
+        Plan, path, "A", "B", start_ns=start_ns, end_ns=end_ns, parameters=parameters, config=_ANY_AGE
+    )
     fills = [
-        (format_timestamp(each.event.print.ref.timestamp_ns)[:16], float(each.event.price))
-        for each in found
-        if isinstance(each.event, Executed)
+        (format_timestamp(each.print.ref.timestamp_ns)[:16], float(each.price)) for _, each in found.fills
     ]
     ends = [
         (format_timestamp(each.at_ns)[:13], each.event.reason)
-        for each in found
+        for each in found.recorded
         if isinstance(each.event, OrderEnded)
     ]
-    return fills, ends, outcome
+    return fills, ends, found.outcome
 
 
 _B = {"2025-03-04": 10.0, "2025-03-05": 11.0, "2025-03-10": 12.0, "2025-03-11": 13.0}

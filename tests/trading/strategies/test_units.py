@@ -1,27 +1,26 @@
 """No decision depends on the unit of prices: the same market in other units has the same trades and figures."""
 
 import random
-from dataclasses import fields
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
 
 from store import open_store
-from store.bars.bars import Bars
 from store.csv import CsvStore
 from store.datasets import BARS
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
-from store.timestamps import MINUTE_NS
 from tests.trading.strategies.past import batch_of, inputs_of, stored_bars
 from trading.documents.backtests import BacktestDocument
+from trading.strategies.backtest import Backtest
 from trading.strategies.catalogue import SHIPPED
-from trading.strategies.crossover import Crossover, CrossoverParameters, CrossoverState, _Means
+from trading.strategies.crossover import Crossover, CrossoverParameters, CrossoverState
 from trading.strategies.outcome import outcome_of
-from trading.strategies.strategy import BarBlock
+from trading.strategies.strategy import Bar, Broker
 
 SYMBOL, MINUTES = "C-USD", 400
 # Powers of ten, as texts of prices have them.
@@ -67,70 +66,71 @@ def test_a_backtest_is_the_same_in_all_units_of_a_price(tmp_path: Path, strategy
             assert here == pytest.approx(there, rel=2e-3, abs=1e-2), (power, name)
 
 
+def signals_of(closes: list[float], fast: int, slow: int) -> list[int]:
+    strategy = Crossover(cast("Broker", None), CrossoverParameters(fast=fast, slow=slow), CrossoverState())
+    found: list[int] = strategy.signals(np.array(closes)).tolist()
+    return found
+
+
+def crossings(units: list[int], fast: int, slow: int) -> list[int]:
+    """The signals by whole units."""
+    is_above = [
+        sum(units[end - fast : end]) * slow > sum(units[end - slow : end]) * fast
+        for end in range(slow, len(units) + 1)
+    ]
+    changes = [int(after) - int(before) for before, after in pairwise(is_above)]
+    return ([0] * slow + changes)[: len(units)]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_means_cross_at_the_same_closes_in_all_units(seed: int):
     """Also at equal means, and in units in which a close has no exact float."""
     chance = random.Random(seed)
-    closes = [float(chance.randrange(98, 103)) for _ in range(200)]
-    exact = [
-        sum(closes[end - 2 : end]) * 4 > sum(closes[end - 4 : end]) * 2 for end in range(4, len(closes) + 1)
-    ]
+    units = [chance.randrange(98, 103) for _ in range(200)]
     for scale in (1.0, 1e-9, 1e-6, 0.1, 3.7, 1e6, 1e12):
-        means = _Means()
-        found = [means.add(close * scale, 2, 4) for close in closes]
-        assert found == [None, None, None, *exact], scale
+        assert signals_of([unit * scale for unit in units], 2, 4) == crossings(units, 2, 4), scale
 
 
 def test_a_price_that_rises_a_million_times_keeps_its_digits():
-    means, closes = _Means(), [0.05, 60_000.01, 60_000.02, 60_000.03, 60_000.02, 60_000.01, 60_000.02]
-    found = [means.add(close, 1, 3) for close in closes]
-    cents = [round(close * 100) for close in closes]
-    assert found[2:] == [cents[end - 1] * 3 > sum(cents[end - 3 : end]) for end in range(3, len(cents) + 1)]
+    closes = [0.05, 60_000.01, 60_000.02, 60_000.03, 60_000.02, 60_000.01, 60_000.02]
+    assert signals_of(closes, 1, 3) == crossings([round(close * 100) for close in closes], 1, 3)
 
 
-class _Broker:
-    """Notes what it is asked by a strategy that has no position."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-
-    def position(self, symbol: str) -> Decimal:
-        self.asked.append(symbol)
-        return Decimal(0)
-
-    def has_orders(self, symbol: str) -> bool:
-        return False
-
-    def order(self, *given: Any, **terms: Any) -> None:
-        self.asked.append(given)
+def test_closes_of_nothing_and_too_few_closes_have_no_signal():
+    assert signals_of([0.0, 0.0, 0.0], 1, 2) == [0, 0, 0]
+    assert signals_of([0.0, 0.0, 1e-9, 0.0], 1, 2) == [0, 0, 1, -1]
+    assert signals_of([1.0, 2.0], 1, 5) == [0, 0]
+    assert signals_of([], 1, 5) == []
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
-@pytest.mark.parametrize("spread", [0.1, 1e12], ids=["exact", "too wide for 64 bits"])
-def test_bars_that_are_taken_at_once_leave_the_same_means(scale: float, spread: float):
-    """Those by which a crossover might act are shown one by one, as all are live."""
-    chance, starts_ns = random.Random(f"{scale} {spread}"), np.arange(500) * MINUTE_NS
-    for fast, slow in ((1, 2), (3, 8), (20, 150)):
-        parameters = CrossoverParameters(fast=fast, slow=slow, quantity=Decimal(1))
-        brokers: list[Any] = [_Broker(), _Broker()]
-        one_by_one, at_once = (Crossover(each, parameters, CrossoverState()) for each in brokers)
-        for _ in range(3):
-            closes = np.array([round(chance.gauss(100, spread), 2) * scale for _ in starts_ns])
-            columns = {field.name: closes for field in fields(Bars)}
-            block = BarBlock(SYMBOL, Bars(**columns | {"time_ns": starts_ns}), starts_ns, starts_ns)
-            shown, place = [bar for _, bar in block], 0
-            for bar in shown:
-                one_by_one.on_bar(bar)
-            while place < len(shown):
-                place += at_once.take_bars(block, place, min(place + chance.randrange(1, 200), len(shown)))
-                for bar in shown[place : place + 1]:
-                    at_once.on_bar(bar)
-                place += 1
-            assert at_once.state == one_by_one.state
-            assert brokers[0].asked == brokers[1].asked
-        assert brokers[0].asked
+def test_a_backtest_has_the_signals_of_all_closes_and_of_the_last_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A backtest computes them for blocks of bars, a live strategy for each bar by the last closes."""
 
+    class Shown(Crossover):
+        name = "shown"
 
-def test_a_close_of_nothing_has_no_unit():
-    means = _Means()
-    assert [means.add(close, 1, 2) for close in (0.0, 0.0, 1e-9, 0.0)] == [None, False, True, False]
+        def on_bar(self, bar: Bar) -> None:
+            shown.append((bar.start_ns, bar.signal))
+
+    minutes, shown = 2_500, list[tuple[int, int]]()
+    store = CsvStore(tmp_path)
+    store.set_instrument(Instrument(SYMBOL, instrument_class=CRYPTO, currency="USD", settle=0.0))
+    rows = stored_bars(random.Random(5), minutes)
+    store.append(Append(BARS, SYMBOL, batch_of(BARS, rows), "test"))
+    monkeypatch.setitem(SHIPPED, "shown", Shown)
+    monkeypatch.setattr("trading.strategies.past_bars._BARS_AT_ONCE", 1)
+    parameters = {"fast": 3, "slow": 8}
+    reader = open_store(tmp_path)
+    inputs = inputs_of("shown", SYMBOL, minutes=minutes, parameters=parameters)
+    Backtest(inputs, reader, lambda _: None).run()
+    signals = signals_of([row["close"] for row in rows], 3, 8)
+    expected = [(row["timestamp"], each) for row, each in zip(rows, signals, strict=True) if each]
+    assert shown == expected
+    assert len(shown) > 100
+    shown.clear()
+    live = Backtest(inputs, reader, lambda _: None)
+    for shown_ns, bar in live._past:
+        live._host.show(shown_ns, bar)
+    assert shown == expected

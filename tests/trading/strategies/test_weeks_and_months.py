@@ -16,10 +16,11 @@ from store.timestamps import DAY_NS, parse_timestamp
 from tests.chance import SOAK
 from tests.trading.strategies.past import batch_of
 from tests.trading.strategies.resolutions import HOUR_NS, Session, act, dates, run, write
+from trading.core.terms import terms_by_class
 from trading.documents.figures import FiguresDocument
 
 EXCHANGES = ("XNYS", "XLON", "XTKS", "XASX", None) if SOAK else ("XNYS", "XASX", None)
-TERMS = {"SHARE": {"borrow_rate": Decimal(0)}}
+TERMS = terms_by_class({"equity": {"borrow_rate": 0}})
 # Weekdays from 3 February on: three weeks, and until the end of May.
 THREE_WEEKS, FOUR_MONTHS = 15, 85
 # Its daily bars decide, because strategies have no interval of months. February's bar is known with that of 3 March.
@@ -39,7 +40,7 @@ def figures(
     usual = {
         "end_ns": dates(len(sessions))[-1] + 3 * DAY_NS + HOUR_NS,
         "parameters": {"interval": "1w"},
-        "terms": TERMS,
+        "classes": TERMS,
     }
     found = run(path, held(quantity, bar), len(sessions), **usual | inputs)
     assert [each for each, _ in found.fills] == [quantity]
@@ -140,17 +141,6 @@ def test_the_last_week_is_in_the_ratios(tmp_path: Path, exchange: str | None, en
     assert of_weeks[:2] == [-1, 1]
     assert of_weeks[2] is not None
     assert of_weeks[2] < 0
-
-
-def test_the_sharpe_of_weeks_is_that_of_the_sessions_returns(tmp_path: Path):
-    """From 3 to 21 February New York has 14 sessions: 17 February is a holiday."""
-    sessions = weeks(100, 105, 90)
-    write(tmp_path, "1w", sessions, exchange="XNYS")
-    found = figures(tmp_path, sessions, 100)
-    returns = np.zeros(13)
-    returns[8], returns[12] = 500 / 100_000, -1_500 / 100_500
-    assert found.sharpe == pytest.approx(empyrical.sharpe_ratio(returns))
-    assert found.volatility_pct == pytest.approx(100 * empyrical.annual_volatility(returns))
 
 
 def test_a_trade_within_the_last_week_is_in_the_ratios(tmp_path: Path):

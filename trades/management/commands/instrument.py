@@ -1,15 +1,14 @@
-"""`manage.py instrument`: shows an instrument, changes it, imports and exports many as CSV."""
+"""`manage.py instrument`: shows an instrument, or changes it."""
 
 import json
 from argparse import ArgumentParser, BooleanOptionalAction
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from ops.command_line import command_actor
-from store.exceptions import AliasTaken, StorageError
+from store.exceptions import StorageError
 from store.instruments import ALIAS_SEPARATOR, Instrument
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.instruments.serializers import (
@@ -18,14 +17,8 @@ from trades.instruments.serializers import (
     InstrumentSerializer,
     instrument_document,
 )
-from trades.instruments.services import instruments_all, instruments_declare
-from trades.instruments.texts import (
-    InstrumentsRefused,
-    described,
-    read_csv,
-    read_texts,
-    write_csv,
-)
+from trades.instruments.services import instruments_declare
+from trades.instruments.texts import described, read_texts
 from trades.stores import market_store
 
 # Fields that have options of their own, below.
@@ -39,7 +32,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("symbol", nargs="?", metavar="SYMBOL")
+        parser.add_argument("symbol", metavar="SYMBOL")
         for name, field in InstrumentSerializer().fields.items():
             if name not in _OTHER_FIELDS:
                 words = ", ".join(FIELD_CHOICES.get(INSTRUMENT_FIELDS[name], ()))
@@ -58,32 +51,17 @@ class Command(BaseCommand):
             help="whether prices may be zero or less",
         )
         parser.add_argument("--json", action="store_true", help="print a line of JSON")
-        parser.add_argument(
-            "--csv", metavar="FILE", help="change many, one a line; none if any line is wrong"
-        )
-        parser.add_argument("--export", action="store_true", help="print all instruments as CSV for --csv")
 
-    def handle(self, *_: Any, symbol: str | None, **options: Any) -> None:
-        """Show, change, import or export. Raises CommandError for wrong fields and for the store's errors."""
-        cells = _cells(options)
-        if sum([symbol is not None, options["csv"] is not None, options["export"]]) != 1:
-            raise CommandError("give one of SYMBOL, --csv FILE and --export")
-        if cells and symbol is None:
-            raise CommandError("options of an instrument go with its SYMBOL")
+    def handle(self, *_: Any, symbol: str, **options: Any) -> None:
+        """Show or change an instrument. Raises CommandError for wrong fields and for the store's errors."""
         try:
-            if symbol is not None:
-                self._show(_changed(symbol, cells), as_json=options["json"])
-            elif options["csv"] is not None:
-                self.stdout.write(f"{_declared_from(Path(options['csv'])):,} instruments declared")
-            else:
-                write_csv(instruments_all(), self.stdout)
+            instrument = _changed(symbol, _cells(options))
         except StorageError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             problem = f"the change cannot be recorded, so it was not made: {error}"
             raise CommandError(f"{problem}; in a new DATA_DIR run `manage.py migrate` first") from error
-
-    def _show(self, instrument: Instrument, *, as_json: bool) -> None:
+        as_json = options["json"]
         self.stdout.write(json.dumps(instrument_document(instrument)) if as_json else described(instrument))
 
 
@@ -109,22 +87,3 @@ def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
     if errors:
         raise CommandError("; ".join(f"{error.path}: {error.message}" for error in errors))
     return instruments_declare(instruments=[instrument], actor=command_actor())[0]
-
-
-def _declared_from(path: Path) -> int:
-    """Declare all instruments of a CSV file; return how many.
-
-    If any line is wrong, declares none and raises `CommandError`, which names the lines.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            declared = read_csv(file, market_store().instrument)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    except InstrumentsRefused as error:
-        raise CommandError("\n".join(f"{path}, {line}" for line in error.errors)) from error
-    try:
-        instruments_declare(instruments=[each.instrument for each in declared], actor=command_actor())
-    except AliasTaken as error:
-        raise CommandError(f"{path}, line {declared[error.index].line}: {error}") from error
-    return len(declared)

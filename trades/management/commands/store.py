@@ -1,68 +1,64 @@
-"""`manage.py store verify | stats | rebuild | compact-derived | clock | copy | switch`."""
+"""`manage.py store verify | stats | rebuild | compact-derived | expire | copy | cut`."""
 
 import json
-import os
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ops.serve.installation import InstallationError
 from store.backends import NoSuchStore, folder_of, store_at
-from store.copies import CopyProgress, MirrorError
-from store.copying import StoreCopy
+from store.copying import copy_store
 from store.datasets import STORED_DATASETS
 from store.exceptions import StorageError
+from store.expiring import EXPIRING, LogExpiry, expire, planned, remove_due
 from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.market_store import MarketStore
-from store.moving import MovableStore, NotMoved
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
+from store.timestamps import DAY_NS, InvalidTimestamp, format_timestamp, parse_timestamp
+from trades.cutting import NotCut, logs_cut
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store, market_store
 
 _VERIFY = (
-    "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB; in a store without files"
-    " the hash chain, and the rows of every commit up to the first damaged one. Prints each damage"
-    " with its file, offset, commit and the times of the rows that cannot be served. The offset is the start of the"
-    " damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line. Continues with"
-    " the other symbols. Exit status 1 if anything is damaged."
-)
-_CLOCK = (
-    "List logs that refuse writes, because their newest commit is more than a minute ahead of the clock. With --accept,"
-    " let all processes write to these logs, and with the clock as it is: after it was set by more than a minute, all"
-    " writes are refused. Check the clock first: a commit that is stamped in the future hides all later ones from `as_of`."
-    " Later commits of a log that is ahead are stamped a nanosecond apart until the clock has reached them. Exit status 1"
-    " if a log is ahead and --accept is not given."
+    "Walk all commits: check the hash chain, the checksum of every 4 KiB, the content hash of every commit's rows, the"
+    " index against the records, and the derived files; in a store without files the hash chain and the content hashes. Goes on after damage, and prints every"
+    " damaged block with its file, offset, commit and the times of the rows that cannot be served. The offset is the start"
+    " of the damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line."
+    " Exit status 1 if anything is damaged."
 )
 _COPY = (
     "Copy all logs and declarations of instruments from one store into another, with numbers, hashes and times of their"
-    " commits. FROM may be written to meanwhile. Run it again to copy what came since, or after it was ended in any way."
-    " Each commit is checked before it is stored; `store verify --store TO` reads the copy back."
-    " Exit status 1 if a log of TO is not one of FROM: it stays as it is."
+    " commits. FROM may be written to meanwhile. Run it again to copy what came since, or after it was ended in any way. To"
+    " move a server: copy while it runs, stop it, copy again, set MARKET_STORE, and start it. Each commit is checked before"
+    " it is stored; `store verify --store TO` reads the copy back. Exit status 1 if a log could not be copied: the others are."
 )
-_SWITCH = (
-    "Move the server's market data to another store while the server runs: copy everything, let writers wait for a moment,"
-    " copy the rest, and tell all processes, which then use the other store; no live connection ends. Set MARKET_STORE to TO"
-    " before the next start. Exit status 1 if nothing moved."
+_EXPIRE = (
+    "Expire the rows of dates before DATE: first the bars of a minute, and daily bars that minutes do not make, are kept, and"
+    " checked against those made of the trades; then the expiry is recorded. The rows are deleted a day later at the earliest,"
+    " by the worker or the next run. Shows first what it will free, and asks. Run it again after it was"
+    " ended in any way."
+)
+_CUT = (
+    "Restore logs to an instant: cut off all later commits, of rows, corrections and declarations, of all symbols or of those"
+    " that are named. Shows first what each log loses, and asks. Stop the server before. The records of lost commits are kept"
+    " beside the log; their rows are lost at the next write. Run it again after it was ended in any way."
 )
 _FAILURES = (
     StorageError,
+    InstallationError,
+    NotCut,
     NotMaintained,
-    NotMoved,
     InvalidSymbol,
     InvalidTimestamp,
     NoSuchStore,
-    MirrorError,
 )
-_FOLLOW_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -75,7 +71,6 @@ class Command(BaseCommand):
             "stats": "Commits, rows, bytes and times of each symbol.",
             "rebuild": "Delete derived files and build them again.",
             "compact-derived": "Merge small derived files.",
-            "clock": _CLOCK,
         }
         for verb, text in texts.items():
             verb_parser = verbs.add_parser(
@@ -91,35 +86,50 @@ class Command(BaseCommand):
                 )
             if verb == "stats":
                 verb_parser.add_argument("--json", action="store_true", help="print JSON only")
-            if verb == "clock":
-                verb_parser.add_argument("--accept", action="store_true", help="accept the clock as it is")
+        expire = verbs.add_parser(
+            "expire", help="Delete rows of old dates, and keep their bars", description=_EXPIRE
+        )
+        expire.add_argument(
+            "--before", required=True, metavar="DATE", help="the first date to keep, such as 2025-01-31"
+        )
+        expire.add_argument(
+            "--dataset",
+            required=True,
+            action="append",
+            dest="datasets",
+            choices=[each.name for each in EXPIRING],
+        )
+        expire.add_argument(
+            "--symbol", action="append", dest="symbols", metavar="SYMBOL", help="default: all"
+        )
+        expire.add_argument("--yes", action="store_true", help="do not ask")
         copy = verbs.add_parser("copy", help="Copy all logs from one store into another", description=_COPY)
         copy.add_argument("origin", metavar="FROM", help="a folder, or the URL of a store")
         copy.add_argument("to", metavar="TO", help="the same; new, or a copy of FROM already")
-        copy.add_argument("--follow", action="store_true", help="copy what comes, too, until Ctrl-C")
-        copy.add_argument("--until", metavar="INSTANT", help="leave out what was committed later")
 
-        switch = verbs.add_parser(
-            "switch", help="Move the server's store to another store", description=_SWITCH
+        cut = verbs.add_parser("cut", help="Restore logs to an instant", description=_CUT)
+        cut.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
+        cut.add_argument(
+            "--until", required=True, metavar="INSTANT", help="the last commit up to it stays the newest one"
         )
-        switch.add_argument(
-            "to", metavar="TO", help="a folder, or the URL of a store; new, or a copy already"
-        )
+        cut.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *_: Any, verb: str, symbols: Sequence[str] = (), **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
         try:
             if verb == "copy":
-                self._copy(options["origin"], options["to"], options["until"], follow=options["follow"])
-            elif verb == "switch":
-                self._switch(options["to"])
+                self._copy(options["origin"], options["to"])
+            elif verb == "cut":
+                self._cut(symbols, options)
+            elif verb == "expire":
+                self._expire(symbols or (), options)
             else:
                 self._maintain(verb, symbols, options)
         except _FAILURES as error:
             raise CommandError(str(error)) from error
 
     def _maintain(self, verb: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
-        store = store_at(options["store"]) if options.get("store") else market_store().current
+        store = store_at(options["store"]) if options.get("store") else market_store()
         logs = logs_of(
             store,
             datasets=options["datasets"] or [],
@@ -130,8 +140,6 @@ class Command(BaseCommand):
             self._verify(store, logs)
         elif verb == "stats":
             self._stats(store, logs, as_json=options["json"])
-        elif verb == "clock":
-            self._clock(logs, is_accepted=options["accept"])
         else:
             self._derive(logs, is_rebuilt=verb == "rebuild")
 
@@ -143,25 +151,25 @@ class Command(BaseCommand):
             for name, check in checks:
                 bar.update(task, description=name)
                 check.progress = partial(bar.advance, task)
-                damages += sum(self._report(name, finding) for finding in _findings(name, check))
+                for finding in _findings(check):
+                    self._report(name, finding)
+                    damages += 1
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
 
-    def _report(self, log: str, finding: LogFinding) -> bool:
-        """Print a finding; return whether it is damage."""
+    def _report(self, log: str, finding: LogFinding) -> None:
+        """Print a finding."""
         commit = f" (commit {finding.commit})" if finding.commit is not None else ""
         times = ""
         if finding.first_ns is not None and finding.last_ns is not None:
             first, last = format_timestamp(finding.first_ns), format_timestamp(finding.last_ns)
             times = f"; rows from {first} to {last} cannot be served"
-        word = "note" if finding.is_harmless else "damaged"
         place = f"/{finding.file}, byte {finding.offset}" if finding.file else ""
         position = f"{log}{place}{commit}"
-        self.stdout.write(f"{word}: {position}: {finding.message}{times}")
-        return not finding.is_harmless
+        self.stdout.write(f"damaged: {position}: {finding.message}{times}")
 
     def _stats(self, store: MarketStore, logs: list[LogName], *, as_json: bool) -> None:
         rows = [_row(log, store.statistics(*log)) for log in logs]
@@ -178,60 +186,55 @@ class Command(BaseCommand):
             )
         Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type]
 
-    def _clock(self, logs: list[LogName], *, is_accepted: bool) -> None:
-        store = maintained_store()
-        now_ns = until_ns = time.time_ns()
-        ahead = 0
-        for dataset, symbol in logs:
-            log = market_store().log(dataset, symbol)
-            newest_ns = log.committed_at(log.head.number)
-            if store.is_ahead_of_clock(newest_ns):
-                ahead, until_ns = ahead + 1, max(until_ns, newest_ns)
-                self.stdout.write(f"ahead: {dataset.name}/{symbol}: {format_timestamp(newest_ns)}")
-        if is_accepted:
-            store.accept_clock(until_ns)
-            self.stdout.write(f"accepted: {format_timestamp(now_ns)}, {ahead:,} logs ahead of it")
-        elif ahead:
-            raise CommandError(f"{ahead:,} logs are ahead of {format_timestamp(now_ns)}", returncode=1)
-
-    def _copy(self, origin_path: str, to_path: str, until: str | None, *, follow: bool) -> None:
-        until_ns = None if until is None else parse_timestamp(until)
-        copy = StoreCopy(*_stores(origin_path, to_path), until_ns=until_ns)
-        logs = list(copy.logs())
-        with Progress(console=Console(stderr=True), transient=True) as bar, suppress(KeyboardInterrupt):
-            task = bar.add_task("copying", total=sum(log.end().rows for log in logs))
-            bar.advance(task, sum(copy.to.log(log.dataset, log.symbol).end().rows for log in logs))
-            problems = 0
-            for progress in copy.round(on_rows=partial(bar.advance, task)):
-                problems += self._report_copied(progress)
-            self.stdout.write(f"{len(logs):,} logs, {problems} not copied further")
-            while follow and not problems:
-                self.stdout.flush()
-                time.sleep(_FOLLOW_SECONDS)
-                problems = sum(self._report_copied(each) for each in copy.round() if each.problem)
+    def _copy(self, origin_path: str, to_path: str) -> None:
+        origin, to = _stores(origin_path, to_path)
+        count = problems = 0
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("copying", total=None)
+            for log in copy_store(origin, to, on_rows=partial(bar.advance, task)):
+                count += 1
+                if log.problem:
+                    problems += 1
+                    self.stdout.write(
+                        f"{log.dataset}/{log.symbol}: stays at commit {log.head.token}: {log.problem}"
+                    )
+            rows = int(bar.tasks[task].completed)
+        self.stdout.write(f"{count:,} logs, {rows:,} rows copied")
         if problems:
-            raise CommandError("not all logs were copied", returncode=1)
+            raise CommandError(f"{problems:,} logs were not copied", returncode=1)
 
-    def _switch(self, to_path: str) -> None:
-        store, folder = market_store(), folder_of(to_path)
-        to = to_path if folder is None else str(folder.resolve())
-        if not isinstance(store, MovableStore):
+    def _expire(self, symbols: Sequence[str], options: dict[str, Any]) -> None:
+        store, before_ns = market_store(), parse_timestamp(options["before"])
+        if before_ns % DAY_NS or before_ns > time.time_ns():
+            raise CommandError(f"--before {options['before']} is not a date up to today, such as 2025-01-31")
+        logs = logs_of(store, datasets=options["datasets"], symbols=list(map(parse_symbol, symbols)))
+        plans = [planned(store, *log, before_ns) for log in logs]
+        for plan in plans:
+            size = f"{plan.bytes / 2**20:,.1f} MB"
+            self.stdout.write(f"{_name(plan)}: {len(plan.dates):,} dates, {plan.rows:,} rows, {size}")
+        has_rows = any(plan.dates for plan in plans)
+        if has_rows and not (options["yes"] or _says_yes("Expire these rows?")):
+            raise CommandError("nothing has expired")
+        for plan in plans:
+            expire(store, plan)
+            if freed := remove_due(store, plan.dataset, plan.symbol, time.time_ns()):
+                self.stdout.write(f"{_name(plan)}: freed {freed / 2**20:,.1f} MB that expired before")
+        if has_rows:
+            self.stdout.write("Expired. After a day the worker, or the next run, deletes the rows.")
+
+    def _cut(self, symbols: Sequence[str], options: dict[str, Any]) -> None:
+        try:
+            until_ns = parse_timestamp(options["until"])
+        except InvalidTimestamp:
             raise CommandError(
-                "MARKET_STORE names the store: stop the server, run `store copy`, and change MARKET_STORE"
-            )
-        if folder is None and "postgres=" not in to:
-            raise CommandError("name the PostgreSQL of the commits in the URL: postgres=…")
-        if settings.DATA_DIR.stat().st_uid != os.geteuid():
-            raise CommandError("run it as the user of the server, whose processes read what it writes")
-        _refuse_nested(settings.DATA_DIR, folder_of(to))
-        waited = store.move(to, self.stdout.write)
-        self.stdout.write(f"moved; writers waited {waited:.1f} s. Set MARKET_STORE before the next start")
-
-    def _report_copied(self, progress: CopyProgress) -> bool:
-        """Print how far a log is copied; return whether something is wrong."""
-        problem = f", not copied further: {progress.problem}" if progress.problem else ""
-        self.stdout.write(f"{progress.dataset}/{progress.symbol}: commit {progress.head.token}{problem}")
-        return bool(problem)
+                f"--until {options['until']} is not a time such as 2025-01-02T12:00:00Z"
+            ) from None
+        logs_cut(
+            symbols=list(map(parse_symbol, symbols)),
+            until_ns=until_ns,
+            say=self.stdout.write,
+            is_wanted=lambda: options["yes"] or _says_yes("Cut these logs?"),
+        )
 
     def _derive(self, logs: list[LogName], *, is_rebuilt: bool) -> None:
         store = maintained_store()
@@ -258,12 +261,24 @@ def _refuse_nested(*folders: Path | None) -> None:
         raise CommandError("one of the folders is in the other: choose a TO beside FROM")
 
 
-def _findings(log: str, check: LogCheck) -> Iterator[LogFinding]:
-    """Yield the findings of a check. Raises CommandError for a log that cannot be read."""
+def _findings(check: LogCheck) -> Iterator[LogFinding]:
+    """Yield the findings of a check; one more if the rest of the log cannot be read."""
     try:
         yield from check.findings()
     except OSError as error:
-        raise CommandError(f"{log}: {error.strerror}") from error
+        yield LogFinding("", 0, f"cannot be read ({error.strerror}): nothing more of it was checked")
+
+
+def _says_yes(question: str) -> bool:
+    """Return whether a person says yes. Raises CommandError if nobody can be asked."""
+    try:
+        return input(f"{question} [yes/no] ") == "yes"
+    except EOFError:
+        raise CommandError("nothing was done: add --yes where nobody can be asked") from None
+
+
+def _name(plan: LogExpiry) -> str:
+    return f"{plan.dataset.name}/{plan.symbol}"
 
 
 def _row(log: LogName, counts: LogStatistics) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`manage.py backtest STRATEGY SYMBOL… --from --to`."""
 
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -10,25 +11,29 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from store.exceptions import StorageError
 from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.api.backtest_inputs import UnboundedBacktestInput, inputs_of_job
+from trading.core.account_store import RecordedEvent
 from trading.documents.backtests import BacktestDocument
-from trading.engine.floor import RecordedEvent
 from trading.exceptions import TradingError
 from trading.market.market import Market
-from trading.market.symbols import declared_terms, has_declared_terms
 from trading.strategies.backtest import BacktestInputs
 from trading.strategies.catalogue import strategy_given
-from trading.strategies.grid import GridRow, combinations_of, figure_text, grid_page, results_of
-from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
+from trading.strategies.grid import (
+    GridRow,
+    combinations_of,
+    figure_text,
+    grid_lines,
+    grid_page,
+    results_of,
+    write_csv,
+)
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
 from trading.strategies.own_files import STRATEGY_NAME, StrategyError
 from trading.strategies.stored import store_place, stored_rows
-from web.documents import AnswerDocument
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import field_errors
 
@@ -68,9 +73,7 @@ class Command(BaseCommand):
     help = "Runs a strategy over the past by the engine's rules. It needs no server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "strategy", metavar="STRATEGY", help="its name, file.py:Class, or package.module.Class"
-        )
+        parser.add_argument("strategy", metavar="STRATEGY", help="its name, or the file of your own")
         parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
         parser.add_argument(
             "--from",
@@ -80,7 +83,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--to",
             dest="end",
-            help="likewise, exclusive: a date means all sessions before it (default: until the bar of the newest row is shown)",
+            help="likewise, exclusive: a date means all sessions before it (default: with the bar of the newest row)",
         )
         parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
         parser.add_argument("--currency", default="USD")
@@ -109,16 +112,9 @@ class Command(BaseCommand):
         parser.add_argument("--fee", help="basis points, in the place of the fees of the class")
         parser.add_argument("--slippage", help="basis points, in the place of the slippage of the class")
         parser.add_argument("--knowledge", choices=["then", "now"], default="then")
-        parser.add_argument(
-            "--as-of", help="read the rows that were stored up to then (default: the newest commit)"
-        )
+        parser.add_argument("--as-of", help="read the rows that were stored up to then (default: now)")
         runs = parser.add_mutually_exclusive_group()
-        runs.add_argument(
-            "--honesty", action="store_true", help="show what the strategy owes to later knowledge"
-        )
-        runs.add_argument(
-            "--events", metavar="FILE", help="write each event of the account there, a line of JSON"
-        )
+        runs.add_argument("--events", metavar="FILE", help="write each event there, a line of JSON")
         runs.add_argument(
             "--grid",
             nargs="+",
@@ -144,22 +140,14 @@ class Command(BaseCommand):
                 self._run_grid(options, reader)
                 return
             inputs, progress = _inputs(options, reader), self._progress(options)
-            if options["honesty"]:
-                found = honesty_of(inputs, reader, progress)
-                document: AnswerDocument = honesty_document(found)
-                lines = _honesty_lines(found)
-            else:
-                with _events_kept(options["events"]) as keep:
-                    result = outcome_of(inputs, reader, progress, keep=keep).document
-                document, lines = result, _table(result)
+            with _events_kept(options["events"]) as keep:
+                document = outcome_of(inputs, reader, progress, keep=keep).document
         except (StrategyError, StorageError, TradingError, OSError) as error:
             raise CommandError(str(error)) from error
-        except DatabaseError as error:
-            raise CommandError(f"the database with declared terms cannot be read: {error}") from error
         if options["json"]:
             self.stdout.write(document_bytes(document).decode())
         else:
-            self.stdout.writelines(f"{line}\n" for line in lines)
+            self.stdout.writelines(f"{line}\n" for line in _table(document))
 
     def _run_grid(self, options: Mapping[str, Any], reader: Reader) -> None:
         rows = _grid_rows(options, reader, self._progress(options))
@@ -169,9 +157,10 @@ class Command(BaseCommand):
         inputs = next(row.result["inputs"] for row in rows if row.result)
         fixed = {name: each for name, each in inputs["parameters"].items() if name not in options["grid"]}
         self.stdout.write(f"parameters: {_parameters_text(fixed)}")
-        self.stdout.writelines(f"{line}\n" for line in _grid_table(rows))
+        self.stdout.writelines(f"{line}\n" for line in grid_lines(rows, _GRID_FIGURES))
         page = Path(settings.DATA_DIR, "grids", f"{inputs['strategy']}.html").resolve()
         page.parent.mkdir(exist_ok=True)
+        write_csv(page.with_suffix(".csv"), rows, _FIGURES)
         title = f"{inputs['strategy']} on {', '.join(inputs['symbols'])}"
         page.write_text(grid_page(title, rows, _GRID_FIGURES), encoding="utf-8")
         self.stdout.write(f"The page: {page.as_uri()}")
@@ -192,7 +181,7 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
     """Return the inputs that the options mean, judged as the body of a call is. Raises CommandError."""
     strategy = options["strategy"]
     body = {
-        "strategy": strategy if STRATEGY_NAME.fullmatch(strategy) else strategy_given(strategy),
+        "strategy": strategy if _own_file(strategy) is None else strategy_given(strategy),
         "symbols": options["symbols"],
         "start": options["start"],
         "end": options["end"],
@@ -212,52 +201,37 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
     if not serializer.is_valid():
         errors = field_errors(serializer.errors)
         raise CommandError("\n".join(_refusal_line(each, options["grid"]) for each in errors))
-    terms_of = declared_terms if has_declared_terms() else _no_terms
-    return inputs_of_job(serializer.validated_data, reader, terms_of)
+    return inputs_of_job(serializer.validated_data, reader)
+
+
+def _own_file(strategy: str) -> str | None:
+    """Return the strategy as it was given if that is a file; None for a name."""
+    return None if STRATEGY_NAME.fullmatch(strategy) else strategy
 
 
 def _grid_rows(
     options: Mapping[str, Any], reader: Reader, progress: Callable[[float], object]
 ) -> list[GridRow]:
     """Run each combination, and say why a combination cannot be run. Raises CommandError if none can."""
-    strategy, as_of = options["strategy"], options["as_of"]
+    # Rows that come meanwhile must not make the runs differ.
+    as_of = options["as_of"] or format_timestamp(time.time_ns())
     inputs: list[BacktestInputs | str] = []
     if twice := options["set"].keys() & options["grid"].keys():
         raise CommandError(f"{', '.join(sorted(twice))}: give it to --set or to --grid, not to both")
     combinations = combinations_of(options["grid"])
     for each in combinations:
         try:
-            found = _inputs({**options, "set": options["set"] | each, "as_of": as_of}, reader)
-            # Rows that come meanwhile must not make the runs differ.
-            as_of = as_of or (found.as_of_ns and format_timestamp(found.as_of_ns))
-            inputs.append(found)
+            inputs.append(_inputs({**options, "set": options["set"] | each, "as_of": as_of}, reader))
         except CommandError as error:
             inputs.append(str(error))
     runs = [each for each in inputs if isinstance(each, BacktestInputs)]
     if not runs:
         raise CommandError(str(inputs[0]))
-    place = None if STRATEGY_NAME.fullmatch(strategy) else strategy
-    results = results_of(runs, place, store_place(), progress, has_curves=options["json"])
+    results = results_of(runs, _own_file(options["strategy"]), store_place(), progress)
     return [
         GridRow(own, None, each) if isinstance(each, str) else GridRow(own, next(results))
         for own, each in zip(combinations, inputs, strict=True)
     ]
-
-
-def _grid_table(rows: Sequence[GridRow]) -> Iterator[str]:
-    widths = {
-        name: max(map(len, (name, *(row.parameters[name] for row in rows)))) for name in rows[0].parameters
-    }
-    titles = [f"{title:>16}" for _, title, _ in _GRID_FIGURES]
-    yield "  ".join([*(f"{name:>{width}}" for name, width in widths.items()), *titles])
-    for row in rows:
-        cells = [f"{row.parameters[name]:>{width}}" for name, width in widths.items()]
-        if row.result is None:
-            cells.append(str(row.refused))
-        else:
-            found = row.result["performance"]
-            cells += [f"{figure_text(found[name], form):>16}" for name, _, form in _GRID_FIGURES]
-        yield "  ".join(cells)
 
 
 @contextmanager
@@ -268,10 +242,6 @@ def _events_kept(path: str | None) -> Iterator[Callable[[RecordedEvent], object]
         return
     with Path(path).open("wb") as file:
         yield lambda recorded: file.write(event_line(recorded))
-
-
-def _no_terms(_: str) -> Mapping[str, Any]:
-    return {}
 
 
 def _refusal_line(error: FieldError, grid: Mapping[str, str]) -> str:
@@ -327,24 +297,3 @@ def _table(document: BacktestDocument) -> Iterator[str]:
     yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
     for each in document.positions:
         yield f"{'open at the end':<20} {each.quantity:>14,}   {each.symbol} {each.direction} at {each.average_price:,.8g}"
-
-
-def _honesty_lines(found: Honesty) -> Iterator[str]:
-    if found.first is None:
-        yield f"The {found.same:,} decisions are the same with bars as they were known then."
-        return
-    now, then = found.first
-    yield f"{found.same:,} decisions are the same. The first that differs:"
-    yield f"  with what is known now:   {_decided(now)}"
-    yield f"  with what was known then: {_decided(then)}"
-    yield f"Equity at the end: {found.equity_now:,.2f} now, {found.equity_then:,.2f} then."
-    yield f"{found.unknowable:,.2f} of it could not have been known."
-
-
-def _decided(decision: Decision | None) -> str:
-    if decision is None:
-        return "nothing"
-    at = format_timestamp(decision.at_ns)
-    if decision.order is None:
-        return f"{at} cancel {decision.cancelled} orders"
-    return f"{at} {decision.order.side} {decision.order.quantity} {decision.order.symbol}"

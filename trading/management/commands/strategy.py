@@ -1,12 +1,12 @@
 """`manage.py strategy new NAME`."""
 
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 
-from trading.management.verb_command import VerbCommand
 from trading.strategies.catalogue import SHIPPED
 from trading.strategies.own_files import STRATEGY_NAME
 
@@ -43,7 +43,6 @@ class OwnState(StrategyState):
 class CLASS(Strategy):
     """Holds a symbol while its close is above the mean of its last closes."""
 
-    name = "NAME"
     Parameters = OwnParameters
     State = OwnState
     parameters: OwnParameters
@@ -65,17 +64,18 @@ class CLASS(Strategy):
 '''
 
 
-class Command(VerbCommand):
+class Command(BaseCommand):
     help = "Begins a strategy of your own."
 
-    def add_verbs(self, verbs: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
         new = verbs.add_parser(
             "new", help="write a commented strategy, which runs at once, into STRATEGIES_DIR"
         )
         new.add_argument("name")
 
-    def new(self, options: dict[str, Any]) -> None:
-        name = options["name"]
+    def handle(self, *args: Any, name: str, **options: Any) -> None:
+        """Write the file. Raises CommandError."""
         if not STRATEGY_NAME.fullmatch(name):
             raise CommandError("a name is 1-64 of A-Z a-z 0-9 _ -, first a letter")
         if name in SHIPPED:
@@ -85,8 +85,7 @@ class Command(VerbCommand):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x") as file:
-                file.write(_TEMPLATE.replace("CLASS", f"{class_name}Strategy").replace("NAME", name))
+                file.write(_TEMPLATE.replace("CLASS", f"{class_name}Strategy"))
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from error
-        lines = [f"Wrote {path}. Run it:", f"  .venv/bin/python manage.py backtest {name} DEMOA"]
-        self.print_result({"name": name, "path": str(path)}, lines, options)
+        self.stdout.write(f"Wrote {path}. Run it:\n  .venv/bin/python manage.py backtest {name} DEMOA")

@@ -12,16 +12,23 @@ from marketdata_client._async.history import stream, walk, whole
 from marketdata_client._async.live import followed, frames
 from marketdata_client._async.session import AsyncSession
 from marketdata_client._async.uploads import send
-from marketdata_client.bodies import object_in
 from marketdata_client.config import Options, make_config
 from marketdata_client.errors import BadAnswer
 from marketdata_client.exports import account_export_request, export_request
 from marketdata_client.history import EQUITIES, Query, Symbols, cross_section, page_rows, page_table
 from marketdata_client.ingesting import Ingest, Ingested, Row, batches
-from marketdata_client.jobs import Job, confirm_request, has_succeeded, job_request, shown_progress
+from marketdata_client.jobs import Job, confirm_request, has_succeeded, job_request, pauses, shown_progress
 from marketdata_client.journal import Journal
 from marketdata_client.live import Frame, Subscription
-from marketdata_client.requests import Parameter, Request, get_request, post_once, post_request, segment
+from marketdata_client.requests import (
+    Parameter,
+    Request,
+    get_request,
+    post_once,
+    post_request,
+    put_request,
+    segment,
+)
 from marketdata_client.tables import Table
 from marketdata_client.uploads import upload_request
 
@@ -61,6 +68,10 @@ class AsyncClient:
     async def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
         """POST a JSON document; return the answer's. It is retried only with an idempotency key."""
         return await self._session.json(post_request(path, body, idempotency_key=idempotency_key))
+
+    async def put(self, path: str, body: Any) -> Any:
+        """PUT a JSON document, such as an instrument; return the answer's. It is retried: a repeated PUT changes nothing."""
+        return await self._session.json(put_request(path, body))
 
     async def bars(
         self, symbol: Symbols, resolution: str = "1m", *, market: str = EQUITIES, **params: Parameter
@@ -198,20 +209,20 @@ class AsyncClient:
         return await self._session.json_object(job_request(job_id))
 
     async def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
-        """Return a job's result when it has ended. Shows a bar, unless `on_progress` takes the job's states.
+        """Return a job's result when it has ended. Polls each second at first, every ten seconds later.
+
+        Shows a bar, unless `on_progress` takes the job's states.
 
         Raises `JobFailed`, `ConfirmationNeeded`.
         """
         with shown_progress(on_progress) as tell:
+            polls = pauses()
             while True:
-                answer = await self._session.answer(job_request(job_id, wait=True))
-                job = object_in(answer.body)
+                job = await self.job(job_id)
                 tell(job)
                 if has_succeeded(job):
                     return job.get("result")
-                # A server that does not hold the answer must not be asked without a pause.
-                if "preference-applied" not in answer.headers:
-                    await self._session.sleep(1.0)
+                await self._session.sleep(next(polls))
 
     async def confirm(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
         """Confirm a job that asked (`ConfirmationNeeded`), and return its result, as `wait` does."""
@@ -297,17 +308,17 @@ class AsyncClient:
         orders: Sequence[Mapping[str, Any]],
         *,
         account: str | None = None,
-        together: bool = False,
-        preview: bool = False,
     ) -> dict[str, Any]:
-        """Place up to 500 orders at once, and return an answer for each in `items`: `accepted`, `repeated` or `refused`.
+        """Place up to 500 orders in turn, and return a verdict for each in `items`: `accepted`, `repeated` or `refused`.
 
-        orders: with the fields of `order`. together: none is accepted if one is refused, which raises `InvalidRequest`. preview:
-        say only what would be done. They are placed once, also if the call is sent again; those with a `client_order_id` also if the
-        program is started again.
+        orders: with the fields of `order`. They are placed once, also if the call is sent again; those with a
+        `client_order_id` also if the program is started again.
         """
-        body = {"orders": [dict(each) for each in orders], "together": together, "preview": preview}
-        return await self._session.json_object(post_once("/api/v1/orders/batch", body, {"account": account}))
+        body = {"orders": [dict(each) for each in orders]}
+        job = await self._session.json_object(post_once("/api/v1/orders/batch", body, {"account": account}))
+        if not isinstance(job.get("result"), dict):
+            raise BadAnswer("the answer has no result")
+        return dict(job["result"])
 
     async def cancel_batch(self, order_ids: Sequence[str], *, account: str | None = None) -> dict[str, Any]:
         """Ask for the cancel of up to 500 orders, and return an answer for each in `items`."""

@@ -13,21 +13,28 @@ from marketdata_client._sync.history import stream, walk, whole
 from marketdata_client._sync.live import followed, frames
 from marketdata_client._sync.session import Session
 from marketdata_client._sync.uploads import send
-from marketdata_client.bodies import object_in
 from marketdata_client.config import Options, make_config
 from marketdata_client.errors import BadAnswer
 from marketdata_client.exports import account_export_request, export_request
 from marketdata_client.history import EQUITIES, Query, Symbols, cross_section, page_rows, page_table
 from marketdata_client.ingesting import Ingest, Ingested, Row, batches
-from marketdata_client.jobs import Job, confirm_request, has_succeeded, job_request, shown_progress
+from marketdata_client.jobs import Job, confirm_request, has_succeeded, job_request, pauses, shown_progress
 from marketdata_client.journal import Journal
 from marketdata_client.live import Frame, Subscription
-from marketdata_client.requests import Parameter, Request, get_request, post_once, post_request, segment
+from marketdata_client.requests import (
+    Parameter,
+    Request,
+    get_request,
+    post_once,
+    post_request,
+    put_request,
+    segment,
+)
 from marketdata_client.tables import Table
 from marketdata_client.uploads import upload_request
 
 
-class SyncClient:
+class Client:
     """A client of one server. Use it in `with`, or `close()`.
 
     base_url: the URL before `/api/v1`. key: an API key. options: see `Options`. Raises ValueError if the URL is not of http or https, or a credential is not visible ASCII.
@@ -62,6 +69,10 @@ class SyncClient:
     def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
         """POST a JSON document; return the answer's. It is retried only with an idempotency key."""
         return self._session.json(post_request(path, body, idempotency_key=idempotency_key))
+
+    def put(self, path: str, body: Any) -> Any:
+        """PUT a JSON document, such as an instrument; return the answer's. It is retried: a repeated PUT changes nothing."""
+        return self._session.json(put_request(path, body))
 
     def bars(
         self, symbol: Symbols, resolution: str = "1m", *, market: str = EQUITIES, **params: Parameter
@@ -199,20 +210,20 @@ class SyncClient:
         return self._session.json_object(job_request(job_id))
 
     def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
-        """Return a job's result when it has ended. Shows a bar, unless `on_progress` takes the job's states.
+        """Return a job's result when it has ended. Polls each second at first, every ten seconds later.
+
+        Shows a bar, unless `on_progress` takes the job's states.
 
         Raises `JobFailed`, `ConfirmationNeeded`.
         """
         with shown_progress(on_progress) as tell:
+            polls = pauses()
             while True:
-                answer = self._session.answer(job_request(job_id, wait=True))
-                job = object_in(answer.body)
+                job = self.job(job_id)
                 tell(job)
                 if has_succeeded(job):
                     return job.get("result")
-                # A server that does not hold the answer must not be asked without a pause.
-                if "preference-applied" not in answer.headers:
-                    self._session.sleep(1.0)
+                self._session.sleep(next(polls))
 
     def confirm(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
         """Confirm a job that asked (`ConfirmationNeeded`), and return its result, as `wait` does."""
@@ -298,17 +309,17 @@ class SyncClient:
         orders: Sequence[Mapping[str, Any]],
         *,
         account: str | None = None,
-        together: bool = False,
-        preview: bool = False,
     ) -> dict[str, Any]:
-        """Place up to 500 orders at once, and return an answer for each in `items`: `accepted`, `repeated` or `refused`.
+        """Place up to 500 orders in turn, and return a verdict for each in `items`: `accepted`, `repeated` or `refused`.
 
-        orders: with the fields of `order`. together: none is accepted if one is refused, which raises `InvalidRequest`. preview:
-        say only what would be done. They are placed once, also if the call is sent again; those with a `client_order_id` also if the
-        program is started again.
+        orders: with the fields of `order`. They are placed once, also if the call is sent again; those with a
+        `client_order_id` also if the program is started again.
         """
-        body = {"orders": [dict(each) for each in orders], "together": together, "preview": preview}
-        return self._session.json_object(post_once("/api/v1/orders/batch", body, {"account": account}))
+        body = {"orders": [dict(each) for each in orders]}
+        job = self._session.json_object(post_once("/api/v1/orders/batch", body, {"account": account}))
+        if not isinstance(job.get("result"), dict):
+            raise BadAnswer("the answer has no result")
+        return dict(job["result"])
 
     def cancel_batch(self, order_ids: Sequence[str], *, account: str | None = None) -> dict[str, Any]:
         """Ask for the cancel of up to 500 orders, and return an answer for each in `items`."""

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import orjson
 import pandas as pd
 import pytest
-import time_machine
 from django.conf import settings
 
 from store.datasets import BARS, TRADES
@@ -211,7 +210,6 @@ def test_a_root_without_contracts_has_no_rows(api: Api):
         ({"roll": "gaps"}, "invalid_parameter"),
         ({"resolution": "1w"}, "conflicting_parameters"),
         ({"roll_before": "3d"}, "conflicting_parameters"),
-        ({"knowledge": "then", "adjust": "ratio"}, "conflicting_parameters"),
         ({"roll": "days", "roll_before": "36h"}, "invalid_duration"),
         ({"roll": "days", "roll_before": "400d"}, "invalid_duration"),
     ],
@@ -250,26 +248,3 @@ def test_what_was_not_stored_by_then_decides_nothing(api: Api):
     second = answer(api.get(f"{TREE}/XX/continuous", {**query, "cursor": answer(first)["next_cursor"]}))
     assert second["bars"] == before[2:4]
     assert first["X-Commit"].startswith("contracts=2-")
-
-
-def test_a_figure_that_was_corrected_later_rolls_nothing_then(api: Api):
-    for symbol, expiry in (("XYH25", "2025-03-21"), ("XYM25", "2025-06-20")):
-        market_store().set_instrument(
-            Instrument(symbol, instrument_class=FUTURE, exchange="XCME", underlying="XY", expiry=expiry)
-        )
-    for date in ("2025-01-02", "2025-01-03"):
-        with time_machine.travel(f"{date}T16:00:00Z", tick=False):
-            for symbol, volume in (("XYH25", 10), ("XYM25", 5)):
-                row = {"timestamp": f"{date}T16:00:00Z", "price": 100, "volume": volume}
-                ingest(api, TRADES.name, symbol, [row])
-    correction = {
-        "timestamp": "2025-01-02T16:00:00Z",
-        "price": 100,
-        "volume": 5,
-        "action": "correct",
-        "new_volume": 50,
-    }
-    assert api.correct(correction, symbol="XYM25").status_code == 200
-    query = {"start": "2025-01-02", "end": "2025-01-04"}
-    for knowledge, fronts in (("now", ["XYH25", "XYM25"]), ("then", ["XYH25", "XYH25"])):
-        assert [bar["contract"] for bar in page(api, "XY", knowledge=knowledge, **query)] == fronts

@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 import time_machine
 
-from stats.live.bar_feed import BarFeed, BarPosition
-from stats.market_data.answers.bars_snapshot import bar_query
 from store.bar_policies import BarPolicy
 from store.csv.csv_log import CsvSnapshot
 from store.protocol import Window
@@ -14,7 +12,7 @@ from store.reading import Reader
 from store.timestamps import parse_timestamp
 from store.window_list import WindowList
 from tests.api_client import Api, answer, trade
-from tests.stats.live.channels import Client, bars_of
+from tests.stats.live.channels import Client
 from tests.stats.market_data.builders import ingest, tell
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
@@ -98,9 +96,6 @@ def test_bars_of_regular_hours_have_it_at_its_own_time(api: Api, close: str):
         found = bars(api, date, hours="regular", **asked)
         assert [bar["close"] for bar in found] == [100, 101, 105]
         assert found[-1]["timestamp"] == (auction if asked["resolution"] == "1s" else f"{auction[:-3]}00Z")
-    assert [
-        bar["close"] for bar in bars(api, date, hours="regular", resolution="1m", policy="us_equities")
-    ] == [100, 101, 105]
     hours = bars(api, date, hours="regular", resolution="1h")
     assert (hours[-1]["close"], sum(bar["volume"] for bar in hours)) == (105, 502)
     hour = {"start": f"{auction[:13]}:00:00Z", "end": f"{auction[:13]}:59:59Z"}
@@ -138,29 +133,17 @@ def test_a_cancelled_or_corrected_auction_counts_as_it_stands(api: Api, policy: 
 def test_all_readers_agree(api: Api, store_path, close: str, policy: str):
     date = auction_day(api, close, policy, late="extended_hours")
     reader = Reader(store_path)
-    day = reader.session_bars(SYMBOL, date, "2025-12-31")
+    day = reader.bars(SYMBOL, date, "2025-12-31", "1d", hours="regular")
     assert (day.close.tolist(), day.volume.tolist()) == ([105.0], [502.0])
     known = reader.bars(
         SYMBOL, date, "2025-12-31", "1d", hours="regular", known_at="2026-01-01", knowledge="then"
     )
     assert (known.close.tolist(), known.volume.tolist()) == ([105.0], [502.0])
     for resolution, asked in (("1d", ""), ("1m", "hours=regular"), ("1h", "hours=extended")):
-        now_ns = parse_timestamp(f"{date}T23:00:00Z")
-        feed = BarFeed.at(bar_query(SYMBOL, resolution, asked), BarPosition(), now_ns=now_ns)
-        client = Client(feed)
-        client.follow(now_ns)
+        client = Client(f"bars.{resolution}:{SYMBOL}?{asked}").resumed("0", {})
         query = dict(each.split("=") for each in [asked] if each)
         rest = bars(api, date, start=date, resolution=resolution, **query)
-        assert [bar[4] for _, bar in sorted(client.bars.items())] == [bar["close"] for bar in rest]
-        assert len(rest) == len(bars_of(feed._bars.rows(feed._bars.reader.window).table))
-
-
-def test_a_day_of_stored_bars_has_the_auction_of_its_prints(api: Api):
-    date = auction_day(api, "london")
-    bar = {"time_ns": parse_timestamp(f"{date}T10:00:00Z"), "resolution": "1m", "open": 98.0, "high": 98.0}
-    ingest(api, "bars", SYMBOL, [bar | {"low": 98.0, "close": 98.0, "volume": 10.0}])
-    (day,) = bars(api, date, resolution="1d")
-    assert (day["low"], day["close"], day["volume"]) == (98, 105, 512)
+        assert [bar["close"] for _, bar in sorted(client.bars.items())] == [bar["close"] for bar in rest]
 
 
 def test_days_of_quotes_have_no_auctions(api: Api):
@@ -169,11 +152,8 @@ def test_days_of_quotes_have_no_auctions(api: Api):
     for time in ("15:00:00", "15:35:10"):
         ingest(api, "quotes", SYMBOL, [{"time_ns": parse_timestamp(f"{date}T{time}Z"), **sides}])
     path = f"/api/v1/market-data/equities/{SYMBOL}/quotes"
-    for asked in ({}, {"knowledge": "then"}):
-        (bar,) = answer(api.get(path, {"start": date, "end": "2025-06-03", "resolution": "1d", **asked}))[
-            "quotes"
-        ]
-        assert (bar["bid_close"], bar["quote_count"]) == (1, 1)
+    (bar,) = answer(api.get(path, {"start": date, "end": "2025-06-03", "resolution": "1d"}))["quotes"]
+    assert (bar["bid_close"], bar["quote_count"]) == (1, 1)
 
 
 def test_the_explanation_names_the_auction(api: Api):

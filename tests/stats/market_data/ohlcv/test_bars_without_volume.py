@@ -51,22 +51,14 @@ def test_a_merged_bar_has_a_volume_if_all_its_parts_have(api: Api):
         unknown("1m", "2024-11-27T15:06:00", trade_count=4),
         unknown("1m", "2024-11-27T15:10:00", 1, 9),
         stored("1m", "2024-11-27T15:15:00", 1, 1, 0),
-        unknown("1m", "2024-11-27T15:20:00", 1, 2),
-    )
-    trades(
-        api,
-        ("2024-11-27T15:11:30", 3, 10),
-        ("2024-11-27T15:16:30", 3, 10),
-        ("2024-11-27T15:20:30", 4, 7),
     )
     assert sums(get(api, **HOUR | {"resolution": "5m"})) == [
         ("15:00", 40, 1.5, 8),
         ("15:05", None, None, 8),
         ("15:10", None, None, None),
-        ("15:15", 10, 3, None),
-        ("15:20", 7, 4, 1),
+        ("15:15", 0, None, None),
     ]
-    assert [bar["volume"] for bar in get(api, **HOUR)] == [10, 30, 10, None, None, 10, 0, 10, 7]
+    assert [bar["volume"] for bar in get(api, **HOUR)] == [10, 30, 10, None, None, 0]
     for resolution in ("1h", "1d", "1w", "1M"):
         assert sums(get(api, **DAYS, resolution=resolution))[0][1:] == (None, None, None), resolution
 
@@ -75,45 +67,6 @@ def test_a_volume_of_zero_is_a_volume(api: Api):
     put(api, stored("1m", "2024-11-27T15:00:00", 1, 2, 0), stored("1m", "2024-11-27T15:01:00", 1, 2, 0))
     assert [bar["volume"] for bar in get(api, **HOUR)] == [0, 0]
     assert [bar["volume"] for bar in get(api, **HOUR | {"resolution": "1h"})] == [0]
-
-
-@pytest.mark.parametrize(
-    ("day", "hours", "expected"),
-    [
-        (None, (5, 9), (None, 2)),
-        (None, (None,), (None, 2)),
-        (20, (5, None), (20, 2)),
-        (0, (None,), (0, 2)),
-        (4, (5,), (5, 4)),
-    ],
-    ids=["no volume", "neither", "one hour without", "zero", "all known"],
-)
-def test_shorter_bars_replace_a_day_only_if_they_are_known_to_have_more_volume(
-    api: Api, day: float | None, hours: tuple[float | None, ...], expected: tuple[float | None, float]
-):
-    put(api, stored("1d", "2024-11-27", 1, 2) | {"volume": day})
-    put(
-        api,
-        *(
-            stored("1h", f"2024-11-27T{15 + place}:00:00", 3, 4) | {"volume": hour}
-            for place, hour in enumerate(hours)
-        ),
-    )
-    (bar,) = get(api, **DAYS)
-    assert (bar["volume"], bar["high"]) == expected
-    (week,) = get(api, **DAYS, resolution="1w")
-    assert (week["volume"], week["high"]) == expected
-
-
-def test_the_longest_bars_without_volume_are_merged(api: Api):
-    put(
-        api,
-        unknown("1m", "2024-11-27T15:00:00", 5, 6),
-        unknown("1h", "2024-11-27T15:00:00", 3, 4),
-        unknown("1m", "2024-11-27T16:00:00", 7, 8),
-    )
-    (day,) = get(api, **DAYS)
-    assert (day["open"], day["high"], day["close"], day["volume"]) == (3, 8, 8, None)
 
 
 def test_a_split_leaves_an_unknown_volume_unknown(api: Api):
@@ -160,16 +113,15 @@ def test_the_reader_says_nan(api: Api):
     frame: Any = store.bars("AAPL", "2024-11-27", "2024-11-28", "1min", frame=True)
     assert frame["volume"].isna().tolist() == [True, False]
     assert store.rows("bars", "AAPL").table.column("volume").to_pylist() == [None, 5]
-    panel = store.panel(["AAPL"], "2024-11-27", "2024-11-28", "1min", field="volume", fill=True)
+    panel = store.panel(["AAPL"], "2024-11-27", "2024-11-28", "1min", field="volume")
     assert (math.isnan(panel.values[0, 0]), panel.values[1, 0]) == (True, 5)
 
 
 def test_the_explanation_of_a_bar_has_no_volume_of_stored_bars(api: Api):
     put(api, stored("1m", "2024-11-27T15:00:00", 1, 2, 5), unknown("1m", "2024-11-27T15:01:00"))
-    trades(api, ("2024-11-27T15:02:10", 3, 7))
     found = answer(api.get(f"{OHLCV}/explain", {"at": "2024-11-27T15:00:00Z", "resolution": "5m"}))
     assert found["bar"]["volume"] is None
-    assert found["volume"] == {"own": 7, "credited": 0, "left_out": 0, "stored": None}
+    assert found["volume"] == {"own": 0, "credited": 0, "left_out": 0, "stored": None}
     assert [bar["volume"] for bar in found["stored"]["bars"]] == [5, None]
 
 

@@ -233,4 +233,4 @@ def test_a_reader_credits_within_trading_dates_or_utc_dates(
     declared: Any = settings.MARKET_STORES["default"]
     reader = open_store(declared["OPTIONS"]["path"])
     assert reader.bars("ACME").volume.tolist() == [volume]
-    assert [view.volume.tolist() for _, view in reader.scan(["ACME"])] == [[volume]]
+    assert reader.panel(["ACME"], field="volume").values.tolist() == [[volume]]

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -29,23 +29,37 @@ OHLCV = f"/api/v1/market-data/equities/{SYMBOL}/ohlcv"
 Values = tuple[float, float, float, float, float]
 
 
-@dataclass(frozen=True)
-class View:
-    """A page's bar in the form that a scan has."""
-
-    bar: dict[str, Any]
-    universe: tuple[str, ...] = (SYMBOL,)
-
-    def rows(self) -> Iterator[tuple[int, float, float, float, float, float]]:
-        bar = self.bar
-        yield 0, bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"]
+# What `in_order` has not sent yet, with its time; None outside of it.
+_waiting: list[tuple[int, Callable[[], Any]]] | None = None
 
 
 def at(moment: str, send: Callable[[], Any]) -> None:
     """Send something at a time of the day, so that its commit has that time."""
-    with time_machine.travel(moment if "-" in moment else f"2025-01-02T{moment}Z", tick=False):
+    time_ns = parse_timestamp(moment if "T" in moment else f"2025-01-02T{moment}Z")
+    if _waiting is not None:
+        _waiting.append((time_ns, send))
+        return
+    _send(time_ns, send)
+
+
+def _send(time_ns: int, send: Callable[[], Any]) -> None:
+    with time_machine.travel(time_ns / 1e9, tick=False):
         response = send()
     assert response.status_code == 200, response.content
+
+
+@contextmanager
+def in_order() -> Iterator[None]:
+    """Send what comes meanwhile in order of time: a log takes nothing while its newest commit is ahead of the clock."""
+    global _waiting  # noqa: PLW0603 the functions that send are tables
+    waiting: list[tuple[int, Callable[[], Any]]] = []
+    _waiting = waiting
+    try:
+        yield
+    finally:
+        _waiting = None
+    for each in sorted(waiting, key=lambda each: each[0]):
+        _send(*each)
 
 
 def live(api: Api, time: str, price: float, volume: float, **others: Any) -> None:
@@ -80,11 +94,11 @@ def late_high(api: Api) -> None:
 
 
 def late_volume(api: Api) -> None:
-    late(api, "15:05:40", "15:06:02.000000001", 10, 5_000)
+    late(api, "15:05:40", "15:06:02.001", 10, 5_000)
 
 
 def received_late(api: Api) -> None:
-    late(api, "15:05:40", "2025-02-01", 99, 1, received_at="2025-01-02T15:06:03Z")
+    late(api, "15:05:40", "2025-02-01T00:00:00Z", 99, 1, received_at="2025-01-02T15:06:03Z")
 
 
 def correct(api: Api, **named: Any) -> None:
@@ -136,11 +150,10 @@ def opens_above(price: float) -> Callable[[Values], bool]:
 def decide(rule: Callable[[Values], bool]) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """A strategy that buys at each bar that the rule takes."""
 
-    def strategy(slices: Iterable[Any]) -> Iterator[Any]:
-        for time_ns, view in slices:
-            for index, *values in view.rows():
-                if rule(tuple(values)):
-                    yield METER.Decision(time_ns, view.universe[index], "buy")
+    def strategy(bars: Iterable[Any]) -> Iterator[Any]:
+        for time_ns, symbol, *values in bars:
+            if rule(tuple(values)):
+                yield METER.Decision(time_ns, symbol, "buy")
 
     return strategy
 
@@ -148,12 +161,13 @@ def decide(rule: Callable[[Values], bool]) -> Callable[[Iterable[Any]], Iterator
 def found(api: Api, rule: Callable[[Values], bool], query: dict[str, str]) -> Any:
     """What the meter finds over pages of bars."""
 
-    def slices(knowledge: str) -> Iterator[tuple[int, View]]:
+    def bars(knowledge: str) -> Iterator[Any]:
         asked = {"start": "2025-01-02", "end": "2025-01-03", "resolution": "1m", **query}
         for bar in answer(api.get(OHLCV, {**asked, "knowledge": knowledge}))["bars"]:
-            yield parse_timestamp(bar["timestamp"]), View(bar)
+            values = (bar[name] for name in ("open", "high", "low", "close", "volume"))
+            yield METER.Bar(parse_timestamp(bar["timestamp"]), SYMBOL, *values)
 
-    return METER.difference(decide(rule), slices)
+    return METER.difference(decide(rule), bars)
 
 
 DAYS = {"resolution": "1d"}
@@ -187,8 +201,9 @@ HONEST = {
 def test_a_leak_is_found_at_its_decision(
     api: Api, happens: Callable[[Api], None], rule: Callable[[Values], bool], query: dict[str, str], bar: str
 ):
-    quiet_hour(api)
-    happens(api)
+    with in_order():
+        quiet_hour(api)
+        happens(api)
     difference = found(api, rule, query)
     assert difference is not None
     assert difference.time_ns == parse_timestamp(f"2025-01-02T{bar}:00Z")
@@ -199,8 +214,9 @@ def test_a_leak_is_found_at_its_decision(
 def test_an_honest_strategy_decides_the_same(
     api: Api, happens: Callable[[Api], None], rule: Callable[[Values], bool], query: dict[str, str]
 ):
-    quiet_hour(api)
-    happens(api)
+    with in_order():
+        quiet_hour(api)
+        happens(api)
     assert found(api, rule, query) is None
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from calendars.exceptions import NoExchange
 from store.exceptions import UnknownSymbol
-from store.reading import Reader
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell, without_proofs
@@ -82,13 +81,13 @@ def test_session_bars_are_those_of_regular_hours(api: Api, policy: str):
     equity(api, policy)
     ingest(api, "trades", "ACME", prints())
     reader = opened()
-    found = rows(reader.session_bars("ACME", FIRST, BEHIND))
+    found = rows(reader.bars("ACME", FIRST, BEHIND, interval="1d", hours="regular"))
     assert found == over_http(api, hours="regular", resolution="1d")
     dates = [dt.date.fromtimestamp(row[0] // SECOND_NS).day for row in found]
     assert dates == [25, 26, 27, 29]  # neither Thanksgiving, nor the weekend
-    assert rows(reader.session_bars("ACME")) == found
+    assert rows(reader.bars("ACME", interval="1d", hours="regular")) == found
     for closed in (("2024-11-28", "2024-11-29"), ("2024-11-30", "2024-12-02")):
-        assert len(reader.session_bars("ACME", *closed)) == 0
+        assert len(reader.bars("ACME", *closed, "1d", hours="regular")) == 0
 
 
 @pytest.mark.parametrize(("kind", "exchange", "path"), [("future", "XCME", "futures"), ("equity", "XJPX", "equities"), ("crypto", "BINA", "crypto")])  # fmt: skip
@@ -97,7 +96,7 @@ def test_session_bars_of_evenings_other_zones_and_around_the_clock(
 ):
     tell(api, "ACME", **{"class": kind, "exchange": exchange})
     ingest(api, "trades", "ACME", prints(exchange=None if kind == "crypto" else exchange))
-    found = rows(opened().session_bars("ACME", FIRST, BEHIND))
+    found = rows(opened().bars("ACME", FIRST, BEHIND, interval="1d", hours="regular"))
     assert found == over_http(api, kind=path, hours="regular", session="exchange", resolution="1d")
     assert len(found) == {"future": 5, "equity": 5, "crypto": 7}[kind]
 
@@ -106,7 +105,9 @@ def test_an_evening_alone_belongs_to_the_next_date(api: Api):
     tell(api, "ACME", **{"class": "future", "exchange": "XCME"})
     evening = midnight_ns("2024-11-25") - 30 * MINUTE
     ingest(api, "trades", "ACME", [{"time_ns": evening, "price": 9.0, "volume": 1.0}])
-    assert opened().session_bars("ACME").time_ns.tolist() == [midnight_ns("2024-11-25")]
+    assert opened().bars("ACME", interval="1d", hours="regular").time_ns.tolist() == [
+        midnight_ns("2024-11-25")
+    ]
 
 
 def test_stored_days_and_minutes_fill_sessions_without_trades(api: Api):
@@ -116,7 +117,7 @@ def test_stored_days_and_minutes_fill_sessions_without_trades(api: Api):
     ingest(api, "bars", "ACME", stored("1d", monday, tuesday, saturday))
     minutes = (midnight_ns("2024-11-27") + 17 * HOUR + place * MINUTE for place in range(3))
     ingest(api, "bars", "ACME", stored("1m", *minutes))
-    found = rows(opened().session_bars("ACME", FIRST, "2024-12-03"))
+    found = rows(opened().bars("ACME", FIRST, "2024-12-03", interval="1d", hours="regular"))
     assert found == over_http(api, end="2024-12-03", hours="regular", resolution="1d")
     assert [row[-1] for row in found][1:] == [None] * 3
 
@@ -130,19 +131,19 @@ def test_session_bars_as_of_an_instant_go_by_what_was_stored_then(api: Api, cloc
         api, "trades", "ACME", [{"time_ns": midnight_ns(FIRST) + 17 * HOUR, "price": 500.0, "volume": 1.0}]
     )
     reader = opened()
-    assert reader.session_bars("ACME").high.max() == 500
-    found = rows(reader.session_bars("ACME", as_of=moment))
+    assert reader.bars("ACME", interval="1d", hours="regular").high.max() == 500
+    found = rows(reader.bars("ACME", interval="1d", hours="regular", as_of=moment))
     assert found == over_http(api, hours="regular", resolution="1d", as_of=moment)
     tell(api, "ACME", **{"class": "equity", "exchange": "XJPX"})
-    assert rows(reader.session_bars("ACME", as_of=moment)) == found
+    assert rows(reader.bars("ACME", interval="1d", hours="regular", as_of=moment)) == found
     with pytest.raises(NoExchange):
-        reader.session_bars("ACME", as_of=before)
+        reader.bars("ACME", interval="1d", hours="regular", as_of=before)
 
 
 def test_without_an_exchange_there_are_no_session_bars(api: Api):
     ingest(api, "trades", "ACME", prints())
     with pytest.raises(NoExchange, match="ACME names no exchange"):
-        opened().session_bars("ACME")
+        opened().bars("ACME", interval="1d", hours="regular")
 
 
 @pytest.fixture
@@ -190,18 +191,15 @@ def test_bars_stored_later_are_seen_and_as_of_before_are_not(api: Api, clock: An
     assert len(reader.bars("ACME", as_of="2020-01-01")) == 0
 
 
-@pytest.mark.parametrize("fill", [False, True])
-def test_a_scan_has_symbols_of_which_only_bars_are_stored(mixed: Api, fill: bool):
+def test_a_panel_has_symbols_of_which_only_bars_are_stored(mixed: Api):
     ingest(mixed, "bars", "STORED", stored("1h", midnight_ns(FIRST)))
     ingest(mixed, "trades", "TRADED", prints(days=1, count=5))
     reader = opened()
-    found: dict[str, list[int]] = {}
-    for time_ns, view in reader.scan(interval="1h", fill=fill):
-        for symbol in view.symbols:
-            found.setdefault(symbol, []).append(time_ns)
-    assert sorted(found) == ["ACME", "STORED", "TRADED"]
-    if not fill:
-        assert found == {symbol: reader.bars(symbol, interval="1h").time_ns.tolist() for symbol in found}
+    panel = reader.panel(interval="1h")
+    assert panel.symbols == ("ACME", "STORED", "TRADED")
+    for symbol, column in zip(panel.symbols, panel.values.T, strict=True):
+        bars = reader.bars(symbol, interval="1h")
+        assert panel.time_ns[column == column].tolist() == bars.time_ns.tolist()  # noqa: PLR0124 not NaN
 
 
 def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
@@ -216,6 +214,5 @@ def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
 
 def test_a_symbol_that_nothing_is_stored_of_is_unknown(api: Api):
     ingest(api, "bars", "ACME", stored("1h", midnight_ns(FIRST)))
-    for read in (Reader.bars, Reader.session_bars):
-        with pytest.raises((UnknownSymbol, NoExchange)):
-            read(opened(), "NOBODY")
+    with pytest.raises(UnknownSymbol):
+        opened().bars("NOBODY")

@@ -149,8 +149,8 @@ def test_as_of_the_past_a_dividend_is_unknown(market: Api):
     assert rows_of(market, MARCH.symbol)[0]["dividends"] > 2 * AMOUNT * 0.98
     assert rows_of(market, MARCH.symbol, as_of=known) == before
     second = market.get(f"{ROOT}/{UNDERLYING}/greeks", {"end": NOON})
-    assert "corporate_actions:ABC=1-" in first["X-Commit"]
-    assert "corporate_actions:ABC=2-" in second["X-Commit"]
+    assert "corporate_actions=1-" in first["X-Commit"]
+    assert "corporate_actions=2-" in second["X-Commit"]
     assert first["ETag"] != second["ETag"]
 
 

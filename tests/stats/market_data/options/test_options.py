@@ -47,7 +47,7 @@ def market(api: Api) -> Api:
 
 @pytest.mark.parametrize("contract", CHAIN, ids=lambda contract: contract.symbol)
 def test_a_quote_implies_what_quantlib_made_it_with(market: Api, contract: Contract):
-    (row,) = rows_of(market, contract.symbol)
+    (row,) = rows_of(market, contract.symbol, dividend_yield=YIELD)
     assert row["iv"] == pytest.approx(VOLATILITY, abs=2e-5)
     option = Option(contract.is_call, SPOT, contract.strike, T, RATE, YIELD, american=True)
     for name, value in option.greeks(VOLATILITY).items():
@@ -59,16 +59,18 @@ def test_every_input_is_echoed(market: Api):
     quoted = CALL.quote(OPENING)
     assert list(row) == [
         "timestamp", "bid", "ask", *GREEKS, "price", "spot", "spot_timestamp", "forward", "forward_source",
-        "rate", "rate_source", "rate_timestamp", "dividend_yield", "dividends", "t", "reason",
+        "rate", "rate_source", "dividend_yield", "dividends", "t", "reason",
     ]  # fmt: skip
     assert (row["timestamp"], row["spot_timestamp"], row["bid"], row["ask"]) == (
         OPENING, OPENING, quoted["bid"], quoted["ask"],
     )  # fmt: skip
     assert row["price"] == pytest.approx((quoted["bid"] + quoted["ask"]) / 2)
     assert (row["spot"], row["rate"], row["t"], row["reason"]) == (SPOT, 0.04, T, None)
-    assert row["forward_source"] == "parity"
-    assert row["forward"] == pytest.approx(FORWARD, abs=1e-3)
-    assert row["dividend_yield"] == pytest.approx(YIELD, abs=2e-4)
+    assert (row["forward_source"], row["rate_source"]) == ("parity", "settings")
+    # The put's premium of early exercise is six thousandths larger than the call's.
+    assert row["forward"] == pytest.approx(FORWARD - 0.006, abs=1e-3)
+    assert row["dividend_yield"] == pytest.approx(YIELD + 0.0015, abs=2e-4)
+    assert row["iv"] == pytest.approx(VOLATILITY, abs=5e-4)
 
 
 def test_the_head_says_what_the_contract_is(market: Api):
@@ -92,7 +94,7 @@ def test_the_parameter_dividend_yield_replaces_parity(market: Api):
 
 def test_the_parameter_rate_is_the_discount_rate(market: Api):
     (row,) = rows_of(market, CALL.symbol, rate="0.01")
-    assert (row["forward_source"], row["rate"]) == ("parity", 0.01)
+    assert (row["forward_source"], row["rate"], row["rate_source"]) == ("parity", 0.01, "request")
     assert row["forward"] == pytest.approx(FORWARD, abs=0.05)
 
 
@@ -132,10 +134,9 @@ def test_without_a_volatility_numbers_are_null_with_a_reason(api: Api, quotes, r
     assert {row[name] for name in GREEKS} == {None}
 
 
-@pytest.mark.parametrize("resolution", ["tick", "1d"])
 @pytest.mark.parametrize("strike", [1e-9, 1e15])
 @pytest.mark.parametrize("expiry", ["1900-01-01", "2200-12-31"])
-def test_extreme_terms_and_quotes_make_no_error(api: Api, expiry, strike, resolution):
+def test_extreme_terms_and_quotes_make_no_error(api: Api, expiry, strike):
     option = Instrument(
         "FAR",
         instrument_class=OPTION,
@@ -155,7 +156,7 @@ def test_extreme_terms_and_quotes_make_no_error(api: Api, expiry, strike, resolu
             for place, (bid, ask) in enumerate(sides)
         ],
     )
-    for row in rows_of(api, "FAR", resolution=resolution):
+    for row in rows_of(api, "FAR"):
         assert {row[name] is None for name in GREEKS} == {row["reason"] is not None}
 
 
@@ -222,20 +223,6 @@ def test_spot_is_the_newest_price(api: Api, kind):
     assert (row["spot"], row["spot_timestamp"]) == (100.0, at)
 
 
-def test_with_a_resolution_the_last_quote_of_each_interval_counts(market: Api):
-    quotes = [CALL.quote(seconds_after(OPENING, seconds)) for seconds in (10, 50, 70, 300)]
-    store_quotes(market, quotes)
-    rows = rows_of(market, CALL.symbol, resolution="1m")
-    assert [(row["timestamp"], row["quote_timestamp"]) for row in rows] == [
-        (seconds_after(OPENING, start), seconds_after(OPENING, quoted)) for start, quoted in ((0, 50), (60, 70), (300, 300))
-    ]  # fmt: skip
-    assert all(row["final"] for row in rows)
-    assert [row["iv"] for row in rows] == pytest.approx([VOLATILITY] * 3, abs=1e-3)
-    assert rows_of(market, CALL.symbol, resolution="1m", last=1) == rows[-1:]
-    (day,) = rows_of(market, CALL.symbol, resolution="1d", start="2025-01-02", end="2025-01-03")
-    assert (day["date"], day["quote_timestamp"]) == ("2025-01-02", seconds_after(OPENING, 300))
-
-
 def test_declared_calendar_and_settlement_decide_the_last_trade(api: Api):
     symbol = "IDX-C"
     market_store().set_instruments([
@@ -284,7 +271,7 @@ REFUSED = {
         f"{CALL.symbol}/implied-volatility", {"last": "1", "expiry": "2025-01-17"}, (400, "conflicting_parameters"),
     ),
     "a start of a surface": ("ABC/implied-volatility", {"start": OPENING}, (400, "conflicting_parameters")),
-    "a resolution of a surface": ("ABC/implied-volatility", {"resolution": "1h"}, (400, "conflicting_parameters")),
+    "bars of greeks": (f"{CALL.symbol}/greeks", {"last": "1", "resolution": "1h"}, (400, "unknown_parameter")),
     "a range of a chain of greeks": ("ABC/greeks", {"last": "1"}, (400, "conflicting_parameters")),
     "a surface among several": ("implied-volatility", {"symbols": f"{CALL.symbol},ABC", "last": "1"}, (404, "wrong_class")),
     "an unknown underlying": ("NONE/implied-volatility", {}, (404, "unknown_symbol")),
@@ -306,7 +293,13 @@ def test_conflicting_parameters_are_400(market: Api, path, params, refusal):
 def test_several_options_come_one_after_the_other(market: Api):
     symbols = f"{PUT.symbol},{CALL.symbol}"
     response = market.get(
-        f"{ROOT}/greeks", {"symbols": symbols, "start": OPENING, "end": seconds_after(OPENING, 60)}
+        f"{ROOT}/greeks",
+        {
+            "symbols": symbols,
+            "start": OPENING,
+            "end": seconds_after(OPENING, 60),
+            "dividend_yield": str(YIELD),
+        },
     )
     page = answer(response)
     assert [row["symbol"] for row in page["greeks"]] == symbols.split(",")

@@ -12,7 +12,6 @@ from store.instruments import OPTION, Instrument
 from store.log import Log, Snapshot
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem
-from tests.chance import each_of
 from tests.stats.market_data.options.market import (
     CALL,
     CHAIN,
@@ -53,20 +52,20 @@ def market(api: Api) -> Api:
     return api
 
 
-@pytest.mark.parametrize(("limit", "resolution"), each_of([7, 1, 40], ["tick", "1m"]))
-def test_pages_together_have_all_rows(market: Api, limit: int, resolution: str):
-    whole = rows_of(market, CALL.symbol, resolution=resolution)
-    assert len(whole) == (QUOTES + 1 if resolution == "tick" else 7)
+@pytest.mark.parametrize("limit", [7, 1, 40])
+def test_pages_together_have_all_rows(market: Api, limit: int):
+    whole = rows_of(market, CALL.symbol)
+    assert len(whole) == QUOTES + 1
     assert {row["reason"] for row in whole} == {None}
-    page = page_of(market, CALL.symbol, resolution=resolution, limit=limit)
+    page = page_of(market, CALL.symbol, limit=limit)
     walked = page["greeks"]
     while page["next_cursor"]:
-        page = page_of(market, CALL.symbol, resolution=resolution, limit=limit, cursor=page["next_cursor"])
+        page = page_of(market, CALL.symbol, limit=limit, cursor=page["next_cursor"])
         walked = walked + page["greeks"]
     assert walked == whole
-    backward = rows_of(market, CALL.symbol, resolution=resolution, sort="desc")
+    backward = rows_of(market, CALL.symbol, sort="desc")
     assert backward == whole[::-1]
-    assert rows_of(market, CALL.symbol, resolution=resolution, last=3) == whole[-3:]
+    assert rows_of(market, CALL.symbol, last=3) == whole[-3:]
 
 
 def late_quotes(market: Api, number: int) -> None:

@@ -87,15 +87,6 @@ def test_it_names_the_words_that_decide(minute: Api):
     assert by_words == {(): (2, 500), ("odd_lot",): (1, 50), ("regular",): (1, 200), ("cross",): (1, 300)}
 
 
-def test_another_policy_is_compared(minute: Api):
-    compared = explain(minute, policy="all")["compared"]
-    assert (compared["policy"], compared["bar"]["high"], compared["bar"]["volume"]) == ("all", 99, 1050)
-    assert compared["sets"]["high"]["conditions"] == ["odd_lot"]
-    assert compared["volume"] == {"own": 1050, "credited": 0, "left_out": 0, "stored": 0}
-    assert (compared["prints_total"], {each["part"] for each in compared["prints"]}) == (5, {"own"})
-    assert compared["prints"][1]["sets"] == ["high"]
-
-
 def test_its_changes_are_listed(minute: Api):
     send(minute, ("15:00:40", 20, 1, []))
     (revision,) = explain(minute)["revisions"]
@@ -160,7 +151,7 @@ def test_as_of_explains_the_bar_of_then(minute: Api):
         ({}, 400, "missing_parameter"),
         ({"at": "soon"}, 400, "invalid_timestamp"),
         ({"at": "2025-01-02", "resolution": "1w"}, 404, "resolution_unavailable"),
-        ({"at": "2025-01-02", "policy": "mine"}, 400, "invalid_parameter"),
+        ({"at": "2025-01-02", "policy": "all"}, 400, "unknown_parameter"),
         ({"at": "2025-01-02", "limit": "10001"}, 400, "invalid_limit"),
         ({"at": "2025-01-02", "start": "2025-01-02"}, 400, "unknown_parameter"),
     ],
@@ -218,31 +209,15 @@ def test_a_bar_without_trades_is_the_stored_bar_of_its_length(minute: Api):
     assert found["volume"] == {"own": 0, "credited": 0, "left_out": 0, "stored": 90}
 
 
-def test_a_bar_of_trades_and_stored_bars_names_both(minute: Api):
-    store_bars(
-        minute,
-        "1m",
-        ("14:59:00", 3, 3, 3, 3, 999),
-        ("15:03:00", 13, 40, 12, 20, 500),
-        ("15:04:00", 20, 21, 8, 10, 60),
-    )
-    # The stored bar of a minute with trades, and one outside the interval, have no part in it.
-    store_bars(minute, "1m", ("15:00:00", 70, 80, 60, 75, 1))
-    found = explain(minute, at="15:02:00", resolution="5m")
-    assert found["bar"] == bar_of(minute, "5m", "15:00", "15:05")
-    assert [bar["timestamp"][14:16] for bar in found["stored"]["bars"]] == ["03", "04"]
-    assert [bar["sets"] for bar in found["stored"]["bars"]] == [["high"], ["low", "close"]]
-    assert {name: each["price"] for name, each in found["sets"].items()} == {"open": 10}
-    assert [each["sets"] for each in found["prints"] if each["sets"]] == [["open"]]
-    volume = found["volume"]
-    assert volume["own"] + volume["credited"] + volume["stored"] == found["bar"]["volume"]
-    assert volume["stored"] == 560
-    assert found["bar"]["high"] == 40
-    assert len(explain(minute, at="15:02:00", resolution="5m", limit="1")["stored"]["bars"]) == 1
-    compared = explain(minute, at="15:02:00", resolution="5m", policy="all")["compared"]
-    assert compared["volume"]["stored"] == 560
-    assert compared["sets"]["high"]["price"] == 99
-    assert [bar["sets"] for bar in compared["stored"]["bars"]] == [[], ["low", "close"]]
+def test_a_bar_of_stored_bars_names_them(minute: Api):
+    store_bars(minute, "1m", ("15:09:00", 3, 3, 3, 3, 999))
+    store_bars(minute, "1m", ("15:13:00", 13, 40, 12, 20, 500), ("15:14:00", 20, 21, 8, 10, 60))
+    found = explain(minute, at="15:12:00", resolution="5m")
+    assert found["bar"] == bar_of(minute, "5m", "15:10", "15:15")
+    assert [bar["timestamp"][14:16] for bar in found["stored"]["bars"]] == ["13", "14"]
+    assert [bar["sets"] for bar in found["stored"]["bars"]] == [["open", "high"], ["low", "close"]]
+    assert (found["sets"], found["volume"]["stored"]) == ({}, 560)
+    assert len(explain(minute, at="15:12:00", resolution="5m", limit="1")["stored"]["bars"]) == 1
 
 
 def test_a_stored_bar_that_trades_replace_has_no_part(minute: Api):
@@ -252,36 +227,13 @@ def test_a_stored_bar_that_trades_replace_has_no_part(minute: Api):
         assert explain(minute, resolution=resolution)["stored"] is None
 
 
-def test_stored_minutes_complete_a_stored_hour_or_not(api: Api):
-    send(api, ("10:00:00", 10, 1, []))
-    store_bars(api, "1h", ("12:00:00", 5, 6, 4, 5, 100))
+def test_a_bar_is_merged_of_the_longest_stored_bars(api: Api):
+    store_bars(api, "1h", ("12:00:00", 5, 6, 4, 5, 100), ("13:00:00", 5, 6, 4, 5, 100))
     store_bars(api, "15m", ("12:00:00", 5, 9, 4, 8, 60), ("12:15:00", 8, 8, 2, 3, 60))
-    found = explain(api, at="12:30:00", resolution="1h")
-    assert {bar["resolution"] for bar in found["stored"]["bars"]} == {"15m"}
-    assert [bar["sets"] for bar in found["stored"]["bars"]] == [["open", "high"], ["low", "close"]]
-    store_bars(api, "1h", ("13:00:00", 5, 6, 4, 5, 100))
-    store_bars(api, "15m", ("13:00:00", 5, 9, 4, 8, 60))
-    found = explain(api, at="13:30:00", resolution="1h")
-    assert [bar["resolution"] for bar in found["stored"]["bars"]] == ["1h"]
-    assert found["bar"]["volume"] == 100
-    day = explain(api, at="13:30:00", resolution="1d")
-    assert day["bar"]["volume"] == day["volume"]["own"] + day["volume"]["stored"]
-
-
-@pytest.mark.parametrize("resolution", ["5m", "1h", "1d"])
-def test_the_stored_bars_are_those_that_were_sent(api: Api, resolution: str):
-    """A stored bar of five minutes is replaced by its minutes, because one of them has trades; another one stays."""
-    send(api, ("15:02:10", 13, 21, []))
-    store_bars(api, "1m", ("15:00:00", 10, 12, 9, 11, 100), ("15:01:00", 11, 15, 10, 14, 50))
-    store_bars(api, "5m", ("15:00:00", 10, 20, 9, 11, 1000), ("15:05:00", 14, 16, 13, 15, 70))
-    found = explain(api, at="15:02:00", resolution=resolution)
-    sent = [(bar["timestamp"][11:16], bar["resolution"], bar["volume"]) for bar in found["stored"]["bars"]]
-    other = [] if resolution == "5m" else [("15:05", "5m", 70)]
-    assert sent == [("15:00", "1m", 100), ("15:01", "1m", 50), *other]
-    assert found["volume"]["own"] == 21
-    assert found["volume"]["stored"] == sum(volume for *_, volume in sent)
-    sets = {name for bar in found["stored"]["bars"] for name in bar["sets"]} | {*found["sets"]}
-    assert sets == {"open", "high", "low", "close"}
+    for resolution, count in (("1h", 1), ("2h", 2), ("1d", 2)):
+        found = explain(api, at="12:30:00", resolution=resolution)
+        assert [bar["resolution"] for bar in found["stored"]["bars"]] == ["1h"] * count
+        assert found["bar"]["volume"] == found["volume"]["stored"] == 100 * count
 
 
 @pytest.mark.parametrize("exchange", ["XNYS", "XASX"])

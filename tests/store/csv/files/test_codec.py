@@ -77,16 +77,6 @@ def test_the_same_rows_in_other_places_of_a_buffer_are_the_same_text(given_rows)
     assert encode_rows(TRADES, "X", part) == encode_rows(TRADES, "X", record_batch(*given_rows))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.lists(rows, min_size=1, max_size=6))
-def test_few_rows_and_many_are_the_same_text(given_rows):
-    few = record_batch(*given_rows)
-    many = few.take(pa.array(list(range(len(given_rows))) * COPIES))
-    text = encode_rows(TRADES, "X%", many)
-    assert text == encode_rows(TRADES, "X%", few) * COPIES
-    assert exact(decode_rows(TRADES, text).to_pylist()) == exact(given_rows) * COPIES
-
-
 @pytest.mark.parametrize("copies", [1, COPIES], ids=["few", "many"])
 @pytest.mark.parametrize("cells", ["1", "X,1,2,3", ",,,,,,,,,,,,", "x,X,1,2,,,,,,"])
 def test_lines_that_do_not_fit_the_header_are_refused(cells, copies):

@@ -59,9 +59,6 @@ class PlainHistory:
                 )
         return None
 
-    def knows_batch(self, digest: str) -> bool:
-        return any(commit.facts.digest == digest for commit in self.commits)
-
     def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
         return [
             (each.number, each.facts.fill)
@@ -69,16 +66,6 @@ class PlainHistory:
             if each.facts.fill
             and each.facts.fill.window.start_ns < window.end_ns
             and window.start_ns < each.facts.fill.window.end_ns
-        ]
-
-    def superseding_commits(self, window: Window) -> list[int]:
-        return [
-            commit.number
-            for commit in self.commits
-            if any(
-                each.first_ns < window.end_ns and window.start_ns <= each.last_ns
-                for each in commit.facts.superseded
-            )
         ]
 
     def file_end(self, file: str) -> int:

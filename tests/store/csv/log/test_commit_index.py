@@ -70,12 +70,12 @@ def test_a_damaged_index_is_made_again_and_that_is_logged(writer: LogWriter, cap
 def test_a_damaged_index_of_a_changed_log_is_data_damaged(writer: LogWriter):
     spoil(index_of(writer))
     history = log_of(writer).history()
-    later = {commit.facts.digest for commit in writer.history.commits[180:]}
-    digest = next(c.facts.digest for c in writer.history.commits if c.facts.digest not in later)
+    keys = [(c.facts.caller, c.facts.key_hash or "") for c in writer.history.commits]
+    key = next(each for each in keys if each[1] and each not in keys[180:])
     other = LogWriter(writer.path.with_name("other"), 9)
     other.write(200)
     other.path.replace(writer.path)
-    for read in (lambda: history.head(1), lambda: history.knows_batch(digest)):
+    for read in (lambda: history.head(1), lambda: history.accepted(*key)):
         with pytest.raises(DataDamaged):
             read()
 
@@ -105,7 +105,7 @@ def test_derived_files_may_be_deleted_at_any_moment(writer: LogWriter):
 def test_an_index_of_another_version_is_replaced_and_that_is_logged_once(writer: LogWriter, caplog):
     with sqlite3.connect(index_of(writer)) as connection:
         ((content,),) = connection.execute("SELECT content FROM pieces WHERE id = 0")
-        state = msgspec.structs.replace(log_index.decoded_state(content), version=2)
+        state = msgspec.structs.replace(log_index.decoded_state(content), version=log_index.VERSION + 1)
         connection.execute("UPDATE pieces SET content = ? WHERE id = 0", (log_index.encoded_state(state),))
     for _ in range(2):
         assert_equal(log_of(writer).history(), writer.history, writer, asked=1)
@@ -150,7 +150,6 @@ def test_an_index_that_cannot_be_used_is_held_in_memory(writer: LogWriter, kind:
     log.write_index()
     assert indexed(log) == 500
     assert_equal(log.history(), writer.history, writer, asked=2)
-    assert log.nbytes > 60_000
     other.close()
 
 

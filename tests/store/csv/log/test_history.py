@@ -62,7 +62,6 @@ def assert_windows_equal(
     dates, newest = history.newest_by_date(window, commit)
     assert history.fills(window, commit) == plain.fills(window, commit)
     assert history.fill_commits(window) == [number for number, _ in plain.fills(window)]
-    assert history.superseding_commits(window) == plain.superseding_commits(window)
     assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, commit)
     assert dates.tolist() == sorted(dates.tolist())
 
@@ -75,7 +74,6 @@ def assert_lookups_equal(history: CommitHistory, plain: PlainHistory, writer: Lo
         for file in (f"{date}.csv", f"{date}.corrections.csv"):
             assert history.file_end(file) == plain.file_end(file)
     for number in range(51):
-        assert history.knows_batch(f"{number:064x}") == plain.knows_batch(f"{number:064x}")
         for caller in ("key:1", "key:2", "key:3"):
             assert history.accepted(caller, str(number)) == plain.accepted(caller, str(number))
 

@@ -1,0 +1,1 @@
+"""Feeds keep symbols current: `FeedProcess` in `sources.feed.process` runs them."""

@@ -1,1 +1,0 @@
-"""Tests of the services of trading, without HTTP."""
