@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.chromium import DESKTOP, WINDOWS, Watched
 from tests.browser.conftest import Opened
@@ -245,6 +245,32 @@ def test_click_on_a_bar_explains_it(opened: Opened, feed: httpx.Client):
         expect(page.get_by_role("table", name="Revisions", exact=True)).to_contain_text("150")
         watched.shoot("dashboard_explained")
         assert watched.faults == []
+
+
+def test_gaps_that_are_known_late_leave_the_view(opened: Opened):
+    with opened(login=True) as watched:
+        page, held = watched.page, list[Route]()
+        page.route(re.compile(r"/ohlcv\?.*coverage=1"), lambda route: held.append(route))
+        # Earlier bars would fill the place before the first bar.
+        page.route(re.compile(r"/ohlcv\?.*cursor="), lambda route: route.abort())
+        show(watched, "DEMOA")
+        expect(page.locator("#chart[aria-busy]")).to_have_count(0)
+        page.locator("#chart").focus()
+        page.keyboard.press("Home")
+        expect(page).to_have_url(re.compile("&to="))
+        before = place(page)
+        for route in held:
+            answer = route.fetch().json()
+            first = datetime.fromisoformat(answer["bars"][0]["timestamp"])
+            start, end = (first + timedelta(seconds=each) for each in (30, 40))
+            answer["absences"] = [{"start": stamp(start), "end": stamp(end), "reason": "gap"}]
+            route.fulfill(json=answer)
+        expect(page.locator("#gaps-summary")).to_contain_text("1 gaps")
+        page.evaluate(STILL)
+        after = place(page)
+        # The place of the gap takes that of the last bar in view.
+        assert after["from"] == before["from"]
+        assert 0 <= int(before["to"]) - int(after["to"]) <= 600
 
 
 def test_reload_keeps_its_place(opened: Opened):

@@ -253,10 +253,11 @@ class Candles {
     if (!places.length && !this.places.length) return;
     const scale = this.chart.timeScale();
     const [before, times] = [scale.getVisibleLogicalRange(), scale.getVisibleRange()];
+    const isWhole = before?.to >= this.bars.length + this.places.length;
     this.places = places;
     this.#draw();
     // What was in view stays in view, beside the new places.
-    if (before?.from < 0) scale.setVisibleLogicalRange({from: before.from, to: this.bars.length + places.length + MARGIN});
+    if (before?.from < 0) scale.setVisibleLogicalRange({from: before.from, to: isWhole ? this.bars.length + places.length + MARGIN : before.to});
     else if (times) scale.setVisibleRange(times);
   }
 
