@@ -250,7 +250,11 @@ def test_click_on_a_bar_explains_it(opened: Opened, feed: httpx.Client):
 def test_gaps_that_are_known_late_leave_the_view(opened: Opened):
     with opened(login=True) as watched:
         page, held = watched.page, list[Route]()
-        page.route(re.compile(r"/ohlcv\?.*coverage=1"), lambda route: held.append(route))
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route(re.compile(r"/ohlcv\?.*coverage=1"), hold)
         # Earlier bars would fill the place before the first bar.
         page.route(re.compile(r"/ohlcv\?.*cursor="), lambda route: route.abort())
         show(watched, "DEMOA")

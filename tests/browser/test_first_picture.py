@@ -14,13 +14,17 @@ from tests.front.front_server import eventually
 from tests.system.installation import Installation
 
 WIDE_SCREEN = {"viewport": {"width": 1440, "height": 900}}
-# How many pixels along the upper edge of the chart have the colour of extended hours, and in how many areas.
+# How many pixels along the upper edge of the chart have the colour of extended hours, and in how many areas. Of three
+# rows of pixels the one with the fewest areas: the dots of a line of a price may lie on one.
 SHADED = """() => {
     const canvas = document.querySelector("#chart td:nth-child(2) canvas");
-    const {data} = canvas.getContext("2d").getImageData(0, 3, canvas.width, 1);
-    const isShaded = (_, x) => [240, 241, 242].every((part, n) => Math.abs(data[4 * x + n] - part) <= 1);
-    const shaded = Array.from({length: canvas.width}, isShaded);
-    return [shaded.filter(Boolean).length, shaded.filter((each, x) => each && !shaded[x - 1]).length];
+    const areas = (y) => {
+        const {data} = canvas.getContext("2d").getImageData(0, y, canvas.width, 1);
+        const isShaded = (_, x) => [240, 241, 242].every((part, n) => Math.abs(data[4 * x + n] - part) <= 1);
+        const shaded = Array.from({length: canvas.width}, isShaded);
+        return [shaded.filter(Boolean).length, shaded.filter((each, x) => each && !shaded[x - 1]).length];
+    };
+    return [3, 6, 9].map(areas).filter(([count]) => count).sort((one, other) => one[1] - other[1])[0] ?? [0, 0];
 }"""
 TABS = ("Positions", "Orders", "Executions", "Equity and risk", "Strategies", "Model", "Bar", "Missing bars")
 
