@@ -1,5 +1,6 @@
 """The table of contents of the API: the URL of every endpoint. A version is a prefix."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.contrib.auth.views import LogoutView as PageLogoutView
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.viewsets import ViewSetMixin
 
 import dialects.urls
 from audit.reading.views import AuditViewSet
@@ -66,6 +68,18 @@ from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
 from webhooks.views import AlertsViewSet, DeliveriesViewSet, WebhooksViewSet
 
+# A symbol may contain a slash (BTC/USD). A suffix is a format (`ohlcv.csv`).
+_SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
+_SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"
+
+
+def _route(path: str, viewset: type[ViewSetMixin], name: str, **actions: str) -> URLPattern:
+    """Return the pattern of a path such as `keys/<key>/rotate`. actions: a method's action in the viewset."""
+    pattern = re.sub(
+        r"<(\w+)>", lambda part: _SYMBOL if part[1] == "symbol" else rf"(?P<{part[1]}>[^/]+)", path
+    )
+    return re_path(rf"^{pattern}/?\Z", viewset.as_view({**actions}), name=name)
+
 
 def _ingest(dataset: Dataset) -> URLPattern:
     name = dataset.name.replace("_", "-")
@@ -82,29 +96,25 @@ def _corrections(dataset: Dataset) -> URLPattern:
 also_below_v1 = [
     _ingest(TRADES),
     _corrections(TRADES),
-    re_path(r"^stats/ohlc/?\Z", OhlcViewSet.as_view({"get": "retrieve"}), name="ohlc"),
+    _route("stats/ohlc", OhlcViewSet, "ohlc", get="retrieve"),
 ]
 
 instruments = [
-    re_path(r"^instruments/?\Z", InstrumentsViewSet.as_view({"get": "list"}), name="instruments"),
+    _route("instruments", InstrumentsViewSet, "instruments", get="list"),
     re_path(
         r"^instruments/(?P<symbol>[\s\S]+?)/?\Z",
         InstrumentsViewSet.as_view({"get": "retrieve", "put": "update"}),
         name="instrument",
     ),
-    re_path(r"^conditions/?\Z", ConditionsViewSet.as_view({"get": "list"}), name="conditions"),
+    _route("conditions", ConditionsViewSet, "conditions", get="list"),
 ]
 
 universes = [
-    re_path(r"^universes/?\Z", UniversesViewSet.as_view({"get": "list"}), name="universes"),
+    _route("universes", UniversesViewSet, "universes", get="list"),
     re_path(
         r"^universes/(?P<symbol>[\s\S]+?)/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universe"
     ),
 ]
-
-# A symbol may contain a slash (BTC/USD). A suffix is a format (`ohlcv.csv`).
-_SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
-_SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"
 
 
 def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
@@ -148,205 +158,119 @@ market_data = [
 ]
 
 cache_and_sessions = [
-    re_path(r"^cache/stats/?\Z", CacheViewSet.as_view({"get": "stats"}), name="cache-stats"),
-    re_path(r"^cache/invalidate/?\Z", CacheViewSet.as_view({"post": "invalidate"}), name="cache-invalidate"),
-    re_path(r"^calendar/?\Z", CalendarViewSet.as_view({"get": "retrieve"}), name="calendar"),
-    re_path(r"^clock/?\Z", ClockViewSet.as_view({"get": "retrieve"}), name="clock"),
+    _route("cache/stats", CacheViewSet, "cache-stats", get="stats"),
+    _route("cache/invalidate", CacheViewSet, "cache-invalidate", post="invalidate"),
+    _route("calendar", CalendarViewSet, "calendar", get="retrieve"),
+    _route("clock", ClockViewSet, "clock", get="retrieve"),
 ]
 
 access = [
-    re_path(r"^limits/?\Z", LimitsViewSet.as_view({"get": "retrieve"}), name="limits"),
-    re_path(r"^keys/?\Z", KeysViewSet.as_view({"get": "list", "post": "create"}), name="keys"),
-    re_path(r"^keys/(?P<key>[^/]+)/rotate/?\Z", KeysViewSet.as_view({"post": "rotate"}), name="key-rotate"),
-    re_path(
-        r"^keys/(?P<key>[^/]+)/?\Z",
-        KeysViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
-        name="key",
-    ),
+    _route("limits", LimitsViewSet, "limits", get="retrieve"),
+    _route("keys", KeysViewSet, "keys", get="list", post="create"),
+    _route("keys/<key>/rotate", KeysViewSet, "key-rotate", post="rotate"),
+    _route("keys/<key>", KeysViewSet, "key", get="retrieve", delete="destroy"),
     re_path(r"^auth/token/?\Z", TokenView.as_view(), name="auth-token"),
     re_path(r"^auth/refresh/?\Z", RefreshView.as_view(), name="auth-refresh"),
     re_path(r"^auth/logout/?\Z", LogoutView.as_view(), name="auth-logout"),
     re_path(r"^oauth/token/?\Z", OAuthTokenView.as_view(), name="oauth-token"),
     re_path(r"^oauth/revoke/?\Z", OAuthRevokeView.as_view(), name="oauth-revoke"),
-    re_path(r"^audit/?\Z", AuditViewSet.as_view({"get": "list"}), name="audit"),
-    re_path(r"^audit/exports/?\Z", AuditExportsViewSet.as_view({"post": "create"}), name="audit-exports"),
+    _route("audit", AuditViewSet, "audit", get="list"),
+    _route("audit/exports", AuditExportsViewSet, "audit-exports", post="create"),
 ]
 
 jobs = [
-    re_path(r"^backfills/?\Z", BackfillsViewSet.as_view({"get": "list", "post": "create"}), name="backfills"),
-    re_path(r"^backtests/?\Z", BacktestsViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
-    re_path(r"^backtests/(?P<job>[^/]+)/?\Z", BacktestsViewSet.as_view({"get": "retrieve"}), name="backtest"),
-    re_path(r"^exports/?\Z", ExportsViewSet.as_view({"post": "create"}), name="exports"),
-    re_path(
-        r"^exports/(?P<job>[^/]+)/?\Z",
-        ExportsViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
-        name="export",
-    ),
-    re_path(
-        r"^exports/(?P<job>[^/]+)/links/?\Z", ExportsViewSet.as_view({"post": "link"}), name="export-link"
-    ),
-    re_path(
-        r"^datasets/(?P<dataset_id>[^/]+)/?\Z", DataSetsViewSet.as_view({"get": "retrieve"}), name="dataset"
-    ),
-    re_path(r"^downloads/?\Z", DownloadsViewSet.as_view({"get": "retrieve"}), name="download"),
+    _route("backfills", BackfillsViewSet, "backfills", get="list", post="create"),
+    _route("backtests", BacktestsViewSet, "backtests", get="list", post="create"),
+    _route("backtests/<job>", BacktestsViewSet, "backtest", get="retrieve"),
+    _route("exports", ExportsViewSet, "exports", post="create"),
+    _route("exports/<job>", ExportsViewSet, "export", get="retrieve", delete="destroy"),
+    _route("exports/<job>/links", ExportsViewSet, "export-link", post="link"),
+    _route("datasets/<dataset_id>", DataSetsViewSet, "dataset", get="retrieve"),
+    _route("downloads", DownloadsViewSet, "download", get="retrieve"),
     re_path(
         r"^exports/(?P<job>[^/]+)/files/(?P<path>.+)\Z",
         ExportFilesViewSet.as_view({"get": "retrieve"}),
         name="export-file",
     ),
-    re_path(r"^fetches/?\Z", FetchesViewSet.as_view({"post": "create"}), name="fetch"),
-    re_path(r"^feeds/?\Z", FeedsViewSet.as_view({"get": "list", "post": "create"}), name="feeds"),
-    re_path(r"^feeds/(?P<symbol>[^/]+)/?\Z", FeedsViewSet.as_view({"delete": "destroy"}), name="feed"),
-    re_path(r"^sources/?\Z", SourcesViewSet.as_view({"get": "list"}), name="sources"),
-    re_path(
-        r"^sources/(?P<source>[^/]+)/markets/?\Z",
-        SourcesViewSet.as_view({"get": "markets"}),
-        name="source-markets",
-    ),
-    re_path(r"^ingest/batch/?\Z", UploadsViewSet.as_view({"post": "create"}), name="uploads"),
-    re_path(
-        r"^ingest/batch/(?P<upload>[^/]+)/?\Z",
-        UploadsViewSet.as_view({"get": "retrieve", "patch": "append"}),
-        name="upload",
-    ),
-    re_path(r"^strategies/?\Z", StrategiesViewSet.as_view({"get": "list"}), name="strategies"),
-    re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
-    re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),
-    re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),
-    re_path(
-        r"^jobs/(?P<job>[^/]+)/confirm/?\Z", JobsViewSet.as_view({"post": "confirm"}), name="job-confirm"
-    ),
+    _route("fetches", FetchesViewSet, "fetch", post="create"),
+    _route("feeds", FeedsViewSet, "feeds", get="list", post="create"),
+    _route("feeds/<symbol>", FeedsViewSet, "feed", delete="destroy"),
+    _route("sources", SourcesViewSet, "sources", get="list"),
+    _route("sources/<source>/markets", SourcesViewSet, "source-markets", get="markets"),
+    _route("ingest/batch", UploadsViewSet, "uploads", post="create"),
+    _route("ingest/batch/<upload>", UploadsViewSet, "upload", get="retrieve", patch="append"),
+    _route("strategies", StrategiesViewSet, "strategies", get="list"),
+    _route("jobs", JobsViewSet, "jobs", get="list"),
+    _route("jobs/<job>", JobsViewSet, "job", get="retrieve"),
+    _route("jobs/<job>/cancel", JobsViewSet, "job-cancel", post="cancel"),
+    _route("jobs/<job>/confirm", JobsViewSet, "job-confirm", post="confirm"),
 ]
 
 webhooks = [
-    re_path(r"^alerts/?\Z", AlertsViewSet.as_view({"get": "list", "post": "create"}), name="alerts"),
-    re_path(
-        r"^alerts/(?P<alert>[^/]+)/?\Z",
-        AlertsViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
-        name="alert",
+    _route("alerts", AlertsViewSet, "alerts", get="list", post="create"),
+    _route("alerts/<alert>", AlertsViewSet, "alert", get="retrieve", delete="destroy"),
+    _route("alerts/<alert>/rearm", AlertsViewSet, "alert-rearm", post="rearm"),
+    _route("webhooks", WebhooksViewSet, "webhooks", get="list", post="create"),
+    _route(
+        "webhooks/<webhook>",
+        WebhooksViewSet,
+        "webhook",
+        get="retrieve",
+        patch="partial_update",
+        delete="destroy",
     ),
-    re_path(
-        r"^alerts/(?P<alert>[^/]+)/rearm/?\Z", AlertsViewSet.as_view({"post": "rearm"}), name="alert-rearm"
-    ),
-    re_path(r"^webhooks/?\Z", WebhooksViewSet.as_view({"get": "list", "post": "create"}), name="webhooks"),
-    re_path(
-        r"^webhooks/(?P<webhook>[^/]+)/?\Z",
-        WebhooksViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
-        name="webhook",
-    ),
-    re_path(
-        r"^webhooks/(?P<webhook>[^/]+)/rotate/?\Z",
-        WebhooksViewSet.as_view({"post": "rotate"}),
-        name="webhook-rotate",
-    ),
-    re_path(
-        r"^webhooks/(?P<webhook>[^/]+)/test/?\Z",
-        WebhooksViewSet.as_view({"post": "test"}),
-        name="webhook-test",
-    ),
-    re_path(
-        r"^webhooks/(?P<webhook>[^/]+)/deliveries/?\Z",
-        DeliveriesViewSet.as_view({"get": "list"}),
-        name="webhook-deliveries",
-    ),
-    re_path(
-        r"^webhooks/(?P<webhook>[^/]+)/deliveries/(?P<delivery>[^/]+)/replay/?\Z",
-        DeliveriesViewSet.as_view({"post": "replay"}),
-        name="webhook-replay",
+    _route("webhooks/<webhook>/rotate", WebhooksViewSet, "webhook-rotate", post="rotate"),
+    _route("webhooks/<webhook>/test", WebhooksViewSet, "webhook-test", post="test"),
+    _route("webhooks/<webhook>/deliveries", DeliveriesViewSet, "webhook-deliveries", get="list"),
+    _route(
+        "webhooks/<webhook>/deliveries/<delivery>/replay", DeliveriesViewSet, "webhook-replay", post="replay"
     ),
 ]
-
-_ACCOUNT = r"accounts/(?P<account>[^/]+)"
-_ORDER = r"orders/(?P<order>[^/]+)"
 
 # Also served without a version, as deprecated paths.
 also_unversioned = [
-    re_path(r"^status/?\Z", AccountStateViewSet.as_view({"get": "status"}), name="trading-status"),
-    re_path(r"^portfolio/?\Z", AccountStateViewSet.as_view({"get": "portfolio"}), name="portfolio"),
-    re_path(r"^risk/?\Z", AccountStateViewSet.as_view({"get": "risk"}), name="risk"),
-    re_path(r"^performance/?\Z", AccountStateViewSet.as_view({"get": "performance"}), name="performance"),
-    re_path(r"^config/?\Z", AccountStateViewSet.as_view({"get": "config"}), name="trading-config"),
-    re_path(r"^trades/?\Z", ClosedTradesViewSet.as_view({"get": "list"}), name="closed-trades"),
-    re_path(r"^signals/?\Z", SignalsViewSet.as_view({"get": "list"}), name="signals"),
-    re_path(r"^trade/preview/?\Z", TradesViewSet.as_view({"post": "preview"}), name="trade-preview"),
-    re_path(r"^trade/execute/?\Z", TradesViewSet.as_view({"post": "execute"}), name="trade-execute"),
-    re_path(r"^trading/start/?\Z", TradingControlViewSet.as_view({"post": "start"}), name="trading-start"),
-    re_path(r"^trading/stop/?\Z", TradingControlViewSet.as_view({"post": "stop"}), name="trading-stop"),
-    re_path(r"^risk/override/?\Z", RiskWritesViewSet.as_view({"post": "override"}), name="risk-override"),
-    re_path(r"^config/risk/?\Z", RiskWritesViewSet.as_view({"put": "configure"}), name="config-risk"),
+    _route("status", AccountStateViewSet, "trading-status", get="status"),
+    _route("portfolio", AccountStateViewSet, "portfolio", get="portfolio"),
+    _route("risk", AccountStateViewSet, "risk", get="risk"),
+    _route("performance", AccountStateViewSet, "performance", get="performance"),
+    _route("config", AccountStateViewSet, "trading-config", get="config"),
+    _route("trades", ClosedTradesViewSet, "closed-trades", get="list"),
+    _route("signals", SignalsViewSet, "signals", get="list"),
+    _route("trade/preview", TradesViewSet, "trade-preview", post="preview"),
+    _route("trade/execute", TradesViewSet, "trade-execute", post="execute"),
+    _route("trading/start", TradingControlViewSet, "trading-start", post="start"),
+    _route("trading/stop", TradingControlViewSet, "trading-stop", post="stop"),
+    _route("risk/override", RiskWritesViewSet, "risk-override", post="override"),
+    _route("config/risk", RiskWritesViewSet, "config-risk", put="configure"),
 ]
 
 trading_reads = [
-    re_path(r"^executions/?\Z", AccountExecutionsViewSet.as_view({"get": "list"}), name="executions"),
-    re_path(r"^transactions/?\Z", TransactionsViewSet.as_view({"get": "list"}), name="transactions"),
-    re_path(
-        rf"^{_ORDER}/executions/?\Z", ExecutionsViewSet.as_view({"get": "list"}), name="order-executions"
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/positions/?\Z",
-        AccountsViewSet.as_view({"get": "positions"}),
-        name="account-positions",
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/transactions/?\Z",
-        TransactionsViewSet.as_view({"get": "list"}),
-        name="account-transactions",
-    ),
+    _route("executions", AccountExecutionsViewSet, "executions", get="list"),
+    _route("transactions", TransactionsViewSet, "transactions", get="list"),
+    _route("orders/<order>/executions", ExecutionsViewSet, "order-executions", get="list"),
+    _route("accounts/<account>/positions", AccountsViewSet, "account-positions", get="positions"),
+    _route("accounts/<account>/transactions", TransactionsViewSet, "account-transactions", get="list"),
 ]
 
 # Resources that are read and changed at the same paths, and what is only done.
 trading_writes = [
-    re_path(
-        r"^orders/?\Z",
-        OrdersViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_all"}),
-        name="orders",
+    _route("orders", OrdersViewSet, "orders", get="list", post="create", delete="cancel_all"),
+    _route("orders/batch", OrderBatchesViewSet, "order-batch", post="create"),
+    _route("orders/batch/cancel", OrderBatchesViewSet, "order-batch-cancel", post="cancel"),
+    _route(
+        "orders/<order>", OrdersViewSet, "order", get="retrieve", patch="partial_update", delete="destroy"
     ),
-    re_path(r"^orders/batch/?\Z", OrderBatchesViewSet.as_view({"post": "create"}), name="order-batch"),
-    re_path(
-        r"^orders/batch/cancel/?\Z",
-        OrderBatchesViewSet.as_view({"post": "cancel"}),
-        name="order-batch-cancel",
-    ),
-    re_path(
-        rf"^{_ORDER}/?\Z",
-        OrdersViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
-        name="order",
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/orders/?\Z",
-        OrdersViewSet.as_view({"get": "list", "post": "create"}),
-        name="account-orders",
-    ),
-    re_path(r"^accounts/?\Z", AccountsViewSet.as_view({"get": "list", "post": "create"}), name="accounts"),
-    re_path(
-        rf"^{_ACCOUNT}/?\Z",
-        AccountsViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
-        name="account",
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/transfers/?\Z", TransfersViewSet.as_view({"post": "create"}), name="account-transfers"
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/exports/?\Z", AccountExportsViewSet.as_view({"post": "create"}), name="account-exports"
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/rebalance/?\Z", RebalancesViewSet.as_view({"post": "create"}), name="account-rebalance"
-    ),
-    re_path(r"^models/?\Z", ModelsViewSet.as_view({"get": "list"}), name="models"),
-    re_path(
-        r"^models/(?P<model>[^/]+)/?\Z",
-        ModelsViewSet.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
-        name="model",
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/heartbeat/?\Z",
-        AccountsViewSet.as_view({"post": "heartbeat"}),
-        name="account-heartbeat",
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/positions/{_SYMBOL}/close/?\Z",
-        PositionCloseViewSet.as_view({"post": "close"}),
-        name="position-close",
+    _route("accounts/<account>/orders", OrdersViewSet, "account-orders", get="list", post="create"),
+    _route("accounts", AccountsViewSet, "accounts", get="list", post="create"),
+    _route("accounts/<account>", AccountsViewSet, "account", get="retrieve", patch="partial_update"),
+    _route("accounts/<account>/transfers", TransfersViewSet, "account-transfers", post="create"),
+    _route("accounts/<account>/exports", AccountExportsViewSet, "account-exports", post="create"),
+    _route("accounts/<account>/rebalance", RebalancesViewSet, "account-rebalance", post="create"),
+    _route("models", ModelsViewSet, "models", get="list"),
+    _route("models/<model>", ModelsViewSet, "model", get="retrieve", put="update", delete="destroy"),
+    _route("accounts/<account>/heartbeat", AccountsViewSet, "account-heartbeat", post="heartbeat"),
+    _route(
+        "accounts/<account>/positions/<symbol>/close", PositionCloseViewSet, "position-close", post="close"
     ),
 ]
 
@@ -373,7 +297,7 @@ documentation_of_v2 = [
 ]
 
 below_api_v1: list[URLPattern | URLResolver] = [
-    re_path(r"^import/?\Z", ImportPageViewSet.as_view({"get": "show"}), name="import"),
+    _route("import", ImportPageViewSet, "import", get="show"),
     path("market-data/", include(market_data)),
     re_path(r"^gaps/?\Z", _gaps, name="gaps"),
     *also_below_v1,
@@ -407,7 +331,7 @@ urlpatterns = [
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
     re_path(r"^metrics/?\Z", metrics, name="metrics"),
     path("api/v1/", include(below_api_v1)),
-    re_path(r"^ws/v1/stream/?\Z", LiveFeedViewSet.as_view({"get": "connect"}), name="live-stream"),
+    _route("ws/v1/stream", LiveFeedViewSet, "live-stream", get="connect"),
     path("v1/", include((also_below_v1, "v1"))),
     re_path(r"^api/versions/?\Z", versions, name="versions"),
     path("api/v2/", include((documentation_of_v2, "v2"))),
