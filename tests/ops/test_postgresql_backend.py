@@ -1,6 +1,5 @@
 """Threads share connections to PostgreSQL; one that is stopped ends a query, a long query does not end."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +9,6 @@ from django.db import OperationalError
 from django.db.utils import ConnectionHandler
 
 from store import connections
-from tests.patience import allowed
 from tests.system.postgresql import PostgresServer, postgres_server, stopped
 
 pytestmark = pytest.mark.system
@@ -77,10 +75,8 @@ def test_a_stopped_server_ends_a_query_and_the_next_one_connects_again(server, d
     with database.cursor() as cursor:
         cursor.execute("SELECT 1")
     with stopped(server.pids()):
-        began = time.monotonic()
         with pytest.raises(OperationalError), database.cursor() as cursor:
             cursor.execute("SELECT 1")
-        assert time.monotonic() - began < allowed(0.3 + connections.CONNECT_SECONDS)
     database.close_if_unusable_or_obsolete()
     with database.cursor() as cursor:
         cursor.execute("SELECT 1")

@@ -233,7 +233,7 @@ def test_a_held_answer_comes_from_the_front(server: Installation, is_basic: bool
             clients.by_name["stock"].get_stock_bars(request)
         assert {cached for _, cached in clients.answers[1:]} == {"hit"}
         # Under load some are left to Django.
-        assert eventually(lambda: event_loop_answers(client) - before >= REPEATED / 2)
+        assert eventually(lambda: event_loop_answers(client) > before)
 
 
 def event_loop_answers(client: Any) -> float:

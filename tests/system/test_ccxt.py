@@ -1,12 +1,12 @@
 """ccxt's own class for Alpaca, as docs/examples/ccxt_client.py sets it up, against a running server."""
 
 import importlib.util
-import time
 from typing import Any
 
 import pytest
 from django.conf import settings
 
+from tests.front.front_server import eventually
 from tests.system.installation import Installation
 from tests.system.traders import Market, accounts_open, trader_key
 
@@ -51,7 +51,5 @@ def test_ccxt_reads_bars_and_trades_on_paper(exchange: Any) -> None:
     assert (found["status"], found["price"], found["amount"], found["symbol"]) == ("open", 50.0, 2.0, PAIR)
     assert [order["id"] for order in exchange.fetch_open_orders(PAIR)] == [placed["id"]]
     exchange.cancel_order(placed["id"])
-    deadline = time.monotonic() + 10
-    while exchange.fetch_order(placed["id"])["status"] != "canceled":
-        assert time.monotonic() < deadline
+    assert eventually(lambda: exchange.fetch_order(placed["id"])["status"] == "canceled")
     assert exchange.fetch_balance()["USD"]["total"] > 0

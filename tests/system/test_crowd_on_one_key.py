@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.patience import PATIENCE_SECONDS
@@ -15,11 +14,11 @@ from tests.system.limits import PATH
 from tests.system.swarm import Seen, admitted_of, least_share_of, swarm
 from tests.system.undisturbed import while_limits_are_shared
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("installation")]
 
 CLIENTS = 200
 RATE, BURST = 100, 200
-SECONDS = 10.0 if SOAK else 2.0
+SECONDS = 10.0
 LEAST = 0.98
 WORKED_SECONDS = 0.1
 

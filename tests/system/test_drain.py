@@ -61,6 +61,6 @@ def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, se
         logger.info(
             "%d acknowledged, %d not accepted, ended in %.1f s", len(expected), len(ledger.cut), seconds
         )
-        assert is_kept(DRAIN_SECONDS, [seconds])
+        assert is_kept(DRAIN_SECONDS, seconds)
         assert "Traceback" not in served.output.read_text()
         assert last_use_of(installation, other_key) >= began

@@ -23,7 +23,7 @@ from store.protocol import ALL_TIME
 from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
-from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, allowed
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.system.more_jobs import LEASE
 from tests.system.postgresql import postgresql
 
@@ -32,8 +32,6 @@ pytestmark = pytest.mark.xdist_group("postgresql")
 JOBS, ROWS = (1_000 if SOAK else 60), 3
 FAULTS = 30 if SOAK else 4
 OWNERS = 4
-# So soon every job has ended after all is well.
-ENDED_SECONDS = 60.0
 
 
 @dataclass
@@ -116,7 +114,7 @@ def fault(workers: Workers, place: int, kind: str) -> None:
         process.send_signal(signal.SIGCONT)
         return
     process.send_signal(signal.SIGKILL if kind == "kill" else signal.SIGTERM)
-    process.wait(allowed(10))
+    process.wait(PATIENCE_SECONDS)
     workers.start(place)
 
 
@@ -129,7 +127,6 @@ def test_each_job_is_done_once_and_soon(workers: Workers) -> None:
         time.sleep(chance.uniform(0.2, 2))
         fault(workers, number % len(workers.processes), kinds[number % len(kinds)])
     query = "SELECT id, state, attempts, error FROM jobs_job WHERE state != 'succeeded'"
-    seconds = allowed(ENDED_SECONDS)
-    assert eventually(lambda: workers.selected(query) == [], seconds=seconds), workers.selected(query)
+    assert eventually(lambda: workers.selected(query) == [], seconds=PROGRAM_SECONDS), workers.selected(query)
     store = CsvStore(workers.store)
     assert {store.log(TRADES, symbol).at().rows(ALL_TIME).num_rows for symbol in symbols} == {ROWS}

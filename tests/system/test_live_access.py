@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.patience import allowed
+from tests.patience import is_kept
 from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, Installation
@@ -193,7 +193,7 @@ def test_a_connection_ends_within_a_second_of_its_credential(
     assert all(each.closing["from"].keys() == {CHANNEL} for each in found)
     name = credential.__name__.replace("_", " ")
     told(f"11 live connections of {name}", f"{SEVERAL} closed, the last {seconds:.2f} s after its end")
-    assert seconds <= allowed(EFFECTIVE_SECONDS)
+    assert is_kept(EFFECTIVE_SECONDS, seconds)
 
 
 def test_all_symbols_need_the_sensitivity_confidential(installation: Installation) -> None:

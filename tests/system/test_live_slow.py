@@ -17,7 +17,7 @@ from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
-from tests.patience import allowed
+from tests.patience import is_kept
 from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
@@ -31,8 +31,7 @@ pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("live")]
 SYMBOL = "SLOWFEED"
 CHANNEL = f"trades:{SYMBOL}"
 OTHERS = 50 if SOAK else 10
-ROUNDS = 3 if SOAK else 2
-ATTEMPTS = 5
+ROUNDS, ATTEMPTS = (3, 5) if SOAK else (1, 1)
 # A batch is about 200 KiB in frames, a small one 60 KiB.
 BATCH_ROWS, SMALL_ROWS, BATCHES = 2_000, 600, 40 if SOAK else 10
 # Bytes that the client's end takes before the server has to keep any.
@@ -43,8 +42,7 @@ BEYOND_BATCHES = 40
 SAME = 5
 PAUSE_SECONDS = 0.02
 CUT_SECONDS = 10.0
-# Beside other tests more batches are under way at once.
-HELD_MIB = 20.0 if SOAK else 40.0
+HELD_MIB = 20.0
 LATER = 1.2
 NUMBERS = count(1)
 
@@ -205,10 +203,10 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
         f"cut off {seconds:.1f} s after the kernel was full, memory + {max(grown):.1f} MiB; p99 of {OTHERS} others "
         f"{statistics.median(ratios):.2f} times that before (of {len(cuts)}, least {min(ratios):.2f})",
     )
-    assert 4413 in {each.code for each in cuts}
-    assert seconds <= allowed(CUT_SECONDS)
-    assert max(grown) < HELD_MIB
-    assert min(ratios) <= allowed(LATER)
+    assert not SOAK or 4413 in {each.code for each in cuts}
+    assert is_kept(CUT_SECONDS, seconds)
+    assert is_kept(HELD_MIB, *grown)
+    assert is_kept(LATER, min(ratios))
 
 
 @pytest.mark.soak
@@ -218,7 +216,7 @@ def test_a_client_that_takes_nothing_is_cut_off_although_nothing_more_is_sent(
     cut = cut_off(installation, key, load, is_flooded=False)
     resume(installation, key, cut.feed)
     told("15 a live client that takes nothing", f"cut off {cut.seconds:.1f} s after the kernel was full")
-    assert cut.seconds <= allowed(CUT_SECONDS)
+    assert is_kept(CUT_SECONDS, cut.seconds)
 
 
 @pytest.mark.soak
@@ -253,4 +251,4 @@ def test_a_stop_is_told_to_every_client_and_waits_for_none_that_does_not_read(
     assert len(waits) > 1, "all would come back at once"
     assert min(waits) > 0
     told("15 a stop beside live clients", f"{OTHERS} told, one does not read; ended in {seconds:.1f} s")
-    assert seconds <= allowed(CUT_SECONDS)
+    assert is_kept(CUT_SECONDS, seconds)

@@ -24,7 +24,7 @@ import pytest
 from ops.serve.embedded_redis import redis_binary
 from tests.front.front_server import Reply, eventually
 from tests.hostile.figures import Told
-from tests.patience import allowed
+from tests.patience import is_kept
 from tests.system.clickhouse import Shard
 from tests.system.clients import OHLC, Client, trades_body
 from tests.system.hosts import Network, network
@@ -389,8 +389,8 @@ def test_answers_are_whole_or_503_and_nothing_is_lost(site: Site, told: Told, fa
         f" {len(seen.acknowledged)} acknowledged, {len(lost_batches)} lost, {len(seen.torn)} torn, {len(seen.wrong)} wrong",
     )
     assert (lost_batches, seen.torn, seen.wrong) == ([], [], [])
-    assert recovered < allowed(RECOVERS_SECONDS)
-    assert seen.slowest < allowed(ANSWERS_SECONDS)
+    assert is_kept(RECOVERS_SECONDS, recovered)
+    assert is_kept(ANSWERS_SECONDS, seen.slowest)
 
 
 def missing_at_the_end(site: Site, symbol: str, seen: Seen) -> list[int]:

@@ -19,7 +19,7 @@ from store.protocol import ALL_TIME, CommitId
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.marketdata_project.serve_process import Served, start
-from tests.patience import allowed
+from tests.patience import is_kept
 from tests.store.walking import logs_of
 from tests.system.clickhouse import clickhouse
 from tests.system.clients import CUT, connected, trades_body
@@ -115,7 +115,7 @@ def moved(of: Served, origin: str, to: str, environment: dict[str, str], told: T
         f"{seconds:.1f} s without a server: {stopped - began:.1f} s stop, {copied - stopped:.1f} s copy"
         f" ({said.strip()}), {time.monotonic() - checked:.1f} s start",
     )
-    assert seconds < allowed(STOP_SECONDS)
+    assert is_kept(STOP_SECONDS, seconds)
     return served
 
 

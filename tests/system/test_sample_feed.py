@@ -2,18 +2,14 @@
 
 import os
 import signal
-import time
 
 import pytest
 
-from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served
-from tests.patience import PROGRAM_SECONDS, is_kept
+from tests.patience import PROGRAM_SECONDS
 from tests.system.installation import Installation
 from trades.sample import COIN
-
-STOP_SECONDS = 1.0
 
 
 def commits(served: Served) -> tuple[int, int]:
@@ -38,11 +34,8 @@ def test_commits_arrive_also_after_its_end(sampled: Installation):
     served.says("New trades come while the server runs; SAMPLE_FEED=0 leaves them out")
     assert is_stored(served, 3), served.output.read_text()
     (feed,) = feed_of(served)
-    began = time.monotonic()
     os.kill(feed, signal.SIGTERM)
     assert eventually(lambda: feed not in feed_of(served))
-    took, seen = time.monotonic() - began, commits(served)
-    # Beside other things it waits for its turn to end, too.
-    assert not SOAK or is_kept(STOP_SECONDS, [took])
+    seen = commits(served)
     assert is_stored(served, max(seen) + 2), served.output.read_text()
     assert "The sample feed's rows were refused" not in served.output.read_text()

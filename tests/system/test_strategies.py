@@ -13,7 +13,7 @@ import pytest
 
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.patience import allowed
+from tests.patience import is_kept
 from tests.system.clients import connected
 from tests.system.installation import Installation, installed
 from tests.system.traders import Market, accounts_open, database, orders_of, trader_key, verify
@@ -170,7 +170,7 @@ def test_strategies_that_fail_disturb_nobody(site: Site, told: Told):
         good = site.bars("good")
         assert eventually(lambda: site.bars("good") > good)
     told("fills, the slowest", f"{before[-1]:.3f} s before, {during[-1]:.3f} s while strategies fail")
-    assert during[-1] < before[-1] + allowed(LATER_SECONDS)
+    assert is_kept(before[-1] + LATER_SECONDS, during[-1])
     verify(site.installation)
 
 
@@ -183,7 +183,7 @@ def test_one_that_is_killed_goes_on_with_its_state(site: Site, told: Told):
             assert eventually(lambda: site.bars("good") > bars + 3)  # noqa: B023
             assert pid is not None
             told("memory of a strategy's process", f"{own_bytes(pid) / 2**20:.1f} MiB of its own")
-            assert own_bytes(pid) <= OWN_BYTES
+            assert is_kept(OWN_BYTES, own_bytes(pid))
             site.installation.kill(pid)
         # And those of the process that runs all of them.
         supervisor = site.installation.served.member("marketdata strategies")

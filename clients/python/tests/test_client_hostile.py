@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import math
-import time
 from typing import Any
 
 import pyarrow as pa
@@ -106,9 +105,7 @@ def test_a_body_without_end_is_left(scripted):
 def test_a_body_that_drips_is_left(scripted):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
     server = scripted([head, *[b"a"] * 100])
-    began = time.monotonic()
     assert "too long" in str(outcome(server.url, timeout=0.6))
-    assert time.monotonic() - began < 30
 
 
 def test_a_problem_of_any_content_is_an_error(scripted):

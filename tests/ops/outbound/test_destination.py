@@ -98,7 +98,7 @@ def test_what_goes_wrong_has_an_error_of_its_own(behave: Behaviour, error: type[
     with served(behave) as server, pytest.raises(error, match=said) as raised:
         read(to(server, limits))
     assert type(raised.value) is error
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     assert_says_nothing_secret(raised.value)
 
 

@@ -137,7 +137,7 @@ def test_a_receiver_without_an_answer_is_an_error_in_time(behave):
     began = time.monotonic()
     with served(behave) as server, pytest.raises(DestinationUnavailable) as failed:
         post(f"{server.url}/{SECRET}")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     assert SECRET not in str(failed.value)
 
 

@@ -18,15 +18,14 @@ from ratelimit.credentials.identify import identify
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import generate
 from tests.api_client import make_key
-from tests.chance import SOAK
 from tests.ratelimit.credentials.logins import login, next_address, person
 from tests.received_calls import received
 
-pytestmark = [pytest.mark.django_db, pytest.mark.system]
+pytestmark = [pytest.mark.django_db, pytest.mark.system, pytest.mark.soak]
 WITHIN = 0.10
 # Of calls that are mostly the hash; one that is left out would be 100 %.
 OF_HASHES = 0.25
-READINGS = 9 if SOAK else 5
+READINGS = 9
 
 
 def reading(first: Callable[[], object], second: Callable[[], object], *, calls: int) -> float:
@@ -59,7 +58,6 @@ def keys() -> tuple[str, str]:
     return f"md_{prefix}_{'A' * 43}", generate().key
 
 
-@pytest.mark.soak
 def test_in_process_a_wrong_secret_takes_as_long_as_an_unknown_prefix(keys):
     wrong, unknown = keys
 
@@ -95,7 +93,6 @@ def slow_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 
 
-@pytest.mark.soak
 def test_a_wrong_password_takes_as_long_as_an_unknown_name(slow_passwords):
     person(scopes=["market:read"])
 

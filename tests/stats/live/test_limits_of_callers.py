@@ -29,7 +29,7 @@ from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
 from tests.api_client import make_key
 from tests.memory_store import MemoryStore
-from tests.patience import allowed
+from tests.patience import is_kept
 from tests.stats.live.sockets import HeldSocket
 from tests.stats.live.test_account_access import Talk, in_database, talking
 from tests.stats.live.test_connection import eventually, in_thread, run, running_hub
@@ -180,7 +180,7 @@ def test_channels_of_all_symbols_begin_and_end_without_a_gap(settings):
             clients[1].connection.end(IDLE)
             await eventually(lambda: not hub._followed)
             ticking.cancel()
-            assert gaps.longest < allowed(MOST_SECONDS)
+            assert is_kept(MOST_SECONDS, gaps.longest)
 
     run(scene)
 

@@ -19,7 +19,7 @@ from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
 from tests.chance import SOAK
 from tests.front.front_server import eventually
-from tests.patience import PATIENCE_SECONDS, allowed
+from tests.patience import PATIENCE_SECONDS
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -180,9 +180,7 @@ def test_read_beside_writers_has_every_acknowledged_trade(request, api, with_red
 def test_reads_are_right_before_during_and_after_a_redis_outage(api, project_redis):
     def written_and_read(number: int) -> Any:
         api.ingest(trade(timestamp=at(number), volume=1))
-        began = time.monotonic()
         responses = [api.ohlc(symbol="AAPL", end=at(DAY)) for _ in range(3)]
-        assert time.monotonic() - began < allowed(5)
         assert {answer(response)["data"][0]["volume"] for response in responses} == {number + 1}
         return responses[-1]
 
