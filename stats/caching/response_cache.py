@@ -6,6 +6,7 @@ Processes do not wait for one another: each may compute the same answer once.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from django.conf import settings
@@ -20,6 +21,9 @@ from web.requests.after_answer import after_answer
 
 # A thread that has waited this long for another thread's computation computes the answer itself.
 PATIENCE_SECONDS = 30.0
+# Its time of change tells the other processes that answers were dropped. They look once a second.
+_DROPPED_FILE = "answers.dropped"
+_LOOK_SECONDS = 1.0
 
 _HOUR = 3_600
 _DAY = 86_400
@@ -63,17 +67,24 @@ class ResponseCache:
     A computed answer is stored in Redis after it was sent.
     Threads that ask for a key while it is being computed wait for the result. If the computation raises, only the
     computing thread gets the exception, and the next waiting thread computes.
+    clock: returns monotonic seconds.
     """
 
-    def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, *, patience_seconds: float = PATIENCE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.local = LocalCache(max_bytes=settings.ANSWERS_MEMORY_MIB * 2**20)
         self.shared = SharedCache()
         self._patience_seconds = patience_seconds
+        self._clock = clock
+        self._looks_at = 0.0
+        self._dropped_ns: int | None = None
         self._lock = threading.Lock()
         self._computations: dict[str, _Computation] = {}
 
     def get(self, key: str) -> Entry | None:
         """Return the answer in this process's memory; None if it is not there. Does not use Redis."""
+        self._forget_dropped()
         entry = self.local.get(key)
         if entry is not None:
             _count_hit("hit_local", entry)
@@ -82,7 +93,7 @@ class ResponseCache:
     def fetch(self, key: str, compute: Callable[[], Entry], *, seconds: int) -> tuple[Entry, Outcome]:
         """Return the answer from the cache, from another thread's computation, or from `compute`.
 
-        seconds: how long to cache it; with 0 it is only shared with threads that wait for it.
+        seconds: how long Redis keeps it; with 0 it is only shared with threads that wait for it.
         """
         entry = self.get(key)
         if entry is not None:
@@ -102,13 +113,28 @@ class ResponseCache:
         """Remove the answers about `symbol` alone from Redis and from this process's memory.
 
         Return the number of answers removed from Redis; None if Redis is unreachable, so that they may remain there.
-        Other processes keep answers in their own memory for up to 5 s. Answers are never stale, because keys contain
-        commits, so this only frees memory and forces a recomputation.
+        Within a second each process of this machine empties its own memory. Answers are never stale, because keys
+        contain commits, so this only frees memory and forces a recomputation.
         """
         prefix = symbol_prefix(symbol)
         count = self.shared.drop(prefix)
         self.local.drop(prefix)
+        # Without the folder no other process runs.
+        with suppress(FileNotFoundError):
+            (settings.RUN_DIR / _DROPPED_FILE).touch()
         return count
+
+    def _forget_dropped(self) -> None:
+        """Empty this process's memory if any process has dropped answers since the last look."""
+        now = self._clock()
+        if now < self._looks_at:
+            return
+        self._looks_at, dropped_ns = now + _LOOK_SECONDS, 0
+        with suppress(OSError):
+            dropped_ns = (settings.RUN_DIR / _DROPPED_FILE).stat().st_mtime_ns
+        if dropped_ns != self._dropped_ns:
+            self._dropped_ns = dropped_ns
+            self.local.clear()
 
     def waiting(self, key: str) -> int:
         """Return the number of threads that wait for the computation of `key`."""
@@ -155,12 +181,12 @@ class ResponseCache:
         entry = self.shared.get(key) if seconds else None
         if entry is not None:
             _count_hit("hit_redis", entry)
-            self.local.put(key, entry, seconds=seconds)
+            self.local.put(key, entry)
             return entry, "hit"
         CACHE_ANSWERS.add("miss")
         entry = compute()
         if seconds:
-            self.local.put(key, entry, seconds=seconds)
+            self.local.put(key, entry)
             after_answer(lambda: self._share(key, entry, seconds))
         return entry, "miss"
 

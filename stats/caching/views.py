@@ -45,8 +45,8 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
 
         Drop the cached answers about a symbol alone; those about several symbols stay.
 
-        Cached answers are never stale, so this only frees memory and forces a recomputation. Other processes keep
-        answers in their own memory for up to 5 s.
+        Cached answers are never stale, so this only frees memory and forces a recomputation. Within a second each
+        process of this machine empties its own memory.
         """
         single_parameters(request.GET, ("format",))
         serializer = self.get_serializer(data=request_document(request))

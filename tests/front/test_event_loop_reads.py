@@ -1,6 +1,7 @@
 """What the event loop answers itself: requests that Django has answered before, from this process's memory."""
 
 import asyncio
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -19,6 +20,7 @@ from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.repeated_calls import RepeatedCall
 from stats.ohlc.views import OhlcViewSet
+from store.instruments import Instrument
 from tests.api_client import Api, make_key, trade
 from tests.audit.builders import spool_records
 from tests.front.repeated import Headers, Process, admit_at_once, headers_of, request_bytes, visible
@@ -27,6 +29,7 @@ from tests.ratelimit.credentials.logins import logged_in, person
 from tests.system.batches import Batch
 from tests.system.clients import OHLC
 from tests.system.held_reads import CALENDARS, ENCODINGS, SYMBOL, TAKEN, tree_targets
+from trades.stores import market_store
 from web.endpoints import Access
 
 BARS = f"{OHLC}?symbol={SYMBOL}"
@@ -162,6 +165,34 @@ def test_only_what_is_in_memory_is_answered(key, api):
     assert is_answered_again()
     RESPONSE_CACHE.local.clear()
     assert process.in_the_loop(BARS, headers) is None
+
+
+def test_what_is_asked_every_six_seconds_is_answered_until_it_changes(key, api, monkeypatch):
+    now, headers, process = [0.0], {"X-API-Key": key}, Process()
+    monkeypatch.setattr(RESPONSE_CACHE, "_clock", lambda: now[0])
+    log = market_store()._path / "trades" / SYMBOL  # type: ignore[attr-defined]
+    shutil.copytree(log, log.with_name("backup"))
+
+    def restore() -> None:
+        shutil.rmtree(log)
+        log.with_name("backup").rename(log)
+
+    row = trade(symbol=SYMBOL, trade_id="corrected")
+    changes = (
+        lambda: api.ingest(row),
+        lambda: api.correct(
+            {"action": "cancel", "timestamp": row["timestamp"], "trade_id": "corrected"}, symbol=SYMBOL
+        ),
+        lambda: market_store().set_instrument(Instrument(SYMBOL, bar_policy="us_equities")),
+        restore,
+    )
+    for change in changes:
+        process.both(BARS, headers)
+        for _ in range(20):
+            now[0] += 6
+            assert process.in_the_loop(BARS, headers) is not None
+        change()
+        assert process.in_the_loop(BARS, headers) is None
 
 
 def test_a_remembered_request_is_answered_only_as_long_as_its_key_is_valid(key):

@@ -3,20 +3,12 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.local import OVERHEAD_BYTES, RESIDENCE_SECONDS, LocalCache
+from stats.caching.local import OVERHEAD_BYTES, LocalCache
 from tests.stats.caching.builders import entry_of
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def put(cache: LocalCache, key: str, *, size: int = 1_000, seconds: float = 3.0) -> None:
-    cache.put(key, entry_of(key.encode().ljust(size)), seconds=seconds)
+def put(cache: LocalCache, key: str, *, size: int = 1_000) -> None:
+    cache.put(key, entry_of(key.encode().ljust(size)))
 
 
 def size_of(cache: LocalCache) -> int:
@@ -29,24 +21,6 @@ def test_keys_that_start_with_a_prefix_are_dropped():
         put(cache, key)
     cache.drop("a:")
     assert [key for key in ("a:1", "a:2", "ab:1", "b") if cache.get(key)] == ["ab:1", "b"]
-
-
-def test_a_value_ends_with_its_time():
-    clock = Clock()
-    cache: LocalCache = LocalCache(clock=clock)
-    put(cache, "a", seconds=3)
-    clock.now += 2.999
-    assert cache.get("a") is not None
-    clock.now += 0.001
-    assert cache.get("a") is None
-
-
-def test_no_value_outlives_the_residence():
-    clock = Clock()
-    cache: LocalCache = LocalCache(clock=clock)
-    put(cache, "a", seconds=604_800)
-    clock.now += RESIDENCE_SECONDS
-    assert cache.get("a") is None
 
 
 def test_the_least_recently_used_goes_first():
@@ -74,8 +48,7 @@ def test_the_bound_holds_and_the_account_is_exact(puts: list[tuple[str, int]]):
     for key, size in puts:
         put(cache, key, size=size)
         assert size_of(cache) <= 40_000
-    sizes = [entry.size for entry in cache._entries.values()]
-    assert sum(sizes) == size_of(cache)
+    assert sum(size for _, size in cache._entries.values()) == size_of(cache)
 
 
 def test_threads_leave_the_account_exact():
@@ -92,4 +65,4 @@ def test_threads_leave_the_account_exact():
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(entry.size for entry in cache._entries.values()) == size_of(cache) <= 40_000
+    assert sum(size for _, size in cache._entries.values()) == size_of(cache) <= 40_000

@@ -103,7 +103,7 @@ def test_an_answer_cached_between_lookup_and_computation_is_used(subject: Subjec
     join = subject.cache._join
 
     def join_later(key: str) -> Any:
-        subject.cache.local.put(key, entry_of(b"cached"), seconds=5)
+        subject.cache.local.put(key, entry_of(b"cached"))
         return join(key)
 
     monkeypatch.setattr(subject.cache, "_join", join_later)
