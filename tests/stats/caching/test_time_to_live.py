@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stats.caching.response_cache import seconds_to_live
 from store.timestamps import DAY_NS as DAY
@@ -31,11 +29,3 @@ def test_seconds_by_age_of_the_end(age_ns: int, seconds: int):
 @pytest.mark.parametrize(("is_period", "seconds"), [(False, 30), (True, 120)])
 def test_everything_stored_ends_now(is_period: bool, seconds: int):
     assert seconds_to_live(None, now_ns=NOW, is_period=is_period) == seconds
-
-
-@given(st.integers(0, 2**62), st.integers(0, 2**62), st.booleans())
-def test_an_older_end_is_kept_at_least_as_long(one: int, other: int, is_period: bool):
-    older, newer = sorted((one, other))
-    kept = [seconds_to_live(end, now_ns=NOW, is_period=is_period) for end in (older, newer)]
-    assert kept[0] >= kept[1]
-    assert (kept[1] == 0) == (newer > NOW)

@@ -4,17 +4,14 @@ Pages and secrets never do.
 """
 
 import gzip
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
-import redis
 import time_machine
 
-from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import OHLC, Api, answer, trade
 from tests.installation import shared_installation
 
@@ -86,53 +83,12 @@ def test_a_large_document_is_compressed_and_the_same(stocked: Api, name: str, en
     assert packed["Vary"] == plain["Vary"] == VARY
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_each_encoding_has_a_strong_tag_of_its_own(stocked: Api, name: str):
-    tags = [ask(stocked, name, accept_encoding=each)["ETag"] for each in ("identity", *DECODERS)]
-    assert len(set(tags)) == 3
-    assert all(re.fullmatch(r'"[0-9a-f]{32}"', tag) for tag in tags)
-
-
-@pytest.mark.parametrize("encoding", DECODERS)
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_etag_of_a_compressed_document_is_304(stocked: Api, name: str, encoding: str):
-    first = ask(stocked, name, accept_encoding=encoding)
-    path, params = DOCUMENTS[name]
-    again = stocked.get(path, params, if_none_match=first["ETag"], accept_encoding=encoding)
-    assert (again.status_code, again.content) == (304, b"")
-    assert all(again[header] == first[header] for header in ("ETag", "Cache-Control", "Vary"))
-    assert "Content-Encoding" not in again
-    assert stocked.get(path, params, if_none_match=first["ETag"]).status_code == 200
-
-
-@pytest.mark.parametrize("name", KEPT)
-def test_a_compressed_document_is_kept_compressed(project_redis, stocked: Api, name: str):
-    RESPONSE_CACHE.local.clear()
-    first = ask(stocked, name, accept_encoding="zstd")
-    RESPONSE_CACHE.local.clear()
-    second, third = (ask(stocked, name, accept_encoding="zstd") for _ in range(2))
-    assert [each["X-Cache"] for each in (first, second, third)] == ["miss", "hit", "hit"]
-    assert first.content == second.content == third.content
-    with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
-        held = [client.get(key) for key in client.scan_iter(match="mktdata:*")]
-    assert any(first.content in value for value in held)
-
-
 def test_a_small_document_goes_out_as_it_is(stocked: Api):
     params = {"symbol": "S1"}
     response = stocked.ohlc(params)
     packed = stocked.get(OHLC, params, accept_encoding="zstd, gzip")
     assert "Content-Encoding" not in packed
     assert packed.content == response.content
-
-
-def test_a_write_changes_the_compressed_bars_at_once(api: Api):
-    stock(api)
-    first = ask(api, "bars", accept_encoding="gzip")
-    api.ingest(trade(symbol="S0", timestamp="2025-01-02T20:00:00Z"))
-    second = ask(api, "bars", accept_encoding="gzip")
-    assert (second["X-Cache"], second["ETag"] != first["ETag"]) == ("miss", True)
-    assert len(orjson.loads(gzip.decompress(second.content))["data"]) == 101
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -5,6 +5,8 @@ import random
 import pytest
 import time_machine
 
+from stats.live import bar_feed
+from stats.live.frames import FRAME_ROWS
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.chance import SOAK, cases_of, chosen_seed
@@ -60,11 +62,12 @@ def without_finals_due(client: Client, rest: dict[int, Bar], now_ns: int) -> dic
     ("kind", "asked", "resolution", "with_bars"), cases_of(INSTRUMENTS, ASKED, RESOLUTIONS, [False, True])
 )
 def test_after_each_commit_and_from_each_token_the_bars_are_those_of_rest(
-    default_store, kind, asked, resolution, with_bars
+    default_store, monkeypatch, *, kind, asked, resolution, with_bars
 ):
     if INSTRUMENTS[kind].exchange is None and asked not in {"", "session=utc"}:
         pytest.skip("needs sessions")
     chance = random.Random(f"{chosen_seed()}{kind}{asked}{resolution}{with_bars}")
+    monkeypatch.setattr(bar_feed, "FRAME_ROWS", chance.choice([FRAME_ROWS, 2]))
     clock = chance.choice(STARTS)
     with time_machine.travel(clock, tick=False) as traveller:
         market_store().set_instruments(

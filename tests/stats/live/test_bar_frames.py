@@ -1,23 +1,20 @@
 """Channels of bars: what a client has after each message is what REST answers at the same commit."""
 
-import random
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
 
-from stats.live import bar_feed
 from stats.live.channels import Channel, parse_channel
 from stats.live.followers import Replay, SymbolFollower
-from stats.live.frames import FRAME_ROWS, Message
+from stats.live.frames import Message
 from stats.live.tokens import parse_tokens
 from store.datasets import BARS, TRADES
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, Append
 from store.timestamps import parse_timestamp
-from tests.chance import SOAK, chosen_seed
-from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, instant, trade
+from tests.store.builders import MINUTE, SYMBOL, amendment, batch, cancel, instant, trade
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -60,53 +57,6 @@ class Watcher:
 def rest(api: Any) -> list[dict[str, Any]]:
     bars: list[dict[str, Any]] = api.get(f"/api/v1/market-data/equities/{SYMBOL}/ohlcv", RANGE).json()["bars"]
     return bars
-
-
-def write(store: MarketStore, chance: random.Random, number: int, standing: list[int]) -> None:
-    """Store trades, some of them late; or cancel one. standing: the numbers of earlier batches whose first trade stands."""
-    if len(standing) > 3 and chance.random() < 0.25:
-        chosen = standing.pop(chance.randrange(len(standing)))
-        store.correct(amendment(cancel(chosen, trade_id=f"{chosen}-0")))
-        return
-    times = [number + chance.randint(-5, 5) * 20 * SECOND * row for row in range(chance.randint(1, 5))]
-    store.append(
-        batch(
-            *(
-                trade(time, 100 + chance.random(), trade_id=f"{number}-{row}")
-                for row, time in enumerate(times)
-            )
-        )
-    )
-    standing.append(number)
-
-
-@pytest.mark.parametrize("frame_rows", [FRAME_ROWS, 2])
-def test_live_bars_equal_rest_after_each_commit_and_from_each_token(
-    store: MarketStore, api, monkeypatch: pytest.MonkeyPatch, frame_rows: int
-):
-    monkeypatch.setattr(bar_feed, "FRAME_ROWS", frame_rows)
-    chance, cut = random.Random(chosen_seed()), 0
-    store.append(batch(trade(0, trade_id="first")))
-    follower = SymbolFollower(SYMBOL)
-    watcher = Watcher(follower.add(channel()).seq, rest(api))
-    tokens, standing = [], list[int]()
-    for number in range(1, 25 if SOAK else 13):
-        write(store, chance, number, standing)
-        messages = follower.advance().messages
-        cut += len(messages) > 1
-        watcher.take(messages)
-        assert watcher.in_order() == rest(api)
-        tokens.append((watcher.seq, rest(api)))
-    assert (cut > 0) is (frame_rows == 2)
-    heads = {TRADES: store.log(TRADES, SYMBOL).head, BARS: follower.commits(channel())[BARS]}
-    for seq, bars in tokens:
-        late = Watcher(seq, bars)
-        replay = Replay(channel(), parse_tokens(seq))
-        assert replay.feed.seq == seq
-        while messages := replay.next(heads):
-            late.take(messages)
-        assert late.in_order() == rest(api)
-        assert late.seq == watcher.seq
 
 
 def test_a_window_whose_trades_are_cancelled_is_empty(store: MarketStore, api):

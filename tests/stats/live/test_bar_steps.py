@@ -17,11 +17,10 @@ from store.exceptions import UnknownSymbol
 from store.expiring import expire, planned
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
-from tests.chance import SOAK, chosen_seed
+from tests.chance import chosen_seed
 from tests.stats.live.channels import (
     MINUTE_NS,
     OTHER,
-    Bar,
     Client,
     RandomMarket,
     bar_channel,
@@ -160,29 +159,6 @@ def test_the_bars_of_commits_that_are_read_together_come_once(scene: Scene):
         scene.market.send([parse_timestamp(f"2025-01-03T{time}Z")], words=[None])
     assert scene.told() == 1
     assert scene.client.bars == rest_bars(scene.client.query, now_ns=scene.market.now_ns)
-
-
-@pytest.mark.parametrize("policy", ["all", "us_equities"])
-@pytest.mark.parametrize("resolution", ["1m", "1h"])
-def test_who_resumes_from_any_token_has_the_same_bars(default_store, policy: str, resolution: str):
-    chance = random.Random(f"{chosen_seed()}{policy}{resolution}")
-    with time_machine.travel("2025-01-03T17:00:00Z", tick=False) as traveller:
-        market_store().set_instrument(Instrument(ACME, bar_policy=policy))
-        market = RandomMarket(chance, ACME, parse_timestamp("2025-01-03T17:00:00Z"), with_bars=False)
-        market.live()
-        live = Client(f"bars.{resolution}:{ACME}")
-        live.bars = rest_bars(live.query, now_ns=market.now_ns)
-        states: list[tuple[str, dict[int, Bar]]] = [("0", {})]
-        for _ in range(200 if SOAK else 25):
-            market.now_ns += chance.choice([SECOND_NS, 40 * SECOND_NS, 3 * MINUTE_NS])
-            traveller.move_to(market.now_ns / 1e9)
-            market.act()
-            live.follow()
-            states.append((live.seq, dict(live.bars)))
-        for token, bars in [states[0], *chance.sample(states, 4)]:
-            client = live.resumed(token, bars)
-            assert client.seq == live.seq
-            assert not differences(client.bars, live.bars)
 
 
 @pytest.mark.parametrize("policy", ["all", "us_equities"])

@@ -115,18 +115,6 @@ def test_a_parameter_that_changes_the_answer_makes_another_entry(
     assert second["ETag"] != first["ETag"]
 
 
-def test_ticks_of_another_range_are_another_entry(minutes: Market):
-    query = {name: MINUTES[name] for name in ("start", "end")}
-    path = f"/api/v1/market-data/equities/{EQUITY}/trades"
-    first = minutes.api.get(path, query)
-    second = minutes.api.get(path, {**query, "start": "2025-01-02T09:00:00.000000001Z"})
-    assert (len(answer(first)["trades"]), len(answer(second)["trades"]), second["X-Cache"]) == (
-        180,
-        179,
-        "miss",
-    )
-
-
 @both
 def test_answers_have_cache_headers(minutes: Market, endpoint: Endpoint):
     response = ask(minutes, endpoint=endpoint)
@@ -240,14 +228,6 @@ def test_a_changed_instrument_changes_answers_at_once(minutes: Market):
     assert answer(second)["bars"][0]["timestamp"] == "2025-01-02T05:00:00Z"
 
 
-def test_other_hours_change_answers_at_once(minutes: Market):
-    counts = []
-    for exchange in ("XNYS", "XLON", "XNYS"):
-        tell(minutes.api, EQUITY, exchange=exchange)
-        counts.append(len(answer(ask(minutes, hours="regular"))["bars"]))
-    assert counts == [0, 60, 0]
-
-
 def test_another_bar_policy_changes_answers_at_once(minutes: Market):
     print_ = {"time_ns": NINE_NS + 5, "price": 500.0, "volume": 1.0, "conditions": ["odd_lot"]}
     minutes.add("trades", EQUITY, [print_])
@@ -324,12 +304,6 @@ def test_callers_share_cached_answers(minutes: Market, endpoint: Endpoint):
     ask(minutes, endpoint=endpoint)
     other = Market(Api(make_key(scopes=("market:read",))))
     assert ask(other, endpoint=endpoint)["X-Cache"] == "hit"
-
-
-def test_a_page_with_a_cursor_is_cached_too(minutes: Market):
-    cursor = answer(ask(minutes, limit="10"))["next_cursor"]
-    first, second = (ask(minutes, limit="10", cursor=cursor) for _ in range(2))
-    assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,6 @@ def test_only_effective_actions_adjust(traded, action, factor):
     assert first["close"] == 123 / factor
 
 
-@pytest.mark.parametrize("market_class", ["equities", "futures", "crypto"])
-def test_an_unknown_symbol_is_404_in_every_class(traded, market_class):
-    response = traded.get(f"/api/v1/market-data/{market_class}/NOPE9/ohlcv", {"last": "1"})
-    assert problem(response) == (404, "unknown_symbol")
-
-
 def test_a_declared_symbol_without_rows_has_no_bars(traded):
     tell("TOLD", exchange="XNYS")
     assert problem(traded.ohlc(symbol="TOLD")) == (404, "no_data")

@@ -65,24 +65,12 @@ def test_who_writes_to_redis_without_the_secret_forges_no_answer(project_redis, 
         assert (answered["Content-Type"], "Set-Cookie" in answered) == (first["Content-Type"], False)
 
 
-def test_duplicates_do_not_change_the_etag(seeded):
-    first = seeded.ohlc(symbol="AAPL")
-    assert answer(seeded.ingest(*SEED_TRADES))["stored"] == 0
-    assert seeded.ohlc(symbol="AAPL")["ETag"] == first["ETag"]
-
-
 def test_a_304_computes_nothing(seeded):
     tag = seeded.ohlc(MINUTES)["ETag"]
     clear_process_memory()
     before = cache_statistics()
     assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 304
     assert cache_statistics() == before
-
-
-def test_old_etag_is_200(seeded):
-    tag = seeded.ohlc(MINUTES)["ETag"]
-    seeded.ingest(trade(timestamp="2025-01-02T09:15:01Z"))
-    assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 200
 
 
 def test_errors_are_not_cached(api):

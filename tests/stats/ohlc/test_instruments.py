@@ -4,7 +4,6 @@ import re
 
 import pyarrow as pa
 import pytest
-import time_machine
 
 from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
 from store.instruments import Instrument
@@ -19,23 +18,6 @@ def traded(api: Api) -> Api:
     for symbol in ("AAPL", "IBM"):
         api.ingest(trade(symbol=symbol, price=10), trade(symbol=symbol, price=99, conditions=["odd_lot"]))
     return api
-
-
-def test_bars_follow_the_policy_of_their_instrument(traded: Api) -> None:
-    instruments_set(instruments=[Instrument("IBM", "us_equities")])
-    assert [traded.bars(symbol)[0]["high"] for symbol in ("AAPL", "IBM")] == [99, 10]
-
-
-def test_as_of_uses_the_policy_of_that_time_and_is_immutable(api: Api) -> None:
-    with time_machine.travel("2026-01-05T10:00:00Z", tick=False):
-        api.ingest(trade(symbol="IBM", price=10), trade(symbol="IBM", price=99, conditions=["odd_lot"]))
-    with time_machine.travel("2026-01-05T12:00:00Z", tick=False):
-        before = api.ohlc(symbol="IBM", as_of="2026-01-05T11:00:00Z")
-        instruments_set(instruments=[Instrument("IBM", "us_equities")])
-        again = api.ohlc(symbol="IBM", as_of="2026-01-05T11:00:00Z")
-    assert "immutable" in before["Cache-Control"]
-    assert (again.content, again["ETag"]) == (before.content, before["ETag"])
-    assert api.bars("IBM")[0]["high"] == 10
 
 
 def test_bars_with_an_unreadable_declaration_are_503(traded: Api) -> None:

@@ -65,15 +65,6 @@ HUANG = [
     (0.4, 45, (5.2868, 6.5099, 7.3830)),
 ]  # fmt: skip
 
-# Barone-Adesi and Whaley's approximation, rate and yield 10 %: right, spot, t, volatility, value; strike 100.
-BARONE_ADESI_WHALEY = [
-    (True, 90, 0.1, 0.15, 0.0206), (True, 100, 0.1, 0.15, 1.8771), (True, 110, 0.1, 0.15, 10.0089),
-    (True, 90, 0.1, 0.35, 0.9495), (True, 100, 0.1, 0.35, 4.3777), (True, 110, 0.1, 0.35, 11.1679),
-    (True, 90, 0.5, 0.25, 2.7437), (True, 100, 0.5, 0.25, 6.8015), (True, 110, 0.5, 0.25, 13.0170),
-    (False, 90, 0.1, 0.25, 10.2533), (False, 100, 0.1, 0.25, 3.1277), (False, 110, 0.1, 0.25, 0.4562),
-    (False, 90, 0.5, 0.35, 14.6945), (False, 100, 0.5, 0.35, 9.5104), (False, 110, 0.5, 0.35, 5.8823),
-]  # fmt: skip
-
 
 def american_price(*option: float) -> float:
     """Of an option by right, spot, strike, t, rate, yield and volatility."""
@@ -123,18 +114,6 @@ def test_the_premium_of_early_exercise_is_that_of_the_models_authors(rate, premi
     found = AndersenLake(is_call=False).premium(1.0, rate, 0.05, 0.25) * 100
     # Their scheme of (5, 1, 4, 15) points; QuantLib's own test allows a thousandth, too.
     assert found == pytest.approx(premium, abs=1e-3)
-
-
-@pytest.mark.parametrize(("is_call", "spot", "t", "volatility", "published"), BARONE_ADESI_WHALEY)
-def test_prices_are_near_those_of_a_cruder_approximation(is_call, spot, t, volatility, published):
-    # Haug, p. 24. That approximation is up to 0.04 off at half a year (see Huang's table for what is right).
-    found = american_price(is_call, spot, 100, t, 0.10, 0.10, volatility)
-    assert found == pytest.approx(published, abs=0.04 if t > 0.1 else 0.008)
-
-
-def test_a_lower_bound_from_the_literature_is_one():
-    # Haug, p. 27: Bjerksund and Stensland's value is of one exercise strategy, so no more than the option's.
-    assert 5.2704 < american_price(True, 42, 40, 0.75, 0.04, 0.08, 0.35) < 5.2704 + 0.05
 
 
 # Right, strike, whether American, and the rho of an option on a future at 5,000.

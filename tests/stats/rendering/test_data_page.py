@@ -165,12 +165,6 @@ def test_bars_are_looked_through_page_by_page(browser: Client):
     assert browser.get(back, headers=HEADERS).content.decode().count("&quot;timestamp&quot;") == 100
 
 
-def test_page_without_a_symbol_shows_the_form(browser: Client):
-    response = browser.get(OHLC, headers=HEADERS)
-    assert response.status_code == 200
-    assert "symbol" in Page(response.content.decode()).inputs()
-
-
 def test_empty_parameter_outside_the_form_is_refused(api):
     api.ingest(trade())
     assert api.get(f"{OHLC}?symbol=AAPL&start=").status_code == 400
@@ -191,17 +185,3 @@ def test_the_forms_of_the_tree_work_with_their_empty_inputs(browser: Client, dat
     filled = "&".join(f"{name}=" for name in inputs if f"{name}=" not in query)
     assert filled
     assert browser.get(f"{TREE}/{dataset}?{query}&{filled}", headers=HEADERS).status_code == 200
-
-
-def test_the_pages_of_the_tree_lead_on(browser: Client):
-    query = "start=2025-01-02T14:00Z&end=2025-01-02T17:00Z&resolution=1m&limit=100"
-    first = Page(browser.get(f"{TREE}/ohlcv?{query}", headers=HEADERS).content.decode())
-    second = browser.get(first.links("next")[0], headers=HEADERS)
-    assert second.status_code == 200
-    assert second.content.decode().count("&quot;timestamp&quot;") == 50
-
-
-def test_times_of_bars_have_no_fraction_in_csv(api):
-    api.ingest(trade())
-    query = "start=2025-01-02T14:00Z&end=2025-01-02T15:00Z&resolution=1m&fields=timestamp"
-    assert api.get(f"{TREE}/ohlcv.csv?{query}").content == b"timestamp\r\n2025-01-02T14:30:00Z\r\n"

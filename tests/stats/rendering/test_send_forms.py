@@ -5,7 +5,6 @@ import re
 from html import unescape
 from typing import Any, ClassVar
 
-import pytest
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
@@ -96,11 +95,6 @@ def test_page_of_an_endpoint_without_get_opens_with_a_form():
     assert 'role="alert"' not in html
 
 
-def test_other_clients_get_405():
-    response = respond(bound({"post": "ingest"}))
-    assert (response.status_code, response["Allow"]) == (405, "POST, OPTIONS")
-
-
 def test_a_form_holds_the_documentation_s_example():
     html = page({"post": "ingest"}).content.decode()
     assert body(html) == BATCH
@@ -150,15 +144,3 @@ def test_who_may_not_call_an_endpoint_gets_no_form():
     response = page({"post": "ingest"}, permission_classes=[Denied("POST")])
     assert response.status_code == 405
     assert forms(response.content.decode()) == []
-
-
-def test_an_answer_is_shown_with_the_form_again():
-    html = page({"post": "ingest"}, method="post").content.decode()
-    assert "&quot;stored&quot;: 2" in html
-    assert len(forms(html)) == 1
-
-
-@pytest.mark.parametrize("accept", ["application/json", "*/*"])
-def test_an_answer_is_json_for_programs(accept: str):
-    response = respond(bound({"post": "ingest"}), accept=accept, method="post")
-    assert json.loads(response.content) == {"stored": 2}

@@ -13,7 +13,6 @@ from stats.rendering.format import StreamEncoder, TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, Table
 from tests.chance import examples
-from tests.stats.rendering import row_by_row
 from tests.stats.rendering.tables import OPENING_NS, TRADES, document, over_nulls, tables, within_others
 
 pytestmark = pytest.mark.system
@@ -69,33 +68,6 @@ def test_a_stream_is_the_document_however_it_is_cut(table: Table, cuts: list[int
         whole = FORMATS["arrow"].render(document(table, head={}, time_form=form)).body
         batches = streamed("arrow", table, cuts, form)
         assert pa.ipc.open_stream(batches).read_all().equals(pa.ipc.open_stream(whole).read_all())
-
-
-def repeated(table: Table, times: int) -> Table:
-    return Table(table.columns, pa.concat_tables([table.data] * times).combine_chunks())
-
-
-@pytest.mark.parametrize("times", [1, 40])
-@settings(max_examples=examples(100), deadline=None)
-@given(table=tables)
-def test_lines_are_the_same_as_written_value_by_value(table: Table, times: int):
-    """Few rows and many, because they are written in different ways."""
-    many = repeated(table, times)
-    for form in TimeForm:
-        ndjson = row_by_row.ndjson(table, form) * times
-        csv = row_by_row.csv(many, form)
-        for each in (many, coded(many)):
-            assert streamed("ndjson", each, [], form) == ndjson
-            assert streamed("csv", each, [], form) == csv
-
-
-@pytest.mark.parametrize("times", [1, 40])
-@settings(deadline=None)
-@given(table=tables)
-def test_coded_texts_give_the_same_bytes(table: Table, times: int):
-    many = repeated(table, times)
-    for name, each in FORMATS.items():
-        assert each.render(document(coded(many))).body == each.render(document(many)).body, name
 
 
 @settings(max_examples=examples(250), deadline=None)

@@ -7,13 +7,11 @@ import pyarrow as pa
 import pytest
 from django.core.management import call_command
 
-from store import open_store
 from store.datasets import BARS
 from store.instruments import Instrument
 from store.protocol import Fill, Window
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, problem, trade
-from tests.store_settings import IS_OF_FILES
 from trades.services import fill_store
 from trades.stores import market_store
 from trading.market.hours import next_open_ns, session_end_ns
@@ -76,12 +74,6 @@ def test_a_saturdays_bar_is_one_of_its_own(api: Api, hours: str):
     assert bars(api, resolution="1M", start="2024-06-01", end="2024-07-01") == [
         ("2024-06-01", 10, 42, 9, 41, 1000)
     ]
-
-
-def test_a_month_has_its_last_saturday(api: Api):
-    put_bars(api, days={"2024-08-30": 10.0, "2024-08-31": 30.0, "2024-09-02": 40.0})
-    found = bars(api, resolution="1M", start="2024-08-01", end="2024-10-01")
-    assert found == [("2024-08-01", 10, 32, 9, 31, 400), ("2024-09-01", 40, 42, 39, 41, 400)]
 
 
 def test_trades_over_an_hour_are_a_session_with_their_hours(api: Api):
@@ -205,10 +197,3 @@ def test_rows_of_a_backfill_prove_a_date(api: Api):
     fill = Fill(Window(parse_timestamp("2024-06-14"), parse_timestamp("2024-06-18")), "vendor")
     fill_store(dataset=BARS, symbol="LON", rows=rows, fill=fill, caller="fill", request_key="1")
     assert dates(api, symbol="LON")[SATURDAY] == "special"
-
-
-@pytest.mark.skipif(not IS_OF_FILES, reason="reads the store's folder")
-def test_in_process_the_bar_is_its_own(api: Api, store_path: Any):
-    put_bars(api)
-    found = open_store(store_path).bars("LON", interval="1d")
-    assert found.close.tolist() == [price + 1 for price in DAYS.values()]

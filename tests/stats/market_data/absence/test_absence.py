@@ -247,7 +247,7 @@ def test_what_lies_between_is_not_gone_through(
         ("quotes", {"bid": 2.0, "ask": 3.0}),
     ],
 )
-@pytest.mark.parametrize("resolution", ["1d", "3d", "1w", "3M"])
+@pytest.mark.parametrize("resolution", ["1d", "3M"])
 def test_what_lies_before_1970_is_there(
     empty_market: Market, dataset: str, values: Any, resolution: str, session: dict[str, str]
 ):

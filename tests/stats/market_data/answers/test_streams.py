@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,17 +186,6 @@ def test_a_stream_has_the_rows_of_its_start(filled: Api):
     assert now.startswith(whole)
 
 
-def test_as_of_ignores_later_commits(filled: Api):
-    before = b"".join(pieces(filled, "trades", RANGE))
-    as_of = format_timestamp(time.time_ns())
-    late = tapes.trades(np.random.default_rng(5), np.full(3, HOUR.start_ns), first=10**6)
-    tapes.store_rows(market_store(), TRADES, SYMBOL, late)
-    response = filled.get(f"{ROOT}/trades/stream", {**RANGE, "as_of": as_of})
-    assert b"".join(response.streaming_content) == before
-    assert response.headers["X-As-Of"] == as_of
-    assert b"".join(pieces(filled, "trades", RANGE)) != before
-
-
 def test_the_ndjson_trailer_has_count_and_hash_of_the_lines(shared: Api):
     response = shared.get(f"{ROOT}/trades/stream", {**RANGE, "trailer": "1"})
     body = b"".join(response.streaming_content)
@@ -274,11 +262,6 @@ def test_a_stream_of_bars_without_a_resolution_is_of_minutes(shared: Api):
     assert pieces(shared, "ohlcv", DAYS) == minutes
     quotes = pieces(shared, "quotes", {**RANGE, "resolution": "tick"})
     assert pieces(shared, "quotes", RANGE) == quotes
-
-
-def test_an_unknown_symbol_is_a_problem(shared: Api):
-    response = shared.get("/api/v1/market-data/equities/NOBODY/trades/stream", RANGE)
-    assert problem(response) == (404, "unknown_symbol")
 
 
 def test_streams_reach_farther_than_pages(shared: Api):

@@ -57,10 +57,6 @@ def want_of(bar: Row) -> Row:
     return {name: value and pytest.approx(value, rel=1e-12, abs=0) for name, value in wanted.items()}
 
 
-def test_without_adjustment_prices_are_as_printed(market: Market):
-    assert found(market, resolution="1d") == found(market, resolution="1d", adjustment="raw")
-
-
 def test_an_action_known_later_does_not_change_what_was_known_before(empty_market: Market, clock: Any):
     trade = {"time_ns": midnight_ns("2024-12-23") + 10**9, "price": 100.0, "volume": 1.0}
     empty_market.add("trades", SPLIT, [trade])

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import pandas as pd
 import pytest
 
@@ -107,27 +106,9 @@ def test_bars_are_counted_from_the_open(traded: Traded, resolution: str, hours: 
     )
 
 
-def test_the_session_has_the_same_bars_in_all_hours(traded: Traded):
-    sessions = [(ns(date.opens), ns(date.closes)) for date in traded.week.dates]
-    of_session = [
-        bar
-        for bar in traded.bars(resolution="1h")
-        if any(format_timestamp(start) <= bar["timestamp"] < format_timestamp(end) for start, end in sessions)
-    ]
-    assert of_session == traded.bars(resolution="1h", hours="regular")
-
-
 def test_up_to_a_minute_and_from_a_day_on_the_anchor_changes_nothing(traded: Traded):
     for resolution in ("1m", "1d", "1w"):
         assert traded.bars(resolution=resolution) == traded.bars(resolution=resolution, anchor="clock")
-
-
-def test_a_stream_has_the_same_bars(traded: Traded):
-    ends = {"start": format_timestamp(ns(traded.week.dates[0].start)), "end": format_timestamp(ns(traded.week.dates[-1].end))}  # fmt: skip
-    query = {**ends, "anchor": "session", "resolution": "30m"}
-    response = traded.api.get(f"{traded.path}/ohlcv/stream", query)
-    lines = b"".join(response.streaming_content).splitlines()
-    assert [orjson.loads(line) for line in lines] == traded.bars(resolution="30m")
 
 
 def test_the_hour_of_new_york(api: Api):

@@ -113,25 +113,6 @@ def test_a_stored_week_with_an_action_inside_is_named(empty_market: Market, sess
     assert found["bars"][1]["open"] == 52
 
 
-def test_a_week_before_an_action_is_not_named(empty_market: Market):
-    declare("XNYS")
-    store_bars(empty_market, "1w", [("2024-01-08", 0, 104.0, 1.0)])
-    act(empty_market, {"kind": "split", "ratio": 2.0})
-    assert "not_applied" not in page(empty_market, resolution="1w")
-
-
-@pytest.mark.parametrize("is_split_first", [True, False])
-def test_a_dividend_on_the_date_of_a_split_is_of_the_old_share(empty_market: Market, is_split_first: bool):
-    """1.00 of a close of 100 is one per cent, whichever of the two was stored first."""
-    declare("XNYS")
-    trade(empty_market, [("2024-01-16", 20, 100.0, 10.0), (EX_DATE, 20, 50.0, 20.0)])
-    actions = [{"kind": "split", "ratio": 2.0}, {"kind": "dividend", "amount": 1.0, "currency": "USD"}]
-    act(empty_market, *(actions if is_split_first else actions[::-1]))
-    for session in ("utc", "exchange"):
-        found = page(empty_market, resolution="1d", adjustment="all", session=session)
-        assert [(bar["close"], bar["volume"]) for bar in found["bars"]] == [(49.5, 20), (50, 20)]
-
-
 def test_what_has_two_decimals_is_written_with_two(empty_market: Market):
     """90 / 1.5 / 0.1 is 600, and 101 * 1.5 * 0.1 is 15.15."""
     declare("XNYS")

@@ -143,10 +143,6 @@ def volume_above(volume: float) -> Callable[[Values], bool]:
     return lambda bar: bar[4] > volume
 
 
-def opens_above(price: float) -> Callable[[Values], bool]:
-    return lambda bar: bar[0] > price
-
-
 def decide(rule: Callable[[Values], bool]) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """A strategy that buys at each bar that the rule takes."""
 
@@ -183,18 +179,6 @@ LEAKS = {
     "a later split": (split_later, closes_above(50), {"adjustment": "split"}, "15:00"),
     "the day before its auction": (closing_auction, closes_above(50), DAYS, "14:30"),
 }
-HONEST = {
-    "its own volume": (credited, volume_above(50), {}),
-    "closes beside credited volume": (credited_much_later, closes_above(5), {}),
-    "closes beside a late high of another minute": (late_high, lambda bar: bar[3] < 5, {}),
-    "prices beside late volume": (late_volume, above(5), {}),
-    "opens beside a late print": (received_late, opens_above(5), {}),
-    "opens beside a correction": (restated_price, lambda bar: bar[0] > 500, {}),
-    "prices beside a corrected volume": (restated_volume, closes_above(5), {}),
-    "bars of trades beside a vendor's": (late_vendor_bar, lambda bar: bar[3] == 10, {}),
-    "prices as traded": (split_later, closes_above(50), {}),
-    "the day's open": (closing_auction, opens_above(5), DAYS),
-}
 
 
 @pytest.mark.parametrize(("happens", "rule", "query", "bar"), LEAKS.values(), ids=LEAKS)
@@ -208,36 +192,6 @@ def test_a_leak_is_found_at_its_decision(
     assert difference is not None
     assert difference.time_ns == parse_timestamp(f"2025-01-02T{bar}:00Z")
     assert (difference.now, difference.then) == ("buy", None)
-
-
-@pytest.mark.parametrize(("happens", "rule", "query"), HONEST.values(), ids=HONEST)
-def test_an_honest_strategy_decides_the_same(
-    api: Api, happens: Callable[[Api], None], rule: Callable[[Values], bool], query: dict[str, str]
-):
-    with in_order():
-        quiet_hour(api)
-        happens(api)
-    assert found(api, rule, query) is None
-
-
-def test_what_is_decided_live_is_decided_again_over_the_history(api: Api):
-    """A program that reads the newest bar at its end plus settle, while prints come late and are corrected."""
-    market_store().set_instrument(Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities"))
-    live_bars, rule = {}, volume_above(600)
-    for minute in range(10):
-        live(api, f"15:0{minute}:05", 10 + minute % 3, 100 * (1 + minute % 4))
-        live(api, f"15:0{minute}:55", 10, 300, conditions=["odd_lot"])
-        label = f"2025-01-02T15:0{minute}:00Z"
-        with time_machine.travel(f"2025-01-02T15:{minute + 1:02}:02Z", tick=False):
-            query = {"start": label, "resolution": "1m", "partial": "exclude"}
-            live_bars[label] = answer(api.get(OHLCV, query))["bars"][0]
-        late(api, f"15:0{minute}:40", f"15:{minute + 1:02}:03", 50, 1_000)
-    asked = {"start": "2025-01-02", "end": "2025-01-03", "resolution": "1m"}
-    then = {bar["timestamp"]: bar for bar in answer(api.get(OHLCV, {**asked, "knowledge": "then"}))["bars"]}
-    prices = ("open", "high", "low", "close", "volume", "trade_count", "vwap")
-    for label, bar in live_bars.items():
-        assert {name: then[label][name] for name in prices} == {name: bar[name] for name in prices}
-    assert found(api, rule, {}).differing > 3
 
 
 def test_the_answer_counts_what_told_when_rows_were_known(api: Api):

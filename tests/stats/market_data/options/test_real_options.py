@@ -11,11 +11,18 @@ from store.timestamps import format_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.options.market import ROOT
 from tests.stats.options.oracle import Option
-from tests.stats.options.test_real_quotes import MIDNIGHT, MINUTE_NS, QUOTE_COLUMNS, QUOTES, TRADES
-from tests.store.real_data import PRICE_UNIT, real_frame
+from tests.store.real_data import PRICE_UNIT, midnight_ns, real_frame
 
 pytestmark = pytest.mark.system
 
+MIDNIGHT = midnight_ns(2014, 6, 5)
+MINUTE_NS = 60 * 10**9
+QUOTES = "option/twx_20140605_minute_quote_subset.csv"
+QUOTE_COLUMNS = [
+    "expiry", "right", "strike", "ms", "bid_open", "bid_high", "bid_low", "bid", "bid_size",
+    "ask_open", "ask_high", "ask_low", "ask", "ask_size",
+]  # fmt: skip
+TRADES = "equity/twx_20140605_minute_trade.csv"
 HOUR = {"start": "2014-06-05T15:00:00Z", "end": "2014-06-05T16:00:00Z"}
 LAST_TRADE = datetime(2014, 6, 20, 20, tzinfo=UTC).timestamp()
 SYMBOLS = ("TWX140621C00070000", "TWX140621P00070000", "TWX140621C00065000", "TWX140621P00072500")

@@ -1,13 +1,10 @@
 """The volatility surface of an underlying over HTTP."""
 
-import csv
-import io
-
 import pytest
 
 from store.instruments import OPTION, Instrument
 from store.timestamps import parse_timestamp
-from tests.api_client import Api, answer, problem
+from tests.api_client import Api, problem
 from tests.chance import each_of
 from tests.stats.market_data.options.market import (
     CALL,
@@ -159,23 +156,6 @@ def test_later_pages_ignore_new_quotes(market: Api):
         walked += page["implied_volatility"]
     assert walked == whole
     assert len(surface_of(market, end=NOON)) == len(whole) + 2
-
-
-def test_it_comes_in_every_format(market: Api):
-    wanted = surface_of(market, end=NOON)
-    columnar = answer(market.get(f"{ROOT}/ABC/{SURFACE}", {"end": NOON, "format": "columnar"}))
-    assert columnar["iv"] == [row["iv"] for row in wanted]
-    assert columnar["strike"] == [row["strike"] for row in wanted]
-    table = market.get(f"{ROOT}/ABC/{SURFACE}.csv", {"end": NOON}).content.decode()
-    found = list(csv.DictReader(io.StringIO(table)))
-    assert [(row["symbol"], float(row["iv"]), row["expiry"]) for row in found] == [
-        (row["symbol"], row["iv"], row["expiry"]) for row in wanted
-    ]
-
-
-def test_an_alias_of_the_underlying_is_the_underlying(market: Api):
-    market_store().set_instrument(Instrument(UNDERLYING, aliases=("ALPHA",)))
-    assert surface_of(market, "ALPHA", end=NOON) == surface_of(market, end=NOON)
 
 
 def test_a_cursor_of_another_surface_is_refused(market: Api):

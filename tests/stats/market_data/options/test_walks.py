@@ -197,20 +197,6 @@ def test_writes_of_other_days_and_expiries_keep_the_cached_answer(market: Api):
     assert outcome(market) == "hit"
 
 
-def test_rate_and_dividend_yield_make_other_answers(market: Api, settings):
-    assert outcome(market) == "miss"
-    assert outcome(market, rate="0.01") == "miss"
-    assert outcome(market, dividend_yield="0.01") == "miss"
-    settings.OPTION_RATES = {}
-    assert outcome(market) == "miss"
-
-
-def test_a_forged_cursor_is_refused(market: Api):
-    cursor = page_of(market, CALL.symbol, limit=5)["next_cursor"]
-    response = market.get(f"{ROOT}/{PUT.symbol}/greeks", {"start": OPENING, "cursor": cursor})
-    assert problem(response) == (400, "invalid_cursor")
-
-
 def test_pages_of_several_options_have_one_snapshot(market: Api):
     params = {
         "symbols": f"{PUT.symbol},{CALL.symbol}",

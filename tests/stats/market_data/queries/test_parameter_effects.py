@@ -110,27 +110,6 @@ def test_a_bar_is_final_when_its_interval_is_over(market: Market):
     assert 0 < len(closed) < len(found)
 
 
-@pytest.mark.parametrize(("now", "final"), [("2024-12-24T17:00:00Z", False), ("2024-12-27T00:00:00Z", True)])
-@pytest.mark.parametrize("hours", ["all", "regular", "extended"])
-def test_a_day_of_an_exchange_is_final_when_it_is_over(market: Market, now: str, final: bool, hours: str):
-    with time_machine.travel(now, tick=False):
-        found = get(market, OHLCV, DAYS, end="2024-12-25", start="2024-12-24", hours=hours)["bars"]
-    assert [bar["final"] for bar in found] == [final]
-
-
-@pytest.mark.parametrize("hours", ["all", "regular", "extended"])
-@pytest.mark.parametrize(
-    "now", ["2024-12-23T20:59:00Z", "2024-12-23T21:00:00Z", "2024-12-24T01:00:00Z", "2024-12-24T06:00:00Z"]
-)
-def test_partial_exclude_leaves_out_open_bars(market: Market, now: str, hours: str):
-    query = {"start": "2024-12-23", "end": "2024-12-24", "hours": hours}
-    with time_machine.travel(now, tick=False):
-        found = get(market, OHLCV, query)["bars"]
-        closed = get(market, OHLCV, query, partial="exclude")["bars"]
-    assert len(found) == 1
-    assert closed == [bar for bar in found if bar["final"]]
-
-
 def test_a_tick_bar_has_the_prints_of_one_instant(market: Market):
     found = nested(get(market, resolution="tick")["bars"])
     rows = ticks(market.rows["trades", EQUITY], Cut("tick"), EQUITY_HOUR, EQUITY_HOUR + HOUR_NS)
@@ -148,15 +127,6 @@ def test_the_last_rows_before_the_end(market: Market, count: int, sort: str):
     found = get(market, start=..., last=str(count), sort=sort)
     assert nested(found["bars"]) == (wanted if sort == "asc" else wanted[::-1])
     assert (found["next_cursor"], found["total_estimate"]) == (None, len(wanted))
-
-
-def test_the_last_rows_are_a_page_with_those_before_it(market: Market):
-    query = {"last": "3", "end": MINUTES["end"], "resolution": "1m"}
-    found = get(market, OHLCV, query)
-    before = get(market, OHLCV, query, cursor=found["prev_cursor"])
-    assert nested(before["bars"]) == equity_bars(market, 0, EQUITY_HOUR + HOUR_NS)[-6:-3]
-    assert found["next_cursor"] is None
-    assert found["total_estimate"] == before["total_estimate"] == 3
 
 
 @pytest.mark.parametrize(
