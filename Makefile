@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-system test-servers check fmt lock bench soak screenshots
+.PHONY: help setup run test test-system test-servers check check-types check-rest fmt lock bench soak screenshots
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -62,9 +62,10 @@ test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
 	@$(PYTEST) -n 2 --dist loadgroup --durations 20 -m "not system" $(addprefix --ignore=tests/,browser faults hostile system)
 
-# In this order the groups that take longest begin first. Modules without a system test are not imported: that takes 15 s.
-SYSTEM_TESTS = tests/store/test_conformance_*.py tests/hostile tests/browser \
-	$$(grep -rl --include='test_*.py' 'mark\.system' tests clients/python/tests) tests/faults tests/system
+# The groups that share a server take longest, and begin first; the many short ones fill what is left. Modules without a
+# system test are not imported: that takes 15 s.
+SYSTEM_TESTS = tests/browser tests/hostile tests/store/test_conformance_*.py tests/system tests/faults \
+	$$(grep -rl --include='test_*.py' 'mark\.system' tests clients/python/tests)
 
 # These wait at times: three at once for two cores. With four, calls waited ten seconds and more.
 test-system: .venv/.installed-dev  ## run the system suites: real processes, faults, hostile clients
@@ -89,10 +90,14 @@ soak: .venv/.installed-dev  ## run all tests with full counts
 screenshots: .venv/.installed-dev  ## take the pictures of docs/images, with the sample and a browser
 	@DJANGO_SETTINGS_MODULE=marketdata_project.settings.test $(PY) -m tests.browser.take_pictures
 
-check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, migrations, schema
+check: check-types check-rest  ## formatting, lint, types, imports, deployment, migrations, schema
+
+check-types: .venv/.installed-dev
+	@echo "Types"; $(PY) -m mypy .
+
+check-rest: .venv/.installed-dev
 	@echo "Formatting"; $(PY) -m ruff format --check --quiet .
 	@echo "Lint"; $(PY) -m ruff check --quiet .
-	@echo "Types"; $(PY) -m mypy .
 	@echo "Imports between apps"; .venv/bin/lint-imports
 	@echo "The client for threads"; $(PY) clients/python/unasync.py --check
 	@echo "Imports of the client"; cd clients/python && ../../.venv/bin/lint-imports

@@ -19,9 +19,10 @@ UDF_KEY = "udfchart"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Put the folder's tests into the system suite, and into one process, so that one installation serves them all."""
+    """Put the folder's tests into the system suite; those that share an installation into one process."""
     item.add_marker("system")
-    item.add_marker(pytest.mark.xdist_group("browser"))
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="session")

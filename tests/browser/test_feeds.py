@@ -15,7 +15,7 @@ from tests.browser.test_fetches import form, show_cost
 from tests.sources.live_binance import LiveBinance, Printing
 from tests.system.installation import Installation, installed
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.xdist_group("browser and feeds")
 SPOKEN = "Feed of binance: "
 
 

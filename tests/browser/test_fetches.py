@@ -15,7 +15,7 @@ from tests.browser.test_dashboard import SUMMARY
 from tests.sources.exchanges import FakeBinance
 from tests.system.installation import Installation, installed
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.xdist_group("browser and fetches")
 TERMS = "binance's terms apply. Its data are for your own use: do not pass them on."
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chance import SOAK
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS
@@ -22,6 +23,7 @@ COMMANDS = {
     "sample": ["sample", "--days", "1"],
     "login_link": ["login_link"],
 }
+SOME = [*COMMANDS][:: 1 if SOAK else 3]
 
 
 def said(data_dir: Path, rows: Path, command: str) -> list[str]:
@@ -70,7 +72,7 @@ def test_a_file_is_no_data_folder(tmp_path: Path, rows: Path, command: str):
     assert line.startswith(f"DATA_DIR is {tmp_path}/data, and cannot be used: it is a file.")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SOME)
 def test_a_read_only_folder_is_said_in_one_line(disk: Path, rows: Path, command: str):
     place_database(disk / "data")
     (disk / "data" / "secret_key").write_text("x" * 50)
@@ -79,7 +81,7 @@ def test_a_read_only_folder_is_said_in_one_line(disk: Path, rows: Path, command:
     assert "Read-only file system" in line or "unable to open database file" in line
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SOME)
 def test_a_full_disk_is_said_in_one_line(disk: Path, rows: Path, command: str):
     place_database(disk / "data")
     (disk / "data" / "secret_key").write_text("x" * 50)

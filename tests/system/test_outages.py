@@ -25,7 +25,7 @@ from tests.system.redis_faults import (
 from tests.system.swarm import Seen, swarm
 from tests.system.undisturbed import times_lost
 
-pytestmark = pytest.mark.xdist_group("installation")
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("installation")]
 
 RATE = 50
 AWAY_SECONDS = 5.0 if SOAK else 1.0

@@ -24,7 +24,7 @@ from tests.system.keys_in_database import committed_revocation, key_id
 
 pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
-TIMES = 20 if SOAK else 2
+TIMES = 20 if SOAK else 1
 EFFECTIVE_SECONDS = 1.0
 PATH = f"{OHLC}?symbol=NOTSTORED"
 Revoke = Callable[[int], object]

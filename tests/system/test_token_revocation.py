@@ -87,7 +87,7 @@ def longest_acceptance(installation: Installation, begin: Begin) -> float:
     return max(0.0, max(accepted.values()) - ended_at)
 
 
-@pytest.mark.parametrize("kind", [people, programs])
+@pytest.mark.parametrize("kind", [people, pytest.param(programs, marks=pytest.mark.soak)])
 def test_a_token_that_was_ended_is_refused_by_every_process_within_a_second(
     installation: Installation, told: Told, kind: Callable[[Installation], Begin]
 ):
