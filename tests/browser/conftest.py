@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import DESKTOP, SCREENSHOTS, Watched, chromium
 from tests.front.front_server import eventually
 from tests.group_servers import until_group_ends
+from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation, installed
 from tests.system.traders import is_engine_alive, trader_key
 
@@ -47,7 +48,9 @@ def trader(site: Installation) -> Iterator[httpx.Client]:
     """A client that may do everything, at any rate."""
     assert eventually(lambda: is_engine_alive(site))
     headers = {"X-API-Key": trader_key(site, "*")}
-    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=30) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=PATIENCE_SECONDS
+    ) as client:
         yield client
 
 

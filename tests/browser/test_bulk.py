@@ -68,7 +68,7 @@ def test_an_export_is_watched_its_files_are_downloaded_and_another_one_is_cancel
         watched.shoot(f"exports-{name}")
         assert_is_sound(watched)
         caller.delete(f"/exports/{job['id']}").raise_for_status()
-        expect(done).to_contain_text("files deleted", timeout=15_000)
+        expect(done).to_contain_text("files deleted")
         expect(done.get_by_role("button")).to_have_count(0)
         watched.shoot(f"exports-deleted-{name}")
         with jobs_wait(site):

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.chromium import DESKTOP, WINDOWS, Watched
 from tests.browser.conftest import Opened
+from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation
 
 SUMMARY = ".candles-spoken >> nth=0"
@@ -31,7 +32,9 @@ CORRECTED = datetime(2025, 1, 2, 15, tzinfo=UTC)
 def feed(site: Installation) -> Iterator[httpx.Client]:
     """A client that stores, and two trades, of which one was corrected later."""
     headers = {"X-API-Key": site.key}
-    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=30) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=PATIENCE_SECONDS
+    ) as client:
         store(client, "FIXED", CORRECTED, 100.0)
         store(client, "FIXED", CORRECTED + timedelta(seconds=9), 150.0)
         correction = {"action": "correct", "timestamp": stamp(CORRECTED + timedelta(seconds=9))}

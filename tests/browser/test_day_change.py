@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Opened
+from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation
 
 DAY_OF = "async (snapshot) => (await import('/static/dashboard/prices.js')).dayOf(snapshot)"
@@ -66,7 +67,7 @@ def split_today(site: Installation) -> Iterator[httpx.Client]:
     trades = [print_of(at, price) for at, price in prints]
     action = {"symbol": "SPLITS", "timestamp": f"{today:%Y-%m-%d}", "kind": "split", "ratio": 4}
     base, headers = f"http://127.0.0.1:{site.port}/api/v1", {"X-API-Key": site.key}
-    with httpx.Client(base_url=base, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=base, headers=headers, timeout=PATIENCE_SECONDS) as client:
         client.post("/trades/ingest", json={"trades": trades}).raise_for_status()
         client.post("/corporate-actions/ingest", json={"corporate_actions": [action]}).raise_for_status()
         yield client

@@ -69,6 +69,6 @@ def test_each_step_does_what_the_page_says(sampled: Installation):
             printed(command)
         if commands:
             does_say = partial(lambda command, said: said in printed(command), commands[-1], SAID[number])
-            assert eventually(does_say, seconds=60), (number, printed(commands[-1]))
+            assert eventually(does_say), (number, printed(commands[-1]))
         for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
             assert code in strategy.read_text()

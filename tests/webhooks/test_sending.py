@@ -252,7 +252,7 @@ def test_many_receivers_of_one_owner_that_hang_or_are_slow_delay_nobody_else(
     neighbours = Webhook.objects.filter(url=good.url)
     neighbours.update(is_slow=is_slow)
     tell("job:2", owner=neighbours.get().owner)
-    assert eventually(lambda: has_taken(sender, good, 1), seconds=3)
+    assert eventually(lambda: has_taken(sender, good, 1), seconds=8)
 
 
 @pytest.mark.parametrize("failing", [False, True])

@@ -68,14 +68,14 @@ def no_redis(monkeypatch):
 @pytest.mark.system
 @pytest.mark.parametrize("rate", [10, 1000 if SOAK else 200])
 def test_two_processes_share_one_bucket(redis_server, rate):
-    """Of some attempts one: who stands still for a while lets a full bucket lose tokens, or comes when the other has taken all."""
+    """Never more than there is. Nor less, in one of the soak's attempts: who stands still lets a full bucket lose tokens."""
     for _ in range(ATTEMPTS):
         told = asked_at_once(redis_url=redis_server.url, rate=rate, seconds=2.03)
         span = (max(t["last"] for t in told) - min(t["first"] for t in told)) / SECOND_US
         bound = 2 * rate + rate * span
         admitted = sum(t["admitted"] for t in told)
         assert admitted <= bound
-        if admitted >= 0.98 * bound and min(t["admitted"] for t in told) > 0:
+        if not SOAK or (admitted >= 0.98 * bound and min(t["admitted"] for t in told) > 0):
             return
         get_redis_connection("default").flushall()
     pytest.fail(f"{admitted} of {bound:.1f} admitted")
