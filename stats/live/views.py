@@ -1,27 +1,33 @@
 """The endpoints of the live feed over plain HTTP."""
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample
+from drf_spectacular.utils import OpenApiExample, extend_schema_field
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from stats.delivery.responses import is_browsed
 from stats.live.callers import FEED
-from stats.live.channels import KINDS, known_symbol, row_channel
-from stats.live.commits import MOST_COMMITS, commit_lines
+from stats.live.channels import KINDS, Channel, known_symbol, row_channel
 from stats.live.exceptions import UpgradeRequired
-from stats.live.serializers import CommitsSerializer
+from stats.live.tokens import Token, parse_tokens, position_of, token_of
 from stats.market_data.openapi import symbol_in_path
 from stats.market_data.plan import instrument_in
 from stats.market_data.views import MarketDataViewSet
 from stats.parameters import query_values
 from stats.rendering.page_links import format_links
 from stats.rendering.renderers import LinesRenderer, QueryFormRenderer
+from store.exceptions import UnknownSymbol
+from store.timestamps import format_timestamp
+from store.walk import BEGINNING, CommitRecord
+from trades.stores import market_store
 from web.endpoints import Access
 from web.requests.compression import accepted_encoding, compressed
 from web.requests.conditional import NOT_STORED
@@ -32,6 +38,24 @@ _LINE = {
     "rows": 100,
     "corrections": 0,
 }
+# An answer has at most so many commits.
+MOST_COMMITS = 1_000
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "examples": ["0"]})
+class ResumeTokenField(serializers.Field[dict[str, Token], str, str, Any]):
+    """A `seq`, or a log's part of the header `X-Commit`. Raises `InvalidResumeToken`."""
+
+    def to_internal_value(self, data: str) -> dict[str, Token]:
+        return parse_tokens(data)
+
+
+class CommitsSerializer(serializers.Serializer[Any]):
+    """The parameters of a query for what was committed."""
+
+    after = ResumeTokenField(required=False, help_text="Commits after this token; by default from the first.")
+
+
 _QUERY = CommitsSerializer()
 
 
@@ -73,10 +97,35 @@ class CommitsViewSet(MarketDataViewSet):
             return Response({link.label: request.build_absolute_uri(link.url) for link in links})
         channel = row_channel(KINDS[self.subject], canonical)
         encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
-        body = compressed(commit_lines(channel, tokens), encoding)
+        body = compressed(_commit_lines(channel, tokens), encoding)
         encoded = {} if body.encoding is None else {"Content-Encoding": body.encoding}
         headers = {**NOT_STORED, **encoded}
         return HttpResponse(body.body, content_type=LinesRenderer.media_type, headers=headers)
+
+
+def _commit_lines(channel: Channel, tokens: Mapping[str, Token]) -> bytes:
+    """Return the next commits of a channel's log after a token, one on each line; without tokens from the first commit.
+
+    Raises `InvalidResumeToken`, `Resync` if the log does not have the token's commit, `StorageError`s.
+    """
+    (dataset,), store = channel.datasets, market_store()
+    token = token_of(tokens, dataset)
+    position = BEGINNING if token is None else position_of(store, dataset, channel.symbol, token)
+    try:
+        records = store.log(dataset, channel.symbol).records(position.commit, MOST_COMMITS)
+    except UnknownSymbol:
+        return b""
+    return b"".join(map(_line, records))
+
+
+def _line(record: CommitRecord) -> bytes:
+    document = {
+        "seq": record.id.token,
+        "committed_at": format_timestamp(record.committed_at),
+        "rows": record.facts.rows,
+        "corrections": record.facts.corrections,
+    }
+    return msgspec.json.encode(document) + b"\n"
 
 
 class LiveFeedViewSet(ViewSet):

@@ -11,10 +11,10 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
-from stats.market_data.documents import Reason, ResolutionName
+from stats.market_data.documents import Reason
 from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
-from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
+from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarExplanationDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
@@ -25,7 +25,6 @@ from stats.market_data.rows import WindowedSource
 from stats.parameters import Bound, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
-from stats.rendering.row_schema import row_of
 from stats.rendering.table import Table
 from store.bar_policies import BarPolicy
 from store.cached_property import cached_property
@@ -37,7 +36,6 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 from trades.instruments.services import requested_symbol
-from web.documents import about, like
 
 EXPLAIN = "explain"
 # How many prints are listed by default.
@@ -80,18 +78,6 @@ def parse_explain_query(market_class: str, symbol: str | None, query_string: str
     if bars.resolution.is_tick or bars.resolution > Resolution.DAY:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {bars.resolution.value}")
     return ExplainQuery(bars, at, listed)
-
-
-class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
-    """What made a bar, and its changes."""
-
-    symbol: Annotated[str, like("AAPL")]
-    resolution: ResolutionName
-    reason: Annotated[Reason | None, about("Why there is no bar; null if there is one.", "closed")]
-    revisions: Annotated[
-        list[Annotated[msgspec.Raw, row_of(REVISIONS.columns)]] | None,
-        about("The bar's changes; null if it has none in this form."),
-    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework.serializers import Serializer
 
-from stats.delivery.answers import AnswerSnapshot
+from stats.delivery.answers import AnswerSnapshot, LogName
 from web.documents import AnswerDocument
 from web.endpoints import Access
 
@@ -23,7 +23,8 @@ class MarketReport:
     classes_of_symbols: those that have it of the symbols of a query. document, of_symbols: of a symbol, and of symbols.
     serializer: returns that of the query parameters. parse: of a class's path, the symbol in the path (None if the
     query has them) and the query string; raises `InvalidParameter` and `InvalidValue`. snapshot: takes the query's.
-    access, access_of_symbols: to the answer of a symbol, and of symbols.
+    logs: returns the logs that a query's snapshot will most likely watch; None if they are not known before. access,
+    access_of_symbols: to the answer of a symbol, and of symbols.
     """
 
     name: str
@@ -31,6 +32,7 @@ class MarketReport:
     serializer: Callable[[bool], Serializer[Any]]
     parse: Callable[[str, str | None, str], Any]
     snapshot: Callable[..., AnswerSnapshot]
+    logs: Callable[[Any], frozenset[LogName] | None] = lambda _query: None
     path: str = ""
     classes: tuple[str, ...] = ()
     classes_of_symbols: tuple[str, ...] = ()

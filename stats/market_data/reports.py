@@ -227,6 +227,12 @@ def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
     return NewestReport(query, members)
 
 
+def _expected_logs(query: ReportQuery) -> frozenset[LogName]:
+    """Return the logs of all parts, for symbols that are no aliases."""
+    queries = [part.rows_query(query, symbol) for symbol in query.symbols for part in _PARTS[query.report]]
+    return frozenset((stored, each.symbols[0]) for each in queries for stored in each.dataset.logs_of(each))
+
+
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:
     market_class, parts = MARKET_CLASSES[query.market_class], _PARTS[query.report]
     if query.skips_unknown and not is_of_class(market_class, symbol, query.as_of_ns):
@@ -325,6 +331,7 @@ REPORTS = (
             serializer=partial(_serializer, name),
             parse=partial(parse_report_query, name),
             snapshot=report_snapshot,
+            logs=_expected_logs,
             classes=QUOTED,
             classes_of_symbols=QUOTED,
         )

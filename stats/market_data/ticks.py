@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -51,6 +52,7 @@ def out_column(column: Column, *, has_integer_volume: bool) -> OutColumn:
     return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
 
 
+@cache
 def out_columns(dataset: Dataset, *, has_integer_volume: bool) -> tuple[OutColumn, ...]:
     """Return the answer's columns for all columns of a stored dataset, in order."""
     return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in dataset.columns)

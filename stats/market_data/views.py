@@ -200,3 +200,9 @@ class ReportViewSet(MarketAnswerViewSet):
         """See `AnswerViewSet.parse_call`."""
         report = MARKET_REPORTS[path["subject"]]
         return partial(report.snapshot, report.parse(path["market_class"], path["symbol"], query_string))
+
+    @classmethod
+    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
+        """See `AnswerViewSet.expected_logs`."""
+        report = MARKET_REPORTS[path["subject"]]
+        return report.logs(report.parse(path["market_class"], path["symbol"], query_string))

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, UnsetType
 
-from stats.market_data.documents import ResolutionName
+from stats.market_data.documents import Reason, ResolutionName
 from stats.market_data.ohlcv.bar_rows import bar_columns, vwap_of
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints
+from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.rendering.row_schema import row_of
 from store.bar_policies import BarPolicy, Effect
 from store.bars.bars import Bars
@@ -108,8 +109,8 @@ class StoredBarsDocument(AnswerDocument):
     bars_total: Annotated[int, like(1)]
 
 
-class BarOfPolicyDocument(AnswerDocument):
-    """A bar under a policy, and what made it."""
+class BarExplanationDocument(AnswerDocument):
+    """What made a bar, and its changes."""
 
     policy: Annotated[str, like("all")]
     bar: Annotated[msgspec.Raw | None, _BAR, about("Null if there is none.")]
@@ -119,6 +120,13 @@ class BarOfPolicyDocument(AnswerDocument):
     stored: Annotated[StoredBarsDocument | None, about("Null if there is no stored bar in it.")]
     prints: list[PrintDocument]
     prints_total: Annotated[int, like(1)]
+    symbol: Annotated[str, like("AAPL")]
+    resolution: ResolutionName
+    reason: Annotated[Reason | None, about("Why there is no bar; null if there is one.", "closed")]
+    revisions: Annotated[
+        list[Annotated[msgspec.Raw, row_of(REVISIONS.columns)]] | None,
+        about("The bar's changes; null if it has none in this form."),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class BarExplanation:
     volume: float
 
     def fields(self, bar: msgspec.Raw | None, listed: int) -> dict[str, Any]:
-        """Return the fields of `BarOfPolicyDocument`.
+        """Return the fields of `BarExplanationDocument` but those of the query.
 
         bar: the bar's row. listed: the maximum number of prints, and of stored bars.
         """

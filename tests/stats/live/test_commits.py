@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stats.live import commits
+from stats.live import views
 from store.datasets import TRADES
 from store.market_store import MarketStore
 from store.timestamps import parse_timestamp
@@ -58,7 +58,7 @@ def test_the_token_of_a_page_is_taken(store: MarketStore, api: Api):
 
 
 def test_an_answer_has_so_many_commits(store: MarketStore, api: Api, monkeypatch):
-    monkeypatch.setattr(commits, "MOST_COMMITS", 3)
+    monkeypatch.setattr(views, "MOST_COMMITS", 3)
     for number in range(7):
         store.append(batch(trade(number)))
     found: list[dict[str, Any]] = []

@@ -98,29 +98,6 @@ def test_a_day_begins_at_17_in_new_york_in_summer_and_winter(euro: Api):
     ]
 
 
-def test_its_calendar_and_its_clock(api: Api):
-    dates = answer(
-        api.get("/api/v1/calendar", {"exchange": FOREX, "start": "2025-10-31", "end": "2025-11-05"})
-    )["dates"]
-    assert [(each["date"], each["open"], each["close"]) for each in dates] == [
-        ("2025-10-31", "2025-10-30T21:00:00Z", "2025-10-31T21:00:00Z"),
-        ("2025-11-03", "2025-11-02T22:00:00Z", "2025-11-03T22:00:00Z"),
-        ("2025-11-04", "2025-11-03T22:00:00Z", "2025-11-04T22:00:00Z"),
-    ]
-    clock = answer(api.get("/api/v1/clock", {"exchange": FOREX, "at": "2025-11-01T12:00:00Z"}))
-    assert (clock["is_open"], clock["date"], clock["next_open"]) == (
-        False,
-        "2025-11-03",
-        "2025-11-02T22:00:00Z",
-    )
-    open_ = answer(api.get("/api/v1/clock", {"exchange": "forex", "at": "2025-11-03T22:00:00Z"}))
-    assert (open_["is_open"], open_["date"], open_["next_close"]) == (
-        True,
-        "2025-11-04",
-        "2025-11-07T22:00:00Z",
-    )
-
-
 @pytest.mark.parametrize(
     "read",
     ["ohlcv?last=5", "quotes?last=5", "trades?last=5", "latest", "snapshot", "coverage", "revisions?start=2025-06-11&end=2025-06-12", "ohlcv/stream", "quotes/stream", "trades/stream"],

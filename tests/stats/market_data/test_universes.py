@@ -4,9 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from django.conf import settings
 
-from store import open_store
 from tests.api_client import Api, answer, problem
 from trades.batches.sample_rows import SAMPLE_ROWS
 
@@ -32,28 +30,6 @@ def test_changes_are_read_as_they_were_sent(api: Api):
     assert response["X-Commit"].startswith("universe_changes=1-")
     assert answer(api.get("/api/v1/instruments"))["instruments"] == []
     assert problem(api.get(PATH.replace("SP500", "DJIA"), {"last": "1"})) == (404, "unknown_symbol")
-
-
-def test_a_member_cannot_join_and_leave_at_once(api: Api):
-    send(api, *ROWS)
-    response = send(api, ROWS[0] | {"action": "remove"})
-    assert response.status_code == 422
-    assert [error["code"] for error in answer(response)["errors"]] == ["row_conflict"]
-    assert answer(send(api, ROWS[0]))["duplicates"] == 1
-
-
-@pytest.mark.usefixtures("store_path")
-def test_members_are_those_of_an_instant_as_far_as_known(api: Api, clock: Any):
-    send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", "QRVO", "add"))
-    before = clock()
-    send(api, change("2024-12-23", "QRVO", "remove"), change("2024-12-23", "APO", "add"))
-    declared: Any = settings.MARKET_STORES["default"]
-    reader = open_store(declared["OPTIONS"]["path"])
-    assert reader.members("SP500") == ["AAPL", "APO"]
-    assert reader.members("SP500", "2024-12-22") == ["AAPL", "QRVO"]
-    assert reader.members("SP500", "2024-12-23") == ["AAPL", "APO"]
-    assert reader.members("SP500", "2024-01-01") == []
-    assert reader.members("SP500", as_of=before) == ["AAPL", "QRVO"]
 
 
 @pytest.mark.parametrize(("sent", "member"), [("hb", "HB"), ("eth/usd", "ETH-USD"), ("BRK B", "BRK B")])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from stats.ohlc import bars
-from tests.api_client import OHLC, Api, answer, make_key, problem, trade, until_limited
+from tests.api_client import OHLC, Api, answer, problem, trade
 from tests.installation import shared_installation
 from trades.batches.sample_rows import SEED_TRADES
 
@@ -147,37 +147,8 @@ def test_both_prefixes_answer_the_same_with_and_without_a_slash(api, path):
     assert (response.content, response["ETag"]) == (reference.content, reference["ETag"])
 
 
-@pytest.mark.parametrize("method", ["POST", "TRACE"])
-def test_other_methods_are_405_with_allow(api, method):
-    response = api.call(method, f"{OHLC}?symbol=AAPL")
-    assert problem(response) == (405, "method_not_allowed")
-    assert response["Allow"] == "GET, HEAD, OPTIONS"
-
-
 def test_head_has_the_headers_of_get(api):
     api.ingest(*SEED_TRADES)
     got, head = api.ohlc(symbol="AAPL"), api.call("HEAD", f"{OHLC}?symbol=AAPL")
     assert (head.status_code, head.content) == (200, b"")
     assert all(head[name] == got[name] for name in ("ETag", "X-Commit", "Content-Type", "Vary"))
-
-
-def test_no_key_is_401_and_write_only_key_is_403(api):
-    assert problem(Api(None).ohlc(symbol="AAPL")) == (401, "not_authenticated")
-    assert problem(Api("md_x").ohlc(symbol="AAPL")) == (401, "invalid_api_key")
-    response = Api(make_key(scopes=("market:write",))).ohlc(symbol="AAPL")
-    assert problem(response) == (403, "missing_scope")
-    assert "market:read" in answer(response)["message"]
-
-
-def test_over_the_rate_is_429(api):
-    limited = Api(make_key(rate=1))
-    assert problem(limited.ohlc(symbol="NOPE")) == (404, "unknown_symbol")
-    refused = until_limited(lambda: limited.ohlc(symbol="NOPE"))
-    assert problem(refused) == (429, "rate_limited")
-    assert int(refused["Retry-After"]) >= 1
-
-
-@pytest.mark.parametrize("accept", ["application/xml", "text/csv", "image/png;q=0.5"])
-def test_unknown_accept_is_406(api, accept):
-    api.ingest(*SEED_TRADES)
-    assert problem(api.get(f"{OHLC}?symbol=AAPL", accept=accept)) == (406, "not_acceptable")

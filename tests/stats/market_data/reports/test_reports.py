@@ -1,10 +1,12 @@
 """`/latest` and `/snapshot`: what is newest of one symbol, or of several."""
 
+import time
 from typing import Any
 
 import orjson
 import pytest
 
+from stats.market_data.views import ReportViewSet
 from store.instruments import CRYPTO, FUTURE, Instrument
 from tests.api_client import OF_SCHEMA, Api, answer, problem, trade
 from tests.stats.market_data.builders import complete_until_now
@@ -192,6 +194,13 @@ def test_who_has_the_newest_already_is_told_so(traded, report):
     tag = traded.get(path)["ETag"]
     again = traded.get(path, If_None_Match=tag)
     assert (again.status_code, again.content, again["X-Cache"]) == (304, b"", "revalidated")
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_the_logs_that_it_depends_on_are_known_before(traded, report):
+    route = {"market_class": "equities", "subject": report, "symbol": "ACME"}
+    snapshot = ReportViewSet.parse_call("", "json", **route)(now_ns=time.time_ns())
+    assert ReportViewSet.expected_logs("", **route) == snapshot.watched is not None
 
 
 def test_while_nothing_is_written_the_latest_keeps_its_tag(traded, time_machine):
