@@ -32,7 +32,7 @@ from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
 
 def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
-    """Authenticate, authorize and charge the caller by the headers or the session; return its principal, or None if one fails.
+    """Authenticate, authorize and charge the caller by the headers or the session; return its identity, or None if one fails.
 
     Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
     Django neither charges nor verifies again, and the caller's identity, for the record. Raises DatabaseError.
@@ -54,7 +54,7 @@ def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
         authorize(caller, access, charge, arguments=endpoint.kwargs, charges_refused=False)
     except (CredentialError, NetworkNotAllowed, APIException):
         return None
-    return caller.principal
+    return caller.identity
 
 
 def _caller_of_session(environ: MutableMapping[str, Any]) -> Caller | None:

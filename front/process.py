@@ -12,14 +12,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from threading import Thread
 from types import FrameType
 
 import django
 import uvicorn
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 
 from front.application import DjangoHandler, Front
 from front.body import BodyReader, OpenWriter
@@ -48,8 +47,6 @@ LIVE_THREADS = 2
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
 TICKS_BEFORE_LIBRARIES = 10
-# A key's copy in memory is used for 9 ticks; see `MAX_AGE_SECONDS`.
-TICKS_BETWEEN_RENEWALS = 3
 
 
 class WebServer(uvicorn.Server):
@@ -64,11 +61,8 @@ class WebServer(uvicorn.Server):
     turns: Turns
     front: Front | None = None
 
-    renew_keys: Callable[[], asyncio.Future[None]] | None = None
-
     _answered = 0
     _libraries: Thread | None = None
-    _renewal: asyncio.Future[None] | None = None
     _beating: asyncio.Task[None] | None = None
     _acceptors: Sequence[Acceptor] = ()
 
@@ -119,8 +113,7 @@ class WebServer(uvicorn.Server):
         """Return whether to end; uvicorn calls this ten times a second.
 
         After the first second it loads libraries. Each second it calls `each_second` in a thread. It
-        returns unused memory from time to time, calls `renew_keys` unless the last call still runs, and collects
-        garbage after a tick without requests.
+        returns unused memory from time to time, and collects garbage after a tick without requests.
         """
         answered = self.server_state.total_requests
         # Each WebSocket has a task as long as it is open.
@@ -134,9 +127,6 @@ class WebServer(uvicorn.Server):
             self.should_exit = True
         if counter % 10 == 0 and self.each_second is not None:
             await asyncio.to_thread(self.each_second)
-        is_renewed = self._renewal is None or self._renewal.done()
-        if counter % TICKS_BETWEEN_RENEWALS == 0 and self.renew_keys is not None and is_renewed:
-            self._renewal = self.renew_keys()
         if counter % (10 * RELEASE_SECONDS) == 0:
             await asyncio.to_thread(memory_release)
         return await super().on_tick(counter)
@@ -167,21 +157,7 @@ def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
     server = WebServer(config)
     server.turns, server.front = turns, front
     server.pulse = None if pulse is None else Pulse(pulse, front.reads)
-    server.renew_keys = _key_renewal()
     return server
-
-
-def _key_renewal() -> Callable[[], asyncio.Future[None]]:
-    """Return a function that begins to renew the cached keys, in a thread of its own."""
-    from ratelimit.keys.selectors import key_cache  # noqa: PLC0415 needs the apps
-
-    def renew() -> None:
-        # After a database error the requests read their keys themselves, and answer with the error.
-        with suppress(DatabaseError):
-            key_cache.renew_used()
-
-    lane = Lane("keys", threads=1, after=close_old_connections)
-    return lambda: lane.run(renew)
 
 
 def _protocol(turns: Turns) -> type[GuardedProtocol]:

@@ -112,7 +112,7 @@ class AnswerSender:
         if call is None or call.caller is None:
             return await self._lane.run(stream.next_piece)
         before: Admission = environ[ADMISSION]
-        async with self._pacing.turn(call.caller.principal, before.bucket.name) as turn:
+        async with self._pacing.turn(call.caller.identity, before.bucket.name) as turn:
             if gone.done():
                 return None
             piece = await self._lane.run(self._piece, stream, environ)

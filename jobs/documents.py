@@ -10,14 +10,14 @@ from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import NEEDS_CONFIRMATION, Job
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from ratelimit.keys.selectors import keys_visible, principals_of
+from ratelimit.keys.selectors import identities_of, keys_visible
 from store.instant_text import format_instant
 from web.requests.json_fields import JsonObject
 from webhooks.signing import callback_secrets
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:
-    """Return the jobs that a caller may see: of its principal, of kinds that it may submit, for accounts that it may see.
+    """Return the jobs that a caller may see: its own, of kinds that it may submit, for accounts that it may see.
 
     A person also sees the jobs of the keys that the person may see.
     Its grants count as they are now, not as they were when a job was submitted. Nobody sees jobs of kinds that no call
@@ -27,9 +27,9 @@ def jobs_of(caller: Caller) -> QuerySet[Job]:
     for kind in JOB_KINDS.get().values():
         if denial_of(caller, kind.access) is None:
             visible |= Q(kind=kind.name) & _is_of_accounts(kind, caller)
-    owned = Q(owner=caller.principal)
+    owned = Q(owner=caller.identity)
     if caller.identity.startswith("user:"):
-        owned |= Q(owner__in=principals_of(keys_visible(caller)))
+        owned |= Q(owner__in=identities_of(keys_visible(caller)))
     return Job.objects.filter(visible & owned)
 
 

@@ -65,7 +65,7 @@ class JobKind:
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation, of one owner one less. attempts: after so many the job is failed. access: of the call that submits
     it; nobody may submit a kind without, but schedules. account_parameter: the name of the parameter with the job's account; "" for none.
-    most_unfinished: so many unfinished jobs of a caller's principal; a call that would add another is refused.
+    most_unfinished: so many unfinished jobs of a caller; a call that would add another is refused.
     is_result_large: lists of jobs have null in its place. is_export: whether its
     jobs leave files, which `/exports` gives. is_schedulable: whether `JOB_SCHEDULES` may name it; its
     serializer then needs no context.

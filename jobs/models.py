@@ -21,7 +21,7 @@ class Job(models.Model):
     """A job.
 
     `uuid` is the id that clients see. It names the job's writes to the store, so it must not repeat even if the
-    database is made anew. `owner` is the `Caller.principal` that may see the job, `created_by` the `Caller.identity`.
+    database is made anew. `owner` is the `Caller.identity` that may see the job, `created_by` who submitted it.
     `once_key`: among unfinished jobs it is unique; "" for none. `turn`: of the jobs with
     the same turn one runs at a time; "" for none. Of an owner's jobs those of greater `urgency` start first.
 

@@ -30,7 +30,7 @@ MOST_ENDED = 10_000
 
 
 def require_room(*, kind: JobKind, owner: str) -> None:
-    """Raise JobError if a principal has as many unfinished jobs of a kind as it may have.
+    """Raise JobError if a caller has as many unfinished jobs of a kind as it may have.
 
     For calls: what the service submits by itself is not refused. Calls at the same instant may exceed it by some.
     """

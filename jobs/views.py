@@ -163,11 +163,11 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
         def submit() -> JsonObject:
             caller = _caller(request)
             self.require_possible(parameters)
-            require_room(kind=self._kind, owner=caller.principal)
+            require_room(kind=self._kind, owner=caller.identity)
             correlation_id = getattr(request, "correlation_id", "")
             job = self.make_job(
                 parameters,
-                owner=caller.principal,
+                owner=caller.identity,
                 created_by=caller.identity,
                 correlation_id=correlation_id,
                 callback_url=self._callback_url,

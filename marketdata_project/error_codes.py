@@ -182,8 +182,8 @@ ERROR_CODES = (
         resync="The log was restored since the cursor or token was made, or (options only) a commit that was in progress then has ended.",
     ),
     *_codes(409, NextStep.CORRECT,
-        not_rotatable="The key was rotated or revoked, or has expired: rotate its successor, or make a new key. Or its chain "
-        "grew by 100 keys within a day: wait.",
+        not_rotatable="The key was revoked, or has expired: make a new one. Or it was rotated, and its old secret is still "
+        "valid: end that, or wait.",
         too_many_keys="The caller has created 100 keys that are active. Revoke some.",
     ),
     *_codes(409, NextStep.LOOK_FIRST,

@@ -16,9 +16,8 @@ class Caller:
     `identity` is permanent: `key:12`, `user:7` (a person). `credential` is the kind of credential
     that this request used: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in tokens
     per second. Quotas are in tokens; None is unlimited. `accounts` contains ALL_ACCOUNTS if every account is granted.
-    `principal` is the identity that owns the buckets and quotas: for a key that was made by rotation, the first key of its
-    chain (`key:3`); otherwise the caller's own identity. The grants end at `expires_at`. A `signed_only` key may only
-    sign requests.
+    `key_digest` is the digest of the API key that was sent, or has signed; "" for other credentials. The grants end at
+    `expires_at`. A `signed_only` key may only sign requests.
     """
 
     identity: str
@@ -33,17 +32,13 @@ class Caller:
     accounts: frozenset[str] = frozenset()
     sensitivity: str = "public"
     networks: tuple[Network, ...] = ()
-    principal: str = ""
+    key_digest: str = ""
     expires_at: datetime | None = None
     signed_only: bool = False
 
     is_authenticated = True
     is_anonymous = False
     is_active = True
-
-    def __post_init__(self) -> None:
-        if not self.principal:
-            object.__setattr__(self, "principal", self.identity)
 
     def owns(self, account: str) -> bool:
         return ALL_ACCOUNTS in self.accounts or account in self.accounts

@@ -62,7 +62,7 @@ GRANTS = (
 
 
 def caller_from(
-    entitlement: Entitlement, *, identity: str, name: str, credential: str, principal: str = ""
+    entitlement: Entitlement, *, identity: str, name: str, credential: str, key_digest: str = ""
 ) -> Caller:
     """Return the caller with these grants. Raises UnknownTier.
 
@@ -82,7 +82,7 @@ def caller_from(
         sensitivity=entitlement.sensitivity,
         networks=tuple(ip_network(network) for network in entitlement.networks),
         credential=credential,
-        principal=principal,
+        key_digest=key_digest,
         expires_at=entitlement.expires_at,
         signed_only=isinstance(entitlement, ApiKey) and entitlement.signed_only,
     )

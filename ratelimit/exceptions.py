@@ -187,10 +187,7 @@ class AmbiguousKey(KeyAdministrationError):
 
 
 class NotRotatable(KeyAdministrationError):
-    """The key was already rotated or revoked, has expired, or its chain of rotations grew too much within a day.
-
-    Rotate its successor, create a new key, or wait.
-    """
+    """The key was revoked, has expired, or was rotated, and both its secrets are valid: end the overlap, or wait."""
 
     code = "not_rotatable"
 

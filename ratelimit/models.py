@@ -46,22 +46,23 @@ class Entitlement(models.Model):
 
 
 class ApiKey(Entitlement):
-    """An API key. Only its SHA-256 is stored."""
+    """An API key. Only its SHA-256 is stored, and that of the key that it replaced by rotation."""
 
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=8, db_index=True)
     digest = models.CharField(max_length=64, unique=True)
-    client_id = models.CharField(
-        max_length=255,
-        db_index=True,
-        help_text="The OAuth2 client of the key and its successors: the prefix of the first key in its chain of rotations.",
+    old_digest = models.CharField(  # noqa: DJ001 unique, like `certificate`
+        max_length=64, null=True, unique=True, help_text="The digest of the key before the last rotation."
+    )
+    overlap_until = models.DateTimeField(
+        null=True, blank=True, help_text="When the key before the last rotation ends; empty: never rotated."
     )
     created_at = models.DateTimeField()
     owner = models.CharField(
         max_length=100,
         default="",
         blank=True,
-        help_text="`Caller.principal` of the caller who created the key or the first key of its chain; empty: an operator.",
+        help_text="`Caller.identity` of the caller who created the key; empty: an operator.",
     )
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To within a minute.")
     signed_only = models.BooleanField(
@@ -74,14 +75,6 @@ class ApiKey(Entitlement):
         unique=True,
         help_text="SHA-256 of the client certificate (DER) that authenticates as this key, in hexadecimal.",
     )
-    replaces = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="successors"
-    )
-    family = models.BigIntegerField(
-        null=True,
-        blank=True,
-        help_text="The id of the first key in its chain of rotations; empty if it is itself the first.",
-    )
     before_expiry = models.CharField(
         max_length=10,
         choices=[("warn", "warn"), ("rotate", "rotate")],
@@ -92,7 +85,7 @@ class ApiKey(Entitlement):
     lifetime = models.DurationField(
         null=True,
         blank=True,
-        help_text="How long a successor lives; empty: as long as this key, from its creation to its expiry.",
+        help_text="How long a rotation lets the key live; empty: as long as from its creation to its expiry.",
     )
 
     class Meta:
@@ -167,7 +160,7 @@ class UsedNonce(models.Model):
 class QuotaUse(models.Model):
     """How many tokens of a caller's quota were used in a period: `booked`, written once a minute.
 
-    `identity` is `Caller.principal`. `period` is a UTC day (2026-11-20) or month (2026-11).
+    `identity` is `Caller.identity`. `period` is a UTC day (2026-11-20) or month (2026-11).
     """
 
     identity = models.CharField(max_length=100)

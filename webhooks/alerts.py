@@ -80,10 +80,10 @@ def _save_commits(alerts: Sequence[MarketAlert]) -> None:
 @transaction.atomic
 def alert_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> MarketAlert:
     """Create an alert, and arm it. Raises ValidationError if the caller has MOST_ALERTS."""
-    own = MarketAlert.objects.filter(owner=caller.principal)
+    own = MarketAlert.objects.filter(owner=caller.identity)
     check_fewer(own, MOST_ALERTS, field="symbol", named="alerts")
     symbol = instrument_get(symbol=values["symbol"]).symbol
-    owner = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
+    owner = {"owner": caller.identity, "created_at": now}
     return MarketAlert.objects.create(**{**values, **owner, **_armed(symbol, now), "symbol": symbol})
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_of_principal
+from ratelimit.credentials.identify import caller_if_valid
 from web.correlation import correlation_id
 from web.endpoints import ANY_CALLER, Access
 from webhooks.models import ACTIVE, Delivery, Webhook, WebhookEvent
@@ -118,8 +118,9 @@ def delivery_make(event: WebhookEvent, webhook: Webhook, *, now: datetime, url: 
 def _callback_webhook(owner: str, url: str, now: datetime) -> Webhook:
     """Return the row that stands for the origin of a callback URL: a dead receiver is one, whatever its paths."""
     origin = urlsplit(url)._replace(path="", query="").geturl().lower()
-    columns = {"created_by": owner, "created_at": now}
-    return Webhook.objects.get_or_create(owner=owner, url=origin, is_callback=True, defaults=columns)[0]
+    return Webhook.objects.get_or_create(
+        owner=owner, url=origin, is_callback=True, defaults={"created_at": now}
+    )[0]
 
 
 def events_fan_out(*, now: datetime) -> bool:
@@ -141,7 +142,7 @@ def events_fan_out(*, now: datetime) -> bool:
 def _deliveries(events: list[WebhookEvent], now: datetime) -> list[Delivery]:
     kinds = {event.kind for event in events}
     webhooks = [each for each in Webhook.objects.filter(state=ACTIVE) if kinds.intersection(each.kinds)]
-    callers = {owner: caller_of_principal(owner, now=now) for owner in {each.owner for each in webhooks}}
+    callers = {owner: caller_if_valid(owner, now=now) for owner in {each.owner for each in webhooks}}
     return [
         Delivery(event=event, webhook=webhook, subject=event.subject, next_at=now, created_at=now)
         for event in events
@@ -165,7 +166,7 @@ def may_see(caller: Caller | None, event: WebhookEvent) -> bool:
     return (
         caller is not None
         and kind is not None
-        and event.owner in ("", caller.principal)
+        and event.owner in ("", caller.identity)
         and denial_of(caller, kind.access) is None
         and (not event.account or caller.owns(event.account))
     )

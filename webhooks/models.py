@@ -21,7 +21,7 @@ class WebhookEvent(models.Model):
     """What has happened, written in the transaction in which it happened.
 
     `kind` is one of EVENT_KINDS, `subject` what it happened to: `job:<uuid>`, `account:<name>`. Events of one subject are sent in their
-    order. `owner` is the only `Caller.principal` that is told, "" for all who may see it. `account`, `symbol`: whose it
+    order. `owner` is the only `Caller.identity` that is told, "" for all who may see it. `account`, `symbol`: whose it
     is, "" for none. `correlation_id` is of the call that it follows from. `fanned_out_at` is when its deliveries were made. A cursor over ids would pass an event whose
     transaction commits after those of later ids.
     """
@@ -48,7 +48,7 @@ class WebhookEvent(models.Model):
 class Webhook(models.Model):
     """A receiver.
 
-    `owner` is the `Caller.principal` that made it, `created_by` the `Caller.identity`. `accounts`, `symbols`: of events that
+    `owner` is the `Caller.identity` that made it. `accounts`, `symbols`: of events that
     have such, only those; [] for all. `secret` is encrypted, `old_secret` is used beside it until `old_secret_until`.
 
     `failing_since` is when the first call after the last success failed; none is made before `retry_at`. `is_slow`: the last
@@ -59,7 +59,6 @@ class Webhook(models.Model):
 
     uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
     owner = models.CharField(max_length=100)
-    created_by = models.CharField(max_length=100)
     url = models.TextField()
     kinds = models.JSONField(default=list)
     accounts = models.JSONField(default=list)
@@ -137,14 +136,13 @@ DIRECTIONS = (ABOVE, BELOW)
 class MarketAlert(models.Model):
     """An alert of a symbol's trades. It fires once, and again after it was armed anew.
 
-    `owner` is the `Caller.principal`, `created_by` the `Caller.identity`. `direction`: one of DIRECTIONS; "" for
+    `owner` is the `Caller.identity`. `direction`: one of DIRECTIONS; "" for
     both. `value`: a price, or per cent. `seconds`: the window of a move, the length of a silence. `commit`: of the log of trades,
     up to which it was looked at. `fired`: what it fired by.
     """
 
     uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
     owner = models.CharField(max_length=100)
-    created_by = models.CharField(max_length=100)
     symbol = models.CharField(max_length=32)
     kind = models.CharField(max_length=10)
     direction = models.CharField(max_length=10, default="")

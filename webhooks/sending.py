@@ -20,7 +20,7 @@ from django.utils import timezone
 from ops.metrics.declarations import WEBHOOK_CALLS
 from ops.outbound.exceptions import OutboundError
 from ops.outbound.posting import Poster
-from ratelimit.credentials.identify import caller_of_principal
+from ratelimit.credentials.identify import caller_if_valid
 from web.correlation import correlated
 from webhooks.events import events_fan_out, may_see
 from webhooks.models import ACTIVE, FAILED, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
@@ -181,7 +181,7 @@ def _claimed(webhook: Webhook, now: datetime) -> _Batch | None:
     webhook.leased_until = now + LEASE
     if not unclaimed.update(leased_until=webhook.leased_until):
         return None
-    caller = caller_of_principal(webhook.owner, now=now)
+    caller = caller_if_valid(webhook.owner, now=now)
     secrets = webhook_secrets(webhook, now=now)
     if not webhook.is_callback and (caller is None or not secrets):
         webhook_pause(webhook=webhook, because=SECRET_LOST if caller else OWNER_ENDED, now=now)

@@ -148,7 +148,7 @@ class WebhookDocument(AnswerDocument, kw_only=True):
         """Return what its owner sees of a webhook."""
         path = f"{PATH}/{webhook.uuid}"
         links = {"self": path, "deliveries": f"{path}/deliveries"}
-        return cls.of_row(webhook, id=str(webhook.uuid), links=links, **more)
+        return cls.of_row(webhook, id=str(webhook.uuid), created_by=webhook.owner, links=links, **more)
 
 
 class SecretWebhookDocument(WebhookDocument, kw_only=True):
@@ -276,6 +276,7 @@ class AlertDocument(AnswerDocument, kw_only=True):
         return cls.of_row(
             alert,
             id=str(alert.uuid),
+            created_by=alert.owner,
             price=alert.value if alert.kind == LEVEL else None,
             percent=alert.value if alert.kind == MOVE else None,
             links={"self": f"{ALERTS}/{alert.uuid}"},

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_of_principal
+from ratelimit.credentials.identify import caller_if_valid
 from store.instant_text import format_instant
 from web.requests.field_errors import field_refusal
 from webhooks.events import TEST, WEBHOOK_PAUSED, chosen_kinds, delivery_make, event_write
@@ -32,10 +32,10 @@ def check_fewer(own: QuerySet[Row], most: int, *, field: str, named: str) -> Non
 @transaction.atomic
 def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> tuple[Webhook, str]:
     """Create a webhook; return it with its secret. Raises ValidationError if the caller has MOST_WEBHOOKS."""
-    own = Webhook.objects.filter(owner=caller.principal, is_callback=False)
+    own = Webhook.objects.filter(owner=caller.identity, is_callback=False)
     check_fewer(own, MOST_WEBHOOKS, field="url", named="webhooks")
     secret = new_secret()
-    columns = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
+    columns = {"owner": caller.identity, "created_at": now}
     webhook = Webhook.objects.create(**columns, **values, secret=sealed_secret(secret))
     chosen_kinds.cache_clear()
     return webhook, secret
@@ -130,5 +130,5 @@ def events_delete_old(*, now: datetime) -> None:
             Delivery.objects.filter(pk__in=beyond[first : first + _DELETED_AT_ONCE]).delete()
     Webhook.objects.filter(is_callback=True, deliveries=None).delete()
     for owner in MarketAlert.objects.order_by().values_list("owner", flat=True).distinct():
-        if caller_of_principal(owner, now=now) is None:
+        if caller_if_valid(owner, now=now) is None:
             MarketAlert.objects.filter(owner=owner).delete()

@@ -62,17 +62,14 @@ class AlertFilter(FilterSet):  # type: ignore[misc]  # not typed
 
 
 class _OwnRowsViewSet(ListViewSet[Row]):
-    """Rows of the caller, made with its key or with an earlier key of the same rotations.
-
-    Nobody else finds them: 404. document: the answer's.
-    """
+    """Rows of the caller. Nobody else finds them: 404. document: the answer's."""
 
     document: ClassVar[Any]
     lookup_field = "uuid"
 
     def own(self) -> dict[str, Any]:
         """Return the condition of the rows that the caller may find."""
-        return {"owner": self.caller.principal}
+        return {"owner": self.caller.identity}
 
     def filter_queryset(self, queryset: Any) -> Any:
         return super().filter_queryset(queryset.filter(**self.own()))

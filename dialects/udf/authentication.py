@@ -35,11 +35,11 @@ def _answering(request: Request) -> tuple[Caller, None] | None:
     with drf_errors():
         named = key_cache.find(settings.UDF_KEY.removeprefix("md_"), by="prefix")
         # The event loop finds keys by digest.
-        key = named and key_cache.find(named.digest)
+        key = named and key_cache.find(named.digests[0])
         if key is None:
             return None
         address = call_in(meta).address
         check_limits(admit_address(address))
         caller = caller_of_stored_key(key, address=address, now=datetime.now(UTC))
-    meta[ANSWERING_KEY] = key.digest
+    meta[ANSWERING_KEY] = key.digests[0]
     return caller, None

@@ -111,7 +111,7 @@ class ExportSubmissionViewSet(SubmissionViewSet):
 
     def require_possible(self, parameters: JsonObject) -> None:
         """Refuse an export of whose bytes none would be left."""
-        require_bytes(exported_bytes(cast("Caller", self.request.user).principal) + 1)
+        require_bytes(exported_bytes(cast("Caller", self.request.user).identity) + 1)
 
 
 class ExportsViewSet(ExportSubmissionViewSet):

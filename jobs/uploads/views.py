@@ -117,12 +117,12 @@ class UploadsViewSet(SubmissionViewSet):
         return _answer(job, now=now)
 
 
-def upload_writer(environ: dict[str, Any], principal: str) -> UploadWriter | None:
+def upload_writer(environ: dict[str, Any], identity: str) -> UploadWriter | None:
     """Return the writer of the body of a call that appends; None if the view refuses the call, and says why."""
     call = call_in(environ)
     match = endpoint_at(call.path)
     try:
-        job = upload_of(principal, match.kwargs["upload"] if match else "")
+        job = upload_of(identity, match.kwargs["upload"] if match else "")
         writer = _writer(job, call.headers, now=timezone.now())
     except (JobError, InvalidParameter, StoreUnavailable, UnsupportedMediaType):
         return None
@@ -165,4 +165,4 @@ def _answer(job: Job, *, now: datetime) -> Response:
 
 
 def _owner(request: Request) -> str:
-    return cast("Caller", request.user).principal
+    return cast("Caller", request.user).identity

@@ -52,7 +52,7 @@ RETENTION = env.str("RETENTION", "")
 UPLOAD_RETENTION_HOURS = integer("UPLOAD_RETENTION_HOURS", 24)
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(DATA_DIR / "exports"))).resolve()
 EXPORT_RETENTION_DAYS = integer("EXPORT_RETENTION_DAYS", 7)
-# Of all exports of a principal together.
+# Of all exports of a caller together.
 EXPORT_MAX_BYTES = integer("EXPORT_MAX_BYTES", 20 * 2**30)
 # Its files are the operator's own strategies: whoever can write there runs code in the server.
 STRATEGIES_DIR = Path(env.str("STRATEGIES_DIR", str(DATA_DIR / "strategies"))).resolve()

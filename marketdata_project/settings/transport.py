@@ -54,7 +54,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # Open connections per client address and web process; trusted proxies are not counted.
 MAX_CONNECTIONS_PER_ADDRESS = integer("MAX_CONNECTIONS_PER_ADDRESS", 1000)
-# Open connections of the live feed per caller (a key and its successors) and web process.
+# Open connections of the live feed per caller and web process.
 MAX_LIVE_CONNECTIONS_PER_CALLER = integer("MAX_LIVE_CONNECTIONS_PER_CALLER", 20)
 
 MAX_BODY_BYTES = 32 * 2**20

@@ -76,20 +76,19 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     # As many columns as fit beside the filters in 1,200 px. A key's own page has the rest.
     list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")
     list_filter = (StateFilter, "tier", "sensitivity", "before_expiry", "signed_only")
-    search_fields = ("name", "prefix", "client_id", "owner")
+    search_fields = ("name", "prefix", "owner")
     date_hierarchy = "created_at"
     readonly_fields = (
         "name",
         "prefix",
-        "client_id",
         "owner",
         *_GRANTED,
         "created_at",
         "revoked_at",
         "last_used_at",
-        "replaces",
+        "overlap_until",
     )
-    actions = ("rotate", "revoke", "revoke_with_successors")
+    actions = ("rotate", "revoke", "end_overlap")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         caller = _caller_limit(request)
@@ -156,28 +155,26 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self._revoke(request, queryset, with_successors=False)
+        self._revoke(request, queryset, only_old=False)
 
-    @admin.action(
-        description="Revoke the selected keys and their successors by rotation", permissions=["change"]
-    )
-    def revoke_with_successors(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self._revoke(request, queryset, with_successors=True)
+    @admin.action(description="End the old secrets of the selected keys", permissions=["change"])
+    def end_overlap(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        self._revoke(request, queryset, only_old=True)
 
-    def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey], *, with_successors: bool) -> None:
-        options = {"now": timezone.now(), "with_successors": with_successors, **_services_arguments(request)}
-        revoked: set[int] = set()
+    def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey], *, only_old: bool) -> None:
+        options = {"now": timezone.now(), "only_old": only_old, **_services_arguments(request)}
+        count = 0
         for key in self._selected(request, queryset):
             try:
-                revoked.update(each.pk for each in key_revoke(key=key, **options))
+                if key_revoke(key=key, **options):
+                    count += 1
+                else:
+                    what = "has no old secret" if only_old else "was revoked before"
+                    self.message_user(request, f"Key {key} {what}.", messages.WARNING)
             except KeyAdministrationError as error:
                 self.message_user(request, f"Key {key}: {error}", messages.ERROR)
-            else:
-                if key.pk not in revoked:
-                    self.message_user(request, f"Key {key} was revoked before.", messages.WARNING)
-        if revoked:
-            message = f"Revoked: {len(revoked)}. This is effective everywhere within a second."
-            self.message_user(request, message)
+        if count:
+            self.message_user(request, f"Revoked: {count}. This is effective everywhere within a second.")
 
     def _selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> list[ApiKey]:
         """Return the selected keys that the person may see. Shows a message if there are none."""

@@ -112,10 +112,8 @@ def _caller_of_key(stored: Any, *, now: datetime) -> Caller | None:
     if stored is None:
         return None
     key_id, secret = stored
-    holder = key_holder(key_id, now=now)
-    if holder is None or secret not in holder.secrets:
-        return None
-    return replace(holder.caller, credential="session")
+    holder = key_holder(key_id, secret=secret, now=now)
+    return None if holder is None else replace(holder.caller, credential="session")
 
 
 def _end_tokens(*, request: HttpRequest | None, **_: Any) -> None:

@@ -34,8 +34,6 @@ from ratelimit.keys.selectors import (
     key_cache,
     key_now,
     key_used,
-    newest_key,
-    stored_caller,
 )
 from web.requests.received import ReceivedCall
 
@@ -105,7 +103,8 @@ def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     if caller.credential == "session":
         return caller
     if kind == "key" and caller.credential not in (JWT, OAUTH2):
-        stored = replace(_stored_key(number, now=now), credential=caller.credential)
+        key = _stored_key(number, digest=caller.key_digest, now=now)
+        stored = replace(key, credential=caller.credential)
     else:
         _, token = authorization_of(call.headers["authorization"])
         stored = caller_of_bearer_now(token, now=now)
@@ -128,21 +127,16 @@ def caller_stored(identity: str, *, now: datetime) -> Caller:
     return caller
 
 
-def caller_of_principal(principal: str, *, now: datetime) -> Caller | None:
-    """Return who is now that `Caller.principal`, with its grants as they are stored: of a chain of rotations the newest key.
-
-    None if it has no valid credential any more.
-    """
-    kind, _, number = principal.partition(":")
-    if kind == "key":
-        key = newest_key(int(number), now=now)
-        return None if key is None else stored_caller(key)
-    user = person_of(number) if kind == "user" else None
-    return None if user is None else caller_of_person(user, credential="session", now=now)
+def caller_if_valid(identity: str, *, now: datetime) -> Caller | None:
+    """Return `caller_stored`; None if the caller has no valid credential any more."""
+    try:
+        return caller_stored(identity, now=now)
+    except CredentialError:
+        return None
 
 
-def _stored_key(number: str, *, now: datetime) -> Caller:
-    key = key_now(int(number))
+def _stored_key(number: str, *, now: datetime, digest: str = "") -> Caller:
+    key = key_now(int(number), digest=digest)
     if key is None:
         raise InvalidApiKey("the API key is unknown")
     return caller_of_key(key, now=now)

@@ -1,7 +1,6 @@
 """Token sessions of people and of API keys. A refresh token, valid once, continues its session or ends it."""
 
 import hashlib
-import hmac
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +22,7 @@ from ratelimit.exceptions import (
     NetworkNotAllowed,
     SignatureRequired,
 )
-from ratelimit.keys.api_keys import digest, is_well_formed, key_in_headers
+from ratelimit.keys.api_keys import digest, is_well_formed, key_in_headers, prefix_of
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_now, key_used
 from ratelimit.limits.services import admit
 from ratelimit.models import TokenSession
@@ -105,12 +104,12 @@ def session_of(holder: Holder, *, now: datetime) -> TokenPair:
 
 
 def secret_holder(*, client_id: str, secret: str, address: str, now: datetime) -> Holder:
-    """Return the key of an OAuth2 client that calls from that IP address. The client's secret is the key.
+    """Return the key of an OAuth2 client that calls from that IP address. Its id is the key's prefix, its secret the key.
 
     The key is charged a token. Raises what `key_session_begin` raises.
     """
     key = key_cache.find(digest(secret)) if is_well_formed(secret) else None
-    if key is None or not hmac.compare_digest(key.client_id.encode(), client_id.encode()):
+    if key is None or prefix_of(secret) != client_id:
         raise InvalidApiKey("the client is unknown, or its secret is wrong")
     return _used_key(key, address=address, now=now)
 
@@ -139,7 +138,7 @@ def oauth2_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetim
 
 
 def oauth2_session_end(holder: Holder, *, token: str, now: datetime) -> str:
-    """End the session of an access token if it is one of the key, or of its predecessors or successors by rotation.
+    """End the session of an access token if it is one of the key.
 
     Returns the identity whose session ended; "" if none did.
     """
@@ -148,7 +147,7 @@ def oauth2_session_end(holder: Holder, *, token: str, now: datetime) -> str:
         caller = caller_in_session(claims.session_id, now=now)
     except InvalidToken:
         return ""
-    if caller.principal != holder.caller.principal:
+    if caller.identity != holder.caller.identity:
         return ""
     session_close(claims.session_id, now=now)
     return caller.identity
@@ -196,9 +195,15 @@ def caller_in_session(session_id: str, *, now: datetime) -> Caller:
     return replace(holder.caller, scopes=holder.caller.scopes & frozenset(session.scopes), credential=OAUTH2)
 
 
-def key_holder(key_id: int, *, now: datetime) -> Holder | None:
-    """Return an API key as it is stored now; None if it is unknown, revoked, expired, or may only sign."""
-    key = key_now(key_id)
+def key_holder(key_id: int, *, secret: str, now: datetime) -> Holder | None:
+    """Return the API key of a session as it is stored now; None if it is unknown, revoked, expired, or may only sign.
+
+    secret: the session's. It ends with the key that began it, at the latest at the end of the overlap of a rotation.
+    """
+    stored = key_now(key_id)
+    digests = () if stored is None else stored.digests
+    key_digest = next((each for each in digests if _session_secret(each) == secret), None)
+    key = None if key_digest is None else key_now(key_id, digest=key_digest)
     try:
         return None if key is None else _key(key, now=now)
     except CredentialError:
@@ -233,10 +238,9 @@ def _open_session(session_id: str, *, now: datetime) -> tuple[TokenSession, Hold
         raise InvalidToken
     kind, _, number = session.holder.partition(":")
     if kind == "key":
-        holder = key_holder(int(number), now=now)
-    else:
-        user = person_of(number)
-        holder = None if user is None else _person(user, now=now)
+        return session, key_holder(int(number), secret=session.secret, now=now)
+    user = person_of(number)
+    holder = None if user is None else _person(user, now=now)
     return session, holder if holder is not None and session.secret in holder.secrets else None
 
 
@@ -252,9 +256,12 @@ def _key(key: CachedKey, *, now: datetime) -> Holder:
     caller = replace(caller_of_key(key, now=now), credential=JWT)
     if key.signed_only:
         raise SignatureRequired("this key is for signing only; sign the request instead of sending the key")
+    return Holder(user=None, caller=caller, secrets=(_session_secret(caller.key_digest),))
+
+
+def _session_secret(key_digest: str) -> str:
     # Not the stored digest itself, which stays in the table of keys.
-    secret = hashlib.sha256(f"session of {key.digest}".encode()).hexdigest()
-    return Holder(user=None, caller=caller, secrets=(secret,))
+    return hashlib.sha256(f"session of {key_digest}".encode()).hexdigest()
 
 
 def _pair(holder: Holder, session_id: str, refresh_id: str, *, now: datetime) -> TokenPair:

@@ -27,7 +27,7 @@ from http_message_signatures.algorithms import HMAC_SHA256
 from ratelimit.callers import Caller
 from ratelimit.exceptions import DigestMismatch, InvalidSignature, NonceUsed, SignatureExpired
 from ratelimit.keys.api_keys import signing_secrets
-from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_used
+from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 from ratelimit.models import UsedNonce
 from web.requests.received import ReceivedCall
 
@@ -50,38 +50,39 @@ _DIGEST = "content-digest"
 _DIGEST_NOT_COVERED = f"the signature does not cover {_DIGEST}"
 _TARGET = ("@target-uri",)
 _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
-# The secret of unknown keys, so that a request with one takes as long as a wrong signature, and gets the same answer.
-_NOBODYS_SECRET = secrets.token_bytes(32)
 
 
 class AnyOfSecrets(HMAC_SHA256):
-    """hmac-sha256 that accepts any of several secrets, given as `public_key`."""
+    """hmac-sha256 that accepts any of several secrets, those of the SigningKeys given as `public_key`."""
 
-    def __init__(self, public_key: Sequence[bytes]) -> None:
-        self._each: list[HMAC_SHA256] = [
-            HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
-            for secret in public_key
-        ]
+    def __init__(self, public_key: "SigningKeys") -> None:
+        self._keys = public_key
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raise CryptographyInvalidSignature unless one of the secrets made the signature."""
-        for hmac in self._each[:-1]:
+        for secret, key_digest in self._keys.secrets.items():
             with suppress(CryptographyInvalidSignature):
-                hmac.verify(signature, message)
+                HMAC_SHA256(shared_secret=secret).verify(signature, message)  # type: ignore[no-untyped-call]  # without types
+                self._keys.key_digest = key_digest
                 return
-        self._each[-1].verify(signature, message)
+        raise CryptographyInvalidSignature
 
 
 class SigningKeys(HTTPSignatureKeyResolver):
-    """The signing secrets of keys, by prefix. `key` is the key that was last looked up; None if unknown."""
+    """The signing secrets of a key, found by its prefix. `key_digest`: whose secret made the signature; "" if nobody's."""
 
-    key: CachedKey | None = None
+    def __init__(self) -> None:
+        self.key_digest = ""
+        # Of an unknown key, so that a request with one takes as long as a wrong signature, and gets the same answer.
+        self.secrets = {secrets.token_bytes(32): ""}
 
-    def resolve_public_key(self, key_id: str) -> Sequence[bytes]:
-        self.key = key_cache.find(key_id, by="prefix")
-        if self.key is None:
-            return (_NOBODYS_SECRET,)
-        return [secret.encode() for secret in signing_secrets(self.key.digest)]
+    def resolve_public_key(self, key_id: str) -> "SigningKeys":
+        key = key_cache.find(key_id, by="prefix")
+        if key is not None:
+            self.secrets = {
+                secret.encode(): digest for digest in key.digests for secret in signing_secrets(digest)
+            }
+        return self
 
 
 class RequestVerifier(HTTPMessageVerifier):
@@ -109,11 +110,11 @@ class RequestVerifier(HTTPMessageVerifier):
 class VerifiedSignature:
     """A valid signature over a call's headers. The body's digest and the nonce are checked later.
 
-    `key_prefix` names the key that signed. Signatures with this nonce are invalid after `useless_at`. `is_used` tells
+    `key_digest` is of the key that signed. Signatures with this nonce are invalid after `useless_at`. `is_used` tells
     whether this call has already used the nonce.
     """
 
-    key_prefix: str
+    key_digest: str
     covered_components: Mapping[str, str]
     nonce: str
     useless_at: datetime
@@ -133,11 +134,11 @@ def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignatur
         raise InvalidSignature(
             f"the signature needs a nonce of {NONCE_LENGTHS.start} to {NONCE_LENGTHS.stop - 1} characters"
         )
-    if keys.key is None:
+    if not keys.key_digest:
         raise InvalidSignature("the signature is not right")
     created = datetime.fromtimestamp(int(signature.parameters["created"]), UTC)
     return VerifiedSignature(
-        key_prefix=str(signature.parameters["keyid"]),
+        key_digest=keys.key_digest,
         covered_components=signature.covered_components,
         nonce=nonce,
         useless_at=created + timedelta(seconds=settings.SIGNATURE_WINDOW_SECONDS),
@@ -149,7 +150,7 @@ def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
 
     Raises RevokedApiKey, ExpiredApiKey; InvalidSignature if the key no longer exists.
     """
-    key = key_cache.find(signature.key_prefix, by="prefix")
+    key = key_cache.find(signature.key_digest)
     if key is None:
         raise InvalidSignature("the signature is not right")
     return replace(caller_of_key(key, now=now), credential="signature")
@@ -175,7 +176,7 @@ def check_signed_body(
     """
     check_body_covered(call, signature.covered_components, body)
     with_nonce_used(signature, identity=identity)
-    key = key_cache.find(signature.key_prefix, by="prefix")
+    key = key_cache.find(signature.key_digest)
     if key is not None:
         key_used(key, now=now)
 

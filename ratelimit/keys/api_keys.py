@@ -43,9 +43,9 @@ class NewKey:
     digest: str
 
 
-def generate() -> NewKey:
-    """Make a random key."""
-    prefix = secrets.choice(string.ascii_letters) + _random(PREFIX_LENGTH - 1)
+def generate(prefix: str = "") -> NewKey:
+    """Make a random key, with a random prefix unless one is given."""
+    prefix = prefix or secrets.choice(string.ascii_letters) + _random(PREFIX_LENGTH - 1)
     key = f"md_{prefix}_{_random(_SECRET_LENGTH)}"
     return NewKey(key=key, prefix=prefix, digest=digest(key))
 

@@ -24,7 +24,7 @@ def check_within(caller: Caller | None, key: ApiKey) -> None:
 def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
     """Raise GrantExceeded if the caller expires and the key rotates automatically.
 
-    Such a key's successors would outlive the caller.
+    Such a key would outlive the caller.
     """
     if caller is not None and caller.expires_at is not None and before_expiry == "rotate":
         _refuse(("before_expiry",))

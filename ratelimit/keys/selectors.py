@@ -1,13 +1,13 @@
 """Reads keys: `key_cache` (a cache in memory, used by every request with a key), queries, and documents."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.contrib.auth.models import User
 from django.db.models import CharField, Q, QuerySet, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
@@ -18,80 +18,39 @@ from ratelimit.keys.last_used import last_used
 from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
-# If more are in use, the rest is read one by one.
-_MOST_RENEWED = 500
-# A key is renewed so many times after its last use: in a web process for about five seconds.
-RENEWALS = 16
-
 KeyColumn = Literal["digest", "prefix", "certificate"]
 # What a `CachedKey` is made of.
-_COLUMNS = ("id", "digest", "client_id", "signed_only", "family", "name", "expires_at", "revoked_at", *GRANTS)
+_COLUMNS = (
+    "id", "digest", "old_digest", "overlap_until", "signed_only", "name", "expires_at", "revoked_at", *GRANTS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class CachedKey:
-    """A stored key, as it was read at most a second ago. row: its `_COLUMNS`."""
+    """A stored key, as it was read at most a second ago.
+
+    digests: of the key, and of the one before its last rotation. If it was found by the second digest, it expires at the
+    overlap's end.
+    """
 
     key_id: int
-    digest: str
-    client_id: str
+    digests: tuple[str, ...]
     signed_only: bool
     caller: Caller
     expires_at: datetime | None
     revoked_at: datetime | None
-    row: tuple[object, ...]
 
 
 class KeyCache(FreshCache[tuple[str, str], CachedKey]):
     """Stored keys by digest, prefix or certificate. Unknown keys are not cached."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        # The renewals that are left to keys in use, by digest.
-        self._renewals: dict[str, int] = {}
-
     def find(self, value: str, *, by: KeyColumn = "digest") -> CachedKey | None:
         """Return the key with that digest, prefix or certificate; None if unknown."""
-        if by == "digest" and (cached := self.find_cached(value)) is not None:
-            return cached
-        key = self.get_or_load((by, value), _load)
-        if by == "digest" and key is not None:
-            self._note_use(value)
-        return key
+        return self.get_or_load((by, value), _load)
 
     def find_cached(self, digest: str) -> CachedKey | None:
         """Return the key with that digest without using the database; None if it is not cached."""
-        key = self.get(("digest", digest))
-        if key is not None:
-            self._note_use(digest)
-        return key
-
-    def renew_used(self) -> None:
-        """Read the keys that were found by digest in the last RENEWALS calls again, in one query. Raises DatabaseError.
-
-        Call it several times in `MAX_AGE_SECONDS`. Then a client that asks every few seconds seldom waits for the database.
-        """
-        used = dict(self._renewals)
-        for digest, left in used.items():
-            if left > 1:
-                self._renewals[digest] = left - 1
-            else:
-                self._renewals.pop(digest, None)
-        if used:
-            loaded_at = self._clock()
-            rows = ApiKey.objects.filter(digest__in=used).order_by().values_list(*_COLUMNS)
-            self.refresh(dict(self._renewed(rows)), loaded_at=loaded_at)
-
-    def _renewed(self, rows: Iterable[tuple[object, ...]]) -> Iterator[tuple[tuple[str, str], CachedKey]]:
-        """Yield the names and values of keys. One that is stored as it was is not made again, which takes the longest."""
-        for row in rows:
-            name = "digest", str(row[1])
-            cached = self.peek(name)
-            yield name, cached if cached is not None and cached.row == row else _cached(row)
-
-    def _note_use(self, digest: str) -> None:
-        if len(self._renewals) < _MOST_RENEWED or digest in self._renewals:
-            self._renewals[digest] = RENEWALS
+        return self.get(("digest", digest))
 
     def forget(self, key_id: int) -> None:
         """Remove a key from the cache."""
@@ -101,10 +60,11 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
 key_cache = KeyCache()
 
 
-def key_now(key_id: int) -> CachedKey | None:
-    """Return a key as it is stored now, past the cache; None if there is none."""
+def key_now(key_id: int, *, digest: str = "") -> CachedKey | None:
+    """Return a key as it is stored now, past the cache; None if there is none, or it has another digest."""
     row = ApiKey.objects.filter(pk=key_id).values_list(*_COLUMNS).first()
-    return None if row is None else _cached(row)
+    key = None if row is None else _cached(row, digest)
+    return key if key is None or not digest or digest in key.digests else None
 
 
 def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:
@@ -112,7 +72,7 @@ def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:
     if key.revoked_at is not None:
         raise RevokedApiKey("the API key was revoked")
     if key.expires_at is not None and now >= key.expires_at:
-        raise ExpiredApiKey("the API key has expired")
+        raise ExpiredApiKey("the API key has expired, or was replaced by a rotation")
     return key.caller
 
 
@@ -121,21 +81,9 @@ def key_used(key: CachedKey, *, now: datetime) -> None:
     last_used.note(key.key_id, now)
 
 
-def stored_caller(key: ApiKey) -> Caller:
-    """Return a stored key's caller, whether the key is valid or not.
-
-    Its principal, which owns the buckets and quotas, is the first key of its chain of rotations.
-    """
-    principal = f"key:{key.pk if key.family is None else key.family}"
-    return caller_from(
-        key, identity=f"key:{key.pk}", name=key.name, credential="api_key", principal=principal
-    )
-
-
-def newest_key(first: int, *, now: datetime) -> ApiKey | None:
-    """Return the newest valid key of a chain of rotations, by the id of its first key; None if none is valid."""
-    chain = ApiKey.objects.filter(Q(pk=first) | Q(family=first), revoked_at=None)
-    return chain.filter(Q(expires_at=None) | Q(expires_at__gt=now)).order_by("-pk").first()
+def stored_caller(key: ApiKey, *, digest: str = "") -> Caller:
+    """Return a stored key's caller, whether the key is valid or not. digest: by which it was found."""
+    return caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key", key_digest=digest)
 
 
 def key_list() -> QuerySet[ApiKey]:
@@ -155,16 +103,15 @@ def caller_names(identities: Collection[str]) -> dict[str, str]:
 
 
 def keys_expiring(*, now: datetime, within: timedelta) -> QuerySet[ApiKey]:
-    """Return the valid keys without a successor that expire within a duration from `now`, soonest first."""
-    valid = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, successors=None)
+    """Return the valid keys that expire within a duration from `now`, soonest first."""
+    valid = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now)
     return valid.filter(expires_at__lte=now + within).order_by("expires_at", "id")
 
 
 def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
     """Return the keys that the caller may see, oldest first: those whose accounts are all its own.
 
-    Without the scope `keys:admin`, only those that it owns, and its own key with the other keys of its chain of
-    rotations.
+    Without the scope `keys:admin`, only those that it owns, and its own key.
     """
     keys = key_list() if "keys:admin" in caller.scopes else key_list().filter(_is_own(caller))
     if ALL_ACCOUNTS in caller.accounts:
@@ -174,18 +121,16 @@ def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
     return keys.filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
 
 
-def principals_of(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey, str]:
-    """Return the `Caller.principal`s of keys."""
-    first = Cast(Coalesce("family", "pk"), CharField())
-    return (
-        keys.order_by().annotate(principal=Concat(Value("key:"), first)).values_list("principal", flat=True)
-    )
+def identities_of(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey, str]:
+    """Return the `Caller.identity` of each of these keys."""
+    identity = Concat(Value("key:"), Cast("pk", CharField()))
+    return keys.order_by().annotate(identity=identity).values_list("identity", flat=True)
 
 
 def _is_own(caller: Caller) -> Q:
-    kind, _, first = caller.principal.partition(":")
-    is_owned = Q(owner=caller.principal)
-    return is_owned | Q(pk=first) | Q(family=first) if kind == "key" else is_owned
+    kind, _, number = caller.identity.partition(":")
+    is_owned = Q(owner=caller.identity)
+    return is_owned | Q(pk=number) if kind == "key" else is_owned
 
 
 def in_state(keys: QuerySet[ApiKey], state: str) -> QuerySet[ApiKey]:
@@ -213,42 +158,38 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 
 
 def key_named(reference: str) -> ApiKey:
-    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`), else the active one with that client id.
-
-    Raises UnknownKey; AmbiguousKey, also for a client id while a rotation's overlap lasts.
-    """
-    by_id, by_prefix = Q(pk=id_of(reference)), Q(prefix=reference.removeprefix("md_"))
-    keys = list(key_list().filter(by_id | by_prefix)) or list(
-        in_state(key_list().filter(client_id=reference), "active")
-    )
+    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
+    keys = list(key_list().filter(Q(pk=id_of(reference)) | Q(prefix=reference.removeprefix("md_"))))
     if not keys:
-        raise UnknownKey(
-            f"there is no key with the id or prefix, and no active one with the client id {reference!r}"
-        )
+        raise UnknownKey(f"there is no key with the id or prefix {reference!r}")
     if len(keys) > 1:
         ids = " or ".join(str(key.pk) for key in keys)
-        raise AmbiguousKey(f"several keys have the prefix or client id {reference!r}; use the id: {ids}")
+        raise AmbiguousKey(f"several keys have the prefix {reference!r}; use the id: {ids}")
     return keys[0]
 
 
 def _load(name: tuple[str, str]) -> CachedKey | None:
     column, value = name
+    is_named = Q(**{column: value})
+    if column == "digest":
+        is_named |= Q(old_digest=value)
     # Prefixes have no unique constraint; if several keys match, none is used.
-    rows = ApiKey.objects.filter(**{column: value}).values_list(*_COLUMNS)[:2]
-    return _cached(rows[0]) if len(rows) == 1 else None
+    rows = ApiKey.objects.filter(is_named).values_list(*_COLUMNS)[:2]
+    return _cached(rows[0], value if column == "digest" else "") if len(rows) == 1 else None
 
 
-def _cached(row: tuple[object, ...]) -> CachedKey:
+def _cached(row: tuple[object, ...], digest: str) -> CachedKey:
+    """Return the key of a row of `_COLUMNS`. digest: by which it was found, or ""."""
     key = ApiKey(**dict(zip(_COLUMNS, row, strict=True)))
+    if digest and digest == key.old_digest:
+        key.expires_at = key.overlap_until
     return CachedKey(
         key_id=key.pk,
-        digest=key.digest,
-        client_id=key.client_id,
+        digests=tuple(each for each in (key.digest, key.old_digest) if each),
         signed_only=key.signed_only,
-        caller=stored_caller(key),
+        caller=stored_caller(key, digest=digest),
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
-        row=row,
     )
 
 
@@ -260,7 +201,6 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
     return {
         "id": key.pk,
         "prefix": key.prefix,
-        "client_id": key.client_id,
         "name": key.name,
         "owner": key.owner or None,
         "state": key.state_at(now),
@@ -272,6 +212,5 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "expires_at": format_instant(key.expires_at),
         "revoked_at": format_instant(key.revoked_at),
         "last_used_at": format_instant(key.last_used_at),
-        "replaces": key.replaces_id,
-        "replaced_by": next((successor.pk for successor in key.successors.all()), None),
+        "overlap_until": format_instant(key.overlap_until),
     }

@@ -27,7 +27,6 @@ _NEW_KEY: dict[str, Any] = {
 _KEY: dict[str, Any] = {
     "id": 12,
     "prefix": "Qm3xT9aL",
-    "client_id": "Hw2kP7bN",
     "name": "feed",
     "owner": "key:3",
     "state": "active",
@@ -47,8 +46,7 @@ _KEY: dict[str, Any] = {
     "expires_at": "2030-01-02T03:04:05Z",
     "revoked_at": None,
     "last_used_at": None,
-    "replaces": None,
-    "replaced_by": None,
+    "overlap_until": None,
 }
 _SECRETS = {
     "key": "md_Qm3xT9aL_" + "0123456789abcdefghijABCDEFGHIJ0123456789abc",
@@ -149,7 +147,7 @@ class RotationSerializer(KnownFieldsSerializer):
         default=int(DEFAULT_OVERLAP.total_seconds()),
         min_value=0,
         max_value=_LONGEST_OVERLAP,
-        help_text="How long the old key stays valid, at most until its own expiry; 0 revokes it at once.",
+        help_text="How long the old secret stays valid, at most until the key's expiry before; 0 ends it at once.",
     )
 
 
@@ -159,14 +157,13 @@ class KeySerializer(serializers.Serializer[Any]):
     examples: ClassVar = {"A key": _KEY}
 
     id = serializers.IntegerField()
-    prefix = serializers.CharField(help_text="The key begins with `md_<prefix>_`.")
-    client_id = serializers.CharField(
-        help_text="The OAuth2 client id of the key, whose `client_secret` is the key. Rotation does not change it."
+    prefix = serializers.CharField(
+        help_text="The key begins with `md_<prefix>_`. Rotation does not change it."
     )
     name = serializers.CharField()
     owner = serializers.CharField(
         allow_null=True,
-        help_text="Who created the key: `key:3` (the first key of its chain of rotations), `user:7`; null: an operator.",
+        help_text="Who created the key: `key:3`, `user:7`; null: an operator.",
     )
     state = serializers.ChoiceField(list(STATES))
     tier = serializers.ChoiceField(list(TIERS))
@@ -185,12 +182,13 @@ class KeySerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To within a minute.")
-    replaces = serializers.IntegerField(allow_null=True, help_text="The id of the key that it replaces.")
-    replaced_by = serializers.IntegerField(allow_null=True, help_text="The id of its successor.")
+    overlap_until = serializers.DateTimeField(
+        allow_null=True, help_text="When the secret before the last rotation ends; null: never rotated."
+    )
 
 
 class NewKeyAnswerSerializer(KeySerializer):
-    """A new key with its secrets, which are never shown again."""
+    """A new or rotated key with its secrets, which are never shown again."""
 
     examples: ClassVar = {"Shown once": {**_SECRETS, **_KEY}}
 

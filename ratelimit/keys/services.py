@@ -5,17 +5,14 @@ caller whose grants the key may not exceed; None is an operator, who has no limi
 the audit record, by default `event_record`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Unpack
 
 from django.db import IntegrityError, transaction
 
 from audit.services import EventRecorder
 from ratelimit.callers import Caller
-from ratelimit.entitlements import GRANTS
 from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable, TooManyKeys
 from ratelimit.keys import api_keys
@@ -24,22 +21,17 @@ from ratelimit.keys.grants import check_covers, check_may_renew, check_within, e
 from ratelimit.keys.selectors import in_state, key_cache, key_document
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import ApiKey
+from store.instant_text import format_instant
 
 MAX_OVERLAP = timedelta(days=30)
 DEFAULT_OVERLAP = timedelta(days=1)
-# Callers add at most this many keys to a chain of rotations in a day. Keys are kept for good, and whoever revokes a
-# chain waits for all of it.
-MOST_ROTATIONS_A_DAY = 100
 # Active keys that a caller may have created: each has buckets and quotas of its own.
 MOST_KEYS_OF_OWNER = 100
-
-# Fields that a successor copies from its predecessor.
-_INHERITED = ("name", "owner", "client_id", *GRANTS, "signed_only", "certificate", "before_expiry")
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """A new key. The key and its signing secret are shown once, now."""
+    """A key, new or rotated. The key and its signing secret are shown once, now."""
 
     stored: ApiKey
     key: str = field(repr=False)
@@ -71,7 +63,7 @@ def key_create(
 ) -> CreatedKey:
     """Create and store a key.
 
-    owner: `Caller.principal` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its
+    owner: `Caller.identity` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its
     creator is. Raises InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded, TooManyKeys.
     """
     if within is not None:
@@ -82,7 +74,7 @@ def key_create(
     with transaction.atomic():
         if owner:
             _check_count(owner)
-        created = _store(ApiKey(**columns, owner=owner), now=now, within=within)
+        created = _store(ApiKey(**columns, owner=owner, created_at=now), within=within)
         key_event(
             at=now,
             actor=actor,
@@ -105,35 +97,35 @@ def key_rotate(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> CreatedKey:
-    """Create a successor with the same owner, grants and lifetime.
+    """Give a stored key another secret, and as long a life as at first, at most that of `within`.
 
-    The old key stays valid for `overlap`, at most until its own expiry; with overlap 0 it is revoked. The successor
-    expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, only one
-    succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
+    The old secret stays valid for `overlap`, at most until the key's expiry before. If calls are concurrent, only one
+    succeeds: `key` is as the caller read it. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
     check_overlap(overlap)
     with transaction.atomic():
-        old = ApiKey.objects.select_for_update().get(pk=key.pk)
-        _check_rotatable(old, now=now)
-        check_within(within, old)
-        if within is not None:
-            _check_chain(old, now=now)
-        before = key_document(old, now=now)
-        successor = _successor(old, now=now, within=within)
-        _end(old, overlap=overlap, now=now)
-        created = _store(successor, now=now, within=within)
-        change = (before, key_document(old, now=now))
+        stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+        _check_rotatable(stored, digest=key.digest, now=now, within=within)
+        check_within(within, stored)
+        before = key_document(stored, now=now)
+        if stored.expires_at is not None:
+            stored.lifetime = stored.lifetime or stored.expires_at - stored.created_at
+        end = None if stored.lifetime is None else now + stored.lifetime
+        stored.old_digest = stored.digest
+        stored.overlap_until = min(now + overlap, stored.expires_at or now + overlap)
+        stored.expires_at, stored.warned_at = expiry_within(within, end), None
+        rotated = _store(stored, within=within)
         key_event(
             at=now,
             actor=actor,
             event="key.rotated",
-            subject=_subject(old),
-            detail={"change": change, "successor": key_document(created.stored, now=now)},
+            subject=_subject(stored),
+            detail={"change": (before, key_document(stored, now=now))},
             correlation_id=correlation_id,
             record=record,
         )
-    _forget(old.pk)
-    return created
+    _forget(stored.pk)
+    return rotated
 
 
 def check_overlap(overlap: timedelta) -> None:
@@ -147,55 +139,49 @@ def key_revoke(
     key: ApiKey,
     now: datetime,
     actor: str,
-    with_successors: bool = False,
+    only_old: bool = False,
     within: Caller | None = None,
     correlation_id: str = "",
     record: EventRecorder | None = None,
-) -> list[ApiKey]:
-    """Revoke a key and, if `with_successors`, all its valid successors by rotation. An error revokes none of them.
+) -> bool:
+    """Revoke a key, or, if `only_old`, end the overlap of its last rotation. Returns whether this call changed it.
 
-    Returns the keys that this call revoked; an empty list if all were already revoked. Raises GrantExceeded.
+    Raises GrantExceeded.
     """
-    write_event = partial(key_event, at=now, actor=actor, correlation_id=correlation_id, record=record)
-    revoked: list[ApiKey] = []
     with transaction.atomic():
-        following: ApiKey | None = key
-        while following is not None:
-            if following.pk == key.pk or following.state_at(now) == "active":
-                revoked += _revoke_one(following.pk, now=now, within=within, write_event=write_event)
-            # Read the successor only now that the key is locked and revoked, so that it cannot get another one.
-            successors = ApiKey.objects.filter(replaces_id=following.pk)
-            following = successors.first() if with_successors else None
-    for each in (key, *revoked):
-        _forget(each.pk)
-    return revoked
+        stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+        check_covers(within, stored)
+        is_over = not is_overlapping(stored, now=now) if only_old else stored.revoked_at is not None
+        if not is_over:
+            before = key_document(stored, now=now)
+            setattr(stored, "overlap_until" if only_old else "revoked_at", now)
+            stored.save(update_fields=["overlap_until", "revoked_at"])
+            key_event(
+                at=now,
+                actor=actor,
+                event="key.overlap_ended" if only_old else "key.revoked",
+                subject=_subject(stored),
+                detail={"change": (before, key_document(stored, now=now))},
+                correlation_id=correlation_id,
+                record=record,
+            )
+    _forget(key.pk)
+    return not is_over
 
 
-def _revoke_one(
-    pk: int, *, now: datetime, within: Caller | None, write_event: Callable[..., None]
-) -> list[ApiKey]:
-    """Revoke one key in the current transaction. Returns a list of the key; an empty list if it was revoked before."""
-    key = ApiKey.objects.select_for_update().get(pk=pk)
-    check_covers(within, key)
-    if key.revoked_at is not None:
-        return []
-    before = key_document(key, now=now)
-    key.revoked_at = now
-    key.save(update_fields=["revoked_at"])
-    change = (before, key_document(key, now=now))
-    write_event(event="key.revoked", subject=_subject(key), detail={"change": change})
-    return [key]
+def is_overlapping(key: ApiKey, *, now: datetime) -> bool:
+    """Return whether the secret before the last rotation is still valid."""
+    return key.overlap_until is not None and key.overlap_until > now
 
 
-def _store(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
-    """Give a new key its secrets and store it."""
+def _store(key: ApiKey, *, within: Caller | None) -> CreatedKey:
+    """Give a key another secret and store it. A rotated key keeps its prefix."""
     check_within(within, key)
-    new = api_keys.generate()
-    key.prefix, key.digest, key.created_at = new.prefix, new.digest, now
-    key.client_id = key.client_id or new.prefix
+    new = api_keys.generate(key.prefix)
+    key.prefix, key.digest = new.prefix, new.digest
     try:
         with transaction.atomic():
-            key.save(force_insert=True)
+            key.save()
     except IntegrityError as error:
         raise InvalidKeyRequest(
             "the certificate belongs to another key; use another", "certificate"
@@ -203,51 +189,27 @@ def _store(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
     return CreatedKey(stored=key, key=new.key, signing_secret=signing_secret(new.digest))
 
 
-def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
+def _check_rotatable(key: ApiKey, *, digest: str, now: datetime, within: Caller | None) -> None:
+    """Raise NotRotatable. digest: of the key, as the caller read it."""
     state = key.state_at(now)
     if state != "active":
         word = "was revoked" if state == "revoked" else "has expired"
         raise NotRotatable(f"the key {key.pk} {word}; create a new one")
-    successor = key.successors.first()
-    if successor is not None:
-        raise NotRotatable(f"the key {key.pk} was rotated before; its successor is the key {successor.pk}")
-
-
-def _check_chain(key: ApiKey, *, now: datetime) -> None:
-    family = ApiKey.objects.filter(family=key.family or key.pk)
-    if family.filter(created_at__gt=now - timedelta(days=1)).count() >= MOST_ROTATIONS_A_DAY:
+    if is_overlapping(key, now=now):
         raise NotRotatable(
-            f"the key {key.pk} and its predecessors were rotated {MOST_ROTATIONS_A_DAY} times within a day; wait"
+            f"the key {key.pk} was rotated before; end the overlap, or wait until {format_instant(key.overlap_until)}"
         )
+    sent = within.key_digest if within is not None and within.identity == _subject(key) else ""
+    if {digest, sent} - {key.digest, ""}:
+        raise NotRotatable(f"the key {key.pk} was rotated before; use its newest secret")
 
 
 def _check_count(owner: str) -> None:
-    """Raise TooManyKeys if a caller has as many active keys as it may. A chain of rotations counts once."""
-    created = ApiKey.objects.filter(owner=owner, successors=None)
-    if in_state(created, "active").count() >= MOST_KEYS_OF_OWNER:
+    """Raise TooManyKeys if a caller has as many active keys as it may."""
+    if in_state(ApiKey.objects.filter(owner=owner), "active").count() >= MOST_KEYS_OF_OWNER:
         raise TooManyKeys(
             f"you have created {MOST_KEYS_OF_OWNER} keys that are active; revoke those that are not needed"
         )
-
-
-def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
-    """Return the successor, without storing it. It lives as long as the chain's first key, at most as `within`."""
-    inherited = {name: getattr(key, name) for name in _INHERITED}
-    lifetime = None if key.expires_at is None else key.lifetime or key.expires_at - key.created_at
-    expires_at = expiry_within(within, None if lifetime is None else now + lifetime)
-    family = key.pk if key.family is None else key.family
-    return ApiKey(**inherited, expires_at=expires_at, lifetime=lifetime, replaces=key, family=family)
-
-
-def _end(key: ApiKey, *, overlap: timedelta, now: datetime) -> None:
-    """End a key's validity after the overlap; with overlap 0 revoke it."""
-    if overlap:
-        end = now + overlap
-        key.expires_at = end if key.expires_at is None else min(key.expires_at, end)
-    else:
-        key.revoked_at = now
-    key.certificate = None
-    key.save(update_fields=["expires_at", "revoked_at", "certificate"])
 
 
 def _subject(key: ApiKey) -> str:

@@ -43,11 +43,11 @@ _ID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The key's id.",
 )
-_SUCCESSORS = OpenApiParameter(
-    "successors",
+_ONLY_OLD = OpenApiParameter(
+    "only_old",
     {"type": "boolean", "default": False},
     OpenApiParameter.QUERY,
-    description="Whether to revoke its valid successors by rotation, too: all, or none.",
+    description="Whether to end only the secret before the last rotation; the key stays.",
 )
 _NOT_STORED = {"Cache-Control": "no-store"}
 
@@ -103,21 +103,20 @@ class KeysViewSet(ListViewSet[ApiKey]):
         "rotate": {201: NewKeyAnswerSerializer},
     }
     common_parameters = (_ID,)
-    parameters = {"create": [IDEMPOTENCY_KEY], "destroy": [_SUCCESSORS], "rotate": [IDEMPOTENCY_KEY]}
+    parameters = {"create": [IDEMPOTENCY_KEY], "destroy": [_ONLY_OLD], "rotate": [IDEMPOTENCY_KEY]}
     queryset = ApiKey.objects.all()
     filterset_class = KeyFilter
     pagination_class = KeyPagination
 
     def list(self, request: Request) -> Response:
         """List keys. The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
-        visible = keys_visible(_caller(request)).prefetch_related("successors")
-        keys = self.paginate_queryset(self.filter_queryset(visible))
+        keys = self.paginate_queryset(self.filter_queryset(keys_visible(_caller(request))))
         now = timezone.now()
         return self.get_paginated_response([key_document(key, now=now) for key in keys or ()])
 
     def create(self, request: Request) -> Response:
         """Create a key. Its secrets are only in this answer. Its grants are at most the caller's."""
-        terms, by, owner = self.body(), _by(request), _caller(request).principal
+        terms, by, owner = self.body(), _by(request), _caller(request).identity
 
         def create(now: datetime, record: EventRecorder) -> JsonObject:
             return key_create(**terms, **by, owner=owner, now=now, record=record).document(now=now)
@@ -130,15 +129,15 @@ class KeysViewSet(ListViewSet[ApiKey]):
         return Response(key_document(stored, now=timezone.now()), headers=_NOT_STORED)
 
     def destroy(self, request: Request, key: str) -> Response:
-        """Revoke a key. It ends everywhere within a second. For a leaked key set `successors`.
+        """Revoke a key. It ends everywhere within a second, with both secrets while a rotation's overlap lasts.
 
         The key stays in the list. A second call changes nothing.
         """
-        with_successors = is_true(self.query, "successors")
+        only_old = is_true(self.query, "only_old")
         now, stored = timezone.now(), key_visible(_caller(request), key)
 
         def write(record: EventRecorder) -> Response:
-            key_revoke(key=stored, now=now, with_successors=with_successors, record=record, **_by(request))
+            key_revoke(key=stored, now=now, only_old=only_old, record=record, **_by(request))
             revoked = key_visible(_caller(request), key)
             return Response(key_document(revoked, now=now), headers=_NOT_STORED)
 
@@ -147,7 +146,7 @@ class KeysViewSet(ListViewSet[ApiKey]):
     def rotate(self, request: Request, key: str) -> Response:
         """Rotate a key.
 
-        Create a successor with the same grants. The old key stays valid for the overlap, by default a day.
+        Give a key another secret. It keeps its id. The old secret stays valid for the overlap, by default a day.
 
         A key may rotate itself without scope and clearance. `GET /limits` has its id.
         """

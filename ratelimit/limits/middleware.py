@@ -48,7 +48,7 @@ class RateLimitMiddleware:
         charged = request.META.get(CHARGED_CALL)
         if charged is None or charged.caller is None:
             return response  # type: ignore[no-any-return]
-        end = self._streams.opened(charged.caller.principal)
+        end = self._streams.opened(charged.caller.identity)
         if end is None:
             response.close()
             return PROBLEM_OF.get()(TooManyStreams(f"you have {MOST_STREAMS} streams open")).response()

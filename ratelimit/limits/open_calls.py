@@ -9,20 +9,20 @@ from ratelimit.limits.token_bucket import BucketState
 
 
 class OpenCalls:
-    """The open calls of this process: at most `most` of each principal. Thread-safe."""
+    """The open calls of this process: at most `most` of each caller. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def opened(self, principal: str) -> Callable[[], None] | None:
-        """Count a call of a principal. Return a function to call at its end, once or more; None if it has too many."""
+    def opened(self, identity: str) -> Callable[[], None] | None:
+        """Count a call of a caller. Return a function to call at its end, once or more; None if it has too many."""
         with self._lock:
-            count = self._open.get(principal, 0)
+            count = self._open.get(identity, 0)
             if count >= self._most:
                 return None
-            self._open[principal] = count + 1
+            self._open[identity] = count + 1
         ended = False
 
         def end() -> None:
@@ -31,9 +31,9 @@ class OpenCalls:
                 if ended:
                     return
                 ended = True
-                self._open[principal] -= 1
-                if not self._open[principal]:
-                    del self._open[principal]
+                self._open[identity] -= 1
+                if not self._open[identity]:
+                    del self._open[identity]
 
         return end
 
@@ -52,7 +52,7 @@ class PieceTurn:
 
 
 class StreamPacing:
-    """Lets a principal do one piece of work of a bucket at a time, and none while the bucket owes tokens.
+    """Lets a caller do one piece of work of a bucket at a time, and none while the bucket owes tokens.
 
     The pieces are parts of open calls, which are charged when they are done. For an event loop's thread.
     """
@@ -61,9 +61,9 @@ class StreamPacing:
         self._turns: dict[tuple[str, str], PieceTurn] = {}
 
     @asynccontextmanager
-    async def turn(self, principal: str, bucket: str) -> AsyncIterator[PieceTurn]:
-        """Wait for the turn of a principal's piece of work; tell the turn what was charged for it. bucket: its name."""
-        key = principal, bucket
+    async def turn(self, identity: str, bucket: str) -> AsyncIterator[PieceTurn]:
+        """Wait for the turn of a caller's piece of work; tell the turn what was charged for it. bucket: its name."""
+        key = identity, bucket
         turn = self._turns.setdefault(key, PieceTurn())
         turn.users += 1
         try:

@@ -152,7 +152,7 @@ def bucket_state_of(caller: Caller, access: Access) -> BucketState:
     """Return the state of the bucket that is charged for such calls. Nothing is charged."""
     return (
         process_limiter()
-        .admit(_charge(caller.principal, bucket_name(access), rate_of(caller, access), 0))
+        .admit(_charge(caller.identity, bucket_name(access), rate_of(caller, access), 0))
         .bucket
     )
 
@@ -177,7 +177,7 @@ def rate_of(caller: Caller, access: Access) -> int:
 
 
 def _charges(caller: Caller, access: Access, cost: int) -> tuple[Charge, tuple[QuotaCharge, ...]]:
-    charge = _charge(caller.principal, bucket_name(access), rate_of(caller, access), cost)
+    charge = _charge(caller.identity, bucket_name(access), rate_of(caller, access), cost)
     if caller.daily_quota is None and caller.monthly_quota is None:
         return charge, ()
     metered = charge.cost if COST_RULES[access.cost].is_metered else 0
@@ -186,10 +186,10 @@ def _charges(caller: Caller, access: Access, cost: int) -> tuple[Charge, tuple[Q
 
 # Cached because a caller repeats its requests.
 @lru_cache(maxsize=4096)
-def _charge(principal: str, name: str, rate: int, cost: int) -> Charge:
-    """Make a charge of `cost` tokens, at most the bucket's size, to a principal's bucket."""
+def _charge(identity: str, name: str, rate: int, cost: int) -> Charge:
+    """Make a charge of `cost` tokens, at most the bucket's size, to a caller's bucket."""
     bucket = _bucket(rate)
-    return Charge(principal, name, bucket, min(cost, bucket.burst))
+    return Charge(identity, name, bucket, min(cost, bucket.burst))
 
 
 @lru_cache(maxsize=1024)

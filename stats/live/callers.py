@@ -89,7 +89,7 @@ class ConnectionLimits:
 
     async def open(self, identity: Identity) -> None:
         """Count the connection for its caller, and charge it. Raises `TooManyConnections` and the errors of `check_caller`."""
-        self._end = self._open_calls.opened(identity.caller.principal)
+        self._end = self._open_calls.opened(identity.caller.identity)
         if self._end is None:
             raise TooManyConnections
         await self._lanes.ask(check_caller, identity)

@@ -53,7 +53,7 @@ def made(line: str, known: dict[str, str]) -> Any:
 def test_the_calls_of_the_page_answer_as_printed():
     person("ada", scopes=["market:read"])
     known = {"KEY": make_key(scopes=("market:read",))}
-    known["CLIENT_ID"] = ApiKey.objects.get().client_id
+    known["CLIENT_ID"] = ApiKey.objects.get().prefix
     statuses, printed = [], []
     for line in calls():
         response = made(line, known)

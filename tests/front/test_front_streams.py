@@ -36,8 +36,8 @@ class NotedTurns:
         self._left = closing
 
     @asynccontextmanager
-    async def turn(self, principal: str, bucket: str) -> Any:
-        assert (principal, bucket) == ("key:1", "read")
+    async def turn(self, identity: str, bucket: str) -> Any:
+        assert (identity, bucket) == ("key:1", "read")
         self._left -= 1
         if not self._left:
             self.gone.set()

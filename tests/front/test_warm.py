@@ -140,24 +140,3 @@ def test_a_web_process_loads_large_libraries_once_and_not_at_once(monkeypatch):
     assert loaded == []
     asyncio.run(ticks([10, 11, 10]))
     assert loaded == [1]
-
-
-def test_a_web_process_renews_its_keys_one_call_at_a_time():
-    server = process.WebServer(uvicorn.Config("unused", log_config=None))
-    server.parent = os.getppid()
-    renewals = []
-
-    async def ticks():
-        def renew():
-            renewals.append(asyncio.get_running_loop().create_future())
-            return renewals[-1]
-
-        server.renew_keys = renew
-        for counter in range(1, 9):
-            await server.on_tick(counter)
-        assert len(renewals) == 1
-        renewals[0].set_result(None)
-        await server.on_tick(9)
-        assert len(renewals) == 2
-
-    asyncio.run(ticks())

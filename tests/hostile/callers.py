@@ -19,22 +19,27 @@ NO_SCOPES = "none"
 GRANTS = (*SCOPES, ALL_SCOPES, NO_SCOPES)
 # Far from all that a request could hit upon: the keys that the tests themselves need are not revoked by them.
 _ids = count(9 * 10**11, 10**6)
-# All keys count as rotations of one, so that all see the same job.
-FAMILY = 9 * 10**11 - 1
+# Of the one key with all scopes, which owns the stored jobs and webhooks.
+OWNER = 9 * 10**11 - 1
+_all: dict[int, str] = {}
 
 
 def key_with(installation: Installation, grant: str) -> str:
-    """A key with one scope, with all or with none, and without a limit to speak of."""
+    """A key with one scope, with all (of an installation one) or with none, and without a limit to speak of."""
+    if grant == ALL_SCOPES and id(installation) in _all:
+        return _all[id(installation)]
     scopes = {ALL_SCOPES: SCOPES, NO_SCOPES: ()}.get(grant, (grant,))
-    return installation.new_key(
-        id=next(_ids),
+    key = installation.new_key(
+        id=OWNER if grant == ALL_SCOPES else next(_ids),
         tier="internal",
         rate=UNLIMITED,
         trading_rate=UNLIMITED,
         scopes=scopes,
         accounts='["*"]',
-        family=FAMILY,
     )
+    if grant == ALL_SCOPES:
+        _all[id(installation)] = key
+    return key
 
 
 class Database(Protocol):
@@ -50,7 +55,7 @@ class Database(Protocol):
 def stock_database(installation: Database) -> None:
     """Store the keys that requests may read, rotate and revoke, and the jobs, the account and the order that they see."""
     now = datetime.now(UTC).isoformat(" ")
-    owner = f"key:{FAMILY}"
+    owner = f"key:{OWNER}"
     job = {
         "uuid": stock.JOB.replace("-", ""), "kind": "backfill", "state": "succeeded", "owner": owner,
         "created_by": owner, "correlation_id": "", "parameters": "{}", "once_key": "", "turn": "", "urgency": 0,
@@ -79,7 +84,7 @@ def _stock_webhooks(installation: Database, owner: str, now: str) -> None:
     )
     made = {"owner": owner, "created_at": now}
     of_webhook = {
-        "id": 1, "uuid": webhook, "created_by": owner, "url": "https://receiver.invalid/", "kinds": '["job.failed"]', "accounts": "[]",
+        "id": 1, "uuid": webhook, "url": "https://receiver.invalid/", "kinds": '["job.failed"]', "accounts": "[]",
         "symbols": "[]", "secret": "", "old_secret": "", "state": "paused", "paused_because": "by_owner", "is_slow": False,
         "leased_until": now, "is_callback": False, **made,
     }  # fmt: skip
@@ -92,7 +97,7 @@ def _stock_webhooks(installation: Database, owner: str, now: str) -> None:
         "next_at": now, "error": "", "answer": "", "created_at": now, "ended_at": now,
     }  # fmt: skip
     of_alert = {
-        "uuid": alert, "created_by": owner, "symbol": stock.SYMBOL, "kind": "silence", "direction": "", "seconds": 86_400,
+        "uuid": alert, "symbol": stock.SYMBOL, "kind": "silence", "direction": "", "seconds": 86_400,
         "state": "armed", "armed_at": now, "commit": 0, "commit_hash": "", **made,
     }  # fmt: skip
     installation.insert("webhooks_webhook", [of_webhook])

@@ -123,9 +123,9 @@ def browser(stored, settings, tmp_path) -> Client:
         ("upload", {"size": 1}),
     ):
         job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
-    Webhook.objects.create(owner=owner, created_by=owner, url="https://receiver.example/", created_at=now)
+    Webhook.objects.create(owner=owner, url="https://receiver.example/", created_at=now)
     alert = {"symbol": "AAPL", "kind": "silence", "seconds": 9, "armed_at": now, "created_at": now}
-    MarketAlert.objects.create(owner=owner, created_by=owner, **alert)
+    MarketAlert.objects.create(owner=owner, **alert)
     return client
 
 

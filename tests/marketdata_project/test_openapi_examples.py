@@ -54,7 +54,7 @@ def stocked(api: Api, settings: Any, tmp_path: Path) -> Api:
     (tmp_path / "datasets" / "an owner" / f"{DATASET['id']}.json").write_bytes(orjson.dumps(DATASET))
     callers.stock_database(database)
     terms = {"tier": "internal", "rate": UNLIMITED, "trading_rate": UNLIMITED, "accounts": '["*"]'}
-    text, _ = database.new_keys([terms | {"family": callers.FAMILY}, {"id": KEY}])
+    text, _ = database.new_keys([terms | {"id": callers.OWNER}, {"id": KEY}])
     rows = (SEED_TRADES, *([trade(symbol=symbol)] for symbol in ("DEMOA", "DEMOB")))
     sent = [*stock.requests(), *(("POST", INGEST, body_of(*each)) for each in rows)]
     for method, path, body in sent:

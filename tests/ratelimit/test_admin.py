@@ -132,36 +132,23 @@ def act(client, action: str, *keys: ApiKey) -> str:
     return page(client.post(CHANGES, selected, follow=True))
 
 
-def test_the_action_rotates_the_selected_keys_and_shows_their_successors(staff, key, events):
+def test_the_action_rotates_the_selected_keys_and_shows_them(staff, key, events):
     events.clear()
     shown = act(staff, "rotate", key)
-    successor = ApiKey.objects.get(replaces=key)
-    assert f"md_{successor.prefix}_" in shown
+    assert f"Key feed ({key.prefix}): md_{key.prefix}_" in shown
     assert [told["event"] for told in events] == ["key.rotated"]
-    assert "rotated before" in act(staff, "rotate", key)
-    assert ApiKey.objects.count() == 2
-
-
-def test_an_action_revokes_a_key_with_all_that_came_of_it(staff, key):
-    act(staff, "rotate", key)
-    assert "Revoked: 2." in act(staff, "revoke_with_successors", key)
-    assert not ApiKey.objects.filter(revoked_at=None).exists()
-
-
-def test_a_revoked_key_is_not_counted_again(staff, key, events):
-    act(staff, "rotate", key)
-    act(staff, "revoke", key)
-    events.clear()
-    again = act(staff, "revoke", key)
-    assert (f"Key {key} was revoked before." in again, "Revoked:" in again) == (True, False)
-    assert "Revoked: 1." in act(staff, "revoke_with_successors", key)
-    assert [told["event"] for told in events] == ["key.revoked"]
-
-
-def test_the_name_of_a_key_is_escaped_in_pages(staff, key):
-    shown = act(staff, "rotate", key)
-    assert f"Key feed ({ApiKey.objects.get(replaces=key).prefix}): md_" in shown
     assert f"Key feed ({key.prefix}): the key {key.pk} was rotated before" in act(staff, "rotate", key)
+    assert ApiKey.objects.count() == 1
+
+
+def test_actions_revoke_an_old_secret_and_a_key_once(staff, key, events):
+    act(staff, "rotate", key)
+    events.clear()
+    for action, again in (("end_overlap", "has no old secret."), ("revoke", "was revoked before.")):
+        assert "Revoked: 1." in act(staff, action, key)
+        shown = act(staff, action, key)
+        assert (f"Key {key} {again}" in shown, "Revoked:" in shown) == (True, False)
+    assert [told["event"] for told in events] == ["key.overlap_ended", "key.revoked"]
 
 
 @pytest.fixture
@@ -220,7 +207,7 @@ def test_without_keys_admin_staff_see_and_change_only_the_keys_that_they_made(cl
     assert "They are shown only now." in act(clerk, "rotate", ApiKey.objects.get(name="made"))
 
 
-@pytest.mark.parametrize("action", ["rotate", "revoke", "revoke_with_successors"])
+@pytest.mark.parametrize("action", ["rotate", "revoke", "end_overlap"])
 def test_actions_on_invisible_keys_do_nothing_and_say_so(clerk, key, action):
     granted(accounts=["A"])
     ApiKey.objects.update(accounts=["B"])

@@ -178,7 +178,6 @@ def key_row(
         "name": "system test",
         "owner": "",
         "prefix": new.prefix,
-        "client_id": new.prefix,
         "digest": new.digest,
         "tier": tier,
         "rate": rate,

@@ -99,9 +99,13 @@ def create(**terms: Any) -> Any:
 
 
 def rotate(*, key_id: int, at: float) -> Any:
-    """The successor's id, or why there is none."""
+    """The new digest, or why there is none."""
     key, now = key_named(str(key_id)), datetime.now(UTC)
-    return at_once(lambda: key_rotate(key=key, overlap=timedelta(0), now=now, actor="test").id, at)
+
+    def one() -> str:
+        return key_rotate(key=key, overlap=timedelta(0), now=now, actor="test").stored.digest
+
+    return at_once(one, at)
 
 
 def manager() -> Any:
@@ -135,8 +139,8 @@ def revoke_both_ways(*, key: str, key_ids: list[int], at: float) -> Any:
     return [status for statuses in at_once(work, at) for status in statuses]
 
 
-def successors(*, key_id: int) -> Any:
-    return list(ApiKey.objects.filter(replaces=key_id).values_list("pk", flat=True))
+def digest(*, key_id: int) -> Any:
+    return ApiKey.objects.get(pk=key_id).digest
 
 
 def record(*, actor: str, count: int, at: float) -> Any:
@@ -263,7 +267,7 @@ COMMANDS = {
         rotate,
         manager,
         revoke_both_ways,
-        successors,
+        digest,
         record,
         verify,
         run,

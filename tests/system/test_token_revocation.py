@@ -48,7 +48,7 @@ def people(installation: Installation, name: str = "ada") -> Begin:
 def programs(installation: Installation) -> Begin:
     options = ["create", "desk", "--scope", "market:read", "--rate", str(UNLIMITED), "--json"]
     made = json.loads(installation.served.manage("apikey", *options))
-    secret = base64.b64encode(f"{made['client_id']}:{made['key']}".encode()).decode()
+    secret = base64.b64encode(f"{made['prefix']}:{made['key']}".encode()).decode()
     headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/x-www-form-urlencoded"}
 
     def ask(client: Client, path: str, **form: str) -> Reply:

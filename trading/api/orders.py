@@ -202,7 +202,7 @@ class TradesViewSet(AccountView, GenericViewSet[Account]):
         order: OrderTerms = self.body()["order"]
         account = self.account()
 
-        previewed = trade_preview(account=account, order=order, owner=self.caller.principal)
+        previewed = trade_preview(account=account, order=order, owner=self.caller.identity)
         document = preview_document(previewed, state_of(account).currency)
         return self.change(lambda: Done(document, previewed.number))
 
@@ -224,6 +224,6 @@ class TradesViewSet(AccountView, GenericViewSet[Account]):
             )
         except PreviewStale as stale:
             account.refresh_from_db()
-            anew = trade_preview(account=account, order=preview.order, owner=caller.principal)
+            anew = trade_preview(account=account, order=preview.order, owner=caller.identity)
             document = preview_document(anew, state_of(account).currency)
             raise PreviewStale(str(stale), preview=document.as_json()) from None

@@ -43,7 +43,7 @@ _SALT = "trading.preview"
 class Preview(msgspec.Struct, frozen=True):
     """A preview of an order, which one `execute` may take.
 
-    owner: the `Caller.principal` that asked. order: it has a client_order_id, by which a second execution is known.
+    owner: the `Caller.identity` that asked. order: it has a client_order_id, by which a second execution is known.
 
     traded, risk_version: of the account when it was made. price: of reference.
     """
@@ -71,7 +71,7 @@ class Previewed(NamedTuple):
 
 
 def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Previewed:
-    """Say what an order would do. owner: the `Caller.principal` that may execute it.
+    """Say what an order would do. owner: the `Caller.identity` that may execute it.
 
     It only reads. Checks that fail are part of the answer. Raises EngineUnavailable, NotTradable, NoReferencePrice,
     NoRate.
@@ -99,7 +99,7 @@ def preview_find(*, token: str, caller: Caller) -> tuple[Preview, Account]:
         preview = msgspec.convert(signing.loads(token, salt=_SALT), Preview)
     except (signing.BadSignature, msgspec.ValidationError):
         raise unknown from None
-    if preview.owner != caller.principal or not caller.owns(preview.account):
+    if preview.owner != caller.identity or not caller.owns(preview.account):
         raise unknown
     return preview, account_find(caller=caller, name=preview.account)
 

@@ -34,7 +34,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 # For how long answers are stored.
 LIFETIME = timedelta(days=1)
-# Of the answers of a key and its successors, or of a person, so many of the newest are kept.
+# Of a caller's answers so many of the newest are kept.
 MOST_ANSWERS = 100_000
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -45,8 +45,8 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def key_scope(request: Request) -> str:
-    """Return the scope in which an Idempotency-Key is unique: `Caller.principal`, which survives an API key's rotation."""
-    return str(cast("Any", request.user).principal)
+    """Return the scope in which an Idempotency-Key is unique: `Caller.identity`."""
+    return str(cast("Any", request.user).identity)
 
 
 def parse_key(header: str | None) -> str | None:

@@ -7,7 +7,7 @@ class SealedAnswer(models.Model):
     """The answer to a POST with an Idempotency-Key, stored for a day.
 
     `sealed` is the answer, encrypted with a key derived from SECRET_KEY because it may contain secrets; it is empty
-    until the answer is made. `identity` is `Caller.principal`.
+    until the answer is made. `identity` is `Caller.identity`.
     """
 
     identity = models.CharField(max_length=100)

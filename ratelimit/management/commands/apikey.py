@@ -22,17 +22,20 @@ from ratelimit.keys.selectors import key_document, key_list, key_named, keys_exp
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.models import ApiKey
-from store.instant_text import format_instant, parse_instant
+from store.instant_text import parse_instant
 
 _Value = TypeVar("_Value")
 
 DEFAULT_SCOPE = "market:read"
 _DURATION = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_REFERENCE = "the key's prefix or id, or the client id of the only active key that has it"
+_REFERENCE = "the key's prefix or id"
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
-_REVOKED = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."
-_REVOKED_BEFORE = "Key {id} ({prefix}, {name}) was revoked before."
+# By `only_old`.
+_ENDED = (
+    "Key {id} ({prefix}, {name}) is revoked, everywhere within a second.",
+    "The old secret of key {id} ({prefix}, {name}) is revoked, everywhere within a second.",
+)
 _AS_GIVEN = ("name", "tier", "rate", "trading_rate", "signed_only", "before_expiry")
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--rate": {"type": int, "help": "requests per second instead of the tier's"},
@@ -69,17 +72,17 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         _add_create(verbs.add_parser("create", help="create a key and show it, once"))
         verbs.add_parser("list", help="show all keys, without their secrets")
-        rotate = verbs.add_parser("rotate", help="create a key's successor and show it, once")
+        rotate = verbs.add_parser("rotate", help="give a key another secret and show it, once")
         rotate.add_argument("reference", metavar="KEY", help=_REFERENCE)
         rotate.add_argument(
             "--overlap",
             default="1d",
-            help="how long the old key stays valid: 3600, 12h, 1d; 0 ends it at once",
+            help="how long the old secret stays valid: 3600, 12h, 1d; 0 ends it at once",
         )
         revoke = verbs.add_parser("revoke", help="revoke a key, everywhere within a second")
         revoke.add_argument("reference", metavar="KEY", help=_REFERENCE)
         revoke.add_argument(
-            "--successors", action="store_true", help="revoke its valid successors by rotation, too"
+            "--only-old", action="store_true", help="end only the secret before the last rotation"
         )
         expiring = verbs.add_parser("expiring", help="show the valid keys that expire soon, soonest first")
         expiring.add_argument("--within", default="14d", help="the period from now: 12h, 14d")
@@ -105,7 +108,7 @@ class Command(BaseCommand):
         self._print_created(created, now, options)
 
     def list(self, options: dict[str, Any]) -> None:
-        self._print_keys(key_list().prefetch_related("successors"), _LINE, options)
+        self._print_keys(key_list(), _LINE, options)
 
     def expiring(self, options: dict[str, Any]) -> None:
         keys = keys_expiring(now=timezone.now(), within=_parsed(parse_duration, options["within"]))
@@ -113,14 +116,13 @@ class Command(BaseCommand):
 
     def revoke(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
-        revoked = key_revoke(key=key, now=now, actor=command_actor(), with_successors=options["successors"])
+        is_changed = key_revoke(key=key, now=now, actor=command_actor(), only_old=options["only_old"])
         key.refresh_from_db()
-        is_first = any(each.pk == key.pk for each in revoked)
-        documents = [key_document(each, now=now) for each in (revoked if is_first else [key, *revoked])]
-        messages = [_REVOKED if is_first else _REVOKED_BEFORE, *[_REVOKED] * (len(documents) - 1)]
-        document = documents if options["successors"] else documents[0]
-        lines = map(str.format_map, messages, documents)
-        self._print(document, lines, options)
+        document = key_document(key, now=now)
+        line = (
+            _ENDED[options["only_old"]] if is_changed else "Nothing was changed: key {id} ({prefix}, {name})."
+        )
+        self._print(document, [line.format_map(document)], options)
 
     def _print_created(self, created: CreatedKey, now: datetime, options: dict[str, Any]) -> None:
         document = created.document(now=now)
@@ -143,10 +145,8 @@ def _created_lines(created: CreatedKey, document: dict[str, Any]) -> Iterator[st
     yield "They are shown only now."
     grants = "id {id}, tier {tier}, {rate} requests/s".format(**document)
     yield f"{grants}, scopes {' '.join(document['scopes'])}"
-    replaced = created.stored.replaces
-    if replaced is not None:
-        end = format_instant(replaced.revoked_at or replaced.expires_at)
-        yield f"Key {replaced.pk} ({replaced.prefix}) is valid until {end}."
+    if document["overlap_until"] is not None:
+        yield "The old secret is valid until {overlap_until}.".format_map(document)
 
 
 def _add_create(create: ArgumentParser) -> None:

@@ -33,13 +33,13 @@ class Program:
 
     @property
     def key(self) -> ApiKey:
-        return ApiKey.objects.get(client_id=self.client_id)
+        return ApiKey.objects.get(prefix=self.client_id)
 
 
 def program(**terms: Any) -> Program:
     """A program with a new key."""
     secret = make_key(**terms)
-    return Program(ApiKey.objects.latest("pk").client_id, secret)
+    return Program(ApiKey.objects.latest("pk").prefix, secret)
 
 
 def oauth(path: str, form: Any, headers: Any = None, content_type: str = FORM, query: str = "") -> Any:

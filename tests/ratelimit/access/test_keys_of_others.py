@@ -37,7 +37,7 @@ def test_a_key_of_another_account_is_as_one_that_is_not_there(api, method, tail,
     )
     assert same == other
     assert ApiKey.objects.get(pk=another).revoked_at is None
-    assert not ApiKey.objects.filter(replaces=another).exists()
+    assert ApiKey.objects.get(pk=another).old_digest is None
 
 
 @pytest.mark.parametrize(("method", "tail"), CALLS)

@@ -68,7 +68,7 @@ def test_no_page_shows_what_the_api_refuses(key: ApiKey, profile: dict[str, Any]
 @pytest.mark.parametrize("profile", TOO_LITTLE.values(), ids=TOO_LITTLE)
 def test_no_action_does_what_the_api_refuses(key: ApiKey, profile: dict[str, Any]) -> None:
     client, kept = staff(**profile), record(0)
-    for action in ("rotate", "revoke", "revoke_with_successors"):
+    for action in ("rotate", "revoke", "end_overlap"):
         sent = {"action": action, "_selected_action": [key.pk]}
         assert client.post(KEYS, sent).status_code == 403
     key.refresh_from_db()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,14 +18,17 @@ from ratelimit.credentials.authentication import may_still_call
 from ratelimit.credentials.browser_login import caller_of_cookies
 from ratelimit.credentials.identify import caller_now, identify
 from ratelimit.credentials.jwt import ACCESS_LIFETIME
-from ratelimit.exceptions import InvalidApiKey, InvalidToken, NetworkNotAllowed, RevokedApiKey
+from ratelimit.exceptions import ExpiredApiKey, InvalidApiKey, InvalidToken, NetworkNotAllowed, RevokedApiKey
+from ratelimit.keys.services import key_revoke, key_rotate
 from ratelimit.limits.services import ChargedCall
 from ratelimit.models import AccessProfile, ApiKey
 from tests.api_client import make_key
 from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import PASSWORD, logged_in, person, post
+from tests.ratelimit.credentials.signatures.signing import arrived, headers_for
 from tests.received_calls import received
 from web.endpoints import Access
+from web.requests.received import ReceivedCall
 from web.requests.wsgi_variables import CHARGED_CALL, RECEIVED_CALL
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +70,27 @@ class TestKeys:
         ApiKey.objects.all().delete()
         with pytest.raises(InvalidApiKey):
             again(caller, headers)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_what_an_old_secret_began_ends_with_it(is_signed: bool):
+    old = make_key()
+    stored = ApiKey.objects.get()
+    new = key_rotate(key=stored, overlap=timedelta(hours=1), now=timezone.now(), actor="test").key
+
+    def call_by(key: str) -> ReceivedCall:
+        headers = headers_for(key, method="GET", body=None) if is_signed else {"x-api-key": key}
+        return arrived(headers, method="GET", body=b"").call
+
+    calls = [(call, identify(call, now=timezone.now())) for call in map(call_by, (old, new))]
+    callers = [(call, found.caller) for call, found in calls if found is not None]
+    assert [caller_now(caller, call, now=timezone.now()) for call, caller in callers] == [
+        caller for _, caller in callers
+    ]
+    key_revoke(key=stored, only_old=True, now=timezone.now(), actor="test")
+    with pytest.raises(ExpiredApiKey):
+        caller_now(callers[0][1], callers[0][0], now=timezone.now())
+    assert caller_now(callers[1][1], callers[1][0], now=timezone.now()) == callers[1][1]
 
 
 def test_a_persons_token_ends_with_the_profile():

@@ -11,6 +11,7 @@ from django.utils import timezone
 from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.browser_login import sessions_delete_expired
 from ratelimit.keys.selectors import key_cache
+from ratelimit.keys.services import key_revoke, key_rotate
 from ratelimit.models import ApiKey, TokenSession
 from tests.api_client import answer, make_key, problem
 from tests.ratelimit.credentials.logins import called, person, post
@@ -54,6 +55,21 @@ def test_a_revoked_key_ends_its_tokens():
     assert problem(called(tokens["access"])) == (401, "invalid_token")
     assert problem(post("/auth/refresh", {"refresh": tokens["refresh"]})) == (401, "invalid_token")
     assert problem(login_by(key)) == (401, "revoked_api_key")
+
+
+def test_what_an_old_secret_began_ends_with_its_overlap():
+    old = make_key()
+    stored = ApiKey.objects.get()
+    pages, tokens = browser(old), answer(login_by(old))
+    new = key_rotate(key=stored, overlap=timedelta(hours=1), now=timezone.now(), actor="test").key
+    newer = answer(login_by(new))
+    tokens = answer(post("/auth/refresh", {"refresh": tokens["refresh"]}))
+    assert [called(each["access"]).status_code for each in (tokens, newer)] == [200, 200]
+    key_revoke(key=stored, only_old=True, now=timezone.now(), actor="test")
+    token_cache.clear()
+    assert [called(each["access"]).status_code for each in (tokens, newer)] == [401, 200]
+    assert problem(post("/auth/refresh", {"refresh": tokens["refresh"]})) == (401, "invalid_token")
+    assert pages.get("/api/v1/clock").status_code == 401
 
 
 def test_logout_ends_only_its_own_session():

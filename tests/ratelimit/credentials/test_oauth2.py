@@ -149,7 +149,6 @@ def test_the_client_id_stays_and_both_secrets_are_accepted_until_the_overlap_end
         old = desk()
         created = key_rotate(key=old.key, overlap=timedelta(hours=1), now=timezone.now(), **BY)
         new = Program(old.client_id, created.key)
-        assert created.document(now=timezone.now())["client_id"] == old.client_id
         clock.shift(3599)
         assert [oauth("token", GRANT, each.basic).status_code for each in (old, new)] == [200, 200]
         clock.shift(1)
@@ -178,10 +177,8 @@ def test_a_client_revokes_its_own_tokens_only_and_learns_nothing_of_others():
     assert called(token).status_code == 200
     assert error(oauth("revoke", {"token": token})) == (401, "invalid_client")
     assert error(oauth("revoke", {}, client.basic)) == (400, "invalid_request")
-    successor = key_rotate(key=client.key, overlap=timedelta(hours=1), now=timezone.now(), **BY)
-    assert (
-        oauth("revoke", {"token": token}, Program(client.client_id, successor.key).basic).status_code == 200
-    )
+    rotated = key_rotate(key=client.key, overlap=timedelta(hours=1), now=timezone.now(), **BY)
+    assert oauth("revoke", {"token": token}, Program(client.client_id, rotated.key).basic).status_code == 200
     assert problem(called(token)) == (401, "invalid_token")
 
 

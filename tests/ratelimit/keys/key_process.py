@@ -13,7 +13,7 @@ import django
 
 django.setup(set_prefix=False)
 
-from ratelimit.exceptions import KeyAdministrationError, RateLimitError, RevokedApiKey  # noqa: E402
+from ratelimit.exceptions import ExpiredApiKey, KeyAdministrationError, RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
@@ -78,12 +78,20 @@ def revoke(*, key_id: int) -> Any:
     return {"at": time.time()}
 
 
+def end_overlap(*, key_id: int) -> Any:
+    """Rotate a key and end its old secret early."""
+    key = key_named(str(key_id))
+    created = key_rotate(key=key, overlap=timedelta(hours=1), now=now(), actor="test")
+    key_revoke(key=created.stored, only_old=True, now=now(), actor="test")
+    return {"at": time.time()}
+
+
 def rotate(*, key_id: int, overlap: float, at: float = 0.0, by: str | None = None) -> Any:
     """When a key's end was stored, and when that end is; or why it was not rotated. `by` is the key that asks."""
     key = key_named(str(key_id))
     try:
         within = None if by is None else caller_by(by, now=now())
-    except RevokedApiKey:  # another process was faster
+    except ExpiredApiKey:  # another process was faster
         return {"refused": "not_rotatable"}
     time.sleep(max(0.0, at - time.time()))
     began = now()
@@ -100,7 +108,18 @@ def narrow(*, key_id: int) -> Any:
     return {"at": time.time()}
 
 
-COMMANDS = {command.__name__: command for command in (watch, create, create_once, revoke, rotate, narrow)}
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        watch,
+        create,
+        create_once,
+        revoke,
+        end_overlap,
+        rotate,
+        narrow,
+    )
+}
 
 for line in sys.stdin:
     asked = json.loads(line)

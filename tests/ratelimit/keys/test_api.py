@@ -46,13 +46,13 @@ def test_a_revoked_key_is_401_and_stays_in_the_list(api):
     assert "feed" in keys_of(api.get(KEYS))
 
 
-def test_a_rotated_key_and_its_successor_both_work_during_the_overlap(api):
+def test_both_secrets_of_a_rotated_key_work_during_the_overlap(api):
     old = answer(post(api))
     response = post(api, f"{KEYS}/{old['id']}/rotate", {"overlap_seconds": 60})
     new = answer(response)
-    assert (response.status_code, new["replaces"]) == (201, old["id"])
+    assert (response.status_code, new["id"], new["prefix"]) == (201, old["id"], old["prefix"])
     assert [Api(key["key"]).ohlc(symbol="AAPL").status_code for key in (old, new)] == [404, 404]
-    assert answer(api.get(f"{KEYS}/{old['id']}"))["replaced_by"] == new["id"]
+    assert answer(api.get(f"{KEYS}/{old['id']}"))["overlap_until"] == new["overlap_until"]
     assert problem(post(api, f"{KEYS}/{old['id']}/rotate", {})) == (409, "not_rotatable")
 
 
@@ -60,7 +60,7 @@ def test_the_default_overlap_is_a_day(api):
     old = answer(post(api))
     now = timezone.now()
     assert api.call("POST", f"{KEYS}/{old['id']}/rotate").status_code == 201
-    end = ApiKey.objects.get(pk=old["id"]).expires_at
+    end = ApiKey.objects.get(pk=old["id"]).overlap_until
     assert end is not None
     assert timedelta(days=1) <= end - now < timedelta(days=1, seconds=5)
 

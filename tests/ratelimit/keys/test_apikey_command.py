@@ -155,45 +155,41 @@ def test_revoke_as_json_shows_the_revoked_key():
     assert json.loads(run("revoke", created["prefix"], "--json"))["state"] == "revoked"
 
 
-def test_rotate_shows_the_successor_once_and_both_keys_work():
+def test_rotate_shows_the_new_secret_once_and_both_work():
     old = json.loads(run("create", "feed", "--rate", "7", "--json"))
     new = json.loads(run("rotate", old["prefix"], "--overlap", "2h", "--json"))
-    assert (new["replaces"], new["rate"]) == (old["id"], 7)
-    assert [bearer(key["key"]).identity for key in (old, new)] == [f"key:{key['id']}" for key in (old, new)]
-    end = ApiKey.objects.get(pk=old["id"]).expires_at
+    assert (new["id"], new["rate"]) == (old["id"], 7)
+    assert [bearer(key["key"]).identity for key in (old, new)] == [f"key:{old['id']}"] * 2
+    end = ApiKey.objects.get().overlap_until
     assert end is not None
     assert timedelta(minutes=119) < end - timezone.now() <= timedelta(hours=2)
     with pytest.raises(CommandError, match="rotated before"):
         run("rotate", str(old["id"]))
 
 
-def test_rotate_for_a_person_says_until_when_the_old_key_holds():
+def test_rotate_for_a_person_says_until_when_the_old_secret_holds():
     created = json.loads(run("create", "feed", "--json"))
     out = run("rotate", str(created["id"]), "--overlap", "0")
     assert bearer(out.splitlines()[0]).name == "feed"
-    assert f"Key {created['id']} ({created['prefix']}) is valid until" in out
+    assert "The old secret is valid until " in out
 
 
 @pytest.mark.parametrize("overlap", ["31d", "-1", "soon"])
-def test_an_overlap_out_of_bounds_makes_no_successor(overlap):
+def test_an_overlap_out_of_bounds_rotates_nothing(overlap):
     created = json.loads(run("create", "feed", "--json"))
     with pytest.raises(CommandError):
         run("rotate", str(created["id"]), f"--overlap={overlap}")
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.get().old_digest is None
 
 
-def test_expiring_shows_valid_keys_without_a_successor_the_next_one_first():
+def test_expiring_shows_valid_keys_the_next_one_first():
     def made(name: str, days: int) -> int:
         expires = (timezone.now() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return int(json.loads(run("create", name, "--expires", expires, "--json"))["id"])
 
-    late, soon, revoked, _far, rotated = (
-        made("late", 13), made("soon", 2), made("revoked", 3), made("far", 15), made("rotated", 4),
-    )  # fmt: skip
+    late, soon, revoked, _far = made("late", 13), made("soon", 2), made("revoked", 3), made("far", 15)
     run("create", "never")
     run("revoke", str(revoked))
-    run("rotate", str(rotated))
-    ApiKey.objects.filter(replaces=rotated).update(expires_at=None)
     assert [row["id"] for row in json.loads(run("expiring", "--json"))] == [soon, late]
     assert [row["id"] for row in json.loads(run("expiring", "--within", "3d", "--json"))] == [soon]
     assert "soon" in run("expiring")
@@ -219,23 +215,12 @@ def self_signed() -> Certificate:
     return builder.sign(key, SHA256())
 
 
-def test_a_key_is_revoked_with_its_successors():
+def test_revoke_ends_a_key_or_only_its_old_secret():
     old = json.loads(run("create", "feed", "--json"))
     new = json.loads(run("rotate", old["prefix"], "--json"))
-    told = json.loads(run("revoke", old["prefix"], "--successors", "--json"))
-    assert [(key["id"], key["state"]) for key in told] == [(old["id"], "revoked"), (new["id"], "revoked")]
-    assert [key["id"] for key in json.loads(run("revoke", old["prefix"], "--successors", "--json"))] == [
-        old["id"]
-    ]
-
-
-def test_revoke_tells_which_keys_were_already_revoked():
-    old = json.loads(run("create", "feed", "--json"))
-    new = json.loads(run("rotate", old["prefix"], "--json"))
-    assert f"Key {old['id']} ({old['prefix']}, feed) is revoked, " in run("revoke", old["prefix"])
-    assert run("revoke", old["prefix"]) == f"Key {old['id']} ({old['prefix']}, feed) was revoked before.\n"
-    said = run("revoke", old["prefix"], "--successors").splitlines()
-    assert said == [
-        f"Key {old['id']} ({old['prefix']}, feed) was revoked before.",
-        f"Key {new['id']} ({new['prefix']}, feed) is revoked, everywhere within a second.",
-    ]
+    name = f"key {old['id']} ({old['prefix']}, feed)"
+    assert run("revoke", old["prefix"], "--only-old").startswith(f"The old secret of {name} is revoked, ")
+    assert run("revoke", old["prefix"], "--only-old") == f"Nothing was changed: {name}.\n"
+    assert bearer(new["key"]).name == "feed"
+    assert run("revoke", old["prefix"]).startswith(f"{name.capitalize()[:3]}{name[3:]} is revoked, ")
+    assert run("revoke", old["prefix"]) == f"Nothing was changed: {name}.\n"

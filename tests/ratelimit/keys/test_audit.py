@@ -28,7 +28,7 @@ def test_a_call_and_its_change_are_recorded_before_the_answer(api):
     assert list(records.exclude(event="").values_list("event", "subject")) == [
         ("key.created", f"key:{made['id']}"),
         ("key.rotated", f"key:{made['id']}"),
-        ("key.revoked", f"key:{rotated['id']}"),
+        ("key.revoked", f"key:{made['id']}"),
     ]
     calls = records.exclude(method="")
     assert list(calls.values_list("method", "status")) == [("POST", 201), ("POST", 201), ("DELETE", 200)]

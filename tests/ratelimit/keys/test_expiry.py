@@ -77,10 +77,8 @@ def test_warnings_before_the_creation_of_a_key_are_skipped(life, days):
 
 def test_invalid_and_rotated_keys_get_no_warning():
     key_revoke(key=made().stored, now=NOW, actor="test")
-    key_rotate(key=made().stored, overlap=30 * DAY, now=NOW, actor="test")
-    ApiKey.objects.filter(replaces=None).update(expires_at=NOW + 5 * DAY)
-    ApiKey.objects.exclude(replaces=None).update(expires_at=NOW - DAY)
-    assert watched(timedelta(0), 6 * DAY) == []
+    key_rotate(key=made().stored, overlap=30 * DAY, now=NOW + 80 * DAY, actor="test")
+    assert watched(80 * DAY, 101 * DAY) == []
 
 
 def test_a_key_is_rotated_once_a_week_before_its_end(events, folder, caplog):
@@ -88,9 +86,9 @@ def test_a_key_is_rotated_once_a_week_before_its_end(events, folder, caplog):
     events.clear()
     with caplog.at_level(logging.WARNING):
         assert watched(80 * DAY, 100 * DAY) == [(93, ExpiryRun(0, 1))]
-    new = ApiKey.objects.get(replaces=old.id)
+    new = ApiKey.objects.get(pk=old.id)
     assert (new.rate, new.before_expiry, new.expires_at) == (7, "rotate", NOW + 193 * DAY)
-    assert ApiKey.objects.get(pk=old.id).expires_at == NOW + 100 * DAY
+    assert new.overlap_until == NOW + 100 * DAY
     assert [told["event"] for told in events] == ["key.rotated"]
     assert str(folder) in caplog.text
     assert new.prefix in caplog.text
@@ -104,7 +102,7 @@ def test_the_new_key_is_in_a_file_that_only_the_owner_can_read(folder):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     told = json.loads(path.read_text())
-    assert told["replaces"] == old.id
+    assert told["id"] == old.id
     assert told["signing_secret"].startswith("mds_")
     for key in (told["key"], old.key):
         assert caller_by(key, now=NOW + 95 * DAY).name
@@ -127,22 +125,21 @@ def test_the_secrets_are_in_no_log_and_no_event(folder, events, caplog):
         assert secret not in str(events)
 
 
-def test_without_its_file_there_is_no_successor_and_a_warning_instead(folder, events, caplog):
+def test_without_its_file_there_is_no_rotation_and_a_warning_instead(folder, events, caplog):
     old = made(before_expiry="rotate")
     folder.parent.mkdir()
     folder.write_text("a file where the folder should be")
     events.clear()
     assert keys_watch(now=NOW + 93 * DAY) == ExpiryRun(1, 0)
     assert keys_watch(now=NOW + 93 * DAY + HOUR) == ExpiryRun(0, 0)
-    assert ApiKey.objects.count() == 1
-    assert ApiKey.objects.get().expires_at == old.stored.expires_at
+    assert ApiKey.objects.get().digest == old.stored.digest
     assert "could not be written" in caplog.text
     folder.unlink()
     assert keys_watch(now=NOW + 94 * DAY) == ExpiryRun(0, 1)
 
 
 def test_a_file_that_cannot_be_finished_leaves_nothing(folder, monkeypatch):
-    made(before_expiry="rotate")
+    old = made(before_expiry="rotate")
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "no space left on device")
@@ -150,7 +147,7 @@ def test_a_file_that_cannot_be_finished_leaves_nothing(folder, monkeypatch):
     monkeypatch.setattr("ratelimit.keys.expiry.os.fsync", full)
     keys_watch(now=NOW + 94 * DAY)
     assert list(folder.iterdir()) == []
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.get().digest == old.stored.digest
 
 
 @pytest.mark.parametrize(
@@ -163,11 +160,11 @@ def test_a_short_lived_key_is_rotated_in_the_second_half_of_its_life(life, at, f
     assert keys_watch(now=NOW + at + HOUR).rotated == 0
 
 
-def test_each_successor_is_rotated_before_it_expires(folder):
+def test_a_key_is_rotated_again_before_it_expires_again(folder):
     made(20 * DAY, before_expiry="rotate")
     days = [day for day, seen in watched(timedelta(0), 60 * DAY) if seen.rotated]
     assert days == [13, 26, 39, 52]
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_concurrent_workers_do_each_step_once(monkeypatch, folder):
@@ -177,7 +174,7 @@ def test_concurrent_workers_do_each_step_once(monkeypatch, folder):
     assert keys_watch(now=NOW + 95 * DAY) == ExpiryRun(1, 1)
     monkeypatch.setattr(expiry, "keys_expiring", lambda **_: seen)
     assert keys_watch(now=NOW + 95 * DAY) == ExpiryRun(0, 0)
-    assert ApiKey.objects.count() == 3
+    assert ApiKey.objects.filter(old_digest=None).count() == 1
 
 
 def test_one_key_that_fails_does_not_keep_the_others(settings, monkeypatch, caplog):

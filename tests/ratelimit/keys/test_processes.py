@@ -77,9 +77,10 @@ def processes(tmp_path_factory) -> Iterator[list[KeyProcess]]:
     ("change", "arguments", "afterwards"),
     [
         ("revoke", {}, "revoked_api_key"),
-        ("rotate", {"overlap": 0}, "revoked_api_key"),
+        ("rotate", {"overlap": 0}, "expired_api_key"),
         ("rotate", {"overlap": 0.2}, "expired_api_key"),
         ("rotate", {"overlap": 1.2}, "expired_api_key"),
+        ("end_overlap", {}, "expired_api_key"),
         ("narrow", {}, ["market:read"]),
     ],
     ids=str,
@@ -113,7 +114,7 @@ def test_a_key_holds_until_the_end_of_its_overlap(processes):
 
 @pytest.mark.parametrize("by_itself", [False, True])
 @pytest.mark.parametrize("overlap", [60, 0])
-def test_of_rotations_at_once_one_makes_the_successor(processes, by_itself, overlap):
+def test_of_rotations_at_once_one_succeeds(processes, by_itself, overlap):
     for _ in range(5):
         made = processes[0].call("create")
         by = {"by": made["key"]} if by_itself else {}

@@ -8,7 +8,6 @@ import pytest
 from django.utils import timezone
 from http_message_signatures import ContentDigest
 
-from ratelimit.credentials import signed_requests
 from ratelimit.credentials.signed_requests import MAX_HEADER_LENGTH
 from ratelimit.exceptions import CredentialError, InvalidSignature, NonceUsed
 from ratelimit.keys.api_keys import digest
@@ -159,7 +158,7 @@ def test_an_unknown_key_gets_the_answer_of_a_wrong_secret(key):
 
 
 def test_the_stand_in_secret_authenticates_nobody(key, monkeypatch):
-    monkeypatch.setattr(signed_requests, "_NOBODYS_SECRET", b"guessed")
+    monkeypatch.setattr("ratelimit.credentials.signed_requests.secrets.token_bytes", lambda _: b"guessed")
     assert refusal(request(key, key_id="Zunknown", secret="guessed")) == "invalid_signature"
 
 
