@@ -40,8 +40,9 @@ def test_the_page_is_one_screen_high_and_shows_the_prices_of_the_api(
 ):
     path = "/api/v1/market-data/equities/DEMOA"
     (bar,) = trader.get(f"{path}/ohlcv?resolution=1d&last=1").json()["bars"]
-    # While New York is open, the newest trade may be an odd lot, which sets no price.
-    last = bar["close"]
+    # The newest bar of a minute may be of extended hours, or of a day that has no bar yet.
+    snapshot = trader.get(f"{path}/snapshot").json()
+    last = max(snapshot["minute_bar"], snapshot["daily_bar"], key=lambda each: each["timestamp"])["close"]
     desk = Desk(trader, "SCREEN")
     with traded(opened, site, desk, **WIDE_SCREEN) as watched:
         page = watched.page

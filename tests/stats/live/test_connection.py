@@ -22,7 +22,7 @@ from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.market_store import MarketStore
 from store.protocol import Window
-from tests.chance import chosen_seed
+from tests.chance import SOAK, chosen_seed
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.live.sockets import HeldSocket
 from tests.store.builders import SYMBOL, batch, trade
@@ -100,7 +100,7 @@ def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: MarketSt
             watcher = HeldSocket()
             await subscribed(hub, watcher, "0")
             sockets = []
-            for number in range(30):
+            for number in range(30 if SOAK else 10):
                 rows = (
                     trade(number * 1000 + row, trade_id=f"{number}-{row}")
                     for row in range(chance.randint(1, 900))

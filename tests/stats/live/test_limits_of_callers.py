@@ -28,6 +28,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
 from tests.api_client import make_key
+from tests.chance import SOAK
 from tests.memory_store import MemoryStore
 from tests.patience import is_kept
 from tests.stats.live.sockets import HeldSocket
@@ -38,7 +39,7 @@ from trades.stores import market_store
 from web.requests.work import WorkKind, count_work
 
 CALLER = Caller("key:1", "desk", "default", 10, frozenset(), sensitivity="confidential")
-FOLLOWED = 3_000
+FOLLOWED = 3_000 if SOAK else 300
 MOST_SECONDS = 0.05
 ALL: Any = parse_channel("trades:*")[0]
 
@@ -159,6 +160,7 @@ def no_collection() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.seconds
 @pytest.mark.usefixtures("no_collection")
 def test_channels_of_all_symbols_begin_and_end_without_a_gap(settings):
     settings.MARKET_STORES = {"default": {"BACKEND": f"{__name__}.ManySymbols", "OPTIONS": {}}}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from tests.chance import examples
+from tests.chance import SOAK
 from tests.stats.rendering.readers import READERS
 from tests.stats.rendering.tables import (
     BARS,
@@ -52,7 +52,7 @@ def text(name: str, table: Table, form: TimeForm | None = None, **changes: objec
     return FORMATS[name].render(document(table, **changes, time_form=form)).body.decode()
 
 
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=80 if SOAK else 3, deadline=None)
 @given(table=tables)
 def test_every_value_is_read_back_as_it_was(table: Table):
     for name, form in product(FORMATS, (None, *TimeForm)):
