@@ -33,7 +33,7 @@ GREEKS = ("delta", "gamma", "rho", "theta", "vega")
 
 @pytest.fixture
 def api() -> Any:
-    with time_machine.travel(datetime.now(UTC), tick=False):
+    with time_machine.travel(NOW, tick=False):
         api = Api(usual_key())
         store_chain(api, at=QUOTED, contracts=CHAIN)
         yield api
