@@ -1,7 +1,7 @@
 """The queue: which job a worker takes next, with a lease, and every change of a job's state.
 
 Each change is a compare-and-set on the state or the lease, in one transaction. So a job ends once, whatever the
-workers do.
+workers do. Starts and leases go by the database's clock: those of hosts may differ.
 """
 
 from collections import Counter
@@ -11,7 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Case, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from jobs.kinds import JOB_KINDS
 from jobs.models import AWAITED, CANCELLED, NEEDS_CONFIRMATION, QUEUED, RUNNING, Job
@@ -25,52 +27,45 @@ PATH = "/api/v1/jobs"
 LEASE = timedelta(seconds=20)
 # The columns of a job that no worker has any more.
 _GIVEN_BACK: Mapping[str, None] = {"lease": None, "leased_until": None}
+# The conditions of jobs that may start: the worker was lost, or the time has come.
+LOST, _DUE = Q(state=RUNNING, leased_until__lte=Now()), Q(state=QUEUED, not_before__lte=Now())
 
 
-def job_claim(*, now: datetime, only_awaited: bool = False) -> Job | None:
+def job_claim(*, only_awaited: bool = False) -> Job | None:
     """Take the next job for this worker, and return it with its lease; None if none may start.
 
     Jobs whose workers were lost come first. Then the owner's turn comes whose last job of the kind started longest ago;
     of the owner's jobs the most urgent starts first. only_awaited: take only jobs whose end somebody awaits.
     An earlier worker's lease is no longer valid.
     """
-    if not Job.objects.filter(_startable(now)).exists():
+    jobs = Job.objects.filter(LOST | _DUE, kind__in=JOB_KINDS.get())
+    if only_awaited:
+        jobs = jobs.filter(urgency__gte=AWAITED)
+    if not jobs.exists():
         return None
     with transaction.atomic():
         # One claim at a time, so that two of them do not take the last place of a kind, an owner or a turn.
         lock_until_commit("jobs")
-        job = _lost_job(now) or _waiting_job(now, only_awaited=only_awaited)
+        # A lost job has kept its place and its turn.
+        lost = jobs.filter(LOST).select_for_update(skip_locked=True)
+        job = lost.order_by("leased_until").first() or _waiting_job(jobs.filter(_DUE))
         if job is not None:
-            job.state, job.lease, job.leased_until = RUNNING, uuid4(), now + LEASE
+            job.state, job.lease, job.leased_until = RUNNING, uuid4(), Now() + LEASE
             job.attempts += 1
-            job.claimed_at, job.started_at = now, job.started_at or now
+            job.claimed_at, job.started_at = Now(), job.started_at or Now()
             job.save(
                 update_fields=["state", "lease", "leased_until", "attempts", "claimed_at", "started_at"],
             )
     return job
 
 
-def _startable(now: datetime) -> Q:
-    """Return the condition of jobs that may start: queued and due, or running with an ended lease."""
-    return Q(state=QUEUED, not_before__lte=now) | Q(state=RUNNING, leased_until__lte=now)
-
-
-def _lost_job(now: datetime) -> Job | None:
-    """Return a job whose worker was lost. It has kept its place and its turn."""
-    lost = Job.objects.filter(state=RUNNING, leased_until__lte=now, kind__in=JOB_KINDS.get())
-    return lost.select_for_update(skip_locked=True).order_by("leased_until").first()
-
-
-def _waiting_job(now: datetime, *, only_awaited: bool) -> Job | None:
+def _waiting_job(due: QuerySet[Job]) -> Job | None:
     """Return the queued job whose turn it is."""
     running = list(Job.objects.filter(state=RUNNING).values_list("kind", "owner", "turn"))
     of_kinds = Counter(kind for kind, _, _ in running)
     of_owners = Counter((kind, owner) for kind, owner, _ in running)
     free = [name for name, kind in JOB_KINDS.get().items() if of_kinds[name] < kind.at_once]
-    waiting = Job.objects.filter(state=QUEUED, not_before__lte=now, kind__in=free)
-    waiting = waiting.exclude(turn__in={turn for _, _, turn in running} - {""})
-    if only_awaited:
-        waiting = waiting.filter(urgency__gte=AWAITED)
+    waiting = due.filter(kind__in=free).exclude(turn__in={turn for _, _, turn in running} - {""})
     started = Job.objects.filter(kind=OuterRef("kind"), owner=OuterRef("owner"), claimed_at__isnull=False)
     last = Subquery(started.order_by("-claimed_at").values("claimed_at")[:1])
     owners = waiting.values("kind", "owner").annotate(last=last, first=Min("pk"))
@@ -89,14 +84,14 @@ def leased(job: Job) -> QuerySet[Job]:
     return Job.objects.filter(pk=job.pk, lease=job.lease, state=RUNNING)
 
 
-def lease_renew(job: Job, *, now: datetime, **columns: Any) -> bool:
+def lease_renew(job: Job, **columns: Any) -> bool:
     """Extend the lease, and set columns; return False if the lease is lost."""
-    return bool(leased(job).update(leased_until=now + LEASE, **columns))
+    return bool(leased(job).update(leased_until=Now() + LEASE, **columns))
 
 
-def job_release(job: Job, *, not_before: datetime | Case, **columns: Any) -> bool:
-    """Queue a running job again, for `not_before`; return False if the lease is lost."""
-    return bool(leased(job).update(state=QUEUED, **_GIVEN_BACK, not_before=not_before, **columns))
+def job_release(job: Job, *, not_before: Combinable | None = None, **columns: Any) -> bool:
+    """Queue a running job again, for `not_before`, None: now; return False if the lease is lost."""
+    return bool(leased(job).update(state=QUEUED, **_GIVEN_BACK, not_before=not_before or Now(), **columns))
 
 
 def job_ask(job: Job, *, preview: Any, now: datetime, **columns: Any) -> bool:
@@ -138,8 +133,7 @@ def job_end(
                 result=_without_nul(result),
                 error=_without_nul(error),
                 finished_at=now,
-                lease=None,
-                leased_until=None,
+                **_GIVEN_BACK,
                 cancel_requested=state == CANCELLED,
                 **columns,
             )

@@ -1,13 +1,15 @@
 """Runs a claimed job: calls its kind's function under the lease, and ends it."""
 
 import logging
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
 from django.db import Error, close_old_connections, connections
-from django.db.models import Case, Value, When
+from django.db.models import Case, When
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.claims import LEASE, job_ask, job_end, job_release, lease_renew, leased
@@ -25,7 +27,7 @@ WORKER_IS_ENDING = Event()
 
 # How often a running job's row is looked at, and after how long its lease is renewed.
 _BEAT_SECONDS = 0.5
-_RENEWAL = LEASE / 4
+_RENEWAL_SECONDS = LEASE.total_seconds() / 4
 # The delay before another attempt doubles from the first to the second of these.
 _FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=1), timedelta(seconds=30)
 # An error's `retry_after`, what another host asks to wait, counts up to a day.
@@ -76,7 +78,7 @@ class LeasedRun:
 
     def give_back(self) -> None:
         """Queue the job again, although its function still runs. What the function does later is not recorded."""
-        job_release(self._job, not_before=timezone.now(), attempts=self._job.attempts - 1, **self.columns)
+        job_release(self._job, attempts=self._job.attempts - 1, **self.columns)
 
     @property
     def columns(self) -> JsonObject:
@@ -92,7 +94,7 @@ class LeasedRun:
         self.check()
 
     def leave(self, note: JsonObject) -> None:
-        if not lease_renew(self._job, now=timezone.now(), note=note, **self.columns):
+        if not lease_renew(self._job, note=note, **self.columns):
             raise LeaseLost
         self.note = note
         self.check()
@@ -105,13 +107,13 @@ class LeasedRun:
 
     def _keep(self) -> None:
         """Renew the lease, write the progress, and learn of a cancel, until the run has ended."""
-        renewed_at, written = timezone.now(), self._progress
+        renewed_at, written = time.monotonic(), self._progress
         while not self._ended.wait(_BEAT_SECONDS) and self._stop is None:
-            now = timezone.now()
+            now = time.monotonic()
             try:
-                if self._progress != written or now - renewed_at >= _RENEWAL:
+                if self._progress != written or now - renewed_at >= _RENEWAL_SECONDS:
                     written = self._progress
-                    self._stop = None if lease_renew(self._job, now=now, **self.columns) else LeaseLost
+                    self._stop = None if lease_renew(self._job, **self.columns) else LeaseLost
                     renewed_at = now
                 if self._stop is None and leased(self._job).filter(cancel_requested=True).exists():
                     self._stop = JobCancelled
@@ -156,7 +158,7 @@ def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: JsonObject | Exceptio
     if isinstance(outcome, LeaseLost):
         logger.warning("job %s lost its lease; another worker may have it", job.uuid)
     elif isinstance(outcome, WorkerEnding):
-        job_release(job, not_before=now, attempts=job.attempts - 1, **run.columns)
+        job_release(job, attempts=job.attempts - 1, **run.columns)
     elif isinstance(outcome, ConfirmationNeeded) and job_ask(
         job, preview=outcome.preview, now=now, **run.columns
     ):
@@ -165,12 +167,12 @@ def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: JsonObject | Exceptio
         # A job that could not ask was cancelled meanwhile, or its lease is lost, and then this ends nothing.
         job_end(job, state=CANCELLED, now=now, **run.columns)
     elif isinstance(outcome, Exception):
-        _retry_or_fail(job, kind, outcome, now=now)
+        _retry_or_fail(job, kind, outcome)
     elif job_end(job, state=SUCCEEDED, result=outcome, now=now, **run.columns):
         logger.info("job %s (%s) succeeded", job.uuid, job.kind)
 
 
-def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) -> None:
+def _retry_or_fail(job: Job, kind: JobKind, error: Exception) -> None:
     problem = PROBLEM_OF.get()(error).body()
     if problem["status"] < _SERVER_ERROR or job.attempts >= kind.attempts:
         _fail(job, error, problem)
@@ -179,7 +181,7 @@ def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) 
     delay = max(asked, min(_FIRST_DELAY * 2 ** (job.attempts - 1), _LONGEST_DELAY))
     logger.warning("job %s failed (%s) and is tried again in %s", job.uuid, problem["code"], delay)
     # A job that was cancelled meanwhile does not wait: the next worker ends it.
-    not_before = Case(When(cancel_requested=True, then=Value(now)), default=Value(now + delay))
+    not_before = Case(When(cancel_requested=True, then=Now()), default=Now() + delay)
     job_release(job, not_before=not_before, error=problem)
 
 

@@ -90,32 +90,37 @@ class JobSchedule:
         return dict(serializer.validated_data)
 
 
-def schedules() -> dict[str, JobSchedule]:
-    """Return the configured schedules by name. Raises `ScheduleRefused`."""
-    return {name: JobSchedule.of(name, declared) for name, declared in settings.JOB_SCHEDULES.items()}
-
-
 def schedules_submit(*, now: datetime) -> None:
-    """Submit the jobs that are due. A time that was missed, however often, is made up for once. Raises `ScheduleRefused`.
+    """Submit the jobs that are due. A time that was missed, however often, is made up for once.
 
-    A new schedule makes up for nothing.
+    A new schedule makes up for nothing. Raises `ScheduleRefused` for wrong schedules, after it has submitted the others.
     """
-    declared = schedules()
     known = dict(ScheduledTime.objects.values_list("name", "due"))
-    if removed := known.keys() - declared.keys():
+    if removed := known.keys() - settings.JOB_SCHEDULES.keys():
         ScheduledTime.objects.filter(name__in=removed).delete()
-    for schedule in declared.values():
-        due = schedule.last_due(now)
-        if schedule.name not in known:
-            ScheduledTime.objects.create(name=schedule.name, due=due)
-        elif known[schedule.name] < due:
-            with transaction.atomic():
-                if ScheduledTime.objects.filter(name=schedule.name, due__lt=due).update(due=due):
-                    _submit(schedule, due, now)
+    refused = []
+    for name, declared in settings.JOB_SCHEDULES.items():
+        try:
+            _submit_if_due(JobSchedule.of(name, declared), known.get(name), now)
+        except ScheduleRefused as error:
+            refused.append(f"{name}: {error}")
+    if refused:
+        raise ScheduleRefused("; ".join(refused))
 
 
-def _submit(schedule: JobSchedule, due: datetime, now: datetime) -> None:
-    logger.info("schedule %s: a job is due since %s", schedule.name, due.isoformat())
-    by = f"{SCHEDULED}{schedule.name}"
-    parameters = schedule.parameters_at(due)
-    job_submit(kind=schedule.kind, parameters=parameters, owner=OWNER, created_by=by, now=now)
+def _submit_if_due(schedule: JobSchedule, known: datetime | None, now: datetime) -> None:
+    """Submit a schedule's job unless that was done for its last time. known: that time, as far as it is recorded."""
+    due = schedule.last_due(now)
+    if known is None:
+        ScheduledTime.objects.create(name=schedule.name, due=due)
+    elif known < due:
+        with transaction.atomic():
+            if ScheduledTime.objects.filter(name=schedule.name, due__lt=due).update(due=due):
+                logger.info("schedule %s: a job is due since %s", schedule.name, due.isoformat())
+                job_submit(
+                    kind=schedule.kind,
+                    parameters=schedule.parameters_at(due),
+                    owner=OWNER,
+                    created_by=f"{SCHEDULED}{schedule.name}",
+                    now=now,
+                )

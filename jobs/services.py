@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
-from jobs.claims import job_end
+from jobs.claims import LOST, job_end
 from jobs.exceptions import JobError
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import (
@@ -71,7 +72,7 @@ def job_submit(
         "once_key": once_key,
         "turn": JOB_KINDS.get()[kind].turn(parameters),
         "urgency": urgency,
-        "not_before": not_before or now,
+        "not_before": not_before or Now(),
         "created_at": now,
     }
     while True:
@@ -107,8 +108,7 @@ def job_cancel(*, uuid: UUID, now: datetime) -> None:
     """
     with transaction.atomic():
         job = Job.objects.select_for_update().get(uuid=uuid)
-        is_lost = job.leased_until is not None and job.leased_until <= now
-        if job.state in (QUEUED, NEEDS_CONFIRMATION) or (job.state == RUNNING and is_lost):
+        if job.state in (QUEUED, NEEDS_CONFIRMATION) or Job.objects.filter(LOST, pk=job.pk).exists():
             job_end(job, state=CANCELLED, now=now)
         elif job.state == RUNNING:
             Job.objects.filter(pk=job.pk).update(cancel_requested=True)
@@ -120,7 +120,7 @@ def job_confirm(*, uuid: UUID, now: datetime) -> None:
     Raises JobError if the job has not asked, or has ended without an answer.
     """
     asking = Job.objects.filter(uuid=uuid, state=NEEDS_CONFIRMATION, asked_at__gt=now - CONFIRM_WITHIN)
-    if asking.update(state=QUEUED, confirmed_at=now, not_before=now):
+    if asking.update(state=QUEUED, confirmed_at=now, not_before=Now()):
         return
     job = Job.objects.get(uuid=uuid)
     if job.confirmed_at is None:

@@ -153,9 +153,8 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
         """Return the new job. columns: see `job_submit`."""
         return job_submit(kind=self.kind, parameters=parameters, **columns)
 
-    def not_before(self, now: datetime) -> datetime:
-        """Return when the job may start."""
-        return now
+    def not_before(self, now: datetime) -> datetime | None:
+        """Return when the job may start; None: at once."""
 
     def _submit_once(self, request: Request, parameters: JsonObject) -> Response:
         now, call = timezone.now(), keyed_call(request, request.data)

@@ -8,7 +8,6 @@ from threading import Event, Lock
 from typing import Any
 
 from django.db import Error, close_old_connections
-from django.utils import timezone
 
 from jobs.claims import job_claim
 from jobs.kinds import JOB_KINDS
@@ -55,7 +54,7 @@ class Worker:
         if not free:
             return False
         try:
-            job = job_claim(now=timezone.now(), only_awaited=free == 1 < self._threads)
+            job = job_claim(only_awaited=free == 1 < self._threads)
         except Error as error:
             logger.warning("jobs wait: %s", error)
             self._wake.wait(_AFTER_ERROR_SECONDS)

@@ -4,7 +4,6 @@ from jobs.backfills.filling import BACKFILL
 from jobs.exports.tables import AUDIT_EXPORT
 from jobs.exports.views import EXPORT
 from jobs.fetches.services import FETCH, MARKETS
-from jobs.gap_reports import GAP_REPORT
 from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
 from trading.api.backtests import BACKTEST
@@ -15,7 +14,6 @@ from trading.api.transfers import TRANSFER
 
 KINDS: tuple[JobKind, ...] = (
     BACKFILL,
-    GAP_REPORT,
     FETCH,
     MARKETS,
     EXPORT,

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.exceptions import JobError, UnknownJob
@@ -140,7 +141,7 @@ def upload_start(job: Job, *, now: datetime) -> None:
             os.fsync(file.fileno())
     except OSError as error:  # some file systems find space only now
         raise unavailable(error) from error
-    if Job.objects.filter(pk=job.pk, state=QUEUED, not_before__gt=now).update(not_before=now):
+    if Job.objects.filter(pk=job.pk, state=QUEUED, not_before__gt=now).update(not_before=Now()):
         job.not_before = now
 
 

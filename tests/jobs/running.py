@@ -16,7 +16,7 @@ def run_job(uuid: UUID | str) -> None:
     others = Job.objects.filter(state=QUEUED, not_before__lte=now).exclude(uuid=uuid)
     times = dict(others.values_list("pk", "not_before"))
     others.update(not_before=now + timedelta(hours=1))
-    job = job_claim(now=now)
+    job = job_claim()
     for pk, not_before in times.items():
         Job.objects.filter(pk=pk).update(not_before=not_before)
     if job is not None:

@@ -4,20 +4,17 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs.claims import LEASE, job_claim, job_end
+from jobs.claims import job_claim, job_end
 from jobs.models import SUCCEEDED, Job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def claimed(*, later: timedelta = timedelta(0), only_awaited: bool = False) -> Job | None:
-    return job_claim(now=timezone.now() + later, only_awaited=only_awaited)
-
-
-def taken(*, later: timedelta = timedelta(0), only_awaited: bool = False) -> UUID | None:
-    job = claimed(later=later, only_awaited=only_awaited)
+def taken(*, only_awaited: bool = False) -> UUID | None:
+    job = job_claim(only_awaited=only_awaited)
     return None if job is None else job.uuid
 
 
@@ -49,7 +46,7 @@ def test_the_owners_take_turns(submit, at_once: int) -> None:
     many = [submit(owner="key:1", at_once=at_once).uuid for _ in range(5)]
     few = [submit(owner=owner, at_once=at_once).uuid for owner in ("key:2", "key:3", "key:2")]
     order: list[UUID] = []
-    while (job := claimed()) is not None:
+    while (job := job_claim()) is not None:
         order.append(job.uuid)
         ended(job.uuid)
     assert order == [many[0], few[0], few[1], many[1], few[2], *many[2:]]
@@ -79,9 +76,19 @@ def test_the_last_thread_takes_only_jobs_that_somebody_awaits(submit) -> None:
 
 def test_a_job_that_waits_for_its_time_is_not_taken(submit) -> None:
     job = submit()
-    Job.objects.update(not_before=timezone.now() + timedelta(minutes=1))
+    Job.objects.update(not_before=Now() + timedelta(minutes=1))
     assert taken() is None
-    assert taken(later=timedelta(minutes=2)) == job.uuid
+    Job.objects.update(not_before=Now())
+    assert taken() == job.uuid
+
+
+def test_the_clock_of_a_worker_does_not_matter(submit, time_machine) -> None:
+    time_machine.shift(timedelta(hours=1))
+    job = submit()
+    time_machine.shift(timedelta(hours=-1))
+    assert taken() == job.uuid
+    time_machine.shift(timedelta(hours=1))
+    assert taken() is None, "the lease holds"
 
 
 def test_a_kind_that_is_no_longer_there_is_left_alone(submit, use_kinds) -> None:
@@ -101,10 +108,12 @@ def test_jobs_with_one_turn_run_one_after_another(submit) -> None:
 def test_a_lost_job_comes_first_and_keeps_its_place_and_its_turn(submit) -> None:
     options = {"turn": lambda _: "a", "at_once": 1}
     lost = submit(**options)
-    before = claimed()
+    before = job_claim()
     submit(urgency=1, **options)
     assert taken() is None
-    again = claimed(later=LEASE)
+    Job.objects.filter(uuid=lost.uuid).update(leased_until=Now())
+    assert taken(only_awaited=True) is None, "nobody awaits it"
+    again = job_claim()
     assert before is not None
     assert again is not None
     assert (again.uuid, again.attempts) == (lost.uuid, 2)

@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from itertools import count
 from threading import Event
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import run as running
-from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew
+from jobs.claims import job_claim, job_end, job_release, lease_renew
 from jobs.exceptions import WorkerEnding
 from jobs.kinds import Run
 from jobs.models import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
@@ -33,10 +33,15 @@ def problem_of(job: Job) -> dict[str, Any]:
     return error
 
 
-def claim(job: Job, *, later: timedelta = timedelta(0)) -> Job | None:
-    claimed = job_claim(now=timezone.now() + later)
+def claim(job: Job) -> Job | None:
+    claimed = job_claim()
     assert claimed is None or claimed.uuid == job.uuid
     return claimed
+
+
+def lose() -> None:
+    """End the leases, as a worker that is gone does."""
+    Job.objects.update(leased_until=Now())
 
 
 @pytest.fixture
@@ -85,9 +90,9 @@ def test_a_lost_worker_is_followed_by_another_that_resumes(submit) -> None:
     job = submit(remember)
     lost = claim(job)
     assert lost is not None
-    assert lease_renew(lost, now=timezone.now(), note={"piece": 7}, done=7)
+    assert lease_renew(lost, note={"piece": 7}, done=7)
     assert claim(job) is None, "the lease still holds"
-    Job.objects.filter(pk=job.pk).update(leased_until=timezone.now())
+    lose()
     run_job(job.uuid)
     assert seen == [{"piece": 7}]
     assert (fresh(job).state, fresh(job).attempts) == (SUCCEEDED, 2)
@@ -96,12 +101,13 @@ def test_a_lost_worker_is_followed_by_another_that_resumes(submit) -> None:
 def test_a_worker_that_slept_past_its_lease_ends_nothing(submit) -> None:
     job = submit()
     sleeper = claim(job)
-    successor = claim(job, later=LEASE)
+    lose()
+    successor = claim(job)
     assert sleeper is not None
     assert successor is not None
     now = timezone.now()
     assert not job_end(sleeper, state=FAILED, now=now)
-    assert not lease_renew(sleeper, now=now)
+    assert not lease_renew(sleeper)
     assert job_end(successor, state=SUCCEEDED, now=now, result={})
     assert fresh(job).state == SUCCEEDED
 
@@ -125,7 +131,7 @@ def test_a_function_learns_that_its_lease_is_lost(submit, quick_beat) -> None:
 
 
 def test_a_long_job_keeps_its_lease(submit, quick_beat, monkeypatch) -> None:
-    monkeypatch.setattr(running, "_RENEWAL", timedelta(seconds=0))
+    monkeypatch.setattr(running, "_RENEWAL_SECONDS", 0)
     before: list[Any] = []
 
     def work(run: Run) -> dict[str, Any]:
@@ -165,7 +171,7 @@ def test_a_cancel_outlasts_the_worker(submit) -> None:
     job = submit()
     assert claim(job) is not None
     job_cancel(uuid=job.uuid, now=timezone.now())
-    Job.objects.update(leased_until=timezone.now())
+    lose()
     run_job(job.uuid)
     assert fresh(job).state == CANCELLED
 
@@ -173,7 +179,8 @@ def test_a_cancel_outlasts_the_worker(submit) -> None:
 def test_a_lost_job_is_cancelled_at_once(submit) -> None:
     job = submit()
     assert claim(job) is not None
-    job_cancel(uuid=job.uuid, now=timezone.now() + LEASE)
+    lose()
+    job_cancel(uuid=job.uuid, now=timezone.now())
     assert (fresh(job).state, fresh(job).lease) == (CANCELLED, None)
 
 
@@ -265,7 +272,7 @@ def test_an_error_of_the_server_is_tried_again(submit) -> None:
     run_job(job.uuid)
     assert fresh(job).state == QUEUED
     assert fresh(job).not_before > timezone.now()
-    Job.objects.update(not_before=timezone.now())
+    Job.objects.update(not_before=Now())
     run_job(job.uuid)
     ended = fresh(job)
     assert (ended.state, ended.attempts) == (FAILED, 2)
@@ -301,7 +308,7 @@ def test_a_job_that_ends_its_workers_is_given_up(submit) -> None:
     job = submit(attempts=2)
     for _ in range(2):
         assert claim(job) is not None
-        Job.objects.update(leased_until=timezone.now())
+        lose()
     run_job(job.uuid)
     assert fresh(job).state == FAILED
     assert problem_of(job)["code"] == "worker_lost"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from jobs.gap_reports import GAP_REPORT
+from jobs.backfills.filling import BACKFILL
 from jobs.models import Job
-from jobs.schedules import JobSchedule, ScheduleRefused, schedules, schedules_submit
+from jobs.schedules import JobSchedule, ScheduleRefused, schedules_submit
 from marketdata_project.checks import check_schedules
 from tests.jobs.kinds import kind
 
@@ -36,16 +36,16 @@ def test_the_last_due_time_of_a_crontab(line: str, now: str, due: str) -> None:
 
 @pytest.fixture
 def nightly(settings, use_kinds) -> None:
-    use_kinds(kind(), GAP_REPORT)
+    use_kinds(kind(), BACKFILL)
     settings.JOB_SCHEDULES = {"nightly": NIGHTLY}
 
 
 def test_the_last_days_end_before_the_date_that_is_due(use_kinds) -> None:
-    use_kinds(GAP_REPORT)
-    schedule = JobSchedule.of(
-        "gaps", {"kind": "gap_report", "crontab": "0 3 * * *", "parameters": {"last_days": 3}}
-    )
+    use_kinds(BACKFILL)
+    days = {"symbol": "AAPL", "last_days": 3}
+    schedule = JobSchedule.of("gaps", {"kind": "backfill", "crontab": "0 3 * * *", "parameters": days})
     assert schedule.parameters_at(at("2025-03-01 03:00")) == {
+        "symbol": "AAPL",
         "start": "2025-02-26T00:00:00Z",
         "end": "2025-03-01T00:00:00Z",
     }
@@ -72,8 +72,6 @@ def test_a_wrong_schedule_is_found_by_the_check(
     (found,) = check_schedules()
     assert found.id == "marketdata.E009"
     assert message in found.msg
-    with pytest.raises(ScheduleRefused):
-        schedules()
 
 
 REBALANCE = {"account": "main", "model": "core", "cash_buffer": 0.5}
@@ -83,7 +81,6 @@ REBALANCE = {"account": "main", "model": "core", "cash_buffer": 0.5}
     ("kind_name", "parameters"),
     [
         ("backfill", {"symbol": "AAPL", "last_days": 1}),
-        ("gap_report", {"last_days": 1}),
         ("rebalance", REBALANCE),
     ],
 )
@@ -149,3 +146,12 @@ def test_a_schedule_that_was_away_is_a_new_one(nightly, settings) -> None:
 def test_due_jobs_are_submitted_however_many_are_unfinished(nightly, use_kinds) -> None:
     use_kinds(kind(most_unfinished=1))
     assert [submitted(f"2025-01-0{day} 02:30") for day in range(1, 5)] == [0, 1, 2, 3]
+
+
+@pytest.mark.django_db
+def test_a_refused_schedule_does_not_stop_the_others(nightly, settings) -> None:
+    submitted("2025-01-02 09:00")
+    settings.JOB_SCHEDULES = {"broken": {**NIGHTLY, "crontab": "61 2 * * *"}, "nightly": NIGHTLY}
+    with pytest.raises(ScheduleRefused, match="broken: crontab"):
+        submitted("2025-01-03 09:00")
+    assert Job.objects.get().created_by == "schedule:nightly"

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.backfills.models import Backfill
@@ -76,7 +77,7 @@ def test_a_gap_that_no_source_can_fill_is_exhausted_and_asked_for_again_later(
     exhausted_retry(now=row.retry_at)
     (again,) = Job.objects.filter(owner=OWNER)
     Backfill.objects.update(retry_at=timezone.now())
-    Job.objects.update(not_before=timezone.now())
+    Job.objects.update(not_before=Now())
     ran(again)
     row = Backfill.objects.get()
     assert row.attempts == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from jobs.backfills.models import Backfill
 from jobs.exceptions import WorkerEnding
@@ -188,7 +188,7 @@ def test_a_job_that_is_stopped_between_pages_has_recorded_what_it_stored(
     first = Backfill.objects.get()
     assert (first.state, first.rows) == ("filled", 4 * 390)
     monkeypatch.undo()
-    Job.objects.update(not_before=timezone.now())
+    Job.objects.update(not_before=Now())
     ran(job)
     assert stored_times() == TIMES.tolist()
     assert Backfill.objects.count() == 2

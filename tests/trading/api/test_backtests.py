@@ -131,7 +131,7 @@ def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
 def test_a_caller_sees_its_own_backtests_only(past: None, reader: Api):
     own = Job.objects.get(uuid=answer(post(reader, BACKTESTS, BODY))["id"])
     now = timezone.now()
-    no_backtest = job_submit(kind="gap_report", parameters={}, owner=own.owner, created_by="test", now=now)
+    no_backtest = job_submit(kind="markets", parameters={}, owner=own.owner, created_by="test", now=now)
     of_another = job_submit(kind="backtest", parameters={}, owner="key:0", created_by="test", now=now)
     for uuid in (no_backtest.uuid, of_another.uuid, "no-uuid"):
         assert problem(reader.get(f"/api/v1/backtests/{uuid}")) == (404, "not_found")
