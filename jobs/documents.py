@@ -1,8 +1,10 @@
 """The JSON document of a job, and who may see which jobs."""
 
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.db.models import Case, F, JSONField, Q, QuerySet, Value, When
+from msgspec import UNSET, Meta, UnsetType
 
 from jobs.claims import PATH, job_subject
 from jobs.exceptions import UnknownJob
@@ -11,9 +13,14 @@ from jobs.models import NEEDS_CONFIRMATION, Job
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.keys.selectors import identities_of, keys_visible
-from store.instant_text import format_instant
+from web.documents import AnswerDocument, Instant, Uuid, about, like
 from web.requests.json_fields import JsonObject
 from webhooks.signing import callback_secrets
+
+JobState = Literal["queued", "running", "needs_confirmation", "succeeded", "failed", "cancelled"]
+ObjectOrNull = Annotated[Any, Meta(extra_json_schema={"type": ["object", "null"]})]
+# Of examples.
+JOB_ID = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:
@@ -60,47 +67,77 @@ def job_of(caller: Caller, text: str) -> Job:
     return job
 
 
+class ProgressDocument(AnswerDocument):
+    """How much of a job is done."""
+
+    done: Annotated[int, about("In `unit`.", 3)]
+    total: Annotated[int | None, about("null while it is unknown.", 8)]
+    unit: Annotated[str, like("gaps")]
+
+
+class JobDocument(AnswerDocument, kw_only=True):
+    """A job."""
+
+    id: Annotated[Uuid, like(JOB_ID)]
+    kind: Annotated[str, like("backfill")]
+    state: Annotated[JobState, like("running")]
+    progress: ProgressDocument
+    parameters: Annotated[JsonObject, about("As they were submitted.", {"symbol": "AAPL"})]
+    result: Annotated[
+        ObjectOrNull,
+        about("null until the job has succeeded. Lists have null for kinds with large results.", None),
+    ]
+    error: Annotated[ObjectOrNull, about("The problem with which the job failed, else null.", None)]
+    preview: Annotated[
+        ObjectOrNull, about("What the job asks to confirm, or asked; by kind. Lists have null.", None)
+    ]
+    confirm_before: Annotated[Instant | None, about("When a job that needs confirmation fails without it.")]
+    created_by: Annotated[str, about("Who submitted it.", "key:12")]
+    created_at: Annotated[Instant, like("2030-01-02T03:04:05Z")]
+    started_at: Annotated[Instant | None, like("2030-01-02T03:04:05.250000Z")]
+    finished_at: Instant | None
+    attempts: Annotated[int, about("How often it was started.", 1)]
+    cancel_requested: Annotated[bool, about("Whether it ends as soon as it can.")]
+    links: Annotated[
+        dict[str, str],
+        about(
+            "`self`; `cancel` until it has ended; `confirm` while it needs confirmation.",
+            {"self": f"{PATH}/{JOB_ID}", "cancel": f"{PATH}/{JOB_ID}/cancel"},
+        ),
+    ]
+    callback_secret: Annotated[
+        str | UnsetType,
+        about("Only in the answer to a call with `callback_url`: the key of the signature."),
+    ] = UNSET
+
+
+def job_document(job: Job, **given: Any) -> JsonObject:
+    """Return what clients see of a job. given: other values of members."""
+    kind = JOB_KINDS.get().get(job.kind)
+    url = f"{PATH}/{job.uuid}"
+    links = {"self": url}
+    if not job.is_finished:
+        links["cancel"] = f"{url}/cancel"
+    if job.state == NEEDS_CONFIRMATION:
+        links["confirm"] = f"{url}/confirm"
+    progress = ProgressDocument(job.done, job.total, "" if kind is None else kind.unit)
+    error = job.error if job.is_finished else None
+    document = {
+        "id": str(job.uuid),
+        "progress": progress,
+        "error": error,
+        "links": links,
+        "callback_secret": UNSET,
+    }
+    return JobDocument.of_row(job, **document, **given).as_json()
+
+
 def listed_job_document(job: Job) -> JsonObject:
     """Return what a list shows of a job. job: of `listed_jobs_of`."""
-    job.result, job.preview = getattr(job, "listed_result", None), None
-    return job_document(job)
+    return job_document(job, result=getattr(job, "listed_result", None), preview=None)
 
 
 def submitted_document(job: Job) -> JsonObject:
     """Return a new job's document, with the secret of its callback if it has one."""
     secret = {"callback_secret": callback_secrets(job_subject(job))[0]} if job.callback_url else {}
-    return {**job_document(job), **secret}
-
-
-def job_document(job: Job) -> JsonObject:
-    """Return what clients see of a job."""
-    kind = JOB_KINDS.get().get(job.kind)
-    return {
-        "id": str(job.uuid),
-        "kind": job.kind,
-        "state": job.state,
-        "progress": {
-            "done": job.done,
-            "total": job.total,
-            "unit": "" if kind is None else kind.unit,
-        },
-        "parameters": job.parameters,
-        "result": job.result,
-        "error": job.error if job.is_finished else None,
-        "preview": job.preview,
-        "confirm_before": format_instant(job.confirm_before),
-        "created_by": job.created_by,
-        "created_at": format_instant(job.created_at),
-        "started_at": format_instant(job.started_at),
-        "finished_at": format_instant(job.finished_at),
-        "attempts": job.attempts,
-        "cancel_requested": job.cancel_requested,
-        "links": _links(job),
-    }
-
-
-def _links(job: Job) -> dict[str, str]:
-    url = f"{PATH}/{job.uuid}"
-    cancel = {} if job.is_finished else {"cancel": f"{url}/cancel"}
-    confirm = {"confirm": f"{url}/confirm"} if job.state == NEEDS_CONFIRMATION else {}
-    return {"self": url, **cancel, **confirm}
+    return job_document(job) | secret

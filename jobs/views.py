@@ -15,6 +15,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit.recording.audit_first import change_and_record
 from jobs.documents import (
+    JOB_ID,
+    JobDocument,
     job_document,
     job_of,
     listed_job_document,
@@ -23,7 +25,6 @@ from jobs.documents import (
 )
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import ACTIVE, STATES, Job
-from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_confirm, job_submit, require_room
 from ratelimit.callers import Caller
 from web.endpoints import ANY_CALLER, WRITE, Access
@@ -34,7 +35,7 @@ from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
 from web.views import DeclaredView, id_parameter
 
-_ID = id_parameter("job", JOB["id"])
+_ID = id_parameter("job", JOB_ID)
 _RETRY_SECONDS = 1
 
 
@@ -65,7 +66,7 @@ class JobsViewSet(ListViewSet[Job]):
         "cancel": Access(ANY_CALLER, kind=WRITE),
         "confirm": Access(ANY_CALLER, kind=WRITE),
     }
-    answers = dict.fromkeys(access, JobSerializer)
+    answers = dict.fromkeys(access, JobDocument)
     parameters = {key: [_ID] for key in ("retrieve", "cancel", "confirm")}
     asks_first = ("cancel",)
     queryset = Job.objects.all()
@@ -115,7 +116,7 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
     """
 
     verbs: ClassVar[Mapping[str, str]] = {"create": "submit"}
-    answers: ClassVar[Mapping[str, Any]] = {"create": {202: JobSerializer}}
+    answers: ClassVar[Mapping[str, Any]] = {"create": {202: JobDocument}}
     parameters = {"create": [IDEMPOTENCY_KEY]}
     queryset: QuerySet[Any] = Job.objects.all()
     kind: ClassVar[str]

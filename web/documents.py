@@ -162,7 +162,10 @@ def _arrow_type(schema: Schema) -> pa.DataType:
 
 def _hints(document: type[AnswerDocument]) -> dict[str, Any]:
     found = typing.get_type_hints(document, include_extras=True)
-    return {name: found[name] for name in document.__struct_fields__}
+    return {
+        shown: found[name]
+        for shown, name in zip(document.__struct_encode_fields__, document.__struct_fields__, strict=True)
+    }
 
 
 def _schema(hint: Any, reference: Callable[[Any], Schema]) -> Schema:

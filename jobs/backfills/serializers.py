@@ -1,22 +1,16 @@
 """The bodies of the endpoints of backfills, with examples for the schema."""
 
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from rest_framework import serializers
 
 from calendars.schedule import Hours
-from jobs.backfills.models import STATES
+from jobs.documents import JOB_ID
 from jobs.serializers import RequestRangeSerializer, RequestSymbol, SubmissionSerializer
 from store.instruments import GAP_RULES
+from web.documents import AnswerDocument, Instant, Uuid, about, like
 
 _WEEK = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
-_BACKFILL: dict[str, Any] = {
-    "dataset": "trades", "symbol": "AAPL", "start": "2025-01-02T14:31:00Z", "end": "2025-01-02T14:40:00Z",
-    "state": "filled", "source": "desk", "rows": 271,
-    "told": [{"source": "archive", "said": "has no rows here, and does not know that there are none"}],
-    "message": "", "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11", "attempts": 0, "retry_at": None,
-    "asked_at": "2025-01-03T08:00:00Z",
-}  # fmt: skip
 
 
 class BackfillRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
@@ -37,28 +31,26 @@ class BackfillRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
     )
 
 
-class StatementSerializer(serializers.Serializer[Any]):
+class StatementDocument(AnswerDocument):
     """What a source said that gave nothing."""
 
-    source = serializers.CharField()  # type: ignore[assignment]  # an attribute of DRF's fields has this name
-    said = serializers.CharField()
+    source: Annotated[str, like("archive")]
+    said: Annotated[str, like("has no rows here, and does not know that there are none")]
 
 
-class BackfillSerializer(serializers.Serializer[Any]):
+class BackfillDocument(AnswerDocument, kw_only=True):
     """A gap for which sources were asked."""
 
-    examples: ClassVar = {"A gap that was filled": _BACKFILL}
-
-    dataset = serializers.CharField()
-    symbol = serializers.CharField()
-    start = serializers.CharField()
-    end = serializers.CharField()
-    state = serializers.ChoiceField(list(STATES))
-    source = serializers.CharField(help_text="The source of the rows.")  # type: ignore[assignment]  # as above
-    rows = serializers.IntegerField()
-    told = StatementSerializer(many=True, help_text="What the sources before said.")
-    message = serializers.CharField(help_text="A warning: the first row that is doubtful, or was left out.")
-    job = serializers.UUIDField(help_text="The job that asked.")
-    attempts = serializers.IntegerField(help_text="How often sources were asked in vain.")
-    retry_at = serializers.DateTimeField(allow_null=True, help_text="When exhausted sources are asked again.")
-    asked_at = serializers.DateTimeField()
+    dataset: Annotated[str, like("trades")]
+    symbol: Annotated[str, like("AAPL")]
+    start: Annotated[str, like("2025-01-02T14:31:00Z")]
+    end: Annotated[str, like("2025-01-02T14:40:00Z")]
+    state: Literal["filled", "empty", "exhausted"]
+    source: Annotated[str, about("The source of the rows.", "desk")]
+    rows: Annotated[int, like(271)]
+    told: Annotated[list[StatementDocument], about("What the sources before said.")]
+    message: Annotated[str, about("A warning: the first row that is doubtful, or was left out.", "")]
+    job: Annotated[Uuid, about("The job that asked.", JOB_ID)]
+    attempts: Annotated[int, about("How often sources were asked in vain.", 0)]
+    retry_at: Annotated[Instant | None, about("When exhausted sources are asked again.")]
+    asked_at: Annotated[Instant, like("2025-01-03T08:00:00Z")]

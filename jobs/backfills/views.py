@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.backfills.models import STATES, Backfill
-from jobs.backfills.serializers import BackfillRequestSerializer, BackfillSerializer
+from jobs.backfills.serializers import BackfillDocument, BackfillRequestSerializer
 from jobs.backfills.services import KIND
 from jobs.fetches.services import SUBMISSION
 from jobs.views import SubmissionViewSet
@@ -42,7 +42,7 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
         "create": SUBMISSION,
     }
     bodies = {"create": BackfillRequestSerializer}
-    answers = {**SubmissionViewSet.answers, "list": BackfillSerializer}
+    answers = {**SubmissionViewSet.answers, "list": BackfillDocument}
     kind = KIND
     queryset = Backfill.objects.all()
     filterset_class = BackfillFilter
@@ -52,7 +52,14 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
     def list(self, request: Request) -> Response:
         """List backfills. Gaps for which sources were asked, newest first, with what came of it."""
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(BackfillSerializer(rows or [], many=True).data)
+        return self.get_paginated_response(
+            [
+                BackfillDocument.of_row(
+                    each, job=str(each.job), source=each.source, message=each.message
+                ).as_json()
+                for each in rows or ()
+            ]
+        )
 
     def create(self, request: Request) -> Response:
         """Fill gaps.

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+import msgspec
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
-from jobs.serializers import JOB, JobSerializer, SubmissionSerializer
+from jobs.documents import JOB_ID, JobDocument, JobState, ObjectOrNull
+from jobs.serializers import SubmissionSerializer
 from stats.market_data.answers.page import page_snapshot, queried_symbols, selected_columns
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import (
@@ -21,7 +23,7 @@ from stats.rendering.formats import FORMATS
 from stats.universes import MEMBERS_LIMIT, known_members
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol
-from web.documents import AnswerDocument, Instant, like
+from web.documents import AnswerDocument, Instant, about, like
 from web.requests.exceptions import InvalidParameter
 from web.requests.field_errors import KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Integer, JsonObject, Text, Word
@@ -130,32 +132,9 @@ _WEEK: JsonObject = {
     "end": "2025-01-09",
     "format": PARQUET,
 }
-FILE: JsonObject = {
-    "path": "trades/symbol=AAPL/date=2025-01-02/part-0.parquet",
-    "rows": 48_211,
-    "bytes": 612_004,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "link": f"/api/v1/exports/{JOB['id']}/files/trades/symbol%3DAAPL/date%3D2025-01-02/part-0.parquet",
-}
-
-
-DATASET: JsonObject = {
-    "id": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c",
-    "dataset": "trades",
-    "class": DEFAULT_CLASS,
-    "format": PARQUET,
-    "query": {"start": "2025-01-02", "end": "2025-01-09"},
-    "commits": {"AAPL": "trades=17-9f3a2c", "MSFT": "trades=5-0b77e1"},
-    "rows": 48_211,
-    "files": 2,
-    "versions": {
-        "program": "1.0.0",
-        "calendars": "5.5.0-4.13.2-1f0c9a3e",
-        "pyarrow": "25.0.0",
-        "numpy": "2.4.1",
-    },
-    "again": {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"},
-}
+DATASET_ID = "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c"
+FILE_PATH = "trades/symbol=AAPL/date=2025-01-02/part-0.parquet"
+_PARAMETERS: JsonObject = {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"}
 
 
 def _parameter() -> serializers.CharField:
@@ -203,59 +182,60 @@ class ExportRequestSerializer(SubmissionSerializer):
         return attrs
 
 
-class ExportFileSerializer(serializers.Serializer[Any]):
+class ExportFileDocument(AnswerDocument):
     """A file of an export."""
 
-    path = serializers.CharField()
-    rows = serializers.IntegerField()
-    bytes = serializers.IntegerField()
-    sha256 = serializers.CharField(help_text="Of the file's bytes.")
-    link = serializers.CharField()
+    path: Annotated[str, like(FILE_PATH)]
+    rows: Annotated[int, like(48_211)]
+    bytes: Annotated[int, like(612_004)]
+    sha256: Annotated[
+        str, about("Of the file's bytes.", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    ]
+    link: Annotated[str, like(f"/api/v1/exports/{JOB_ID}/files/{quote(FILE_PATH)}")]
 
 
-class ExportSerializer(JobSerializer):
+class ExportDocument(JobDocument, kw_only=True):
     """An export's job, with its files."""
 
-    examples: ClassVar = {
-        "An export": {
-            **JOB,
-            "kind": "export",
-            "state": "succeeded",
-            "parameters": {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"},
-            "result": {"dataset": DATASET["id"], "rows": 48_211, "bytes": 612_911, "files": 2},
-            "files": [FILE],
-        }
-    }  # fmt: skip
-
-    files = ExportFileSerializer(
-        many=True, help_text="[] until the job has succeeded; the first thousand. `manifest.json` lists all."
-    )
+    kind: Annotated[str, like("export")]
+    state: Annotated[JobState, like("succeeded")]
+    parameters: Annotated[JsonObject, about("As they were submitted.", _PARAMETERS)]
+    result: Annotated[
+        ObjectOrNull, like({"dataset": DATASET_ID, "rows": 48_211, "bytes": 612_911, "files": 2})
+    ]
+    files: Annotated[
+        list[ExportFileDocument],
+        about("[] until the job has succeeded; the first thousand. `manifest.json` lists all."),
+    ]
 
 
-class DataSetSerializer(serializers.Serializer[Any]):
+class DataSetDocument(AnswerDocument):
     """A data set: what an export held."""
 
-    examples: ClassVar = {"Trades": DATASET}
-
-    id = serializers.CharField()
-    dataset = serializers.CharField()
-    format = serializers.CharField()
-    query = serializers.DictField(help_text="The parameters of the dataset's stream.")
-    commits = serializers.DictField(help_text="Of each symbol's logs.")
-    rows = serializers.IntegerField()
-    files = serializers.IntegerField(help_text="Without the manifest.")
-    versions = serializers.DictField(child=serializers.CharField())
-    again = serializers.DictField(help_text="The body of `POST /exports` that makes the same files.")
-
-    def get_fields(self) -> dict[str, Any]:
-        """Return the fields, with one that cannot be an attribute."""
-        return {**super().get_fields(), "class": serializers.CharField()}
+    id: Annotated[str, like(DATASET_ID)]
+    dataset: Annotated[str, like("trades")]
+    market_class: Annotated[str, like(DEFAULT_CLASS)] = msgspec.field(name="class")
+    format: Annotated[str, like(PARQUET)]
+    query: Annotated[
+        JsonObject,
+        about("The parameters of the dataset's stream.", {"start": "2025-01-02", "end": "2025-01-09"}),
+    ]
+    commits: Annotated[
+        JsonObject,
+        about("Of each symbol's logs.", {"AAPL": "trades=17-9f3a2c", "MSFT": "trades=5-0b77e1"}),
+    ]
+    rows: Annotated[int, like(48_211)]
+    files: Annotated[int, about("Without the manifest.", 2)]
+    versions: Annotated[
+        dict[str, str], like({"program": "1.0.0", "calendars": "5.5.0-4.13.2-1f0c9a3e", "pyarrow": "25.0.0"})
+    ]
+    again: Annotated[JsonObject, about("The body of `POST /exports` that makes the same files.", _PARAMETERS)]
 
 
 class LinkRequestSerializer(KnownFieldsSerializer):
     """The file for which a link is made, and for how long."""
 
-    examples: ClassVar = {"For a day": {"path": FILE["path"], "expires_in": 86_400}}
+    examples: ClassVar = {"For a day": {"path": FILE_PATH, "expires_in": 86_400}}
 
     path = Text(max_length=500)
     expires_in = Integer(

@@ -20,11 +20,11 @@ from rest_framework.viewsets import ViewSet
 from jobs.documents import job_document
 from jobs.exceptions import JobError
 from jobs.exports.query import (
-    DATASET,
-    FILE,
-    DataSetSerializer,
+    DATASET_ID,
+    FILE_PATH,
+    DataSetDocument,
+    ExportDocument,
     ExportRequestSerializer,
-    ExportSerializer,
     LinkDocument,
     LinkRequestSerializer,
     export_parameters,
@@ -67,9 +67,9 @@ def _parameter(
 
 
 _ID = id_parameter("job", "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f13", "The id of the export's job.")
-_FILE = _parameter("path", "path", "The file's path, or `manifest.json`.", examples=[FILE["path"]])
+_FILE = _parameter("path", "path", "The file's path, or `manifest.json`.", examples=[FILE_PATH])
 _RANGE = _parameter("Range", "header", "A part of the file.", examples=["bytes=0-1048575"])
-_SHA256 = {"pattern": "^[0-9a-f]{64}$", "examples": [DATASET["id"]]}
+_SHA256 = {"pattern": "^[0-9a-f]{64}$", "examples": [DATASET_ID]}
 _DATASET = _parameter("dataset_id", "path", "The data set's id: the SHA-256 of its manifest.", **_SHA256)
 _TOKEN = _parameter("token", "query", "Of the link.", examples=["WyI1ZjBjMWI1Mi0….kW9oT1x2"])
 _BYTES = "application/octet-stream"
@@ -121,7 +121,7 @@ class ExportsViewSet(ExportSubmissionViewSet):
     bodies = {"create": ExportRequestSerializer, "link": LinkRequestSerializer}
     answers: ClassVar[Any] = {
         **SubmissionViewSet.answers,
-        "retrieve": ExportSerializer,
+        "retrieve": ExportDocument,
         "destroy": None,
         "link": LinkDocument,
     }
@@ -206,7 +206,7 @@ class DataSetsViewSet(DeclaredView, ViewSet):
     """Data sets: what exports held, by the id that can be cited."""
 
     access = {"retrieve": Access("market:read")}
-    answers: ClassVar[Any] = {"retrieve": DataSetSerializer}
+    answers: ClassVar[Any] = {"retrieve": DataSetDocument}
     parameters = {"retrieve": [_DATASET]}
 
     def retrieve(self, request: Request, dataset_id: str) -> Response:

@@ -1,33 +1,20 @@
 """The bodies and documents of fetches, sources and markets."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
+import msgspec
 from rest_framework import serializers
 
-from jobs.serializers import JOB, RequestRangeSerializer, RequestSymbol, SubmissionSerializer, request_time
+from jobs.claims import PATH
+from jobs.documents import JOB_ID
+from jobs.serializers import RequestRangeSerializer, RequestSymbol, SubmissionSerializer, request_time
 from sources.feed_serializers import SourceName
 from store.datasets import BARS, QUOTES, TRADES
 from store.resolutions import Resolution
+from web.documents import AnswerDocument, about, like
 from web.requests.json_fields import Text, Word
 
 _DAY = {"source": "binance", "name": "BTC/USDT", "start": "2024-01-01", "timeframe": "1m", "preview": True}
-_SOURCE: dict[str, Any] = {
-    "name": "binance",
-    "kind": "exchange",
-    "tested": "tested",
-    "terms": "binance's terms apply. Its data are for your own use: do not pass them on.",
-    "needs_key": False,
-    "has_key": False,
-    "can_feed": True,
-}
-_MARKET: dict[str, Any] = {
-    "name": "BTC/USDT",
-    "symbol": "BTC-USDT",
-    "class": "crypto",
-    "long_name": "BTC in USDT",
-    "currency": "USDT",
-}
-MARKET_STATES = ("ready", "reading", "failed")
 
 
 class FetchRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
@@ -67,59 +54,44 @@ class MarketsRequestSerializer(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]  # a field
 
 
-class SourceSerializer(serializers.Serializer[Any]):
+class SourceDocument(AnswerDocument):
     """A source of market data."""
 
-    name = serializers.CharField()
-    kind = serializers.CharField(
-        help_text="`exchange`, or the kind of a vendor, a folder or an installation."
-    )
-    tested = serializers.CharField(help_text="How far it was tried: `tested`, or a text that says less.")
-    terms = serializers.CharField(help_text="What its data may be used for.")
-    needs_key = serializers.BooleanField(help_text="Whether it needs the setting `SOURCE_KEY_NAME`.")
-    has_key = serializers.BooleanField(help_text="Whether that is set.")
-    can_feed = serializers.BooleanField(help_text="Whether a feed may keep its symbols current.")
+    name: Annotated[str, like("binance")]
+    kind: Annotated[
+        str, about("`exchange`, or the kind of a vendor, a folder or an installation.", "exchange")
+    ]
+    tested: Annotated[str, about("How far it was tried: `tested`, or a text that says less.", "tested")]
+    terms: Annotated[str, about("What its data may be used for.", "binance's terms apply.")]
+    needs_key: Annotated[bool, about("Whether it needs the setting `SOURCE_KEY_NAME`.")]
+    has_key: Annotated[bool, about("Whether that is set.")]
+    can_feed: Annotated[bool, about("Whether a feed may keep its symbols current.", True)]
 
 
-class SourcesSerializer(serializers.Serializer[Any]):
+class SourcesDocument(AnswerDocument):
     """All sources: those of the setting `SOURCES`, then vendors and exchanges."""
 
-    examples: ClassVar = {"Sources": {"sources": [_SOURCE]}}
-
-    sources = SourceSerializer(many=True)
+    sources: list[SourceDocument]
 
 
-class MarketSerializer(serializers.Serializer[Any]):
+class MarketDocument(AnswerDocument):
     """A market of a source."""
 
-    name = serializers.CharField(help_text="At the source.")
-    symbol = serializers.CharField(help_text="Here.")
-    long_name = serializers.CharField()
-    currency = serializers.CharField(allow_null=True)
-
-    def get_fields(self) -> dict[str, Any]:
-        """Add `class`, which is no name in Python."""
-        return {**super().get_fields(), "class": serializers.CharField()}
+    name: Annotated[str, about("At the source.", "BTC/USDT")]
+    symbol: Annotated[str, about("Here.", "BTC-USDT")]
+    long_name: Annotated[str, like("BTC in USDT")]
+    currency: Annotated[str | None, like("USDT")]
+    cls: Annotated[str, like("crypto")] = msgspec.field(name="class")
 
 
-class SourceMarketsSerializer(serializers.Serializer[Any]):
+class SourceMarketsDocument(AnswerDocument):
     """Markets of a source."""
 
-    examples: ClassVar = {
-        "Markets": {
-            "state": "ready",
-            "message": "",
-            "markets": [_MARKET],
-            "more": 0,
-            "job": JOB["links"]["self"],
-        }
-    }
-
-    state = serializers.ChoiceField(
-        MARKET_STATES,
-        help_text="`reading`: a job reads them; ask again in a second. `failed`: `message` says why.",
-    )
-    message = serializers.CharField()
-    markets = MarketSerializer(many=True)
-    more = serializers.IntegerField(help_text="How many others match: search for more of the name.")
-    job = serializers.CharField(help_text="The path of the job that reads them, or read them.")
+    state: Annotated[
+        Literal["ready", "reading", "failed"],
+        about("`reading`: a job reads them; ask again in a second. `failed`: `message` says why."),
+    ]
+    job: Annotated[str, about("The path of the job that reads them, or read them.", f"{PATH}/{JOB_ID}")]
+    message: Annotated[str, like("")] = ""
+    markets: list[MarketDocument] = []
+    more: Annotated[int, about("How many others match: search for more of the name.", 0)] = 0

@@ -5,12 +5,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from jobs.claims import PATH
 from jobs.exceptions import ConfirmationNeeded
-from jobs.fetches.serializers import FetchRequestSerializer, MarketsRequestSerializer
+from jobs.fetches.serializers import (
+    FetchRequestSerializer,
+    MarketDocument,
+    MarketsRequestSerializer,
+    SourceDocument,
+    SourceMarketsDocument,
+)
 from jobs.kinds import JobKind, Run
 from jobs.models import FAILED, SUCCEEDED, Job
 from jobs.services import job_submit
@@ -57,18 +64,10 @@ def fetch(run: Run) -> JsonObject:
 
 def read_markets(run: Run) -> JsonObject:
     """Return the markets of a source, and forget them in this process: an exchange's take megabytes. Raises `SourceError`s."""
-    found: list[JsonObject] = []
+    found = []
     for market in source_named(run.parameters["source"]).markets():
         run.check()
-        found.append(
-            {
-                "name": market.name,
-                "symbol": market.symbol,
-                "class": market.cls,
-                "long_name": market.long_name,
-                "currency": market.currency,
-            }
-        )
+        found.append(MarketDocument.of_attributes(market).as_json())
     source_forget(run.parameters["source"])
     return {"markets": found}
 
@@ -148,30 +147,21 @@ MARKETS = JobKind(
 )
 
 
-def source_documents() -> list[JsonObject]:
+def source_documents() -> list[SourceDocument]:
     """Return what clients see of all sources. One that cannot be made is left out; the system checks name it."""
-    documents: list[JsonObject] = []
+    documents = []
     for name in source_names():
         try:
             source, kind = source_named(name), kind_of(name)
         except (ImproperlyConfigured, SourceRefused):
             continue
         is_exchange = kind not in VENDORS and name not in settings.SOURCES
-        documents.append(
-            {
-                "name": name,
-                "kind": "exchange" if is_exchange else kind,
-                "tested": source.tested,
-                "terms": source.terms,
-                "needs_key": kind in VENDORS,
-                "has_key": name in settings.SOURCE_KEYS,
-                "can_feed": can_feed(name),
-            }
-        )
+        shown, keys = "exchange" if is_exchange else kind, (kind in VENDORS, name in settings.SOURCE_KEYS)
+        documents.append(SourceDocument(name, shown, source.tested, source.terms, *keys, can_feed(name)))
     return documents
 
 
-def markets_document(source: str, search: str, *, now: datetime) -> JsonObject:
+def markets_document(source: str, search: str, *, now: datetime) -> SourceMarketsDocument:
     """Return the markets of a source whose names have a text. If none were read today, let a job read them.
 
     A job, because it loads what web processes must not: the library of the exchanges. Raises `SourceRefused`.
@@ -188,23 +178,20 @@ def markets_document(source: str, search: str, *, now: datetime) -> JsonObject:
         now=now,
         once_key=f"{MARKETS.name}:{source}",
     )
-    document: JsonObject = {
-        "state": "reading",
-        "message": "",
-        "markets": [],
-        "more": 0,
-        "job": f"{PATH}/{job.uuid}",
-    }
+    path = f"{PATH}/{job.uuid}"
     if job.state == FAILED:
-        return {**document, "state": "failed", "message": (job.error or {}).get("message", "")}
+        return SourceMarketsDocument("failed", path, message=(job.error or {}).get("message", ""))
     if job.state != SUCCEEDED:
-        return document
-    found = _matching((job.result or {})["markets"], search.upper())
-    return {**document, "state": "ready", "markets": found[:_SHOWN], "more": max(0, len(found) - _SHOWN)}
+        return SourceMarketsDocument("reading", path)
+    found = _matching(msgspec.convert((job.result or {})["markets"], list[MarketDocument]), search.upper())
+    return SourceMarketsDocument("ready", path, markets=found[:_SHOWN], more=max(0, len(found) - _SHOWN))
 
 
-def _matching(markets: Sequence[JsonObject], text: str) -> list[JsonObject]:
+def _matching(markets: Sequence[MarketDocument], text: str) -> list[MarketDocument]:
     """Return the markets with a text in their names, those that begin with it first."""
-    names = ("name", "symbol", "long_name")
-    found = [each for each in markets if any(text in each[name].upper() for name in names)]
-    return sorted(found, key=lambda each: not each["name"].upper().startswith(text))
+    found = [
+        each
+        for each in markets
+        if any(text in name.upper() for name in (each.name, each.symbol, each.long_name))
+    ]
+    return sorted(found, key=lambda each: not each.name.upper().startswith(text))

@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from jobs.fetches.serializers import FetchRequestSerializer, SourceMarketsSerializer, SourcesSerializer
+from jobs.fetches.serializers import FetchRequestSerializer, SourceMarketsDocument, SourcesDocument
 from jobs.fetches.services import FETCH, SUBMISSION, markets_document, source_documents
 from jobs.views import SubmissionViewSet
 from ratelimit.callers import Caller
+from web.documents import AnswerDocument
 from web.endpoints import Access
 from web.requests.json_fields import JsonObject
 from web.views import DeclaredView
@@ -59,12 +60,12 @@ class SourcesViewSet(DeclaredView, ViewSet):
         "list": Access("market:read", sensitivity="internal"),
         "markets": Access("backfill:write"),
     }
-    answers: ClassVar[Any] = {"list": SourcesSerializer, "markets": SourceMarketsSerializer}
+    answers: ClassVar[Any] = {"list": SourcesDocument, "markets": SourceMarketsDocument}
     parameters = {"markets": [_SOURCE, _SEARCH]}
 
     def list(self, request: Request) -> Response:
         """List sources. Exchanges, vendors and declared sources, how far each was tested, and its terms."""
-        return _answer({"sources": source_documents()})
+        return _answer(SourcesDocument(source_documents()))
 
     def markets(self, request: Request, source: str) -> Response:
         """Search a source's markets.
@@ -74,5 +75,5 @@ class SourcesViewSet(DeclaredView, ViewSet):
         return _answer(markets_document(source, self.query.get("search", ""), now=timezone.now()))
 
 
-def _answer(document: JsonObject) -> Response:
-    return Response(document, headers={"Cache-Control": "no-store"})
+def _answer(document: AnswerDocument) -> Response:
+    return Response(document.as_json(), headers={"Cache-Control": "no-store"})

@@ -1,15 +1,18 @@
 """The body of the endpoint that begins uploads, and the documents of its answers."""
 
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from jobs.serializers import JOB, SubmissionSerializer
+from jobs.claims import PATH
+from jobs.documents import JOB_ID
+from jobs.serializers import SubmissionSerializer
 from store.datasets import DATASETS
 from trades.exceptions import ImportRefused
+from web.documents import AnswerDocument, Uuid, about, like
 from web.requests.json_fields import Integer, JsonObject, Object, Pattern, Text, Word
 
 # Formats of files, by the ends of their names.
@@ -18,13 +21,6 @@ _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _LARGEST = 2**50
 _NAME_BYTES = 200
 _BEGIN: JsonObject = {"format": "csv", "size": 734_003_200, "sha256": _SHA256, "dataset": "trades"}
-UPLOAD: JsonObject = {
-    "id": JOB["id"],
-    "offset": 33_554_432,
-    "size": 734_003_200,
-    "complete": False,
-    "job": JOB["links"]["self"],
-}
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "boolean"]}})
@@ -82,13 +78,11 @@ class UploadRequestSerializer(SubmissionSerializer):
         return attrs
 
 
-class UploadSerializer(serializers.Serializer[Any]):
+class UploadDocument(AnswerDocument):
     """An upload: how much of its file has arrived."""
 
-    examples: ClassVar = {"An upload": UPLOAD}
-
-    id = serializers.UUIDField(help_text="Its job has the same id.")
-    offset = serializers.IntegerField(help_text="The bytes that have arrived.")
-    size = serializers.IntegerField()
-    complete = serializers.BooleanField(help_text="Whether nothing is left to send; its job tells the rest.")
-    job = serializers.CharField(help_text="The path of its job.")
+    id: Annotated[Uuid, about("Its job has the same id.", JOB_ID)]
+    offset: Annotated[int, about("The bytes that have arrived.", 33_554_432)]
+    size: Annotated[int, like(734_003_200)]
+    complete: Annotated[bool, about("Whether nothing is left to send; its job tells the rest.")]
+    job: Annotated[str, about("The path of its job.", f"{PATH}/{JOB_ID}")]

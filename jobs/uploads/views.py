@@ -13,10 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.claims import PATH
+from jobs.documents import JOB_ID
 from jobs.exceptions import JobError
 from jobs.models import Job
-from jobs.serializers import JOB
-from jobs.uploads.serializers import UploadRequestSerializer, UploadSerializer
+from jobs.uploads.serializers import UploadDocument, UploadRequestSerializer
 from jobs.uploads.services import (
     SUBMISSION,
     UPLOAD,
@@ -40,7 +40,7 @@ from web.requests.received import call_in
 from web.requests.wsgi_variables import BODY_WRITER
 from web.views import id_parameter
 
-_ID = id_parameter("upload", JOB["id"], "The id of the upload's job.")
+_ID = id_parameter("upload", JOB_ID, "The id of the upload's job.")
 _OFFSET = OpenApiParameter(
     "Upload-Offset",
     {"type": "integer", "minimum": 0},
@@ -61,8 +61,8 @@ class UploadsViewSet(SubmissionViewSet):
     bodies = {"create": UploadRequestSerializer}
     answers: ClassVar[Any] = {
         **SubmissionViewSet.answers,
-        "retrieve": UploadSerializer,
-        "append": UploadSerializer,
+        "retrieve": UploadDocument,
+        "append": UploadDocument,
     }
     parameters = {"create": [IDEMPOTENCY_KEY], "retrieve": [_ID], "append": [_ID, _OFFSET]}
     kind = UPLOAD.name
@@ -154,14 +154,8 @@ def _answer(job: Job, *, now: datetime) -> Response:
         "Upload-Complete": "?1" if is_complete else "?0",
         "Cache-Control": "no-store",
     }
-    document = {
-        "id": str(job.uuid),
-        "offset": offset,
-        "size": size,
-        "complete": is_complete,
-        "job": f"{PATH}/{job.uuid}",
-    }
-    return Response(document, headers=headers)
+    document = UploadDocument(str(job.uuid), offset, size, is_complete, f"{PATH}/{job.uuid}")
+    return Response(document.as_json(), headers=headers)
 
 
 def _owner(request: Request) -> str:

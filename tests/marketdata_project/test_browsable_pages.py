@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.exports.query import DATASET
+from jobs.exports.query import DATASET_ID, DataSetDocument
 from jobs.models import Job
 from jobs.services import job_submit
 from ratelimit.models import ApiKey
@@ -28,6 +28,7 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
 from trading.services.target_models import model_set
+from web.documents import example_of
 from webhooks.models import MarketAlert, Webhook
 
 pytestmark = pytest.mark.system
@@ -70,7 +71,7 @@ def path_of(template: str) -> str:
         .replace("{dataset}", "trades")
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
-        .replace("{dataset_id}", DATASET["id"])
+        .replace("{dataset_id}", DATASET_ID)
         .replace("{upload}", str(Job.objects.filter(kind="upload").values_list("uuid", flat=True).first()))
         .replace("{path}", "manifest.json")
         .replace("{alert}", str(MarketAlert.objects.values_list("uuid", flat=True).first()))
@@ -113,9 +114,9 @@ def browser(stored, settings, tmp_path) -> Client:
     owner, now = f"user:{person.pk}", timezone.now()
     of_backtest = {"strategy": "crossover", "symbols": ["AAPL"], "start": "2025-01-02", "end": "2025-01-03"}
     owned, settings.EXPORTS_DIR = sha256(owner.encode()).hexdigest(), tmp_path
-    path = settings.EXPORTS_DIR / "datasets" / owned / f"{DATASET['id']}.json"
+    path = settings.EXPORTS_DIR / "datasets" / owned / f"{DATASET_ID}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(orjson.dumps(DATASET))
+    path.write_bytes(orjson.dumps(example_of(DataSetDocument)))
     for kind, parameters in (
         ("backfill", {"symbol": "AAPL"}),
         ("backtest", of_backtest),

@@ -8,13 +8,14 @@ import orjson
 import pytest
 from django.db import connection
 
-from jobs.exports.query import DATASET
+from jobs.exports.query import DATASET_ID, DataSetDocument
 from tests.api_client import INGEST, OF_SCHEMA, UNLIMITED, Api, body_of, streams_close, trade
 from tests.hostile import callers, stock
 from tests.hostile.operations import Call, Operation, example_calls, operations_of
 from tests.openapi_snapshot import served
 from tests.system.installation import key_row
 from trades.batches.sample_rows import SEED_TRADES
+from web.documents import example_of
 
 pytestmark = OF_SCHEMA
 
@@ -51,7 +52,9 @@ def stocked(api: Api, settings: Any, tmp_path: Path) -> Api:
     """A caller before a store that has the symbols, times, jobs and accounts of the examples."""
     settings.EXPORTS_DIR, database = tmp_path, OwnDatabase()
     (tmp_path / "datasets" / "an owner").mkdir(parents=True)
-    (tmp_path / "datasets" / "an owner" / f"{DATASET['id']}.json").write_bytes(orjson.dumps(DATASET))
+    (tmp_path / "datasets" / "an owner" / f"{DATASET_ID}.json").write_bytes(
+        orjson.dumps(example_of(DataSetDocument))
+    )
     callers.stock_database(database)
     terms = {"tier": "internal", "rate": UNLIMITED, "trading_rate": UNLIMITED, "accounts": '["*"]'}
     text, _ = database.new_keys([terms | {"id": callers.OWNER}, {"id": KEY}])

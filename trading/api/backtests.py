@@ -5,16 +5,14 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.documents import job_of, jobs_of
+from jobs.documents import JOB_ID, JobDocument, job_of, jobs_of
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JobKind, Run
 from jobs.models import Job
-from jobs.serializers import JOB, JobSerializer, ResultField
 from jobs.views import (
     JobFilter,
     SubmissionViewSet,
@@ -44,26 +42,14 @@ MOST_SECONDS = 600.0
 _HUNDRED = 100
 
 
-class BacktestJobSerializer(JobSerializer):
+class BacktestJobDocument(JobDocument, kw_only=True):
     """A backtest's job."""
 
-    result = ResultField(BacktestDocument)
+    kind: Annotated[str, like("backtest")]
+    parameters: Annotated[JsonObject, about("As they were submitted.", EXAMPLE_WEEK)]
+    result: Annotated[BacktestDocument | None, about("null until the job has succeeded.")]
 
 
-_ANSWER = OpenApiResponse(
-    BacktestJobSerializer,
-    examples=[
-        OpenApiExample(
-            "A running backtest",
-            value={
-                **JOB,
-                "kind": "backtest",
-                "parameters": EXAMPLE_WEEK,
-                "progress": {**JOB["progress"], "done": 40, "total": _HUNDRED, "unit": "per cent"},
-            },
-        )
-    ],
-)
 _ID = id_parameter(
     "job", "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f12", "The backtest's id, which is that of its job."
 )
@@ -114,12 +100,12 @@ class BacktestFiguresDocument(AnswerDocument):
 class BacktestRowDocument(AnswerDocument):
     """A backtest in short."""
 
-    id: Annotated[Uuid, like(JOB["id"])]
+    id: Annotated[Uuid, like(JOB_ID)]
     state: Annotated[
         Literal["queued", "running", "needs_confirmation", "succeeded", "failed", "cancelled"],
         like("succeeded"),
     ]
-    created_at: Annotated[Instant, like(JOB["created_at"])]
+    created_at: Annotated[Instant, like("2030-01-02T03:04:05Z")]
     strategy: Annotated[str, like("crossover")]
     symbols: Annotated[list[str], like(["DEMOA", "DEMOB"])]
     start: Annotated[str, about("As it was given.", EXAMPLE_WEEK["start"])]
@@ -152,7 +138,11 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
 
     access = {"list": ACCOUNT_PAGE, "create": BACKTEST.access, "retrieve": ACCOUNT_READ}
     bodies = {"create": BacktestInput}
-    answers = {"list": BacktestRowDocument, "create": {202: _ANSWER}, "retrieve": _ANSWER}
+    answers = {
+        "list": BacktestRowDocument,
+        "create": {202: BacktestJobDocument},
+        "retrieve": BacktestJobDocument,
+    }
     parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID]}
     kind = BACKTEST.name
     filterset_class = JobFilter

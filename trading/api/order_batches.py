@@ -11,9 +11,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from jobs.documents import JobDocument
 from jobs.kinds import JobKind
 from jobs.models import Job
-from jobs.serializers import JobSerializer, ResultField, SubmissionSerializer
+from jobs.serializers import SubmissionSerializer
 from jobs.services import job_done
 from jobs.views import SubmissionViewSet
 from ratelimit.authorize import check_limits
@@ -92,10 +93,10 @@ ORDER_BATCH = JobKind(
 )
 
 
-class OrderBatchJobSerializer(JobSerializer):
+class OrderBatchJobDocument(JobDocument, kw_only=True):
     """The job of a batch of orders."""
 
-    result = ResultField(OrderBatchDocument)
+    result: OrderBatchDocument | None
 
 
 class OrderBatchesViewSet(AccountView, SubmissionViewSet):
@@ -103,7 +104,7 @@ class OrderBatchesViewSet(AccountView, SubmissionViewSet):
 
     verbs: ClassVar[Mapping[str, str]] = {"create": "submit"}
     bodies = {"create": OrderBatchInput, "cancel": CancelBatchInput}
-    answers = {"create": {202: OrderBatchJobSerializer}, "cancel": {202: OrderBatchDocument}}
+    answers = {"create": {202: OrderBatchJobDocument}, "cancel": {202: OrderBatchDocument}}
     access = {"create": ORDER_BATCH.access, "cancel": replace(CLOSE, body_bytes=_BODY_BYTES)}
     common_parameters = (ACCOUNT,)
     parameters = {"create": [IDEMPOTENCY_KEY], "cancel": [IDEMPOTENCY_KEY]}

@@ -2,15 +2,16 @@
 
 import time
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from jobs.documents import JobDocument
 from jobs.exceptions import ConfirmationNeeded, JobCancelled
 from jobs.kinds import JobKind, Run
-from jobs.serializers import JobSerializer, ResultField, SubmissionSerializer
+from jobs.serializers import SubmissionSerializer
 from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import MOST_MONEY
@@ -30,7 +31,7 @@ from trading.lease import require_engine
 from trading.models import Account
 from trading.services.rebalancing import RebalanceOrders, rebalance_plan, require_trading
 from trading.services.target_models import model_assigned, model_find
-from web.documents import number, number_or_null
+from web.documents import about, number, number_or_null
 from web.requests.json_fields import Amount, Flag, Integer, JsonObject, Text, json_values
 
 _LOOK_SECONDS = 0.5
@@ -214,11 +215,11 @@ REBALANCE = JobKind(
 )
 
 
-class RebalanceJobSerializer(JobSerializer):
+class RebalanceJobDocument(JobDocument, kw_only=True):
     """A rebalance's job."""
 
-    result = ResultField(RebalanceResultDocument)
-    preview = ResultField(RebalancePlanDocument)
+    result: Annotated[RebalanceResultDocument | None, about("null until the job has succeeded.")]
+    preview: Annotated[RebalancePlanDocument | None, about("The plan that it asks to confirm, or asked.")]
 
 
 class RebalancesViewSet(AccountView, SubmissionViewSet):
@@ -226,7 +227,7 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
 
     verbs = {"create": ""}
     bodies = {"create": RebalanceInput}
-    answers = {"create": {202: RebalanceJobSerializer}}
+    answers = {"create": {202: RebalanceJobDocument}}
     access = {"create": REBALANCE.access}
     kind = REBALANCE.name
 
