@@ -117,12 +117,6 @@ def test_a_day_later_it_is_too_late(asking) -> None:
     assert fresh(job).state == NEEDS_CONFIRMATION
 
 
-def test_a_job_that_asks_is_cancelled_at_once(api: Api, asking) -> None:
-    job = asking()
-    assert answer(api.call("POST", f"{JOBS}/{job.uuid}/cancel"))["state"] == "cancelled"
-    assert problem(confirm(api, job)) == (409, "confirmation_not_needed")
-
-
 def test_a_cancel_that_comes_while_it_runs_is_not_lost(submit) -> None:
     def cancelled_meanwhile(run: Run) -> dict[str, Any]:
         job_cancel(uuid=run.uuid, now=timezone.now())
@@ -173,13 +167,6 @@ def test_a_cancel_wins_before_and_after_a_confirmation(api: Api, asking, is_conf
     assert confirm(api, job).status_code == (200 if is_confirmed_first else 409)
     run_job(job.uuid)
     assert (fresh(job).state, fresh(job).result) == (CANCELLED, None)
-
-
-def test_a_job_that_asks_is_not_to_be_polled_until_it_is_confirmed(api: Api, asking) -> None:
-    job = asking()
-    assert "Retry-After" not in api.get(f"{JOBS}/{job.uuid}")
-    assert confirm(api, job).status_code == 200
-    assert api.get(f"{JOBS}/{job.uuid}")["Retry-After"] == "1"
 
 
 def test_a_queued_job_is_not_expired(asking) -> None:

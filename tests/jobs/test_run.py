@@ -66,20 +66,6 @@ def test_a_job_runs_and_tells_its_result(submit) -> None:
     assert ended.lease is None
 
 
-def test_a_job_runs_once(submit) -> None:
-    calls: list[int] = []
-
-    def work(_: Run) -> dict[str, Any]:
-        calls.append(1)
-        return {}
-
-    job = submit(work)
-    run_job(job.uuid)
-    run_job(job.uuid)
-    assert len(calls) == 1
-    assert fresh(job).attempts == 1
-
-
 def test_a_lost_worker_is_followed_by_another_that_resumes(submit) -> None:
     seen: list[dict[str, Any]] = []
 
