@@ -22,6 +22,7 @@ from store.timestamps import MINUTE_NS, format_timestamp
 from tests.chance import chosen_seed
 from tests.front.front_server import eventually
 from tests.ops.outbound.hostile_server import Behaviour, Call, hangs, says, served
+from tests.patience import PATIENCE_SECONDS
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, trade_times
 from tests.system.installation import WEB_ONLY, Installation, installed
 
@@ -63,7 +64,7 @@ def get(installation: Installation, path: str) -> Any:
 
 
 def call(installation: Installation, method: str, path: str, body: Any = None) -> Any:
-    connection = HTTPConnection("127.0.0.1", installation.port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", installation.port, timeout=PATIENCE_SECONDS)
     headers = {"X-API-Key": installation.key, "Content-Type": "application/json"}
     connection.request(method, path, None if body is None else orjson.dumps(body), headers)
     response = connection.getresponse()
@@ -119,7 +120,12 @@ def test_what_is_missing_is_found_and_fetched_once(pair) -> None:
     assert mine.equals(theirs)
     time.sleep(1)
     get(lacking, path)
-    records = get(lacking, "/api/v1/backfills?sort=asc")["backfills"]
+
+    def backfills() -> Any:
+        return get(lacking, "/api/v1/backfills?sort=asc")["backfills"]
+
+    assert eventually(lambda: {each["state"] for each in backfills()} == {"filled"})
+    records = backfills()
     assert sorted((each["start"], each["end"], each["state"]) for each in records) == [
         (first, last, "filled") for first, last in found
     ]
@@ -162,7 +168,7 @@ def test_the_second_source_fills_what_the_first_cannot_and_the_history_says_why(
             ]
             text = "\n".join(["timestamp,price,volume", *lines, ""])
             (tmp_path / "second" / f"{symbol}.{format_timestamp(start)[:10]}.csv").write_text(text)
-    quick = {"connect": 10, "read": 2, "total": 20, "attempts": 1, "failures": 100}
+    quick = {"connect": 10, "read": 4, "total": 20, "attempts": 1, "failures": 100}
     with served(first_source) as first:
         sources = {
             "first": {"kind": "installation", "url": first.url, "limits": quick},
