@@ -104,9 +104,8 @@ class CcxtExchange(Source):
             raise SourceRefused(f"{self.name} has no market {wanted.name}")
         if wanted.dataset is TRADES:
             asking = self._after_id if self.ids_are_sequential else self._after_time
-            unit_ns = 1 if self._exchange == "kraken" else MILLISECOND_NS
             ask = partial(asking, client, wanted, window)
-            yield from trade_pages(ask, window, unit_ns=unit_ns, by_id=self.ids_are_sequential)
+            yield from trade_pages(ask, window, by_id=self.ids_are_sequential)
             return
         # Before the listing there is nothing.
         listed_ms = client.markets[wanted.name].get("created") or 0 if self._traits.honours_since else 0

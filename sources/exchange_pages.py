@@ -133,12 +133,12 @@ class ExchangeTrade(NamedTuple):
 
 
 def trade_pages(
-    ask: Callable[[ExchangeTrade | None], list[ExchangeTrade]], window: Window, *, unit_ns: int, by_id: bool
+    ask: Callable[[ExchangeTrade | None], list[ExchangeTrade]], window: Window, *, by_id: bool
 ) -> Iterator[SourcePage]:
     """Yield pages of trades, ascending. Raises `SourceError`s.
 
     ask: returns a page of trades: of None the first of the window; of a trade those after it or, without `by_id`,
-    those from its instant on. unit_ns: the resolution of its times. The trades of a page's last instant may go on on
+    those from its instant on. The trades of a page's last instant may go on on
     the next page: they wait for it.
     """
     start_ns, held = window.start_ns, list[ExchangeTrade]()
@@ -160,7 +160,7 @@ def trade_pages(
             raise SourceRefused(f"the exchange has too many trades in one instant, {when}, to be read")
         else:
             if held and last_ns < asked_ns - _SETTLED_NS:
-                yield SourcePage(trade_rows(held), Window(start_ns, last_ns + unit_ns))
+                yield SourcePage(trade_rows(held), Window(start_ns, last_ns + MILLISECOND_NS))
             return
         if last_ns >= window.end_ns:
             return
@@ -183,12 +183,17 @@ def trade_rows(trades: list[ExchangeTrade]) -> pa.RecordBatch:
 
 
 def trade_of(row: Mapping[str, Any]) -> ExchangeTrade:
-    """Return a trade of ccxt. Its times are milliseconds; Kraken's finer time is in `info`."""
-    time_ns, info, side = int(row["timestamp"]) * MILLISECOND_NS, row.get("info"), row.get("side")
+    """Return a trade of ccxt, with a time of whole milliseconds, as its live trades have.
+
+    Kraken's history has finer times, in `info`, which ccxt rounds: they are cut. So a trade has one time, live and from history.
+    """
+    time_ms, info, side = int(row["timestamp"]), row.get("info"), row.get("side")
     if isinstance(info, list) and len(info) >= _KRAKEN_MEMBERS:
-        time_ns = int(Decimal(str(info[2])) * SECOND_NS)
+        time_ms = int(Decimal(str(info[2])) * 1000)
     is_maker = None if side is None else side == "sell"
-    return ExchangeTrade(time_ns, row.get("id"), float(row["price"]), float(row["amount"]), is_maker)
+    return ExchangeTrade(
+        time_ms * MILLISECOND_NS, row.get("id"), float(row["price"]), float(row["amount"]), is_maker
+    )
 
 
 def _text(instant_ms: int) -> str:
