@@ -241,7 +241,7 @@ ERROR_CODES = (
         inconsistent_action="The fields do not fit the action. A split has a ratio, no amount and no currency; a dividend an amount "
         "and no ratio; a spin-off an amount; a rename none of these.",
         unknown_field="The dataset has no such field; `unknown=ignore` ignores the field.",
-        trade_id_conflict="A stored trade of the same date and exchange has this trade_id and other values.",
+        trade_id_conflict="A stored trade of the same time and exchange has this trade_id and other values.",
         correction_target_not_found="A correction matches no stored row; `errors` names the corrections.",
         correction_ambiguous="A correction matches several rows that differ. Add more of the row's values, such as `trade_id`.",
         row_conflict="A row contradicts a stored row, such as another close of a bar. Correct the stored row, or send "

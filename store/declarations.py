@@ -142,11 +142,6 @@ class Dataset:
         return bool(self.id_columns) and self.column(self.id_columns[-1]).required
 
     @property
-    def has_optional_ids(self) -> bool:
-        """Whether a row may have an id or not. Such an id does not contain the event time."""
-        return bool(self.id_columns) and not self.has_complete_ids
-
-    @property
     def takes_replacements(self) -> bool:
         """Whether a batch may replace stored rows: each has an identity, and can be corrected."""
         return self.has_complete_ids and bool(self.corrected)

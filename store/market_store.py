@@ -18,7 +18,7 @@ from store.instrument_log import InstrumentLog
 from store.instruments import Instrument
 from store.log import Log
 from store.maintained import LogCheck, LogStatistics
-from store.protocol import Amendment, Append, PreparedCorrections, Receipt
+from store.protocol import Amendment, Append, Receipt
 from store.special_sessions import prove_sessions, with_stored_sessions
 from store.walk import CommitHook
 
@@ -74,10 +74,6 @@ class MarketStore(ABC):
         cancelled or already has the new values. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and
         the other `StorageError`s.
         """
-
-    def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
-        """Do the part of `correct` that needs no lock. Raises `UnknownSymbol`, `DataDamaged`."""
-        return PreparedCorrections(0, partial(self.correct, amendment))
 
     @abstractmethod
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:

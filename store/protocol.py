@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+
+import numpy as np
 
 from store import lazy_pyarrow as pa
+from store.arrays import Integers, distinct
 from store.declarations import Dataset
 from store.quote_sides import prices_of_sides
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS
@@ -247,6 +249,11 @@ class Amendment:
         """The hash of the idempotency key, or None."""
         return None if self.request_key is None else hash_of_key(self.request_key)
 
+    @property
+    def times(self) -> Integers:
+        """The event times of the corrections, ascending and distinct."""
+        return distinct(np.array([each.timestamp_ns for each in self.corrections], np.int64))
+
     def __post_init__(self) -> None:
         dataset = self.dataset
         fixed = {dataset.columns[0].name, *dataset.id_columns}.difference(dataset.corrected)
@@ -289,14 +296,3 @@ class Receipt:
     def duplicates(self) -> int:
         """The number of rows of the batch that were stored before."""
         return self.received - self.stored - self.replaced
-
-
-class PreparedCorrections(NamedTuple):
-    """Corrections that are ready to be stored.
-
-    searched_rows: how many stored rows and corrections were read to find those to which they may refer. store: stores
-    them; see `MarketStore.correct`.
-    """
-
-    searched_rows: int
-    store: Callable[[], Receipt]

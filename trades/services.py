@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
@@ -219,15 +220,9 @@ def rows_correct(
     count_work(WorkKind.DATES, len({each.timestamp_ns // DAY_NS for each in batch.corrections}))
     corrections = _dated_corrections(dataset, batch)
     amendment = Amendment(dataset, batch.symbol, corrections, caller, request_key)
-
-    def correct() -> Receipt:
-        prepared = market_store().prepare_correct(amendment)
-        count_work(WorkKind.SEARCHED, prepared.searched_rows)
-        return prepared.store()
-
     try:
         with request_keys_refused():
-            receipt = write_measured(dataset, correct)
+            receipt = write_measured(dataset, partial(market_store().correct, amendment))
             _tell_correction(dataset, batch.symbol, receipt)
             return Ingested(batch.symbol, receipt)
     except (CorrectionTargetMissing, CorrectionAmbiguous, CorrectedRowInvalid) as error:

@@ -23,7 +23,6 @@ from store.clickhouse.servers import ClickHouse, StoreUrl
 from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import Window
-from store.rows.row_hashes import id_hashes
 from store.rows.stored_rows import (
     ARRIVAL,
     COMMIT,
@@ -45,7 +44,7 @@ _TYPES = {
 _MISSING: dict[ColumnKind, Any] = {ColumnKind.TEXT: "", ColumnKind.BOOLEAN: False}
 _SYSTEM = {"_log": "Int32", "_commit": "Int32", "_attempt": "Int64", "_arrival": "Int64", "_nulls": "UInt32"}
 _OWN = {
-    "rows": {"_identity": "Int64", "_order": "Int64"},
+    "rows": {"_order": "Int64"},
     "corrections": {"_ordinal": "Int32", "_action": "String"},
 }
 
@@ -89,15 +88,11 @@ _ANY_COUNTS = LeastCounts()
 
 
 class NewCommit(NamedTuple):
-    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date.
-
-    ids: the `id_hashes` of the rows; None if they are not known.
-    """
+    """A commit to be stored: its record, its rows in order of arrival and its corrections, both by event date."""
 
     record: CommitRecord
     rows: pa.Table
     lines: pa.Table
-    ids: Integers | None = None
 
 
 def in_window(window: Window) -> str:
@@ -169,8 +164,8 @@ class RowTables:
         least.check(corrections=lines.num_rows)
         return apply_corrections(rows, lines)
 
-    def candidates(self, log: SeenRows, times: str) -> pa.Table:
-        """Return all versions of rows, then their `passed_values`. times: a condition of event times."""
+    def versions(self, log: SeenRows, times: str) -> pa.Table:
+        """Return all versions of rows, with their `passed_values`. times: a condition of event times."""
         rows = self.originals(log, times)
         if not log.has_corrections or not rows.num_rows:
             return rows
@@ -194,14 +189,6 @@ class RowTables:
         """Return columns of the rows as they were first stored, or of `corrections`, in any order."""
         found = self._servers.columns(self._query(log, kind, names, where))
         return found or [np.empty(0, np.int64) for _ in names]
-
-    def identities(self, log: SeenRows, where: str) -> list[Any]:
-        """Return the `id_hashes` of rows, and their event times."""
-        name = self._name("rows", log.dataset)
-        # Another process may have added it.
-        if "_identity" not in self._known(name) and "_identity" not in self._read_columns(name):
-            return [np.empty(0, np.int64)] * 2
-        return self.numbers(log, where, "_identity", "timestamp")
 
     def aggregates(self, log: SeenRows, where: str, names: Sequence[str], group: str) -> list[Any]:
         """Return one row for each group of rows as they were first stored. No group may be on two shards."""
@@ -281,7 +268,7 @@ class RowTables:
     def make(self, dataset: Dataset) -> None:
         """Make the tables unless they exist, with the columns that all rows have. Only for a dataset without rows."""
         statements = [f"CREATE DATABASE IF NOT EXISTS {self._url.database}"]
-        optional = {"_identity", *(each.name for each in dataset.columns if not each.required)}
+        optional = {each.name for each in dataset.columns if not each.required}
         for kind in _OWN:
             name, types = self._name(kind, dataset), _types_of(kind, dataset)
             declared = ", ".join(
@@ -329,16 +316,12 @@ def _kept(dataset: Dataset, columns: Collection[str] | None) -> list[Column]:
 
 def _rows_of(dataset: Dataset, commits: Sequence[NewCommit], first: int) -> dict[str, Any]:
     rows = pa.concat_tables([each.rows for each in commits]).combine_chunks()
-    columns = {
+    return {
         "_commit": _commits_of(commits, [each.rows.num_rows for each in commits]),
         "_arrival": np.arange(first, first + len(rows)),
         "_order": first + _places_among_equal(rows.column(0).to_numpy()),
         **_stored_columns(dataset, rows),
     }
-    if dataset.has_optional_ids and dataset.id_columns[-1] in columns:
-        known = commits[0].ids if len(commits) == 1 else None
-        columns["_identity"] = id_hashes(dataset, rows) if known is None else known
-    return columns
 
 
 def _corrections_of(dataset: Dataset, commits: Sequence[NewCommit]) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, distinct
+from store.arrays import Integers
 from store.clickhouse.catalogue import (
     NO_WINDOW,
     Catalogue,
@@ -33,7 +32,6 @@ from store.exceptions import CommitConflict, RequestKeyReused, StoreBusy, StoreU
 from store.protocol import (
     ALL_TIME,
     DUPLICATE_ROWS_KEPT,
-    NO_COMMIT,
     Amendment,
     Append,
     CommitId,
@@ -42,11 +40,9 @@ from store.protocol import (
     Superseded,
     Window,
 )
-from store.rows.corrections import RowHistory, changes, correction_lines, row_histories
+from store.rows.corrections import changes, correction_lines
 from store.rows.decide import decide
-from store.rows.id_times import IdTimes
-from store.rows.row_hashes import NO_ID, searched_ids
-from store.rows.stored_rows import ARRIVAL, corrections_of, no_rows
+from store.rows.stored_rows import corrections_of, no_rows
 from store.timestamps import DAY_NS
 from store.walk import CommitRecord
 from store.whole_commits import WholeCommit
@@ -54,7 +50,6 @@ from store.whole_commits import WholeCommit
 # An attempt that is older failed. A process gives up its own one at half this age; and a server of ClickHouse ends a connection
 # on which nothing was sent for an hour, so that no insert of a stopped process comes later.
 _OLD_SECONDS = 24 * 3_600
-IDS_BYTES, _DATE_BYTES = 64 * 2**20, 1_024
 LogKey = tuple[Dataset, str]
 
 
@@ -63,14 +58,13 @@ class ComputedAppend:
     """A batch, and what is computed of it before the log is locked.
 
     window: the event dates on which stored rows are looked for. rows: by event date. order: the indices of these rows in
-    the batch. ids: the `searched_ids` of the batch's rows.
+    the batch.
     """
 
     batch: Append
     window: Window
     rows: pa.Table
     order: Integers
-    ids: Integers | None
     content: str
     digest: str
 
@@ -91,8 +85,7 @@ class ComputedAppend:
         if (order[1:] < order[:-1]).any() or any(rows.column(each).null_count < len(rows) for each in others):
             own.add(batch.rows)
             rows_hash = own.hexdigest()
-        ids = searched_ids(batch.dataset, batch.rows)
-        return cls(batch, window, rows, order, ids, content, digest_of(batch, rows_hash))
+        return cls(batch, window, rows, order, content, digest_of(batch, rows_hash))
 
 
 def _content(dataset: Dataset, rows: pa.Table, lines: pa.Table | None) -> str:
@@ -104,10 +97,7 @@ def _content(dataset: Dataset, rows: pa.Table, lines: pa.Table | None) -> str:
 
 
 class _Additions(NamedTuple):
-    """What a request adds. duplicates: the indices of the batch's other rows, or of corrections applied before.
-
-    ids: the `id_hashes` of the rows; None if they are not known.
-    """
+    """What a request adds. duplicates: the indices of the batch's other rows, or of corrections applied before."""
 
     rows: pa.Table
     lines: pa.Table
@@ -115,7 +105,6 @@ class _Additions(NamedTuple):
     duplicates: tuple[int, ...]
     superseded: tuple[Superseded, ...] = ()
     replaced: int = 0
-    ids: Integers | None = None
 
 
 class ClusterWriter:
@@ -130,7 +119,6 @@ class ClusterWriter:
         self._clock = clock
         self._mutexes: dict[LogKey, threading.Lock] = {}
         self._attempts: dict[int, int] = {}
-        self._ids = RecentIdTimes(catalogue, tables)
 
     def append(self, prepared: ComputedAppend) -> Receipt:
         """Store a batch of rows; see `MarketStore.append`."""
@@ -162,7 +150,8 @@ class ClusterWriter:
             if replayed is not None:
                 return replayed
             log.state.expired.check_new(amendment)
-            applied = changes(amendment, self._histories(amendment, log.state))
+            versions = _ClusterVersions(dataset, self._catalogue, self._tables, log)
+            applied = changes(amendment, versions.at(amendment.times))
             indices = {each.index for each in applied}
             others = tuple(each for each in range(len(amendment.corrections)) if each not in indices)
             lines = _by_date(pa.Table.from_batches([correction_lines(dataset, applied)]))
@@ -210,20 +199,17 @@ class ClusterWriter:
 
     def _change(self, prepared: ComputedAppend, log: LockedLog) -> _Additions:
         batch = prepared.batch
-        decision = decide(
-            batch, prepared.ids, _StoredCandidates(batch, self._catalogue, self._tables, self._ids, log)
-        )
+        decision = decide(batch, _ClusterVersions(batch.dataset, self._catalogue, self._tables, log))
         rows, lines, content = prepared.rows, _no_lines(batch.dataset), prepared.content
-        ids = None if prepared.ids is None else prepared.ids[prepared.order]
         if not decision.is_new.all():
             is_new = decision.is_new[prepared.order]
-            rows, ids = rows.filter(pa.array(is_new)), None if ids is None else ids[is_new]
+            rows = rows.filter(pa.array(is_new))
         if decision.corrections is not None:
             lines = pa.Table.from_batches([decision.corrections])
         if rows is not prepared.rows or lines.num_rows:
             content = _content(batch.dataset, rows, lines)
         duplicates, superseded, replaced = decision.duplicates, decision.superseded, decision.replaced
-        return _Additions(rows, lines, content, duplicates, superseded, replaced, ids)
+        return _Additions(rows, lines, content, duplicates, superseded, replaced)
 
     def _commit(
         self, log: LockedLog, request: Append | Amendment, digest: str, change: _Additions, *, is_fact: bool
@@ -256,7 +242,7 @@ class ClusterWriter:
         )
         commit_hash = chained(log.state.head.hash, encode_facts(facts))
         record = CommitRecord(CommitId(facts.number, commit_hash), facts)
-        self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines, change.ids)])
+        self._store(request.dataset, log, [NewCommit(record, change.rows, change.lines)])
         return record.receipt
 
     def _store(self, dataset: Dataset, log: LockedLog, commits: Sequence[NewCommit]) -> None:
@@ -276,8 +262,6 @@ class ClusterWriter:
         following = new_attempt()
         with self._tables.inserting(dataset, log.state.id, attempt, commits, log.state.rows):
             state = log.record(commits, attempt, following)
-            for commit in commits:
-                self._ids.note(log.state.id, log.state.head, commit)
         log.commit()
         self._attempts[state.id] = following
         self._newest.note(*log.name, state)
@@ -292,15 +276,6 @@ class ClusterWriter:
         """Return a log's number; it is made if it did not exist."""
         state = self._newest.state(*key)
         return self._catalogue.log_get_or_create(*key).id if state is None else state.id
-
-    def _histories(self, amendment: Amendment, state: StoredLog) -> list[RowHistory]:
-        """Return the rows at the corrections' event times, in order of arrival."""
-        dataset = amendment.dataset
-        times = among("timestamp", distinct(np.array([each.timestamp_ns for each in amendment.corrections])))
-        stored = state.rows_until(dataset, state.head.number)
-        rows = self._tables.originals(stored, times).sort_by(ARRIVAL.name)
-        corrections = [self._tables.corrections(stored, times)] if state.has_corrections else []
-        return row_histories(dataset, [rows], corrections)
 
 
 def _replayed(log: LockedLog, request: Append | Amendment, digest: str) -> Receipt | None:
@@ -323,98 +298,38 @@ def _by_date(lines: pa.Table) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredCandidates:
-    """The `CandidateSource` of a log whose lock is held."""
+class _ClusterVersions:
+    """The `StoredVersions` of a log whose lock is held."""
 
-    batch: Append
+    dataset: Dataset
     catalogue: Catalogue
     tables: RowTables
-    ids: RecentIdTimes
     log: LockedLog
 
     def fills(self, window: Window) -> list[int]:
-        """See `CandidateSource.fills`."""
+        """See `StoredVersions.fills`."""
         return self.catalogue.fill_commits(self.log.state, window)
 
-    def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table | None:
-        """See `CandidateSource.candidates`."""
-        times = rows.column(0).to_numpy()
-        found = [self._times_on(day, times, ids) for day in self.log.days]
+    def versions(self, times: Integers) -> pa.Table | None:
+        """See `StoredVersions.versions`."""
+        found = [
+            times[slice(*times.searchsorted((first_ns, last_ns + 1)))]
+            for _, _, first_ns, last_ns in self.log.days
+        ]
         found = [each for each in found if len(each)]
-        if not found:
-            return None
-        return self.tables.candidates(self._stored, among("timestamp", distinct(np.concatenate(found))))
+        return self.at(np.concatenate(found)) if found else None
+
+    def at(self, times: Integers) -> pa.Table:
+        """Return the same without asking first on which dates there are rows."""
+        return self.tables.versions(self._stored, among("timestamp", times))
 
     def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
-        """See `CandidateSource.rows_of`."""
+        """See `StoredVersions.rows_of`."""
         if not commits:
-            return no_rows(self.batch.dataset)
+            return no_rows(self.dataset)
         also = among("_commit", np.array(commits))
         return self.tables.stored(self._stored, in_window(window), also=also)
 
     @property
     def _stored(self) -> SeenRows:
-        return self.log.state.rows_until(self.batch.dataset, self.log.state.head.number)
-
-    def _times_on(self, day: tuple[int, int, int, int], times: Integers, ids: Integers | None) -> Integers:
-        """Return the event times of an event date's stored rows that rows of the batch may equal, and perhaps others."""
-        date, _, first_ns, last_ns = day
-        is_own = times // DAY_NS == date
-        found = [np.empty(0, np.int64)]
-        if ids is not None:
-            own = distinct(ids[is_own & (ids != NO_ID)])
-            if len(own):
-                found += self.ids.times(self._stored, date, self.log.state.head, own)
-            is_own &= ids == NO_ID
-        found.append(times[is_own & (times >= first_ns) & (times <= last_ns)])
-        return np.concatenate(found)
-
-
-class RecentIdTimes:
-    """LRU cache of the event times of rows by the hashes of their ids, for each log and event date.
-
-    What other processes stored is read at the next search. A log is searched by one thread at a time.
-    """
-
-    def __init__(self, catalogue: Catalogue, tables: RowTables) -> None:
-        self._catalogue = catalogue
-        self._tables = tables
-        self._dates: LRUCache[tuple[int, int], tuple[CommitId, IdTimes]] = LRUCache(
-            IDS_BYTES, getsizeof=lambda date: min(_DATE_BYTES + date[1].nbytes, IDS_BYTES)
-        )
-        self._mutex = threading.Lock()
-
-    def times(self, stored: SeenRows, day: int, head: CommitId, ids: Integers) -> list[Integers]:
-        """Return the event times of a date's rows with these `id_hashes`. head: of the log. ids: ascending."""
-        with self._mutex:
-            covered, index = self._dates.pop((stored.log, day), (NO_COMMIT, IdTimes()))
-        if (
-            covered.number
-            and covered != head
-            and self._catalogue.ids(stored.log, [covered.number]) != [covered]
-        ):
-            covered, index = NO_COMMIT, IdTimes()  # the log was restored
-        if covered != head:
-            where = f"{in_window(Window(day * DAY_NS, (day + 1) * DAY_NS))} AND _commit > {covered.number}"
-            index.add(head.number, *self._tables.identities(stored, where))
-        found = index.times(ids)
-        with self._mutex:
-            self._dates[stored.log, day] = head, index
-        return found
-
-    def note(self, log: int, before: CommitId, commit: NewCommit) -> None:
-        """Add the rows of a commit to the dates that are known up to the commit before it.
-
-        It may be called before PostgreSQL has the commit: whoever finds a date known up to another commit reads it again.
-        """
-        if commit.ids is None:
-            return
-        head, times, ids = commit.record.id, commit.rows.column(0).to_numpy(), commit.ids
-        days = times // DAY_NS
-        for day in distinct(days).tolist():
-            with self._mutex:
-                covered, index = self._dates.pop((log, day), (NO_COMMIT, IdTimes()))
-            if covered == before:
-                index.add(head.number, ids[days == day], times[days == day])
-                with self._mutex:
-                    self._dates[log, day] = head, index
+        return self.log.state.rows_until(self.dataset, self.log.state.head.number)

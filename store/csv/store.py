@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from store.commit_clock import AHEAD_SECONDS, CommitClock
 from store.csv.csv_log import MAX_LOGS, CsvLog, OpenLog, OpenLogs
 from store.csv.derived.fold import Fold
@@ -28,22 +26,20 @@ from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
 from store.csv.symbol_folders import SymbolFolders
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
-from store.csv.writing.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
-from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS, TRADES
 from store.declarations import Dataset, Partition
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.maintained import DerivedStatistics, LogCut, LogStatistics
 from store.market_store import MarketStore
-from store.protocol import Amendment, Append, PreparedCorrections, Receipt
+from store.protocol import Amendment, Append, Receipt
 from store.timestamps import format_timestamp
 from store.walk import CommitHook, call_hooks
 
 if TYPE_CHECKING:
     from store.csv.verify import CsvLogCheck
 
-MEMORY_MIB = 80
+MEMORY_MIB = 64
 """The maximum size of a store's caches, as sum of their own default limits (`docs/memory.md`)."""
 
 
@@ -79,7 +75,6 @@ class CsvStore(MarketStore):
         self._folders = {name: SymbolFolders(self._path / name) for name in STORED_DATASETS}
         self._declared_file = self._logs.commits_file(*DECLARED_INSTRUMENTS)
         self.committed: list[CommitHook] = []
-        self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
         self._tail = TailRows(int(ROWS_LIMIT * share))
         self._mappings = SegmentMappings()
@@ -92,18 +87,8 @@ class CsvStore(MarketStore):
         return partial(self._commit, batch, PreparedBatch.of(batch))
 
     def correct(self, amendment: Amendment) -> Receipt:
-        return self.prepare_correct(amendment).store()
-
-    def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
-        """See `MarketStore.prepare_correct`."""
-        history = self._logs.read(amendment.dataset, amendment.symbol)[1]
-        times = np.array([each.timestamp_ns for each in amendment.corrections], np.int64)
-        folder = self._logs.folder(amendment.dataset, amendment.symbol)
-        candidates = CandidateRows(amendment.dataset, folder, times)
-        with unavailable_on_error:
-            candidates.read(history)
-        prepared = PreparedAmendment.of(amendment, candidates)
-        return PreparedCorrections(candidates.searched_rows, partial(self._commit, amendment, prepared))
+        self._logs.read(amendment.dataset, amendment.symbol)  # raises UnknownSymbol
+        return self._commit(amendment, PreparedAmendment.of(amendment))
 
     def _commit(self, request: Append | Amendment, prepared: PreparedBatch | PreparedAmendment) -> Receipt:
         log = self._logs.get(request.dataset, request.symbol)
@@ -251,8 +236,7 @@ class CsvStore(MarketStore):
         folder = self._logs.folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
         reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
-        stored = CandidateReader(dataset, folder, reader, self._recent_ids)
         writer = Writer(
-            f"{dataset.name}/{symbol}", folder, commits, disk=self._disk, stored=stored, clock=self._clock
+            f"{dataset.name}/{symbol}", folder, commits, disk=self._disk, reader=reader, clock=self._clock
         )
         return OpenLog(commits, writer, reader, AggregateReader(reader), RowFinder(reader))

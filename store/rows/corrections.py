@@ -14,7 +14,6 @@ from store import lazy_pyarrow as pa
 from store.bars.prints import STANDS
 from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import CorrectedRowInvalid, CorrectionAmbiguous, CorrectionTargetMissing
-from store.lazy_imports import compute as pc
 from store.protocol import Action, Amendment, Correction
 from store.rows.stored_rows import ARRIVAL, COMMIT, UNTIL, action_name, corrections_of
 from store.timestamps import DAY_NS
@@ -41,25 +40,12 @@ class RowHistory:
             self.states.append(row)
 
 
-def row_histories(
-    dataset: Dataset, rows: Iterable[pa.Table], corrections: Iterable[pa.Table]
-) -> list[RowHistory]:
-    """Return rows as they were first stored, in their order, with their corrections, which are in order."""
-    names, action = dataset.schema.names, action_name(dataset.schema.names)
-    histories: dict[int, RowHistory] = {}
-    for row in (row for table in rows for row in table.to_pylist()):
-        histories[row[ARRIVAL.name]] = RowHistory(row[ARRIVAL.name], [{name: row[name] for name in names}])
-    for row in (row for table in corrections for row in table.to_pylist()):
-        histories[row[ARRIVAL.name]].apply(row[action], {name: row[name] for name in names})
-    return list(histories.values())
-
-
-def histories_of(dataset: Dataset, versions: pa.Table) -> list[RowHistory]:
-    """Return the rows, in order of arrival. versions: all versions of these rows; `passed_values` are left out."""
+def _histories_of(dataset: Dataset, versions: pa.Table) -> list[RowHistory]:
+    """Return the rows, in order of arrival. versions: all versions of these rows, with their `passed_values`."""
     names = dataset.schema.names
     histories: dict[int, RowHistory] = {}
-    stood = versions.filter(pc.less(versions.column(COMMIT.name), versions.column(UNTIL.name)))
-    for row in stood.sort_by([(ARRIVAL.name, "ascending"), (COMMIT.name, "ascending")]).to_pylist():
+    keys = (versions.column(column.name).to_numpy() for column in (UNTIL, COMMIT, ARRIVAL))
+    for row in versions.take(pa.array(np.lexsort([*keys]))).to_pylist():
         history = histories.setdefault(row[ARRIVAL.name], RowHistory(row[ARRIVAL.name], []))
         history.states.append({name: row[name] for name in names})
         history.stands = row[UNTIL.name] == STANDS
@@ -80,14 +66,14 @@ class AppliedCorrection:
     row: Row
 
 
-def changes(amendment: Amendment, histories: Iterable[RowHistory]) -> list[AppliedCorrection]:
+def changes(amendment: Amendment, versions: pa.Table | None) -> list[AppliedCorrection]:
     """Return the changes that a batch makes, in order. Corrections that were applied before are left out.
 
-    histories: all rows at the corrections' event times, in order of arrival; they are updated. If several
-    equal rows match, the one that arrived last is changed. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`
+    versions: all versions of the rows at the corrections' event times, with their `passed_values`; None without any. If
+    several equal rows match, the one that arrived last is changed. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`
     or `CorrectedRowInvalid` with all corrections at fault.
     """
-    by_row = _RowHistories(histories)
+    by_row = _RowHistories([] if versions is None else _histories_of(amendment.dataset, versions))
     applied: list[AppliedCorrection] = []
     missing: list[int] = []
     ambiguous: list[int] = []
@@ -110,35 +96,6 @@ def changes(amendment: Amendment, histories: Iterable[RowHistory]) -> list[Appli
         raise CorrectionAmbiguous(ambiguous)
     _check_rules(amendment.dataset, [each for each in applied if each.action is Action.CORRECT])
     return applied
-
-
-def replacing_changes(
-    dataset: Dataset, rows: Iterable[tuple[int, Row]], histories: Iterable[RowHistory]
-) -> tuple[list[AppliedCorrection], list[int]]:
-    """Return the corrections that give stored rows the values of a batch, and the indices of rows to be stored anew.
-
-    rows: indices and rows whose ids are stored, each id once. histories: all stored rows with these ids, in order of
-    arrival. A row whose stored one is cancelled is stored anew. A row that lacks later columns equals one that has them.
-    """
-    newest: dict[Hashable, RowHistory] = {}
-    for history in histories:
-        for state in history.states:
-            key = tuple(map(state.get, dataset.id_columns))
-            if history.stands or key not in newest or not newest[key].stands:
-                newest[key] = history
-    applied: list[AppliedCorrection] = []
-    again: list[int] = []
-    for index, row in rows:
-        history = newest[tuple(map(row.get, dataset.id_columns))]
-        if not history.stands:
-            again.append(index)
-        elif any(
-            value != history.states[-1][name]
-            for name, value in row.items()
-            if value is not None or name not in dataset.later_names
-        ):
-            applied.append(AppliedCorrection(index, history.arrival, Action.CORRECT, row))
-    return applied, again
 
 
 def correction_lines(dataset: Dataset, applied: Iterable[AppliedCorrection]) -> pa.RecordBatch:
@@ -173,8 +130,8 @@ def _values(column: Column, corrects: Sequence[AppliedCorrection]) -> Any:
 class _RowHistories:
     """Looks up row histories by event time and by the values of any state. It has an index for each set of names."""
 
-    def __init__(self, histories: Iterable[RowHistory]) -> None:
-        self._histories = list(histories)
+    def __init__(self, histories: Sequence[RowHistory]) -> None:
+        self._histories = histories
         self._indexes: dict[tuple[str, ...], dict[Hashable, dict[int, RowHistory]]] = {}
 
     def candidates(self, correction: Correction) -> list[RowHistory]:

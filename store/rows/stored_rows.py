@@ -146,14 +146,20 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 
 def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
-    """Return the new values of corrections of these rows, as versions that never stood: `until` is `commit`.
+    """Return the values that a commit gave these rows before others, as versions that never stood: `until` is `commit`.
 
     A commit may correct a row repeatedly. `apply_corrections` has only the last of its values.
     """
-    action = action_name(rows.column_names)
-    is_correct = corrections.column(action).to_numpy(zero_copy_only=False) == Action.CORRECT
-    is_correct &= np.isin(integers(corrections, "arrival"), integers(rows, "arrival"))
-    lines = corrections.filter(pa.array(is_correct)).drop_columns(action)
+    action, arrivals, commits = (
+        action_name(rows.column_names),
+        *(integers(corrections, n) for n in ("arrival", "commit")),
+    )
+    order = np.lexsort((commits, arrivals))
+    is_passed = np.zeros(len(order), np.bool_)
+    is_passed[order[:-1]] = (np.diff(arrivals[order]) == 0) & (np.diff(commits[order]) == 0)
+    is_passed &= corrections.column(action).to_numpy(zero_copy_only=False) == Action.CORRECT
+    is_passed &= np.isin(arrivals, integers(rows, "arrival"))
+    lines = corrections.filter(pa.array(is_passed)).drop_columns(action)
     return (
         with_system_columns(lines, until=integers(lines, "commit"))
         .select(rows.column_names)

@@ -40,7 +40,7 @@ def answers(history: CommitHistory) -> list[Any]:
     found += [(history.head(n), history.completeness(n)) for n in numbers]
     found += [history.version(day, n) for day in days for n in (None, *numbers[1::5])]
     found += [history.parts_in(ALL_TIME), history.parts_in(ALL_TIME, 100, after=40)]
-    found += [(history.parts_in(day, 90, after=30), history.day(day.start_ns // DAY_NS)) for day in days]
+    found += [(history.parts_in(day, 90, after=30), history.times_on(day.start_ns // DAY_NS)) for day in days]
     found += [
         (history.first_from(day.start_ns + 1, 99), history.change_bound(day, 10**12, 3, 99)) for day in days
     ]

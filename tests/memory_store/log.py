@@ -1,6 +1,6 @@
 """One log of the store in memory: its commits, every version of its rows, and their iteration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -14,7 +14,6 @@ from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.protocol import (
-    ALL_TIME,
     NO_COMMIT,
     NOTHING_COMPLETE,
     Action,
@@ -25,7 +24,7 @@ from store.protocol import (
     Receipt,
     Window,
 )
-from store.rows.corrections import Row, RowHistory
+from store.rows.corrections import Row
 from store.rows.stored_rows import stored_schema
 from store.timestamps import DAY_NS
 from store.walk import (
@@ -115,13 +114,14 @@ def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | N
 
 @dataclass(frozen=True)
 class MemoryRows:
-    """The `CandidateSource` of a log in memory: always all of them."""
+    """The `StoredVersions` of a log in memory."""
 
     dataset: Dataset
     log: MemoryLog
 
-    def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table:
-        return self.rows_of((), ALL_TIME)
+    def versions(self, times: Integers) -> pa.Table:
+        at = {*times.tolist()}
+        return stored_rows_of(self.dataset, self.log, lambda row: event_time(row) in at)
 
     def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
         return stored_rows_of(self.dataset, self.log)
@@ -144,15 +144,6 @@ def completeness_of(log: MemoryLog, number: int) -> Completeness:
         if declared_ns is not None:
             completeness = completeness.joined(completeness.newest_ns, declared_ns)
     return completeness
-
-
-def row_histories(log: MemoryLog) -> list[RowHistory]:
-    histories: dict[int, RowHistory] = {}
-    for version in log.versions:
-        history = histories.setdefault(version.arrival, RowHistory(version.arrival, []))
-        history.states.append(version.values)
-        history.stands = version.until == STANDS
-    return [histories[arrival] for arrival in sorted(histories)]
 
 
 def add_rows(log: MemoryLog, rows: Sequence[Row]) -> None:
@@ -180,10 +171,13 @@ def first_arrival(log: MemoryLog, number: int) -> int:
     return min(row.arrival for row in log.originals.values() if row.commit == number)
 
 
-def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
+def stored_rows_of(
+    dataset: Dataset, log: MemoryLog, is_wanted: Callable[[Row], bool] = lambda _: True
+) -> pa.Table:
     rows = [
         {**version.values, "arrival": version.arrival, "commit": version.commit, "until": version.until}
         for version in log.versions
+        if is_wanted(version.values)
     ]
     return pa.Table.from_pylist(rows, schema=stored_schema(dataset))
 

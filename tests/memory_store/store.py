@@ -26,7 +26,6 @@ from store.protocol import (
 )
 from store.rows.corrections import changes
 from store.rows.decide import BatchDecision, decide
-from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import action_name
 from store.walk import CommitHook, CommitRecord, call_hooks
 from tests.memory_store.log import (
@@ -39,7 +38,6 @@ from tests.memory_store.log import (
     content_of_newest,
     date_of,
     replayed_receipt,
-    row_histories,
 )
 from tests.memory_store.snapshot import MemoryHandle
 
@@ -103,7 +101,7 @@ class MemoryStore(MarketStore):
         if replayed is not None:
             return replayed
         log.expired.check_new(batch)
-        decision = decide(batch, searched_ids(batch.dataset, batch.rows), MemoryRows(batch.dataset, log))
+        decision = decide(batch, MemoryRows(batch.dataset, log))
         declared_ns = batch.complete_until_ns
         advances = (
             declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
@@ -131,9 +129,8 @@ class MemoryStore(MarketStore):
         if replayed is not None:
             return replayed
         log.expired.check_new(amendment)
-        applied_corrections = sorted(
-            changes(amendment, row_histories(log)), key=lambda correction: date_of(correction.row)
-        )
+        versions = MemoryRows(amendment.dataset, log).versions(amendment.times)
+        applied_corrections = sorted(changes(amendment, versions), key=lambda each: date_of(each.row))
         applied = {correction.index for correction in applied_corrections}
         duplicates = [index for index in range(len(corrections)) if index not in applied]
         if not applied_corrections and amendment.request_key is None:

@@ -59,7 +59,7 @@ def test_a_symbol_without_commits_is_unknown_to_every_read(store, read):
 
 def test_a_symbol_whose_only_batch_was_refused_is_unknown(store):
     with pytest.raises(IdConflict):
-        store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="a")))
+        store.append(batch(trade(1, trade_id="a"), trade(1, 2.0, trade_id="a")))
     with pytest.raises(UnknownSymbol):
         stored(store)
     assert store.symbols(TRADES) == []
@@ -152,7 +152,7 @@ def test_a_request_key_belongs_to_its_caller_and_its_symbol(store):
 def test_refused_batch_does_not_use_its_request_key(store):
     store.append(batch(trade(1, trade_id="a")))
     with pytest.raises(IdConflict):
-        store.append(batch(trade(2, trade_id="a"), request_key="k"))
+        store.append(batch(trade(1, 2.0, trade_id="a"), request_key="k"))
     assert not store.append(batch(trade(2, trade_id="b"), request_key="k")).replayed
 
 

@@ -310,12 +310,3 @@ def test_a_symbol_that_was_never_stored_cannot_be_corrected(store):
 def test_identifying_columns_cannot_be_corrected(new: dict[str, Any]):
     with pytest.raises(ValueError, match=r"may change|needs new values"):
         amendment(correct(1, trade_id="a", new=new))
-
-
-def test_rows_that_are_stored_after_the_search_are_found(store):
-    store.append(batch(trade(1, 1.0, trade_id="a")))
-    prepared = store.prepare_correct(amendment(cancel(1, trade_id="b"), cancel(1, trade_id="a")))
-    store.append(batch(trade(1, 2.0, trade_id="b")))
-    store.correct(amendment(cancel(1, trade_id="a")))
-    assert prepared.store().duplicate_rows == (1,)
-    assert prices(store) == []

@@ -1,16 +1,16 @@
-"""Columns that were added to a dataset later: outside of identity and digest, and compared where both give them."""
+"""Columns that were added to a dataset later: outside of the digest; a missing one is null, and compared like any other."""
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS
 from store.exceptions import IdConflict, RequestKeyReused
 from store.market_store import MarketStore
-from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Receipt
-from tests.chance import SOAK
-from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
+from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Receipt
+from tests.store.builders import SYMBOL, Row, amendment, batch, correct, stored, trade
 
 FLAGS = (None, True, False)
 
@@ -30,10 +30,10 @@ def counts(receipt: Receipt) -> tuple[int, tuple[int, ...]]:
 @pytest.mark.parametrize("trade_id", ["a", None])
 @pytest.mark.parametrize("sent", FLAGS)
 @pytest.mark.parametrize("kept", FLAGS)
-def test_repeated_row_is_a_duplicate_unless_both_values_differ(store, kept, sent, trade_id):
+def test_a_missing_value_is_another_value(store, kept, sent, trade_id):
     store.append(batch(flagged(kept, trade_id=trade_id)))
     again = batch(flagged(sent, trade_id=trade_id), flagged(sent, 2, trade_id="b"))
-    if None in (kept, sent) or kept == sent:
+    if kept == sent:
         assert counts(store.append(again)) == (1, (0,))
         assert flags(store) == [kept, sent]
     elif trade_id is None:
@@ -44,76 +44,6 @@ def test_repeated_row_is_a_duplicate_unless_both_values_differ(store, kept, sent
             store.append(again)
         assert conflict.value.rows == [0]
         assert flags(store) == [kept]
-
-
-def test_all_conflicts_of_a_batch_are_reported(store):
-    store.append(
-        batch(*(flagged(True, at, trade_id=str(at)) for at in range(4)), flagged(True, DAY, trade_id="0"))
-    )
-    with pytest.raises(IdConflict) as conflict:
-        store.append(
-            batch(
-                flagged(True, 0, trade_id="0"),
-                flagged(False, 1, trade_id="1"),
-                flagged(True, 2, price=5.0, trade_id="2"),
-                flagged(None, 3, trade_id="3"),
-                flagged(False, DAY, trade_id="0"),
-                flagged(True, 9, trade_id="9"),
-                flagged(False, 9, trade_id="9"),
-            )
-        )
-    assert conflict.value.rows == [1, 2, 4, 6]
-    assert store.log(TRADES, SYMBOL).head.number == 1
-
-
-@pytest.mark.parametrize(
-    ("flags_sent", "duplicates"),
-    [([True, True], (1,)), ([True, None], (1,)), ([None, True], (1,)), ([None, False, True], (1, 2))],
-)
-def test_an_id_repeated_in_a_batch_is_compared_with_its_first_row(store, flags_sent, duplicates):
-    receipt = store.append(batch(*(flagged(flag, trade_id="a") for flag in flags_sent)))
-    assert receipt.duplicate_rows == duplicates
-    assert flags(store) == [flags_sent[0]]
-
-
-@pytest.mark.parametrize(
-    ("kept", "sent", "duplicates"),
-    [
-        ([None], [True, False], (0,)),
-        ([True, False], [None, None, None], (0, 1)),
-        ([False], [True, None], (1,)),
-        ([None, True], [True, True], (0, 1)),
-        ([False, True], [None, False], (0, 1)),
-        ([True, True], [False, True], (1,)),
-        ([None, None], [True, True, False], (0, 1)),
-    ],
-)
-def test_rows_without_ids_are_counted_and_one_stored_row_stands_for_one(store, kept, sent, duplicates):
-    for flag in kept:
-        store.append(batch(flagged(flag), dedupe=Dedupe.NONE))
-    again = batch(*(flagged(flag) for flag in sent))
-    assert store.append(again).duplicate_rows == duplicates
-    assert store.append(again).stored == 0
-    assert store.append(batch(*(trade(1) for _ in kept))).stored == 0
-
-
-@pytest.mark.parametrize("size", [40, 1400] if SOAK else [40])
-def test_a_feed_is_replayed_with_and_without_the_column(store, size):
-    ids = [str(at) if at % 3 else None for at in range(size)]
-    first = [trade(at, trade_id=ids[at]) for at in range(size)]
-    both = [row | {"buyer_is_maker": at % 2 == 0} for at, row in enumerate(first)]
-    for start in range(0, size, 500):
-        store.append(batch(*first[start : start + 500]))
-    assert store.append(batch(*both)).stored == 0
-    later = [row | {"timestamp": row["timestamp"] + DAY} for row in both]
-    for start in range(0, size, 500):
-        store.append(batch(*later[start : start + 500]))
-    assert store.append(batch(*later)).stored == 0
-    assert store.append(batch(*(row | {"buyer_is_maker": None} for row in later))).stored == 0
-    assert stored(store) == first + later
-    later[-1]["buyer_is_maker"] = not later[-1]["buyer_is_maker"]
-    later[-1]["trade_id"] = None
-    assert store.append(batch(*later)).stored == 1
 
 
 @pytest.mark.parametrize(("kept", "sent"), [(None, True), (True, None), (True, False)])
@@ -179,15 +109,15 @@ def bars(*rows: Row) -> Append:
     return Append(BARS, SYMBOL, pa.RecordBatch.from_pylist(rows, schema=BARS.schema), "feed")
 
 
-def test_a_bar_is_a_duplicate_if_one_of_it_and_the_stored_one_lacks_a_later_column(store):
+def test_a_bar_without_a_stored_later_column_is_another_one(store):
     full = BAR | {"vwap": 2.5, "trade_count": 4}
     store.append(bars(BAR, full | {"timestamp": 1}))
-    again = [full, BAR | {"vwap": 2.5}, BAR | {"timestamp": 1}, BAR | {"timestamp": 1, "trade_count": 4}]
-    assert store.append(bars(*again)).duplicate_rows == (0, 1, 2, 3)
+    assert store.append(bars(BAR, full | {"timestamp": 1})).duplicate_rows == (0, 1)
     with pytest.raises(IdConflict) as conflict:
-        store.append(bars(BAR, full | {"timestamp": 1, "trade_count": 5}, BAR | {"volume": 8.0}))
-    assert conflict.value.rows == [1, 2]
-    assert store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist() == [BAR, full | {"timestamp": 1}]
+        store.append(bars(full, BAR, BAR | {"timestamp": 1}, full | {"timestamp": 1}))
+    assert conflict.value.rows == [0, 2]
+    assert store.append(replace(bars(BAR | {"timestamp": 1}), replaces=True)).replaced == 1
+    assert store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist() == [BAR, BAR | {"timestamp": 1}]
 
 
 def test_an_id_that_was_added_later_tells_rows_apart_and_belongs_to_the_digest(store):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from store.copying import copy_log
 from store.csv import CsvStore
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch, PreparedRequest
-from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.group_commit import PendingCommit
 from store.datasets import TRADES
 from store.exceptions import IdConflict
@@ -61,8 +59,7 @@ class Known:
 
     def has_id_of(self, row: Row) -> bool:
         own = self.states[0]
-        is_same_date = (own["timestamp"] // DAY) == (row["timestamp"] // DAY)
-        return bool(row["trade_id"]) and own["trade_id"] == row["trade_id"] and is_same_date
+        return bool(row["trade_id"]) and all(own[name] == row[name] for name in ("timestamp", "trade_id"))
 
 
 @dataclass
@@ -97,8 +94,7 @@ class Model:
 
     def is_replaced(self, known: Known, rows: Sequence[Row]) -> bool:
         first, last = min(row["timestamp"] for row in rows), max(row["timestamp"] for row in rows)
-        is_met = first <= known.time <= last or any(map(known.has_id_of, rows))
-        return known.of_fill and known.stands and is_met
+        return known.of_fill and known.stands and first <= known.time <= last
 
     def commit(self) -> None:
         ordered = sorted((k for k in self.rows if k.stands), key=lambda known: known.time)
@@ -230,8 +226,7 @@ AROUND = [trade(0, 9.0), trade(5 * SECOND, 9.0)]
 # A row of the feed is a duplicate of its own, and replaces those of the fill.
 @example(plan=[("feed", THREE), (ALL, THREE), ("feed", THREE[:1]), (ALL, [a(DAY - 2, 8.0), a(0, 8.0)])])
 @example(plan=[("feed", [trade(1)]), (ALL, [trade(1), trade(1)]), ("feed", [trade(1)])])
-# An id replaces that of the fill wherever it is on its date; then other values are in conflict with it.
-@example(plan=[(ALL, [a(MINUTE, 2.0), a(DAY, 3.0)]), ("feed", [a(2, 2.5)]), ("feed", [a(2, 9.0)])])
+# Then other values of an id are in conflict with it.
 @example(plan=[(ALL, [a(1, 1.0)]), ("feed", [a(1, 1.0)]), ("feed", [a(1, 2.0)])])
 # Dates between the first and the last row are passed over.
 @example(plan=[(ALL, [trade(1), trade(DAY), trade(2 * DAY - 1)]), ("feed", [trade(2), trade(2 * DAY - 2)])])
@@ -281,11 +276,7 @@ class GroupPlayed(Played):
 
     def change(self, correction: Correction) -> None:
         assert isinstance(self.store, CsvStore)
-        folder, change = self.store._logs.folder(TRADES, SYMBOL), amendment(correction)
-        candidates = CandidateRows(
-            TRADES, folder, np.array([each.timestamp_ns for each in change.corrections])
-        )
-        self.waiting.append((PreparedAmendment.of(change, candidates), (1, None)))
+        self.waiting.append((PreparedAmendment.of(amendment(correction)), (1, None)))
 
     def write(self) -> None:
         assert isinstance(self.store, CsvStore)

@@ -15,14 +15,12 @@ _MICROTOKENS = 1_000_000
 class WorkKind(Enum):
     """A kind of work. The value is how much of it one token pays: about 5 ms of a processor.
 
-    ROWS: answered, or of a batch that was read, stored or not. CORRECTIONS: read. SEARCHED: stored rows that are read to
-    find those that corrections name. DATES: event dates of which rows are stored or corrected. OPTIONS: priced.
-    BYTES: of a body, decoded.
+    ROWS: answered, or of a batch that was read, stored or not. CORRECTIONS: read. DATES: event dates of which
+    rows are stored or corrected. OPTIONS: priced. BYTES: of a body, decoded.
     """
 
     ROWS = 1_000
     CORRECTIONS = 200
-    SEARCHED = 30_000
     DATES = 10
     OPTIONS = 100
     BYTES = 2**20

@@ -1,7 +1,6 @@
 """The file of a segment's stored rows, in order of time.
 
-Text columns whose texts occur repeatedly are dictionaries. A column that has only nulls is left out. Two more columns
-have the hashes of the rows' ids, in ascending order, and the event times of the rows with these ids.
+Text columns whose texts occur repeatedly are dictionaries. A column that has only nulls is left out.
 """
 
 from __future__ import annotations
@@ -14,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, indices_of_ranges, ranges_of
+from store.arrays import Integers, ranges_of
 from store.csv.files.arrow_file import ArrowFile, Seal, write_arrow
 from store.declarations import Dataset
-from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import stored_schema
 
 _TIME = "timestamp"
-_IDS, _ID_TIMES = "ids", "id_times"
 # A text column is stored as a dictionary if each text occurs at least this often on average.
 _REPEATS = 4
 
@@ -31,50 +28,42 @@ PRINT_COLUMNS = frozenset(
 )
 
 
-def write_rows(path: Path, dataset: Dataset, rows: pa.Table) -> Seal:
+def write_rows(path: Path, rows: pa.Table) -> Seal:
     """Write stored rows, which are in order."""
     columns = {
         name: _coded(column.combine_chunks())
         for name, column in zip(rows.column_names, rows.columns, strict=True)
         if column.null_count < len(column)
     }
-    ids = searched_ids(dataset, rows)
-    if ids is not None:
-        order = np.argsort(ids, kind="stable")
-        columns[_IDS] = pa.array(ids[order])
-        columns[_ID_TIMES] = columns[_TIME].take(pa.array(order))
     return write_arrow(path, pa.RecordBatch.from_pydict(columns), {})
 
 
 class MappedTimes:
-    """A column of ascending integers, such as event times. Methods raise `ColumnsDamaged`."""
+    """The column of event times, which ascend. Methods raise `ColumnsDamaged`."""
 
-    def __init__(self, file: ArrowFile, name: str = _TIME) -> None:
+    def __init__(self, file: ArrowFile) -> None:
         self._file = file
-        self._name = name
 
     def __len__(self) -> int:
         return len(self._file)
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return self._file.numbers(self._name, *index.indices(len(self))[:2])
-        return self._file.numbers(self._name, index, index + 1)[0]
+            return self._file.numbers(_TIME, *index.indices(len(self))[:2])
+        return self._file.numbers(_TIME, index, index + 1)[0]
 
     def searchsorted(self, times: Any) -> Any:
         """Return the same as numpy's method; side is left."""
         wanted = np.asarray(times)
         if not wanted.size:
             return np.empty(0, np.int64)
-        start, stop = (
-            self._file.search(self._name, int(each), "left") for each in (wanted.min(), wanted.max())
-        )
+        start, stop = (self._file.search(_TIME, int(each), "left") for each in (wanted.min(), wanted.max()))
         return start + self[start:stop].searchsorted(wanted)
 
     def ranges_of(self, values: Integers) -> tuple[Integers, Integers]:
         """Return the same as `arrays.ranges_of`. values: at least one."""
-        start = self._file.search(self._name, int(values.min()), "left")
-        stop = self._file.search(self._name, int(values.max()), "right")
+        start = self._file.search(_TIME, int(values.min()), "left")
+        stop = self._file.search(_TIME, int(values.max()), "right")
         starts, ends = ranges_of(self[start:stop], values)
         return start + starts, start + ends
 
@@ -85,23 +74,12 @@ class SegmentRows:
     def __init__(self, path: Path, seal: Seal) -> None:
         """Map the file. Also raises `OSError` as `ArrowFile` does."""
         self._file = ArrowFile(path, seal)
-        self._names = [name for name in self._file.names if name not in (_IDS, _ID_TIMES)]
+        self._names = list(self._file.names)
         self.times = MappedTimes(self._file)
         self.column = self._file.numbers
 
     def __len__(self) -> int:
         return len(self._file)
-
-    def times_of_ids(self, ids: Integers) -> Integers:
-        """Return the event times of the rows with these ids. ids: `searched_ids`, ascending."""
-        if _IDS not in self._file.names:
-            return np.empty(0, np.int64)
-        indices = indices_of_ranges(*MappedTimes(self._file, _IDS).ranges_of(ids))
-        if not len(indices):
-            return indices
-        first = int(indices[0])
-        times: Integers = self._file.numbers(_ID_TIMES, first, int(indices[-1]) + 1)[indices - first]
-        return times
 
     def batch(self, start: int, stop: int, names: Collection[str] = ()) -> pa.RecordBatch:
         """Return the rows `[start, stop)`, not copied: of the named columns those that the file has.

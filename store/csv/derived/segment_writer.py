@@ -71,7 +71,7 @@ class SegmentWriter:
             first_ns=int(time[0]),
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),
-            stored=write_rows(self._folder / rows_file(name), self._dataset, rows),
+            stored=write_rows(self._folder / rows_file(name), rows),
             rollups=self._rollups(name, rows, self._policies),
         )
 

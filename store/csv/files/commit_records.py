@@ -157,15 +157,6 @@ class StoredPart:
 
 
 @dataclass(frozen=True, slots=True)
-class DateSummary:
-    """An event date with rows: its newest commit, and its smallest and largest event time."""
-
-    newest: int
-    first_ns: int
-    last_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class AcceptedBatch:
     """A batch that was stored under an idempotency key."""
 

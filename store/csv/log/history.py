@@ -11,7 +11,7 @@ import numpy as np
 
 from store.arrays import Integers
 from store.commits import Facts
-from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
+from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, StoredPart
 from store.csv.files.disk import unavailable_on_error
 from store.csv.log.index_file import IndexFile
 from store.csv.log.log_index import (
@@ -237,14 +237,14 @@ class CommitHistory:
         end = next((part.end for part in later if part.file == file), None)
         return view.index.find("file", file) or 0 if end is None else end
 
-    def day(self, date: int) -> DateSummary | None:
-        """Return the summary of an event date (days since the epoch); None if it has no rows."""
+    def times_on(self, date: int) -> tuple[int, int] | None:
+        """Return the first and the last event time of a date (days since the epoch); None if it has no rows."""
         dates = self._view.dates
         at = place_of(dates, date)
         if at is None:
             return None
-        newest, _, first_ns, last_ns = dates[1:, at].tolist()
-        return DateSummary(newest, first_ns, last_ns)
+        first_ns, last_ns = dates[3:, at].tolist()
+        return first_ns, last_ns
 
     def version(self, window: Window, commit: int | None = None) -> CommitId:
         """Return the newest commit, not after `commit`, that touches an event date of the window.

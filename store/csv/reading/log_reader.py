@@ -188,11 +188,7 @@ class LogReader:
 
         Return None if there are none.
         """
-        parts = [
-            stored
-            for stored in of_kind(self._tail_parts(windows, state), PartKind.CORRECTIONS)
-            if _is_needed(stored, windows, state)
-        ]
+        parts = _needed(of_kind(self._tail_parts(windows, state), PartKind.CORRECTIONS), windows, state)
         if not parts:
             return None
         parts.sort(key=attrgetter("commit"))
@@ -218,15 +214,14 @@ class LogReader:
     ) -> Sequence[TailBlock]:
         """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
         log = (self.dataset.name, self._symbol, state.segments.head.number)
-        needed = partial(filter, partial(_is_needed, windows=windows, state=state), parts)
-        if few and self._tail.claim_alone(log, parts, some := list(needed())):
+        if few and self._tail.claim_alone(log, parts, some := _needed(parts, windows, state)):
             rows = read_rows_at(self.dataset, self._folder, some, windows.start_ns)
             return [TailBlock(rows, state.commit)]
         read = partial(read_rows, self.dataset, self._folder)
         try:
             return self._tail.blocks(log, state.history, parts, read)
         except DataDamaged:
-            some = list(needed())
+            some = _needed(parts, windows, state)
             return [TailBlock(read(some), some[-1].commit)] if some else []
 
     def _tail_parts(self, windows: WindowList, state: ReadState) -> Sequence[StoredPart]:
@@ -274,5 +269,12 @@ def standing(source: SortedRows, start: int, end: int, commit: int) -> Mask:
     return stands
 
 
-def _is_needed(stored: StoredPart, windows: WindowList, state: ReadState) -> bool:
-    return stored.commit <= state.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)
+def _needed(parts: Sequence[StoredPart], windows: WindowList, state: ReadState) -> list[StoredPart]:
+    """Return the parts that may have rows in the windows. Most are left out by the windows' bounds, which is fast."""
+    start_ns, end_ns, commit = windows.bounds.start_ns, windows.bounds.end_ns, state.commit
+    near = (each for each in parts if each.part.last_ns >= start_ns and each.part.first_ns < end_ns)
+    return [
+        each
+        for each in near
+        if each.commit <= commit and windows.overlaps(each.part.first_ns, each.part.last_ns)
+    ]

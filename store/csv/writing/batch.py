@@ -16,10 +16,8 @@ from store.commits import digest_of
 from store.content_hash import ContentHash
 from store.csv.files.codec import Header, encode_rows, header_of
 from store.csv.files.commit_records import PartKind, block_checksums
-from store.csv.writing.candidate_rows import CandidateRows
 from store.declarations import Dataset
 from store.protocol import Amendment, Append, Expiry, Fill
-from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import corrections_of
 from store.timestamps import DAY_NS
 from store.whole_commits import WholeCommit
@@ -32,7 +30,7 @@ _ENCODED_ROWS = 32_768
 class Chunk:
     """A batch's rows of one event date, in order of arrival.
 
-    indices: the rows' indices in the batch. ids: the rows' `searched_ids`.
+    indices: the rows' indices in the batch.
     """
 
     kind: ClassVar[PartKind] = PartKind.ROWS
@@ -42,7 +40,6 @@ class Chunk:
     day: int
     rows: pa.RecordBatch
     indices: Integers
-    ids: Integers | None = None
 
     @cached_property
     def later(self) -> tuple[str, ...]:
@@ -92,8 +89,7 @@ class Chunk:
     def without(self, dropped: Mask) -> Chunk:
         """Return the chunk without the rows that the mask selects."""
         is_kept = ~dropped
-        ids = None if self.ids is None else self.ids[is_kept]
-        return replace(self, rows=self.rows.filter(pa.array(is_kept)), indices=self.indices[is_kept], ids=ids)
+        return replace(self, rows=self.rows.filter(pa.array(is_kept)), indices=self.indices[is_kept])
 
 
 @dataclass(frozen=True)
@@ -130,18 +126,16 @@ def content_of(dataset: Dataset, chunks: Sequence[Chunk]) -> str:
 
 @dataclass(frozen=True)
 class PreparedBatch(_RequestFacts):
-    """A batch of rows, divided by event date. content: the `ContentHash` of all rows. ids: their `searched_ids`."""
+    """A batch of rows, divided by event date. content: the `ContentHash` of all rows."""
 
     batch: Append
-    ids: Integers | None
     chunks: tuple[Chunk, ...]
     content: str
 
     @classmethod
     def of(cls, batch: Append) -> PreparedBatch:
         """Prepare a batch: do all work that needs no lock."""
-        ids = searched_ids(batch.dataset, batch.rows)
-        chunks = tuple(_chunks(batch, ids))
+        chunks = tuple(_chunks(batch))
         for chunk in chunks:
             _ = chunk.checksums
         content = content_of(batch.dataset, chunks)
@@ -149,7 +143,7 @@ class PreparedBatch(_RequestFacts):
         digest = digest_of(batch, content if has_own_only else None)
         facts = (batch.dataset, batch.caller, batch.key_hash, batch.rows.num_rows, digest)
         declared = batch.complete_until_ns, batch.fill, batch.expiry
-        return cls(*facts, *declared, batch, ids, chunks, content)
+        return cls(*facts, *declared, batch, chunks, content)
 
     def content_of(self, chunks: Sequence[Chunk]) -> str:
         """See `_RequestFacts.content_of`."""
@@ -157,18 +151,17 @@ class PreparedBatch(_RequestFacts):
         return self.content if is_whole else super().content_of(chunks)
 
 
-def _chunks(batch: Append, ids: Integers | None) -> list[Chunk]:
+def _chunks(batch: Append) -> list[Chunk]:
     if not batch.rows.num_rows:
         return []
     days = batch.rows.column(0).to_numpy() // DAY_NS
     indices = np.arange(len(days))
     if days.min() == days.max():
-        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices, ids)]
+        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices)]
     chunks = []
     for day in np.unique(days).tolist():
         own = np.flatnonzero(days == day)
-        rows, own_ids = batch.rows.take(pa.array(own)), None if ids is None else ids[own]
-        chunks.append(Chunk(batch.dataset, batch.symbol, day, rows, own, own_ids))
+        chunks.append(Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(own)), own))
     return chunks
 
 
@@ -205,16 +198,15 @@ def chunks_of(symbol: str, dataset: Dataset, commit: WholeCommit) -> list[Chunk]
 
 @dataclass(frozen=True)
 class PreparedAmendment(_RequestFacts):
-    """A batch of corrections, and the rows to which they may refer."""
+    """A batch of corrections."""
 
     amendment: Amendment
-    candidates: CandidateRows
 
     @classmethod
-    def of(cls, amendment: Amendment, candidates: CandidateRows) -> PreparedAmendment:
+    def of(cls, amendment: Amendment) -> PreparedAmendment:
         """Prepare a batch: do all work that needs no lock."""
         facts = (amendment.dataset, amendment.caller, amendment.key_hash, len(amendment.corrections))
-        return cls(*facts, digest_of(amendment), None, None, None, amendment, candidates)
+        return cls(*facts, digest_of(amendment), None, None, None, amendment)
 
 
 PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment

@@ -1,15 +1,14 @@
-"""What a batch of rows adds to a log of files."""
+"""What a request adds to a log of files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.csv.writing.batch import Chunk, PreparedBatch, correction_chunks
-from store.csv.writing.candidate_reader import CandidateReader
-from store.csv.writing.candidates import Candidates
-from store.csv.writing.staging import StagedCommits
+from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedBatch, correction_chunks
+from store.csv.writing.stored_versions import CsvVersions
 from store.exceptions import CommitConflict
 from store.protocol import Superseded
+from store.rows.corrections import changes, correction_lines
 from store.rows.decide import decide
 
 
@@ -17,7 +16,7 @@ from store.rows.decide import decide
 class NewLines:
     """The lines that a request adds: its new rows, then corrections, both by event date.
 
-    duplicates: the indices of the batch's other rows. superseded, replaced: see `Facts`.
+    duplicates: the indices of the other rows, or of corrections that were applied before. superseded, replaced: see `Facts`.
     """
 
     chunks: tuple[Chunk, ...]
@@ -26,15 +25,15 @@ class NewLines:
     replaced: int = 0
 
 
-def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: CandidateReader) -> NewLines:
+def new_lines(prepared: PreparedBatch, log: CsvVersions) -> NewLines:
     """Return what a batch adds to the stored and staged rows.
 
     Raises `IdConflict`, `CommitConflict`, `DataDamaged`.
     """
-    batch = prepared.batch
+    batch, stage = prepared.batch, log.stage
     if batch.after is not None and (stage.commits or stage.history.head() != batch.after):
         raise CommitConflict
-    decision = decide(batch, prepared.ids, Candidates(batch.dataset, stage, stored))
+    decision = decide(batch, log)
     if decision.is_new.all():
         chunks = prepared.chunks
     else:
@@ -43,3 +42,16 @@ def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: CandidateRe
     if decision.corrections is not None:
         chunks += correction_chunks(batch.dataset, batch.symbol, decision.corrections)
     return NewLines(chunks, decision.duplicates, decision.superseded, decision.replaced)
+
+
+def new_changes(prepared: PreparedAmendment, log: CsvVersions) -> NewLines:
+    """Return the corrections that were not applied before.
+
+    Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`, `DataDamaged`.
+    """
+    amendment = prepared.amendment
+    applied = changes(amendment, log.versions(amendment.times))
+    indices = {each.index for each in applied}
+    others = tuple(index for index in range(prepared.received) if index not in indices)
+    lines = correction_lines(amendment.dataset, applied)
+    return NewLines(correction_chunks(amendment.dataset, amendment.symbol, lines), others)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from store.arrays import Integers
 from store.commits import Facts
 from store.csv.files.codec import Header, header_line, header_or_empty
 from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart, rows_in
@@ -13,17 +12,15 @@ from store.csv.files.file_names import file_for
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
 from store.protocol import DUPLICATE_ROWS_KEPT, Superseded
-from store.rows.id_times import IdTimes
 from store.walk import CommitRecord
 
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date, their parts, and the ids of their rows."""
+    """The chunks of one event date, and their parts."""
 
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[StoredPart] = field(default_factory=list)
-    ids: IdTimes = field(default_factory=IdTimes)
 
 
 class StagedCommits:
@@ -114,10 +111,6 @@ class StagedCommits:
         """Return the event dates with staged rows."""
         return list(self._days)
 
-    def times_of(self, day: int, ids: Integers) -> list[Integers]:
-        """Return the event times of a date's staged rows with these `id_hashes`. ids: ascending."""
-        return self._days[day].ids.times(ids) if day in self._days else []
-
     def _part_for(self, chunk: Chunk) -> Part:
         file = file_for(
             chunk.day,
@@ -154,8 +147,6 @@ class StagedCommits:
         day = self._days.setdefault(chunk.day, _StagedDay())
         day.chunks.append(chunk)
         day.parts.append(StoredPart(self._number, self._rows if is_rows else 0, part))
-        if chunk.ids is not None:
-            day.ids.add(self._number, chunk.ids, chunk.rows.column(0).to_numpy())
         self._rows += part.rows if is_rows else 0
 
     def _end(self, file: str) -> int:

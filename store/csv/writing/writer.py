@@ -13,12 +13,12 @@ from store.csv.files.disk import Disk, unavailable
 from store.csv.files.format_file import write_format
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
+from store.csv.reading.log_reader import LogReader
 from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedRequest
-from store.csv.writing.candidate_reader import CandidateReader
-from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
-from store.csv.writing.new_lines import NewLines, new_lines
+from store.csv.writing.new_lines import NewLines, new_changes, new_lines
 from store.csv.writing.staging import StagedCommits
+from store.csv.writing.stored_versions import CsvVersions
 from store.exceptions import (
     DataDamaged,
     OutcomeUnknown,
@@ -108,7 +108,7 @@ class Writer:
         log: CommitLog,
         *,
         disk: Disk,
-        stored: CandidateReader,
+        reader: LogReader,
         clock: CommitClock,
     ) -> None:
         """Create it. name: the log's, such as `trades/AAPL`."""
@@ -117,7 +117,7 @@ class Writer:
         self._store_folder = folder.parent.parent
         self._log = log
         self._disk = disk
-        self._stored = stored
+        self._reader = reader
         self._clock = clock
         self._groups = GroupCommit(self._write_group)
 
@@ -142,10 +142,8 @@ class Writer:
             outcomes = [self._decide(pending, stage) for pending in group]
             self._set_refusals(group, outcomes, stage)
             if stage.commits:
-                staged = [(stage.staged(day), history.day(day)) for day in stage.days()]
                 history = self._write(descriptor, stage)
-                for chunks, before in staged:
-                    self._stored.note_stored(chunks[0][1].day, chunks, history, before)
+                self._versions(stage).keep_new(history)
             else:
                 # Another process may have stored these rows without having synced its commit yet.
                 self._log.confirm(descriptor)
@@ -211,12 +209,14 @@ class Writer:
                 pending.error = alone if isinstance(alone, StorageError) else None
 
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
-        stage.expired.check_new(
-            request.amendment if isinstance(request, PreparedAmendment) else request.batch
-        )
         if isinstance(request, PreparedAmendment):
-            return NewLines(*new_changes(request, stage))
-        return new_lines(request, stage, self._stored)
+            stage.expired.check_new(request.amendment)
+            return new_changes(request, self._versions(stage))
+        stage.expired.check_new(request.batch)
+        return new_lines(request, self._versions(stage))
+
+    def _versions(self, stage: StagedCommits) -> CsvVersions:
+        return CsvVersions(self._folder, self._reader, stage)
 
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
         # The log's file exists while its lock is held, so a sync of the folder makes its name durable, too.

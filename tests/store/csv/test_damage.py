@@ -52,7 +52,8 @@ def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):
     (folder / FILE).write_bytes(text)
     store = CsvStore(folder)
     with pytest.raises(DataDamaged):
-        store.append(batch(trade(1, trade_id="0-1")))
+        store.append(batch(trade((COMMITS - 1) * SPAN, trade_id="0-1")))
+    assert store.append(batch(trade(1, trade_id="0-1", price=1.0))).duplicates == 1
     assert store.append(batch(trade(DAY + 1))).stored == 1
     assert store.append(batch(trade(1), symbol="MSFT")).stored == 1
     assert store.append(batch(trade(20 * SPAN), dedupe=Dedupe.NONE)).stored == 1

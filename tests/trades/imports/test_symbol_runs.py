@@ -127,7 +127,7 @@ def test_a_conflict_with_a_stored_id_keeps_a_symbols_rows_out(tmp_path: Path):
     header = f"{HEADER},trade_id,exchange"
     first = written(tmp_path / "(1).csv", [f"{line_of(START, 1, 1)},A,1,N"], header)
     assert run(first)["A"].stored == 1
-    rows = [f"{line_of(START + n, 2, 1)},A,{n},N" for n in range(3)]
+    rows = [f"{line_of(START + n - 1, 2, 1)},A,{n},N" for n in range(3)]
     found = run(written(tmp_path / "(2).csv", rows, header))["A"]
     assert (found.stored, found.line) == (0, 3)
     assert "trade_id" in found.error
@@ -143,16 +143,17 @@ def with_ids(rows: int = 300) -> list[str]:
     "change",
     [
         lambda rows: rows[250].replace(",260,", ",1,"),
-        lambda rows: rows[250].replace(",t250,", ",t170,"),
+        lambda rows: rows[170].replace(",180,", ",1,"),
     ],
     ids=["stored", "in the file"],
 )
 def test_a_conflict_late_in_a_large_symbol_keeps_all_its_rows_out(tmp_path: Path, change: Callable[..., str]):
     header, rows = f"{HEADER},trade_id,exchange", with_ids()
-    if change(rows).endswith("t250,N"):
+    changed = change(rows)
+    if changed.endswith("t250,N"):
         assert run(written(tmp_path / "(1).csv", rows[250:251], header))["A"].stored == 1
     before = stored()
-    found = run(written(tmp_path / "(2).csv", [*rows[:250], change(rows), *rows[251:]], header))["A"]
+    found = run(written(tmp_path / "(2).csv", [*rows[:250], changed, *rows[251:]], header))["A"]
     assert (found.rows, found.stored, found.commit, found.line) == (300, 0, None, 252)
     assert found.error.startswith("trade_id: ")
     assert stored() == before

@@ -225,7 +225,7 @@ def test_duplicates_are_recognised_as_the_feed_says(api, dedupe, again, part):
     assert answer(api.ingest(rows[0], query=query))["stored"] == part
 
 
-def test_an_id_is_unique_per_date_and_exchange(api):
+def test_an_id_is_unique_per_time_and_exchange(api):
     row = trade(trade_id="7", exchange="XNAS")
     assert answer(api.ingest(row))["stored"] == 1
     assert answer(api.ingest(row))["duplicates"] == 1

@@ -7,7 +7,6 @@ from store.commits import Facts
 from store.csv.files.commit_records import (
     AcceptedBatch,
     Commit,
-    DateSummary,
     Part,
     PartKind,
     StoredPart,
@@ -112,12 +111,11 @@ class PlainHistory:
     def version(self, window: Window, commit: int | None = None) -> CommitId:
         return self.head(max(self.newest_by_date(window, commit).values(), default=0))
 
-    def day(self, date: int) -> DateSummary | None:
+    def times_on(self, date: int) -> tuple[int, int] | None:
         parts = [stored.part for stored in self.stored() if stored.part.day == date]
-        newest = self.newest_by_date(Window(date * DAY_NS, (date + 1) * DAY_NS)).get(date)
-        if newest is None:
+        if not parts:
             return None
-        return DateSummary(newest, min(part.first_ns for part in parts), max(part.last_ns for part in parts))
+        return min(part.first_ns for part in parts), max(part.last_ns for part in parts)
 
 
 class LogWriter:

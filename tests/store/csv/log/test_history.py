@@ -70,7 +70,7 @@ def assert_lookups_equal(history: CommitHistory, plain: PlainHistory, writer: Lo
     for instant in range(-1, plain.committed_at() + 2, 1 + plain.committed_at() // 20):
         assert history.commit_as_of(instant) == plain.commit_as_of(instant)
     for date in range(FIRST_DAY - 1, FIRST_DAY + DATES + 1):
-        assert history.day(date) == plain.day(date)
+        assert history.times_on(date) == plain.times_on(date)
         for file in (f"{date}.csv", f"{date}.corrections.csv"):
             assert history.file_end(file) == plain.file_end(file)
     for number in range(51):

@@ -1,4 +1,4 @@
-"""Stored rows are found again by time and by id, whatever derived files there are: several stores of one folder."""
+"""Stored rows are found again, whatever derived files there are: several stores of one folder."""
 
 import random
 import shutil
@@ -9,12 +9,10 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.derived import tail
-from store.csv.writing import candidate_reader
-from store.csv.writing.candidate_reader import RecentIds
+from store.csv.writing import stored_versions
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.protocol import Amendment, Append, Dedupe
-from store.rows import id_times
 from tests.chance import SOAK
 from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
@@ -24,17 +22,13 @@ SEEDS = 60 if SOAK else 3
 
 @pytest.fixture(autouse=True)
 def small_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use both ways of reading newer rows, keep what is written, and use both ways of holding ids."""
-    for module in (tail, candidate_reader):
+    """Use both ways of reading newer rows, and keep what is written."""
+    for module in (tail, stored_versions):
         monkeypatch.setattr(module, "ROWS_OF_A_READ", 0)
-    monkeypatch.setattr(id_times, "_SMALL", 8)
-    monkeypatch.setattr(id_times, "_RECENT_LIMIT", 30)
 
 
-def opened(folder: Path, limit_bytes: int = 2**20) -> CsvStore:
-    store = CsvStore(folder, clock=Clock(), segment_rows=40)
-    store._recent_ids = RecentIds(limit_bytes)
-    return store
+def opened(folder: Path) -> CsvStore:
+    return CsvStore(folder, clock=Clock(), segment_rows=40)
 
 
 def derived(folder: Path) -> Path:
@@ -96,11 +90,10 @@ def answer(store: CsvStore | MemoryStore, request: Append | Amendment) -> object
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_the_same_rows_are_duplicates_whatever_happens_to_derived_files(tmp_path: Path, seed: int):
     rng, memory = random.Random(seed), MemoryStore(clock=Clock())
-    limit_bytes = rng.choice([1, 2**12, 2**20])
-    stores = [opened(tmp_path, limit_bytes) for _ in range(3)]
+    stores = [opened(tmp_path) for _ in range(3)]
     assert answer(stores[0], batch(trade(0))) == answer(memory, batch(trade(0)))
     for _ in range(60):
-        stores[2] = opened(tmp_path, limit_bytes)  # a process that has just started
+        stores[2] = opened(tmp_path)  # a process that has just started
         request, store = random_request(rng), rng.choice(stores)
         assert answer(store, request) == answer(memory, request)
         if rng.random() < 0.4:
@@ -139,13 +132,3 @@ def test_ids_of_another_history_are_not_used(tmp_path: Path):
     assert store.append(batch(trade(1000))).commit.number == 2
     assert store.append(batch(*ids[10:30])).stored == 20
     assert store.append(batch(*ids)).duplicates == 30
-
-
-def test_least_recently_used_dates_are_evicted_above_the_limit(tmp_path: Path):
-    store = opened(tmp_path, limit_bytes=12_000)
-    batches = [batch(*(trade(n * DAY + m, trade_id=str(m)) for m in range(7))) for n in range(6)]
-    for each in [*batches, *batches]:
-        store.append(each)
-        assert sum(date.nbytes for date in store._recent_ids._dates.values()) <= 12_000
-        assert len(store._recent_ids._dates) < 6
-    assert len(stored(store)) == 42
