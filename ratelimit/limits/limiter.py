@@ -1,4 +1,4 @@
-"""Admits or refuses requests, by the shared limits in Redis, or by this process's own limits while Redis is away."""
+"""Admits or refuses requests, by the limits in Redis, or by this process's own buckets while Redis is away."""
 
 import logging
 import time
@@ -42,7 +42,7 @@ class Limiter:
         self._clock = clock
         self._wall_clock = wall_clock
         self.quota_counts = QuotaCounts()
-        self._local = LocalLimits(workers=workers, counts=self.quota_counts)
+        self._local = LocalLimits(workers=workers)
         self._is_local = False
         self._batch: RedisBatch | None = None
 
@@ -52,7 +52,7 @@ class Limiter:
         try:
             admission = self._admit_shared(charge, quotas)
         except RedisError as error:
-            admission, counted_in = self._admit_local(charge, quotas, error), "process"
+            admission, counted_in = self._admit_local(charge, error), "process"
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
 
@@ -65,15 +65,15 @@ class Limiter:
         try:
             return self._admit_shared(charge, quotas)
         except RedisError as error:
-            return self._admit_local(charge, quotas, error)
+            return self._admit_local(charge, error)
 
-    def _admit_local(self, charge: Charge, quotas: Sequence[QuotaCharge], error: RedisError) -> Admission:
-        """Charge this process's own limits. error: why Redis was not asked. Raises DatabaseError."""
+    def _admit_local(self, charge: Charge, error: RedisError) -> Admission:
+        """Charge this process's own limits, and no quota. error: why Redis was not asked."""
         if not self._is_local:
             self._is_local = True
             logger.warning("Redis is away, limits are kept by each process alone: %s", error)
         now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
-        return self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
+        return self._local.admit(charge, now_us=now_us, epoch_now_us=epoch_now_us)
 
     def admit_soon(
         self,
@@ -88,14 +88,12 @@ class Limiter:
         `then` gets the admission if the call is admitted, and None if `admit` must decide: the call was refused, or
         Redis did not answer. It is never called before this returns.
         """
-        now_us = self._wall_clock() // 1000
         if not redis.ready_or_opening():
-            return False
-        if quotas and self.quota_counts.has_unshared(charge.identity, quotas, now_us=now_us):
             return False
         batch = self._batch
         if batch is None or not batch.is_open or batch.redis is not redis:
             batch = self._batch = RedisBatch(redis)
+        now_us = self._wall_clock() // 1000
         batch.add(SharedCharge(charge, quotas, now_us), partial(self._on_shared, charge, quotas, then))
         return True
 
@@ -119,9 +117,7 @@ class Limiter:
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         """Charge the limits in Redis. A count that it lacks is read back. Raises RedisError, DatabaseError."""
-        now_us, known = self._wall_clock() // 1000, []
-        if quotas and self.quota_counts.has_unshared(charge.identity, quotas, now_us=now_us):
-            known = self.quota_counts.known(charge.identity, quotas, now_us=now_us)
+        now_us, known = self._wall_clock() // 1000, list[int]()
         for _ in range(_MAX_ATTEMPTS):
             answer = take_shared(SharedCharge(charge, quotas, now_us, known))
             self._note_answer()

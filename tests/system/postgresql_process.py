@@ -79,19 +79,20 @@ def use_nonce(*, nonce: str, at: float) -> Any:
     return at_once(lambda: nonce_use(identity="key:1", nonce=nonce, useless_at=now), at)
 
 
-def count(*, identity: str, tokens: int, at: float) -> Any:
-    """Write tokens that each thread counted without Redis. Returns what the database has then."""
+def count(*, identity: str, most: int, at: float) -> Any:
+    """Write counts that each thread saw in Redis. Returns what the database has then."""
     now_us = int(time.time()) * 1_000_000
-    quotas = (QuotaCharge(DAY, 1_000, tokens),)
+    quotas = (QuotaCharge(DAY, 1_000, 1),)
 
     def written() -> str:
         counts = QuotaCounts()
-        for _ in range(10):
-            counts.spend(identity, quotas, now_us=now_us, is_debt=True)
+        for used in range(1, most + 1):
+            counts.note(identity, quotas, [used], now_us=now_us)
             counts.flush()
         return "written"
 
-    return {"got": at_once(written, at), "used": QuotaCounts().known(identity, quotas, now_us=now_us)[0]}
+    at_once(written, at)
+    return QuotaCounts().known(identity, quotas, now_us=now_us)
 
 
 def create(**terms: Any) -> Any:

@@ -12,11 +12,10 @@ from django_redis import get_redis_connection
 from ratelimit.keys.services import key_create
 from ratelimit.limits.admission import Admission, admission_headers, admission_lines
 from ratelimit.limits.costs import COST_RULES
-from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MONTH, QuotaState, period_at
 from ratelimit.limits.services import admit_address
 from ratelimit.limits.token_bucket import BucketState
-from ratelimit.models import ApiKey, QuotaUse
+from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem, trade, until_limited
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock")]
@@ -209,13 +208,3 @@ def test_ipv6_addresses_are_limited_by_their_64(settings):
 def test_an_answer_without_an_admission_has_no_rate_headers():
     headers = Client().get("/healthz").headers
     assert not [name for name in headers if "ratelimit" in name.lower()]
-
-
-def test_quotas_are_kept_without_redis_too(api, project_redis):
-    caller = Api(key_of(daily_quota=3))
-    assert caller.get("/api/v1/instruments").status_code == 200
-    project_redis.kill()
-    statuses = [caller.get("/api/v1/instruments").status_code for _ in range(4)]
-    assert statuses == [200, 200, 429, 429]
-    process_limiter().quota_counts.flush()
-    assert QuotaUse.objects.get(period__regex=r"^\d+-\d+-\d+$").booked == 3
