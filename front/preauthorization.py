@@ -23,7 +23,6 @@ from ratelimit.authorize import authorize, check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import SessionAuthentication
 from ratelimit.credentials.identify import identify, use_nonce
-from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_address, admit_call
 from web.correlation import ENVIRON_NAME
 from web.endpoints import access_of, endpoint_at
@@ -52,7 +51,7 @@ def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
         environ[CALLER] = caller.identity
         access, charge = access_of(endpoint.func, call.method), partial(admit_call, environ)
         authorize(caller, access, charge, arguments=endpoint.kwargs, charges_refused=False)
-    except (CredentialError, NetworkNotAllowed, APIException):
+    except APIException:
         return None
     return caller.identity
 

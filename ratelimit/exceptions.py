@@ -1,4 +1,4 @@
-"""Errors of credentials and keys.
+"""Errors of credentials and keys. They are DRF's, so that a view adds the challenge to the answer.
 
 RateLimitError
 ├── CredentialError            the caller must send another credential; the same one would fail again
@@ -33,10 +33,12 @@ Errors in a request's syntax are in `web.requests.exceptions`.
 
 from typing import ClassVar
 
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
+
 from web.requests.exceptions import FieldError
 
 
-class RateLimitError(Exception):
+class RateLimitError(APIException):
     """Base of all errors of this app; `str(error)` may be shown to the client.
 
     Errors that the API can answer have a stable `code`; the others occur on the command line only.
@@ -45,7 +47,7 @@ class RateLimitError(Exception):
     code: ClassVar[str]
 
 
-class CredentialError(RateLimitError):
+class CredentialError(RateLimitError, AuthenticationFailed):
     """A credential was sent but is not accepted."""
 
 
@@ -71,18 +73,14 @@ class InvalidToken(CredentialError):
     """The token is unknown, expired or revoked; get a new one. The message does not tell which."""
 
     code = "invalid_token"
-
-    def __init__(self) -> None:
-        super().__init__("the token is not valid; get a new one")
+    default_detail = "the token is not valid; get a new one"
 
 
 class InvalidLogin(CredentialError):
     """The name or the password is wrong; correct it."""
 
     code = "invalid_login"
-
-    def __init__(self) -> None:
-        super().__init__("the name or the password is wrong")
+    default_detail = "the name or the password is wrong"
 
 
 class InvalidApiKey(CredentialError):
@@ -137,12 +135,10 @@ class PasswordChecksBusy(RateLimitError):
     """Too many passwords wait to be checked; log in after `Retry-After`."""
 
     code = "server_busy"
-
-    def __init__(self) -> None:
-        super().__init__("too many logins at once; retry in 1 s")
+    default_detail = "too many logins at once; retry in 1 s"
 
 
-class NetworkNotAllowed(RateLimitError):
+class NetworkNotAllowed(RateLimitError, PermissionDenied):
     """The credential is not valid from this IP address; call from one of its networks."""
 
     code = "network_not_allowed"

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from ratelimit.authorize import check_limits
 from ratelimit.callers import Caller
-from ratelimit.credentials.authentication import CredentialAuthentication, SessionAuthentication, drf_errors
+from ratelimit.credentials.authentication import CredentialAuthentication, SessionAuthentication
 from ratelimit.credentials.identify import caller_of_stored_key
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.services import admit_address
@@ -32,14 +32,13 @@ def _answering(request: Request) -> tuple[Caller, None] | None:
     Each call takes a token of its address, too, so that no address has all of the key's. Raises LimitReached.
     """
     meta = request._request.META  # noqa: SLF001 DRF's own way to the request
-    with drf_errors():
-        named = key_cache.find(settings.UDF_KEY.removeprefix("md_"), by="prefix")
-        # The event loop finds keys by digest.
-        key = named and key_cache.find(named.digests[0])
-        if key is None:
-            return None
-        address = call_in(meta).address
-        check_limits(admit_address(address))
-        caller = caller_of_stored_key(key, address=address, now=datetime.now(UTC))
+    named = key_cache.find(settings.UDF_KEY.removeprefix("md_"), by="prefix")
+    # The event loop finds keys by digest.
+    key = named and key_cache.find(named.digests[0])
+    if key is None:
+        return None
+    address = call_in(meta).address
+    check_limits(admit_address(address))
+    caller = caller_of_stored_key(key, address=address, now=datetime.now(UTC))
     meta[ANSWERING_KEY] = key.digests[0]
     return caller, None

@@ -1,13 +1,11 @@
 """DRF's authentication classes: one for credentials in headers, one for a browser's session."""
 
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 from rest_framework import authentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from ratelimit.access.denials import denial_of
@@ -40,14 +38,13 @@ class CredentialAuthentication(authentication.BaseAuthentication):
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
         meta, now = django_request.META, datetime.now(UTC)
         call = call_in(meta)
-        with drf_errors():
-            identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
-            if identity is None:
-                return None
-            # The body was not read, because the request will be refused. So the body's digest cannot be checked.
-            if BODY_UNREAD in meta:
-                return use_nonce(identity).caller, None
-            return complete_identity(identity, call, body=lambda: django_request.body, now=now), None
+        identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
+        if identity is None:
+            return None
+        # The body was not read, because the request will be refused. So the body's digest cannot be checked.
+        if BODY_UNREAD in meta:
+            return use_nonce(identity).caller, None
+        return complete_identity(identity, call, body=lambda: django_request.body, now=now), None
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE
@@ -61,10 +58,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
         if caller is None:
             return None
         self.enforce_csrf(request)
-        try:
-            check_network(caller, request.META.get("REMOTE_ADDR", ""))
-        except NetworkNotAllowed as error:
-            raise PermissionDenied(str(error), code=error.code) from None
+        check_network(caller, request.META.get("REMOTE_ADDR", ""))
         return caller, None
 
 
@@ -72,13 +66,12 @@ def caller_again(view: "APIView") -> Caller:
     """Return the request's caller with its grants as they are stored now, past the caches.
 
     For calls that a key may not make even within the second until its revocation is known everywhere. Raises
-    AuthenticationFailed, PermissionDenied.
+    CredentialError, PermissionDenied.
     """
     request = view.request
     caller = request.user
     assert isinstance(caller, Caller)  # noqa: S101 its view's `access` admits nobody else
-    with drf_errors():
-        stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
+    stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
     check_access(stored, access_of_request(request))
     return stored
 
@@ -106,14 +99,3 @@ def may_still_call(environ: MutableMapping[str, Any]) -> bool:
         and caller.may_call_from(call.address)
         and denial_of(caller, charged.access) is None
     )
-
-
-@contextmanager
-def drf_errors() -> Iterator[None]:
-    """Raise the errors of credentials as DRF's, which add the challenge to the answer."""
-    try:
-        yield
-    except CredentialError as error:
-        raise AuthenticationFailed(str(error), code=error.code) from None
-    except NetworkNotAllowed as error:
-        raise PermissionDenied(str(error), code=error.code) from None

@@ -7,7 +7,6 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -33,7 +32,7 @@ from ratelimit.credentials.sessions import (
     session_continue,
     session_end,
 )
-from ratelimit.exceptions import CredentialError, InvalidToken, NetworkNotAllowed
+from ratelimit.exceptions import InvalidToken
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.parameters import single_parameters
 from web.requests.parsers import request_document
@@ -128,14 +127,6 @@ class NoCredential(BaseAuthentication):
 class _SessionView(APIView):
     access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """Answer 401 also for a wrong credential in the body."""
-        if isinstance(exc, CredentialError):
-            exc = AuthenticationFailed(str(exc), code=exc.code)
-        if isinstance(exc, NetworkNotAllowed):
-            exc = PermissionDenied(str(exc), code=exc.code)
-        return super().handle_exception(exc)
 
 
 class TokenView(_SessionView):
