@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 # Below 1 s, because a revocation must be effective within 1 s.
@@ -65,15 +65,6 @@ class FreshCache(Generic[K, V]):
                 if len(self._entries) > self._capacity:
                     self._entries.popitem(last=False)
         return value
-
-    def refresh(self, values: Mapping[K, V], *, loaded_at: float) -> None:
-        """Replace cached values by those that were loaded at or after an instant of the clock."""
-        with self._lock:
-            for key, value in values.items():
-                entry = self._entries.get(key)
-                # The value may have been removed meanwhile, or loaded again.
-                if entry is not None and entry[0] < loaded_at:
-                    self._entries[key] = loaded_at, value
 
     def remove(self, matches: Callable[[V], bool]) -> None:
         """Remove the matching values."""
