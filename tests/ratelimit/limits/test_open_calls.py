@@ -34,7 +34,7 @@ async def soon() -> None:
         await asyncio.sleep(0)
 
 
-def test_a_family_has_so_many_open_calls():
+def test_a_caller_has_so_many_open_calls():
     calls = OpenCalls(2)
     ends = [calls.opened("key:1"), calls.opened("key:1")]
     assert calls.opened("key:1") is None
@@ -47,7 +47,7 @@ def test_a_family_has_so_many_open_calls():
 
 
 @pytest.mark.parametrize("debt", [0, 5])
-def test_pieces_of_a_family_are_made_one_at_a_time_and_none_while_it_owes(debt: int):
+def test_pieces_of_a_caller_are_made_one_at_a_time_and_none_while_it_owes(debt: int):
     async def scene(later: list[Any]) -> None:
         turns, at_work, most, made = StreamPacing(), 0, 0, 0
 
@@ -77,7 +77,7 @@ def test_pieces_of_a_family_are_made_one_at_a_time_and_none_while_it_owes(debt: 
     run(scene)
 
 
-def test_nobody_waits_for_another_family_and_who_leaves_holds_up_nobody():
+def test_nobody_waits_for_another_caller_and_who_leaves_holds_up_nobody():
     async def scene(later: list[Any]) -> None:
         turns = StreamPacing()
         async with turns.turn("key:1", "read") as turn:

@@ -140,7 +140,7 @@ def test_one_key_on_many_threads_has_one_effect(api):
 
 
 def rotated(api: Api) -> Api:
-    """The successor of the caller's own key."""
+    """The caller by its key's new secret."""
     (key,) = ApiKey.objects.all()
     return Api(answer(api.call("POST", f"/api/v1/keys/{key.pk}/rotate", b"{}"))["key"])
 
