@@ -19,15 +19,15 @@ NO_SCOPES = "none"
 GRANTS = (*SCOPES, ALL_SCOPES, NO_SCOPES)
 # Far from all that a request could hit upon: the keys that the tests themselves need are not revoked by them.
 _ids = count(9 * 10**11, 10**6)
-# Of the one key with all scopes, which owns the stored jobs and webhooks.
-OWNER = 9 * 10**11 - 1
-_all: dict[int, str] = {}
+# Of the one key with all scopes, which owns the stored jobs and webhooks. The ids behind it are those of keys that calls make.
+OWNER = 9 * 10**11 - 10**6
+_all: dict[int, tuple[Installation, str]] = {}
 
 
 def key_with(installation: Installation, grant: str) -> str:
     """A key with one scope, with all (of an installation one) or with none, and without a limit to speak of."""
     if grant == ALL_SCOPES and id(installation) in _all:
-        return _all[id(installation)]
+        return _all[id(installation)][1]
     scopes = {ALL_SCOPES: SCOPES, NO_SCOPES: ()}.get(grant, (grant,))
     key = installation.new_key(
         id=OWNER if grant == ALL_SCOPES else next(_ids),
@@ -38,7 +38,7 @@ def key_with(installation: Installation, grant: str) -> str:
         accounts='["*"]',
     )
     if grant == ALL_SCOPES:
-        _all[id(installation)] = key
+        _all[id(installation)] = installation, key
     return key
 
 

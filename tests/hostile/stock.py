@@ -9,7 +9,6 @@ import msgspec
 import orjson
 
 from store.datasets import CORRECTED, TRADES
-from tests.chance import SOAK
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
@@ -244,7 +243,7 @@ def bulk() -> list[tuple[str, str, bytes | None]]:
             f"/api/v1/market-data/equities/BULK/trades?start=2025-01-02T14:00:00.{n:03}Z&end=2025-01-02T15:00:00Z&limit=10000",
             None,
         )
-        for n in range(64 if SOAK else 16)
+        for n in range(64)
     ]
     return [("POST", "/api/v1/trades/ingest", body), *reads]
 
