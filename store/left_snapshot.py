@@ -11,7 +11,6 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.aggregates import Aggregates, merge
-from store.bars.versions import AggregateVersions
 from store.datasets import KEPT_BARS, TRADES
 from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.kept_bars import kept_aggregates, kept_length
@@ -64,9 +63,6 @@ class LeftSnapshot(Snapshot):
 
     def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
         return self._inner.change_bound(self._left(window), interval_ns, after=after)
-
-    def aggregate_versions(self, window: Window, interval_ns: int, policy: BarPolicy) -> AggregateVersions:
-        return self._inner.aggregate_versions(self._left(window), interval_ns, policy)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
         dead, left = self._divided(window)

@@ -16,11 +16,9 @@ from store.bars.credit import DatesOf, credit_dates, credit_end_ns, utc_dates
 from store.bars.prints import STANDS
 from store.bars.session_bars import aggregate_rows
 from store.bars.spans import Spans
-from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.declarations import Dataset
 from store.expiries import NOTHING_EXPIRED, ExpiredDates
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
-from store.rows.revisions import RevisionQuery, Revisions, revisions_of
 from store.rows.stored_rows import stored_schema, with_columns
 from store.timestamps import DAY_NS
 from store.walk import CommitPiece, CommitRecord, LogEnd, LogPosition
@@ -222,13 +220,6 @@ class Snapshot(ABC):
         made = aggregate_rows(self.versions(windows.bounds), interval_ns, policy)
         return made[windows.indices(made.time)]
 
-    def aggregate_versions(self, window: Window, interval_ns: int, policy: BarPolicy) -> AggregateVersions:
-        """Return the versions of a window's aggregates up to the commit, in any order; each print is in one of them.
-
-        They are of the window's intervals, or of shorter ones that divide these.
-        """
-        return versions_of(self.versions(window), policy, interval_ns)
-
     def first_commit_from(self, instant_ns: int) -> int | None:
         """Return the number of the first commit that stored a row at or after an instant; None without one."""
         later = self.versions(Window(instant_ns, ALL_TIME.end_ns), columns=())
@@ -284,32 +275,12 @@ class Snapshot(ABC):
         """
         dates = credit_dates(policy, interval_ns, dates_of)
         end_ns = credit_end_ns(window.end_ns, interval_ns, dates)
-        for behind in _behind(window.end_ns, interval_ns, end_ns):
+        for behind in windows_behind(window.end_ns, interval_ns, end_ns):
             found = self.aggregates(WindowList.of(behind), interval_ns, policy)
             priced = found.time[found.price_count > 0]
             if len(priced):
                 return Window(window.start_ns, int(priced[0]) + interval_ns)
         return Window(window.start_ns, end_ns)
-
-    def revisions(
-        self,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy,
-        dates_of: DatesOf = utc_dates,
-        after: int,
-    ) -> Revisions:
-        """Return changes to visible bars by the commits after `after`, by time and commit; see `bars`.
-
-        A missing bar counts as visible if an earlier commit stored a row at or after the bar's end. Its cost grows with
-        the window's rows, not with the commits.
-        """
-        dates = credit_dates(policy, interval_ns, dates_of)
-        query = RevisionQuery(window, interval_ns, policy, after, dates)
-        versions = joined_versions(list(self._versions_for(query)))
-        first_behind = self.first_commit_from(window.end_ns)
-        return revisions_of(versions, query, first_behind, self.log.committed_times)
 
     def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
         """Return an upper bound of how often trades of the window's intervals changed.
@@ -332,27 +303,8 @@ class Snapshot(ABC):
         end_ns = max(window.end_ns, min(window.end_ns + _INTERVALS_BEHIND * interval_ns, last_ns))
         return self.aggregates(WindowList.of(Window(window.start_ns, end_ns)), interval_ns, policy)
 
-    def _versions_for(self, query: RevisionQuery) -> Iterator[AggregateVersions]:
-        """Yield the versions on which the window's bars depend, at each commit of the query.
 
-        Volume after the window is credited to its last bar until a price comes between. Once there is such a price,
-        and it stands, what later commits store after it no longer counts.
-        """
-        window, interval_ns, policy = query.window, query.interval_ns, query.policy
-        yield self.aggregate_versions(window, interval_ns, policy)
-        price_from = self.commit.number + 1
-        end_ns = credit_end_ns(window.end_ns, interval_ns, query.dates_of)
-        for behind in _behind(window.end_ns, interval_ns, end_ns):
-            following = self.first_commit_from(behind.start_ns)
-            if following is None or price_from <= max(following, query.after):
-                return
-            versions = self.aggregate_versions(behind, interval_ns, policy)
-            yield versions
-            is_lasting = (versions.until == STANDS) & (versions.aggregates.price_count > 0)
-            price_from = int(versions.aggregates.newest[is_lasting].min(initial=price_from))
-
-
-def _behind(start_ns: int, interval_ns: int, end_ns: int) -> Iterator[Window]:
+def windows_behind(start_ns: int, interval_ns: int, end_ns: int) -> Iterator[Window]:
     """Yield the parts of a window, each four times as long as the one before."""
     length_ns = _INTERVALS_BEHIND * interval_ns
     while start_ns < end_ns:

@@ -18,9 +18,16 @@ from store.bars.prints import Prints
 
 def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:
     """Aggregate ordered prints in intervals that start at multiples of `interval_ns` since 1970 UTC."""
+    return aggregate_by(prints, prints.time // interval_ns * interval_ns)
+
+
+def aggregate_by(prints: Prints, time: Integers) -> Aggregates:
+    """Aggregate the prints with the same `time`, which must be ordered. time: in any order."""
     if not len(prints):
         return NO_AGGREGATES
-    time = prints.time // interval_ns * interval_ns
+    if (time[1:] < time[:-1]).any():
+        order = np.argsort(time, kind="stable")
+        prints, time = prints[order], time[order]
     is_start = np.append(True, time[1:] != time[:-1])
     return aggregate_slices(prints, time, np.flatnonzero(is_start))
 

@@ -77,6 +77,13 @@ def standing(rows: pa.Table, commit: int | None) -> Mask:
     return until > (STANDS - 1 if commit is None else commit)
 
 
+def all_standing(versions: pa.Table) -> pa.Table:
+    """Return versions of rows, each as if it stood."""
+    index = versions.schema.get_field_index("until")
+    stands = pa.array(np.full(versions.num_rows, STANDS, np.int32))
+    return versions.set_column(index, versions.schema.field(index), stands)
+
+
 def sequence_of(rows: pa.Table) -> Integers:
     """Return the feed's sequence numbers, `NO_SEQUENCE` where absent."""
     sequence = sequences(rows)

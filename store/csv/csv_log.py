@@ -15,7 +15,6 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
-from store.bars.versions import AggregateVersions
 from store.csv.files.disk import unavailable_on_error
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_log
 from store.csv.log.history import CommitHistory
@@ -200,10 +199,6 @@ class CsvSnapshot(Snapshot):
 
     def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
         return self._read(lambda log, state: log.aggregates.aggregates(windows, interval_ns, policy, state))
-
-    def aggregate_versions(self, window: Window, interval_ns: int, policy: BarPolicy) -> AggregateVersions:
-        found = self._read(lambda log, state: log.aggregates.versions(window, interval_ns, policy, state))
-        return found.as_of(self.commit.number)
 
     def first_commit_from(self, instant_ns: int) -> int | None:
         return self._current()[1].first_from(instant_ns, self.commit.number)

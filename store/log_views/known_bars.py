@@ -9,13 +9,12 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
-from store.bars.bar_history import bar_history
+from store.bars.aggregation import aggregate_by
 from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates
-from store.bars.prints import STANDS, prints_of
+from store.bars.prints import all_standing, prints_of
 from store.bars.session_bars import aggregate_rows, session_bars_of
 from store.bars.spans import span_bars_of
-from store.bars.versions import all_standing, print_versions
 from store.datasets import BARS, TRADES
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
@@ -194,23 +193,48 @@ class _ThenBars:
         return span_bars_of([ticks, auctions], spans, None)
 
     def _credited_bars(self, window: Window, dates_of: DatesOf) -> Bars:
-        """Return the log's own bars: from a history of all bars over these bars' instants, each bar at its own."""
+        """Return the log's own bars, each with the volume that follows it without a price, as known at its instant."""
         log, grid = self.log, self.log.grid
         reach = Window(window.start_ns, min(log.credit_until_ns(window.end_ns), ALL_TIME.end_ns))
         rows = log.view.versions(reach)
-        time_ns, times = rows.column("timestamp").to_numpy(), log.view.known_times(rows)
-        labels = labels_of_rows(grid, rows, grid.aligned(reach.start_ns, reach.end_ns))
-        begins = np.append(True, labels[1:] != labels[:-1])[: len(labels)]
-        own = np.setdiff1d(labels[begins & (time_ns < window.end_ns)], [OUTSIDE])
-        instants_ns = log.instants_of(grid.ends_and_dates(own, window)[0])
-        # In place of commits, this history counts instants: a version is new at the first one that knows it.
-        ranks_ns = np.unique(instants_ns)
-        first = ranks_ns.searchsorted(np.maximum(times.from_ns, time_ns))
-        behind = ranks_ns.searchsorted(times.until_ns)
-        seen = np.flatnonzero((first < behind) & (labels != OUTSIDE))
-        if not len(seen):
-            return Bars.joined([])
-        prints = replace(prints_of(all_standing(rows), log.policy), newest=first)[seen]
-        until = np.where(behind < len(ranks_ns), behind, STANDS)[seen]
-        history = bar_history(print_versions(prints, labels[seen], until), 1, dates_of)
-        return history.at(own, ranks_ns.searchsorted(instants_ns))
+        labels, times = (
+            labels_of_rows(grid, rows, grid.aligned(reach.start_ns, reach.end_ns)),
+            log.view.known_times(rows),
+        )
+        inside = np.flatnonzero(labels != OUTSIDE)
+        prints, until_ns = prints_of(all_standing(rows), log.policy)[inside], times.until_ns[inside]
+        from_ns = np.maximum(times.from_ns[inside], prints.time)
+        starts, bar = np.unique(labels[inside], return_inverse=True)
+        if log.known_at_ns is not None:
+            known = np.flatnonzero((from_ns <= log.known_at_ns) & (log.known_at_ns < until_ns))
+            made = aggregate_by(prints[known], starts[bar[known]])
+            return bars_of(made, dates_of).between(window.start_ns, window.end_ns)
+        own, dates = int(starts.searchsorted(window.end_ns)), dates_of(starts)
+        instants_ns = np.full(len(starts), ALL_TIME.end_ns)
+        instants_ns[:own] = log.instants_of(grid.ends_and_dates(starts[:own], window)[0])
+        is_open = np.arange(len(starts)) < own
+        taken, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        index, offset = np.arange(len(bar)), 0
+        # Each bar takes its own rows, then those of the next interval, until one has a price that is known.
+        while len(index):
+            owner = bar[index] - offset
+            instant_ns = instants_ns[owner]
+            is_known = (
+                (from_ns[index] <= instant_ns)
+                & (instant_ns < until_ns[index])
+                & (dates[owner] == dates[bar[index]])
+            )
+            has_price = np.zeros(len(starts), np.bool_)
+            has_price[owner[is_known & prints.sets_open_close[index]]] = True
+            is_open &= has_price == (offset == 0)
+            is_taken = is_known & is_open[owner]
+            taken.append(index[is_taken])
+            owners.append(owner[is_taken])
+            offset += 1
+            index = index[bar[index] >= offset]
+            index = index[prints.time[index] <= instants_ns[bar[index] - offset]]
+        all_taken, owner = np.concatenate(taken), np.concatenate(owners)
+        credited = replace(
+            prints[all_taken], sets_high_low=prints.sets_high_low[all_taken] & (bar[all_taken] == owner)
+        )
+        return bars_of(aggregate_by(credited, starts[owner]))

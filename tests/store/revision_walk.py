@@ -8,9 +8,9 @@ import numpy as np
 from store.bars.bars import Bars
 from store.bars.credit import DatesOf, utc_dates
 from store.datasets import TRADES
+from store.log_views.revisions import Revisions
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from store.rows.revisions import Revisions
 
 _VALUES = ("open", "high", "low", "close", "volume", "trade_count", "notional")
 

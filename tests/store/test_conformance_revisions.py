@@ -7,6 +7,7 @@ import pytest
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
 from store.exceptions import UnknownSymbol
+from store.log_views.revisions import revisions_of
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
 from tests.store.builders import DAY, MINUTE, NOON, Clock, amendment, batch, cancel, correct, trade, trades_of
@@ -30,7 +31,7 @@ def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
 def revised(store: MarketStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
     """The revisions as of `commit`, by default the newest one."""
     trades = trades_of(store).at(asked.pop("commit", None))
-    return listed(trades.revisions(window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked}))
+    return listed(revisions_of(trades, window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked}))
 
 
 @pytest.fixture

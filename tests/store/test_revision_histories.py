@@ -9,6 +9,7 @@ from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
 from store.bars.credit import credit_dates, credit_end_ns, utc_dates
 from store.datasets import TRADES
 from store.exceptions import StorageError
+from store.log_views.revisions import revisions_of
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Correction, Window
 from tests.chance import chosen_seed, examples
@@ -104,12 +105,12 @@ def test_any_history_has_the_revisions_that_a_walk_finds(
     for _ in range(examples(60)):
         window, interval_ns, asked = question(chance, head)
         commit = chance.choice([None, chance.randrange(head + 1)])
-        found = listed(store.log(TRADES, SYMBOL).at(commit).revisions(window, interval_ns, **asked))
+        trades = store.log(TRADES, SYMBOL).at(commit)
+        found = listed(revisions_of(trades, window, interval_ns, **asked))
         expected = revisions_by_walk(memory, SYMBOL, window, interval_ns, commit=commit, **asked)
         assert found == expected, (window, interval_ns, commit, asked)
         count += len(found)
         dates = credit_dates(asked["policy"], interval_ns, asked["dates_of"])
         needed = Window(window.start_ns, credit_end_ns(window.end_ns, interval_ns, dates))
-        trades = store.log(TRADES, SYMBOL).at(commit)
         assert len(found) <= 2 * trades.change_bound(needed, interval_ns, after=asked["after"])
     assert count > 30

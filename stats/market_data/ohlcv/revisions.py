@@ -22,6 +22,7 @@ from store.bars.credit import DatesOf, credit_dates
 from store.datasets import TRADES
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
+from store.log_views.revisions import revisions_of
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -157,7 +158,8 @@ class _RevisionReader:
     def rows(self, window: Window) -> Rows:
         if self.log.is_empty or window.start_ns >= window.end_ns:
             return joined(self.columns, [])
-        revisions = self.log.snapshot.revisions(
+        revisions = revisions_of(
+            self.log.snapshot,
             window,
             self.grid.resolution.length_ns,
             policy=self.policy,

@@ -11,11 +11,8 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
 from store.bars.session_bars import aggregate_rows
-from store.bars.versions import AggregateVersions, joined_versions, versions_of
-from store.csv.derived.rollups import VERSIONS_NS
 from store.csv.derived.segment_rows import PRINT_COLUMNS
-from store.csv.reading.log_reader import LogReader, ReadState, SortedRows, rows_in
-from store.protocol import Window
+from store.csv.reading.log_reader import LogReader, ReadState, SortedRows
 from store.timestamps import DAY_NS
 from store.window_list import WindowList, level_for
 
@@ -53,22 +50,6 @@ class AggregateReader:
         if level_ns == interval_ns and _is_ascending(parts):
             return Aggregates.joined(parts)
         return merge(parts, interval_ns)
-
-    def versions(
-        self, window: Window, interval_ns: int, policy: BarPolicy, state: ReadState
-    ) -> AggregateVersions:
-        """Return the same as `Snapshot.aggregate_versions`, perhaps with those of later commits, and later ends."""
-        windows = WindowList.of(window)
-        starts = self._changed(windows, interval_ns, state)
-        changed = WindowList(starts, starts + interval_ns)
-        sources = self._reader.sources(windows, state)
-        found = (_versions_of(source, window, interval_ns, policy) for source in sources)
-        parts = [part[~changed.contains(part.aggregates.time)] for part in found]
-        for date_windows in changed.by_date():
-            rows = self._reader.stored(date_windows.bounds, state, PRINT_COLUMNS)
-            versions = versions_of(rows, policy, interval_ns)
-            parts.append(versions[date_windows.contains(versions.aggregates.time)])
-        return joined_versions(parts)
 
     def _changed(self, windows: WindowList, length_ns: int, state: ReadState) -> Integers:
         """Return the starts of the intervals for which there are corrections that are in no segment."""
@@ -117,15 +98,6 @@ def _made(
 ) -> Aggregates:
     rows = source.rows_at(windows.indices(source.times), PRINT_COLUMNS)
     return aggregate_rows(rows, level_ns, policy, commit=commit)
-
-
-def _versions_of(
-    source: SortedRows, window: Window, interval_ns: int, policy: BarPolicy
-) -> AggregateVersions:
-    stored = None if interval_ns % VERSIONS_NS else source.versions(policy, window)
-    if stored is not None:
-        return stored
-    return versions_of(rows_in(source, window, PRINT_COLUMNS), policy, interval_ns)
 
 
 def _is_ascending(parts: Sequence[Aggregates]) -> bool:

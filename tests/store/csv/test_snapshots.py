@@ -30,13 +30,11 @@ READS: dict[str, Callable[[Snapshot], object]] = {
     "row_bound": lambda log: log.row_bound(ALL_TIME),
     "touched_dates": lambda log: log.touched_dates(ALL_TIME),
     "aggregates": lambda log: log.aggregates(WindowList.of(NOW), MINUTE, EVERY_PRINT),
-    "aggregate_versions": lambda log: log.aggregate_versions(NOW, MINUTE, EVERY_PRINT),
     "first_commit_from": lambda log: log.first_commit_from(NOON),
     "bars": lambda log: log.bars(NOW, MINUTE),
     "session_bars": lambda log: log.session_bars(Window(NOON, NOON + DAY), policy=US_EQUITIES),
     "span_aggregates": lambda log: log.span_aggregates(SPANS, policy=EVERY_PRINT),
     "dependency_window": lambda log: log.dependency_window(NOW, MINUTE, policy=US_EQUITIES),
-    "revisions": lambda log: log.revisions(NOW, MINUTE, policy=US_EQUITIES, after=0),
     "change_bound": lambda log: log.change_bound(NOW, MINUTE, after=0),
 }
 

@@ -13,10 +13,10 @@ import numpy as np
 import orjson
 import pytest
 
-from store.datasets import TRADES
 from store.instruments import Instrument
+from store.log import Snapshot
+from store.log_views.revisions import Revisions, revisions_of
 from store.protocol import Window
-from store.rows.revisions import Revisions
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data.builders import ingest
 from tests.stats.market_data.oracle import bar
@@ -293,14 +293,12 @@ def test_a_page_reads_no_further_than_its_revisions(ledger, monkeypatch, sort):
         ledger.ingest(*((date * 86_400 + 60 * minute, 190.0, 100) for minute in range(20)))
         ledger.ingest(*((date * 86_400 + 60 * minute + 1, 191.0, 100) for minute in range(20)))
     read: list[Window] = []
-    snapshot = type(market_store().log(TRADES, "AAPL").at())
-    of_window = snapshot.revisions
 
-    def recorded(self: Any, window: Window, *args: Any, **kwargs: Any) -> Revisions:
+    def recorded(snapshot: Snapshot, window: Window, *args: Any, **kwargs: Any) -> Revisions:
         read.append(window)
-        return of_window(self, window, *args, **kwargs)
+        return revisions_of(snapshot, window, *args, **kwargs)
 
-    monkeypatch.setattr(snapshot, "revisions", recorded)
+    monkeypatch.setattr("stats.market_data.ohlcv.revisions.revisions_of", recorded)
     page = get(ledger.api, resolution="1m", end="2025-01-07", limit=1, sort=sort)
     assert page["revisions"] == [ledger.expected("1m")[0 if sort == "asc" else -1]]
     assert page["total_estimate"] == 120
