@@ -25,6 +25,9 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS
 from store.window_list import WindowList
 
+# No interval shorter than a day reaches so far.
+LONG_NS = 31 * DAY_NS
+
 
 @dataclass(frozen=True, slots=True)
 class BarGrid:
@@ -173,12 +176,17 @@ class BarGrid:
         )
 
     def spans_of(self, time_ns: Integers, window: Window) -> Spans:
-        """Return the spans that make the bars of a window from rows of these instants, ascending. Not for plain grids.
+        """Return the spans that make the bars of a window from rows of these instants. Not for plain grids.
 
-        At `tick` only instants that have a row have a span: an hour has 3.6 * 10**12 nanoseconds.
+        In a long window only the times around rows have spans, because they may be decades apart; at `tick`, where the
+        instants must ascend, only those that have a row.
         """
         if not self.resolution.is_tick:
-            return self.spans(window)
+            return (
+                self.spans(window)
+                if self.resolution.is_period or not is_long(window)
+                else self._near(time_ns, window)
+            )
         inside = np.unique(time_ns[self.within_hours(time_ns)])
         inside = inside[(inside >= window.start_ns) & (inside < window.end_ns)]
         return Spans(inside, inside + 1, inside)
@@ -188,6 +196,15 @@ class BarGrid:
         if self.resolution.is_period:
             return self.periods(window).spans
         return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)
+
+    def _near(self, time_ns: Integers, window: Window) -> Spans:
+        """Return the spans of a long window around some instants, and perhaps some between these."""
+        times = np.sort(np.clip(time_ns, window.start_ns, window.end_ns - 1))
+        groups = np.split(times, np.flatnonzero(np.diff(times) > LONG_NS) + 1) if len(times) else []
+        near = [self.aligned(int(each[0]), int(each[-1]) + 1).within(window) for each in groups]
+        parts = [self.spans(each) for each in near]
+        columns = ([getattr(each, name) for each in parts] for name in ("start_ns", "end_ns", "label_ns"))
+        return Spans(*(np.concatenate([np.empty(0, np.int64), *column]) for column in columns))
 
     def auction_windows(self, window: Window) -> WindowList:
         """Return the times of a window outside of the hours, in which only the prints of auctions count."""
@@ -245,6 +262,11 @@ class BarGrid:
         window = utc_grid(Resolution.DAY).aligned(int(time_ns[0]), int(time_ns[-1]) + 1)
         spans = intraday_spans(Resolution.DAY, window, calendar=self.calendar, hours=self.hours)
         return spans.indices(time_ns) >= 0
+
+
+def is_long(window: Window) -> bool:
+    """Whether a window has so many intervals that only those near rows are made."""
+    return window.end_ns - window.start_ns > LONG_NS
 
 
 def utc_grid(resolution: Resolution) -> BarGrid:

@@ -16,7 +16,7 @@ from store.bars.bars import Bars
 from store.bars.credit import credit_dates, credit_end_ns
 from store.bars.prints import has_condition, masks_of
 from store.bars.spans import span_bars_of
-from store.log_views.bar_grid import BarGrid
+from store.log_views.bar_grid import BarGrid, is_long
 from store.log_views.log_view import LogView, rows_backwards
 from store.log_views.session_spans import OUTSIDE
 from store.protocol import Window
@@ -120,7 +120,8 @@ class TradeBars:
             parts = [snapshot.aggregates(WindowList.of(needed), length, self.policy)]
             spans = grid.spans_of(parts[0].time, needed)
         else:
-            spans = grid.spans(needed)
+            dates = snapshot.touched_dates(needed)[0] if is_long(needed) else np.empty(0, np.int64)
+            spans = grid.spans_of(np.append(dates * DAY_NS, dates * DAY_NS + (DAY_NS - 1)), needed)
             parts = snapshot.span_aggregates(spans, policy=self.policy)
         auctions = self._auctions(needed)
         if len(auctions):
