@@ -6,11 +6,11 @@ from jobs.exports.views import EXPORT
 from jobs.fetches.services import FETCH, MARKETS
 from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
+from trading.api.accounts import TRANSFER
 from trading.api.backtests import BACKTEST
 from trading.api.exports import ACCOUNT_EXPORT
 from trading.api.order_batches import ORDER_BATCH
 from trading.api.rebalances import REBALANCE
-from trading.api.transfers import TRANSFER
 
 KINDS: tuple[JobKind, ...] = (
     BACKFILL,

@@ -49,13 +49,12 @@ from trades.corrections import CorrectionsViewSet
 from trades.ingest import IngestViewSet
 from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_state import AccountStateViewSet
-from trading.api.accounts import AccountsViewSet
-from trading.api.backtests import BacktestsViewSet
+from trading.api.accounts import AccountsViewSet, RiskWritesViewSet, TradingControlViewSet, TransfersViewSet
+from trading.api.backtests import BacktestsViewSet, StrategiesViewSet
 from trading.api.exports import AccountExportsViewSet
 from trading.api.order_batches import OrderBatchesViewSet
 from trading.api.orders import OrdersViewSet, PositionCloseViewSet, TradesViewSet
-from trading.api.rebalances import RebalancesViewSet
-from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
+from trading.api.rebalances import ModelsViewSet, RebalancesViewSet
 from trading.api.row_views import (
     AccountExecutionsViewSet,
     ClosedTradesViewSet,
@@ -63,9 +62,6 @@ from trading.api.row_views import (
     SignalsViewSet,
     TransactionsViewSet,
 )
-from trading.api.strategies import StrategiesViewSet
-from trading.api.target_models import ModelsViewSet
-from trading.api.transfers import TransfersViewSet
 from webhooks.views import AlertsViewSet, DeliveriesViewSet, WebhooksViewSet
 
 # A symbol may contain a slash (BTC/USD). A suffix is a format (`ohlcv.csv`).

@@ -15,8 +15,7 @@ from rest_framework.viewsets import ViewSet
 from dialects.alpaca.orders import AlpacaDocument, ExampleId, Number, id_of
 from ratelimit.callers import Caller
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
-from trading.api.access import ACCOUNT_READ
-from trading.api.account_view import AccountView, account_answer
+from trading.api.account_view import ACCOUNT_READ, AccountView, account_answer
 from trading.core.account import RUNNING
 from trading.core.amounts import ONE, ZERO, exact, money
 from trading.core.terms import AccountKind

@@ -17,8 +17,7 @@ from dialects.alpaca.accounts import AlpacaAccountView, parameter
 from dialects.alpaca.orders import AlpacaDocument, ExampleId, id_of
 from dialects.alpaca.symbols import label_of
 from store.timestamps import DAY_NS, format_timestamp
-from trading.api.access import ACCOUNT_PAGE
-from trading.api.account_view import account_answer
+from trading.api.account_view import ACCOUNT_PAGE, account_answer
 from trading.core.amounts import ZERO, price_of
 from trading.market.symbols import market
 from trading.models import Account, ExecutionRow, TransactionRow

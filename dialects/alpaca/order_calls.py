@@ -16,8 +16,7 @@ from dialects.alpaca.available import require_available
 from dialects.alpaca.order_inputs import AlpacaOrderInput, AlpacaReplacementInput
 from dialects.alpaca.orders import AlpacaOrder, ExampleId, alpaca_order, other_id
 from dialects.alpaca.symbols import asset_symbol
-from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, CLOSE, ORDER_CHANGE
-from trading.api.account_view import Done, account_answer
+from trading.api.account_view import ACCOUNT_PAGE, ACCOUNT_READ, CLOSE, ORDER_CHANGE, Done, account_answer
 from trading.api.order_inputs import (
     replacement_of,
 )

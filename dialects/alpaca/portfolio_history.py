@@ -14,8 +14,7 @@ from dialects.alpaca.hours import EXCHANGE
 from store.arrays import Integers
 from store.protocol import Window
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
-from trading.api.access import ACCOUNT_READ
-from trading.api.account_view import account_answer
+from trading.api.account_view import ACCOUNT_READ, account_answer
 from trading.lease import engine_status
 from trading.models import Account
 from trading.reading.performance import equities_at

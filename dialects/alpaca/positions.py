@@ -25,8 +25,7 @@ from dialects.alpaca.orders import (
 from dialects.alpaca.symbols import label_of
 from ratelimit.limits.services import charge_debt
 from trades.stores import market_store
-from trading.api.access import ACCOUNT_READ, CLOSE
-from trading.api.account_view import account_answer
+from trading.api.account_view import ACCOUNT_READ, CLOSE, account_answer
 from trading.core.account import AccountState
 from trading.core.amounts import HUNDRED, ZERO, exact, lots_below, plain, ratio, unit_price
 from trading.core.events import Reference

@@ -17,9 +17,8 @@ from dialects.alpaca.symbols import asset_symbol, pair_of
 from store.timestamps import format_timestamp
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
-from trading.api.access import ACCOUNT_CHANGE, ACCOUNT_READ
 from trading.api.account_inputs import known_symbol
-from trading.api.account_view import Done, account_answer
+from trading.api.account_view import ACCOUNT_CHANGE, ACCOUNT_READ, Done, account_answer
 from trading.market.symbols import market
 from trading.models import Watchlist
 from trading.services.watchlists import MOST_SYMBOLS, watchlist_change, watchlist_find, watchlists_of

@@ -12,7 +12,7 @@ from store.datasets import CORRECTED, TRADES
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
-from trading.documents.fields import EXAMPLE_ORDER
+from trading.documents.orders import EXAMPLE_ORDER
 
 SYMBOL = "AAPL"
 SYMBOLS = {

@@ -19,7 +19,7 @@ from tests.api_client import Api, answer, make_key, problem
 from tests.installation import caches_clear
 from tests.jobs.running import run_job
 from tests.ratelimit.credentials.logins import person
-from trading.api.access import ACCOUNT_READ
+from trading.api.account_view import ACCOUNT_READ
 from web.endpoints import ANY_CALLER, Access
 
 JOBS = "/api/v1/jobs"

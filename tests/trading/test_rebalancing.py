@@ -15,7 +15,7 @@ from trading.api import rebalances
 from trading.api.rebalances import RebalanceParameters, rebalance
 from trading.core.orders import OrderState
 from trading.core.terms import AccountKind, Side
-from trading.documents.rebalances import RebalanceResultDocument
+from trading.documents.orders import RebalanceResultDocument
 from trading.exceptions import EngineUnavailable
 from trading.models import OrderRow
 from trading.services.accounts import preferences_change

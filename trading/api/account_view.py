@@ -24,11 +24,23 @@ from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
 from web.documents import AnswerDocument
-from web.endpoints import Access
+from web.endpoints import CLOSING, TRADING, WRITE, Access
 from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
 from web.requests.conditional import without_proxy_suffix
 from web.requests.json_fields import JsonObject
 from web.views import DeclaredView
+
+ACCOUNT_READ = Access("trading:read", sensitivity="confidential")
+ACCOUNT_PAGE = Access("trading:read", sensitivity="confidential", cost="page")
+ACCOUNT_CHANGE = Access("trading:write", sensitivity="confidential", kind=WRITE, audit_class="trading")
+ORDER_CHANGE = Access("trading:write", sensitivity="confidential", kind=TRADING, audit_class="trading")
+CLOSE = Access(
+    "trading:write", sensitivity="confidential", kind=CLOSING, cost="unmetered", audit_class="trading"
+)
+RISK_CHANGE = Access("risk:write", sensitivity="confidential", kind=WRITE, audit_class="risk")
+# Submits a job that computes for long from an account's or the market's past.
+REPLAY = Access("trading:read", sensitivity="confidential", kind=WRITE, cost="stream")
+
 
 ACCOUNT = OpenApiParameter(
     "account",

@@ -1,13 +1,17 @@
 """Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
+from django.conf import settings
 from django.db.models import QuerySet
+from msgspec import Meta
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
 
 from jobs.documents import JOB_ID, JobDocument, job_of, jobs_of
 from jobs.exceptions import UnknownJob
@@ -19,21 +23,91 @@ from jobs.views import (
     job_answer,
 )
 from ratelimit.callers import Caller
+from stats.rendering.renderers import QueryFormRenderer
 from store.instant_text import format_instant
 from trades.stores import market_store
-from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
+from trading.api.account_view import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
 from trading.api.backtest_inputs import EXAMPLE_WEEK, BacktestInput, inputs_of_job
-from trading.documents.backtests import BacktestDocument
+from trading.core.configuration import LIMITS
+from trading.documents.figures import BacktestDocument
 from trading.exceptions import BacktestTooLong
 from trading.market.market import Market
+from trading.strategies.catalogue import strategy_documents
 from trading.strategies.outcome import document_bytes, outcome_of
-from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
 from web.documents import AnswerDocument, Instant, Uuid, about, example_of, like
+from web.endpoints import Access
 from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
-from web.views import id_parameter
+from web.views import DeclaredView, id_parameter
+
+
+class BacktestPageRenderer(QueryFormRenderer):
+    """The page of a backtest: the curves, the trades on candles, and all that the run says as JSON."""
+
+    template = "strategies/backtest.html"
+
+    def get_context(
+        self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        context = super().get_context(data, accepted_media_type, renderer_context)
+        if context["problem"] or not context["content"] or renderer_context["view"].action != "retrieve":
+            return context
+        job = msgspec.json.decode(context["content"])
+        return {
+            **context,
+            "job": job,
+            "name": f"Backtest of {job['parameters'].get('strategy', '')}",
+            "description": "",
+            "figures": job["result"] and _headline(job["result"]["performance"]),
+            "notice": job["result"] and job["result"]["notice"],
+            "limits": job["result"] and _limits_text(job["result"]["inputs"]),
+            "drawn": job["result"] and _drawn(job["result"]),
+            "has_charts": settings.HAS_CHARTS,
+            "is_running": "cancel" in job["links"],
+        }
+
+
+def _headline(performance: JsonObject) -> list[tuple[str, str]]:
+    """Return the names and values of the figures that the page begins with; a dash for those that are not defined."""
+    win_rate = performance["win_rate"]
+    figures = (
+        ("Return", performance["return_pct"], "{:+z.2f} %"),
+        ("Max. drawdown", -performance["max_dd"], "{:z.2f} %"),
+        ("Sharpe ratio", performance["sharpe"], "{:z.2f}"),
+        ("Trades", performance["trades"], "{:,}"),
+        ("Win rate", None if win_rate is None else 100 * win_rate, "{:.0f} %"),
+        ("Profit factor", performance["profit_factor"], "{:.2f}"),
+    )
+    texts = ((name, "\N{EN DASH}" if value is None else text.format(value)) for name, value, text in figures)
+    return [(name, text.replace("+0.00 ", "0.00 ").replace("-", "\N{MINUS SIGN}")) for name, text in texts]
+
+
+def _limits_text(inputs: JsonObject) -> str:
+    """Return which limits and zones the backtest ran with."""
+    if inputs["risk"] == "account":
+        return "With the limits and zones of an account."
+    held = ", ".join(f"{name} {inputs['config'][name]:g}" for name in LIMITS if name in inputs["config"])
+    return f"With no limits and zones but {held}." if held else "Without limits and zones."
+
+
+def _drawn(result: JsonObject) -> JsonObject:
+    """Return what the page's charts show of a result."""
+    inputs = result["inputs"]
+    return {
+        "symbols": inputs["symbols"],
+        "start": inputs["start"],
+        "end": inputs["end"],
+        "curve": result["performance"]["drawdown_curve"],
+        "trades": [
+            {name: trade[name] for name in ("symbol", "direction", "opened_at", "closed_at", "pnl")}
+            for trade in result["trades"]
+        ],
+        "trades_in_all": result["performance"]["trades"],
+        "positions": result["positions"],
+    }
+
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_JOB_ROWS = 1_000
@@ -183,3 +257,43 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
 def _backtests_of(request: Request) -> QuerySet[Job]:
     """Return the caller's backtests without their results, which are large."""
     return jobs_of(cast("Caller", request.user)).filter(kind=BACKTEST.name).defer("result")
+
+
+_PARAMETERS = {
+    "title": "CrossoverParameters",
+    "description": "fast, slow: bars in the two means.",
+    "type": "object",
+    "properties": {"fast": {"type": "integer", "minimum": 1, "maximum": 5000, "default": 10}},
+    "required": [],
+    "additionalProperties": False,
+}
+
+
+class StrategyDocument(AnswerDocument):
+    """A strategy."""
+
+    name: Annotated[str, like("crossover")]
+    description: Annotated[str, like("Buys when the fast mean of closes crosses above the slow one.")]
+    parameters: Annotated[
+        dict[str, Any],
+        about("The JSON schema of its parameters, with their defaults and bounds.", _PARAMETERS),
+        Meta(extra_json_schema={"additionalProperties": True}),
+    ]
+    sha256: Annotated[str | None, about("Of its file; null: it is shipped.")]
+
+
+class StrategiesDocument(AnswerDocument):
+    """The strategies."""
+
+    strategies: list[StrategyDocument]
+
+
+class StrategiesViewSet(DeclaredView, ViewSet):
+    """The strategies that backtests run and that are assigned to accounts."""
+
+    access = {"list": Access("trading:read")}
+    answers = {"list": {200: StrategiesDocument}}
+
+    def list(self, request: Request) -> Response:
+        """List strategies. The strategies that can be backtested and assigned, with what they can be told."""
+        return Response({"strategies": strategy_documents()})

@@ -19,8 +19,7 @@ from jobs.services import job_done
 from jobs.views import SubmissionViewSet
 from ratelimit.authorize import check_limits
 from ratelimit.limits.services import admit
-from trading.api.access import ACCOUNT_CHANGE, CLOSE, ORDER_CHANGE
-from trading.api.account_view import ACCOUNT, AccountView, account_answer
+from trading.api.account_view import ACCOUNT, ACCOUNT_CHANGE, CLOSE, ORDER_CHANGE, AccountView, account_answer
 from trading.api.order_inputs import OrderInput
 from trading.core.orders import OrderTerms
 from trading.documents.orders import (

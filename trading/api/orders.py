@@ -9,11 +9,20 @@ from rest_framework.viewsets import GenericViewSet
 
 from ratelimit.credentials.authentication import caller_again
 from trades.instruments.services import requested_symbol, symbol_canonical
-from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, CLOSE, ORDER_CHANGE
-from trading.api.account_view import ACCOUNT, ACCOUNT_ID, AccountView, Done, account_answer, require_signed
+from trading.api.account_view import (
+    ACCOUNT,
+    ACCOUNT_ID,
+    ACCOUNT_PAGE,
+    ACCOUNT_READ,
+    CLOSE,
+    ORDER_CHANGE,
+    AccountView,
+    Done,
+    account_answer,
+    require_signed,
+)
 from trading.api.order_inputs import CloseInput, ExecuteInput, OrderInput, ReplacementInput, replacement_of
-from trading.api.read_filters import OrderFilter
-from trading.api.row_views import ORDER_ID, AccountRowsViewSet
+from trading.api.row_views import ORDER_ID, AccountRowsViewSet, OrderFilter
 from trading.core.orders import OrderTerms
 from trading.documents.orders import CancelledOrdersDocument, OrderDocument, PreviewDocument
 from trading.exceptions import OnceRequired, PreviewStale, UnknownPreview

@@ -13,7 +13,7 @@ from trading.core.configuration import LIMITS, FillRule, RiskConfig, Zone
 from trading.core.positions import OpenTrade
 from trading.core.terms import AccountKind
 from trading.core.valuation import risk_of
-from trading.documents.fields import AccountId, Currency, Direction, Filled, Quantity, Strategy, Symbol
+from trading.documents.orders import AccountId, Currency, Direction, Filled, Quantity, Strategy, Symbol
 from web.documents import AnswerDocument, Instant, about, instant_or_null, like, number, number_or_null
 
 # Backtests make documents without Django, which the tables need.

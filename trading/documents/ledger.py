@@ -12,7 +12,7 @@ from trading.core.events import BarPrint, Executed, Print
 from trading.core.orders import Order
 from trading.core.positions import ClosedTrade
 from trading.core.terms import Side
-from trading.documents.fields import (
+from trading.documents.orders import (
     AccountId,
     Currency,
     Direction,

@@ -24,8 +24,7 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, EventRow
-from trading.reading.report import AccountHistory, figures_of
-from trading.reading.return_days import return_days_of, value_end_ns
+from trading.reading.report import AccountHistory, figures_of, return_days_of, value_end_ns
 
 MOST_DAYS = 3_660
 _POINT = ("number", "at_ns", "equity", "high_water", "start_equity", "exposure")

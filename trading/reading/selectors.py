@@ -3,42 +3,49 @@
 Prices are those of now: the bid for what is long, the ask for what is short, else the last price.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 import msgspec
 
 from ratelimit.callers import Caller
+from store.timestamps import SECOND_NS
 from trading.core.acceptance import order_id_of
-from trading.core.account import AccountState, loss_percent
+from trading.core.account import RUNNING, STOPPING, AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, money, percent
+from trading.core.configuration import Zone
 from trading.core.events import Executed, Reference
 from trading.core.orders import Contingency, Order
 from trading.core.positions import Position
 from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
 from trading.documents.accounts import (
     AccountDocument,
+    AccountStatusDocument,
     ExposureDocument,
     HaltDocument,
     PortfolioDocument,
     PositionDocument,
+    QueuedCloseDocument,
     RiskDocument,
     RiskLimitDocument,
     RiskLimitsDocument,
     RiskOverrideDocument,
+    Status,
     SymbolExposureDocument,
 )
 from trading.documents.ledger import ExecutionDocument
 from trading.exceptions import UnknownOrder
 from trading.journal import state_of
-from trading.lease import engine_status
+from trading.lease import EngineStatus, engine_status
 from trading.market.symbols import market
 from trading.models import Account, EventRow, ExecutionRow, OrderRow
 from trading.services.accounts import account_find, accounts_of
 from trading.services.orders import order_in
-from web.documents import number, number_or_null
+from web.documents import instant_or_null, number, number_or_null
 
 _MINUTE_NS = 60 * NS_PER_SECOND
 
@@ -231,3 +238,41 @@ def execution_documents(rows: Iterable[ExecutionRow], *, account: Account) -> li
         ExecutionDocument.of(row, bodies[row.number], orders[row.order.uuid], account=account.name)
         for row in rows
     ]
+
+
+def status_document(account: Account) -> AccountStatusDocument:
+    """Return an account's status."""
+    state, engine = state_of(account), engine_status()
+    is_connected = is_connected_to_market(state, engine)
+    return AccountStatusDocument(
+        account=account.name,
+        engine="running" if engine.is_alive else "away",
+        status=status_of(state, is_connected=is_connected),
+        connected=is_connected,
+        open_positions=len(state.positions),
+        dd_zone=state.zone,
+        uptime_seconds=(time.time_ns() - engine.started_ns) // SECOND_NS if engine.is_alive else None,
+        halt=HaltDocument.of(state),
+        queued=[_queued(key, opens_ns) for key, opens_ns in sorted(state.queued.items())],
+    )
+
+
+def status_of(state: AccountState, *, is_connected: bool) -> Status:
+    """Return the status. A running account is degraded while it is not connected."""
+    if state.status != STOPPING and (state.halt is not None or state.zone is Zone.HALT):
+        return "halted"
+    if state.status == RUNNING and not is_connected:
+        return "degraded"
+    return cast("Status", state.status)
+
+
+def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
+    """Return whether the engine works for the account, and can read its symbols' logs."""
+    broken = {log.partition(":")[2] for log in engine.document.get("broken", ())}
+    is_failed = state.id in engine.document.get("failed_accounts", ())
+    return engine.is_alive and not is_failed and not state.symbols() & broken
+
+
+def _queued(key: str, opens_ns: int | None) -> QueuedCloseDocument:
+    symbol, _, strategy = key.partition("|")
+    return QueuedCloseDocument(symbol, strategy or None, instant_or_null(opens_ns))

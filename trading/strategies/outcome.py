@@ -25,7 +25,7 @@ from trading.core.events import (
     encoded,
 )
 from trading.documents.accounts import backtest_limits_document
-from trading.documents.backtests import (
+from trading.documents.figures import (
     BacktestDocument,
     BacktestInputsDocument,
     BacktestRefusalDocument,
@@ -34,8 +34,7 @@ from trading.documents.backtests import (
     OpenPositionDocument,
 )
 from trading.documents.ledger import ClosedTradeDocument
-from trading.reading.report import AccountHistory, figures_of
-from trading.reading.return_days import return_days_of
+from trading.reading.report import AccountHistory, figures_of, return_days_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
 from trading.strategies.ended_prices import ended_sentence

@@ -17,7 +17,7 @@ from tests.installation import caches_clear
 from tests.jobs.running import run_job
 from tests.trading.desks import coin
 from tests.trading.recorded import RecordedAccount, engine_lives
-from trading.reading.tables import ACCOUNT_TABLES
+from trading.api.exports import ACCOUNT_TABLES
 from web.documents import arrow_schema
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def folder(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trading.reading.tables.PAGE_ROWS", 2)
+    monkeypatch.setattr("trading.api.exports.PAGE_ROWS", 2)
 
 
 @pytest.fixture

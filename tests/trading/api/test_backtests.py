@@ -27,7 +27,7 @@ from tests.trading.strategies.past import random_market
 from trades.stores import market_store
 from trading.api import backtests
 from trading.api.backtest_inputs import BacktestInput
-from trading.documents.backtests import BacktestDocument
+from trading.documents.figures import BacktestDocument
 from trading.strategies.catalogue import SHIPPED, parameters_of
 from trading.strategies.outcome import document_bytes
 

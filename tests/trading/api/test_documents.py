@@ -9,12 +9,12 @@ from tests.api_client import Api, answer
 from tests.trading.desks import at_ns, coin, prints
 from tests.trading.recorded import RecordedAccount, decimal, engine_lives
 from trading.core.events import CloseQueued, HaltLatched, RiskOverridden
-from trading.documents import accounts, backtests, figures, ledger, orders, rebalances
+from trading.documents import accounts, figures, ledger, orders
 from web.documents import AnswerDocument, arrow_schema, example_of
 
 DOCUMENTS = [
     each
-    for module in (accounts, backtests, figures, ledger, orders, rebalances)
+    for module in (accounts, figures, ledger, orders)
     for each in vars(module).values()
     if isinstance(each, type) and issubclass(each, AnswerDocument) and each is not AnswerDocument
 ]

@@ -17,9 +17,9 @@ from store.protocol import Append
 from store.timestamps import MINUTE_NS
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.strategies.past import START_NS, batch_of
+from trading.api.backtests import _limits_text
 from trading.core.configuration import RiskConfig, Zone, zone_after
 from trading.strategies.catalogue import SHIPPED
-from trading.strategies.page import _limits_text
 from trading.strategies.strategy import Bar, Strategy
 
 pytestmark = [pytest.mark.django_db, pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")]

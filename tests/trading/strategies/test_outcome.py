@@ -8,8 +8,8 @@ import pytest
 
 from store.reading import Reader
 from tests.trading.strategies.past import inputs_of, random_market
+from trading.api.backtests import _drawn, _headline
 from trading.strategies.outcome import BacktestOutcome, outcome_of
-from trading.strategies.page import _drawn, _headline
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from store.protocol import Append
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
 from tests.trading.strategies.past import GENEROUS, backtested, batch_of
 from trading.core.terms import Side
-from trading.documents.backtests import BacktestDocument
-from trading.documents.figures import FiguresDocument
+from trading.documents.figures import BacktestDocument, FiguresDocument
 from trading.strategies.strategy import Bar, Strategy
 
 CASH, QUANTITY = 100_000.0, 240

@@ -15,7 +15,7 @@ from store.datasets import BARS
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from tests.trading.strategies.past import batch_of, inputs_of, stored_bars
-from trading.documents.backtests import BacktestDocument
+from trading.documents.figures import BacktestDocument
 from trading.strategies.backtest import Backtest
 from trading.strategies.catalogue import SHIPPED
 from trading.strategies.crossover import Crossover, CrossoverParameters, CrossoverState

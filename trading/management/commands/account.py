@@ -21,8 +21,7 @@ from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.exceptions import TradingError
 from trading.models import Account
-from trading.reading.selectors import account_document
-from trading.reading.status import status_document
+from trading.reading.selectors import account_document, status_document
 from trading.services.accounts import ACCOUNT_NAME, account_create, account_transfer
 from trading.verification import account_verify
 

@@ -17,7 +17,7 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.api.backtest_inputs import UnboundedBacktestInput, inputs_of_job
 from trading.core.account_store import RecordedEvent
-from trading.documents.backtests import BacktestDocument
+from trading.documents.figures import BacktestDocument
 from trading.exceptions import TradingError
 from trading.market.market import Market
 from trading.strategies.backtest import BacktestInputs
