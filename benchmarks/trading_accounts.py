@@ -57,8 +57,11 @@ def _account_open(name: str) -> None:
     """Open an account with money and wide limits, and start it."""
     from trading.core.configuration import RiskConfig  # noqa: PLC0415
     from trading.core.terms import AccountKind  # noqa: PLC0415
-    from trading.services.accounts import account_create, account_transfer  # noqa: PLC0415
-    from trading.services.control import trading_start  # noqa: PLC0415
+    from trading.services.accounts import (  # noqa: PLC0415
+        account_create,
+        account_transfer,
+        trading_start,
+    )
 
     config = RiskConfig(max_symbol_exposure=_FREE, max_gross_exposure=_FREE, orders_per_minute=1_000_000)
     account = account_create(name=name, kind=AccountKind.MARGIN, currency="USD", by="bench", config=config)

@@ -1,10 +1,11 @@
 """Events are recorded in one transaction with the account's state and all rows that follow from them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from cachetools import LRUCache
@@ -12,10 +13,13 @@ from django.db import connection, transaction
 from django.db.models import Model, Q
 
 from stats.live.commit_notifier import account_changed
+from store.timestamps import format_timestamp
 from store.walk import ALL_ROWS
-from trading.core.account import AccountState, apply, copied, decoded_state, encoded_state
+from trading.core.account import AccountState, Effects, apply, copied, decoded_state, encoded_state
 from trading.core.account_store import RecordedEvent
 from trading.core.events import (
+    Alert,
+    Event,
     Executed,
     OrderAccepted,
     decoded,
@@ -23,7 +27,7 @@ from trading.core.events import (
     name_of,
 )
 from trading.core.ledger import CASH
-from trading.core.orders import Order
+from trading.core.orders import Order, OrderState
 from trading.core.report import FillResult, fill_of, is_of_curve
 from trading.models import (
     Account,
@@ -36,7 +40,85 @@ from trading.models import (
     TradeRow,
     TransactionRow,
 )
-from trading.webhook_events import AccountNews, news_of, news_write
+from webhooks.events import events_write
+from webhooks.models import WebhookEvent
+
+# A state that an order comes into once; its partial fills are told one by one.
+_ONCE = frozenset(
+    {
+        *(OrderState.ACCEPTED, OrderState.REJECTED, OrderState.FILLED),
+        *(OrderState.CANCELLED, OrderState.REPLACED, OrderState.EXPIRED),
+    }
+)
+
+
+class AccountNews(NamedTuple):
+    """A kind of webhooks' events, the symbol that it is about, what it tells, and the order's correlation id."""
+
+    kind: str
+    symbol: str
+    data: dict[str, Any]
+    correlation_id: str = ""
+
+
+def news_of(event: Event, effects: Effects, at_ns: int) -> Iterator[AccountNews]:
+    """Yield what webhooks may be told of an account's event. effects: of the event."""
+    if isinstance(event, Alert):
+        data = {"kind": event.kind, "message": event.message, "symbol": event.symbol}
+        yield AccountNews("account.alert", event.symbol or "", data)
+    filled = event.order_id if isinstance(event, Executed) else None
+    for order in effects.orders:
+        is_new = order.state in _ONCE and order.states[order.state] == max(at_ns, order.submitted_ns)
+        if is_new or (order.id == filled and order.state is OrderState.PARTIALLY_FILLED):
+            yield AccountNews(f"order.{order.state}", order.terms.symbol, _order(order), order.correlation_id)
+        if isinstance(event, Executed) and order.id == filled:
+            data = _execution(event, order, at_ns)
+            yield AccountNews("execution", order.terms.symbol, data, order.correlation_id)
+
+
+def news_write(account: str, news: Sequence[tuple[int, AccountNews]]) -> None:
+    """Write the webhooks' events of an account, each with the number of the account's event."""
+    now = datetime.now(UTC)
+    events_write(
+        WebhookEvent(
+            kind=each.kind,
+            subject=f"account:{account}",
+            account=account,
+            symbol=each.symbol,
+            correlation_id=each.correlation_id,
+            data={"account": account, "number": number, **each.data},
+            created_at=now,
+        )
+        for number, each in news
+    )
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "client_order_id": order.terms.client_order_id,
+        "symbol": order.terms.symbol,
+        "side": order.terms.side,
+        "status": order.state,
+        "quantity": float(order.terms.quantity),
+        "filled_quantity": float(order.filled),
+        "reason": order.reason,
+        "links": {"self": f"/api/v1/orders/{order.id}"},
+    }
+
+
+def _execution(event: Executed, order: Order, at_ns: int) -> dict[str, Any]:
+    return {
+        "id": event.execution_id,
+        "order": order.id,
+        "symbol": order.terms.symbol,
+        "side": order.terms.side,
+        "quantity": float(event.quantity),
+        "price": float(event.price),
+        "fee": float(event.fee),
+        "timestamp": format_timestamp(at_ns),
+    }
+
 
 # The newest state of each account that a process used. It is brought up to date by the events after its number.
 STATES_BYTES = 32 * 2**20

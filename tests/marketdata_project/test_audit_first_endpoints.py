@@ -21,7 +21,7 @@ from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.models import Account, EventRow, TargetModel, Watchlist
 from trading.services.accounts import preferences_change
-from trading.services.target_models import model_set
+from trading.services.rebalancing import model_set
 
 KEY = "a key of its own"
 NEW_ORDER = {**ORDER, "client_order_id": "mine"}

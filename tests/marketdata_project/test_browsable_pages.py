@@ -27,7 +27,7 @@ from tests.trading.recorded import RecordedAccount
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
-from trading.services.target_models import model_set
+from trading.services.rebalancing import model_set
 from web.documents import example_of
 from webhooks.models import MarketAlert, Webhook
 

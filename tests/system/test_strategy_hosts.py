@@ -55,7 +55,7 @@ from trading.core.terms import AccountKind
 from trading.models import Account
 from trading.services.accounts import account_create, account_transfer
 from trading.services.assigning import strategy_assign
-from trading.services.control import trading_start
+from trading.services.accounts import trading_start
 from trading.strategies.catalogue import strategy_named
 for name in {NAMES!r}:
     account_create(name=name, kind=AccountKind.MARGIN, currency="USD", by="test", config=RiskConfig())

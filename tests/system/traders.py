@@ -29,7 +29,7 @@ from decimal import Decimal
 from trading.services.accounts import account_create, account_transfer
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.services.control import trading_start
+from trading.services.accounts import trading_start
 from trading.models import Account
 many = Decimal(10_000)
 config = RiskConfig(max_symbol_exposure=many, max_gross_exposure=many, orders_per_minute=10_000, participation=Decimal(100),
@@ -45,7 +45,7 @@ from collections import Counter
 from trading.journal import state_of
 from trading.core.events import decoded
 from trading.models import Account, EventRow
-from trading.verification import account_verify
+from trading.account_store import account_verify
 for account in Account.objects.all():
     difference = account_verify(account=account)
     assert not difference, (account, difference)

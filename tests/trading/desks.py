@@ -18,12 +18,11 @@ from trading.core.configuration import RiskConfig
 from trading.core.events import Executed, decoded
 from trading.core.orders import Order, OrderTerms
 from trading.core.terms import AccountKind, Side
-from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
+from trading.engine.logs import DataClock
 from trading.journal import replayed, state_of
 from trading.models import Account, EventRow, ExecutionRow, OrderRow
-from trading.services.accounts import account_create, account_transfer
-from trading.services.control import trading_start
+from trading.services.accounts import account_create, account_transfer, trading_start
 from trading.services.orders import order_in, order_submit
 
 # A Thursday in summer.

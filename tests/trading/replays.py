@@ -9,9 +9,9 @@ from unittest import mock
 
 from tests.trading.desks import TradingDesk
 from trading.core.account_store import RecordedEvent
-from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
 from trading.engine.engine_store import EngineStore
+from trading.engine.logs import DataClock
 from trading.models import (
     Account,
     EquityRow,

@@ -13,9 +13,8 @@ from trading.core.account_store import AccountDecision, AccountStore, RecordedEv
 from trading.core.events import Event, encoded
 from trading.core.matching import Record
 from trading.core.orders import OrderTerms
-from trading.engine.clock import DataClock
 from trading.engine.floor import Floor
-from trading.engine.logs import FollowedLog, ReadPosition, merged
+from trading.engine.logs import DataClock, FollowedLog, ReadPosition, merged
 from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.market.views import market_view

@@ -11,11 +11,11 @@ import pytest
 from stats.live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
 from tests.chance import chosen_seed
 from tests.trading.recorded import RecordedAccount
-from trading.channels import LiveAccounts
 from trading.core.events import Alert
 from trading.core.orders import Order
 from trading.documents.orders import OrderDocument
 from trading.models import OrderRow
+from trading.reading.selectors import LiveAccounts
 
 pytestmark = pytest.mark.django_db
 

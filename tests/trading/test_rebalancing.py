@@ -20,7 +20,7 @@ from trading.exceptions import EngineUnavailable
 from trading.models import OrderRow
 from trading.services.accounts import preferences_change
 from trading.services.orders import order_cancel
-from trading.services.target_models import model_set
+from trading.services.rebalancing import model_set
 from web.requests.json_fields import JsonObject
 
 MODEL = "core"

@@ -20,7 +20,7 @@ from trading.documents.accounts import limits_document
 from trading.exceptions import NotTradable
 from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
-from trading.services.target_models import MODEL_NAME
+from trading.services.rebalancing import MODEL_NAME
 from trading.strategies.catalogue import strategy_named, strategy_refusal
 from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Amount, Flag, Instant, Integer, Object, Pattern, Text, Word, json_values

@@ -23,7 +23,7 @@ from trading.journal import state_of
 from trading.models import Account
 from trading.reading.performance import MOST_DAYS, Period, last_days, performance_document, period_between
 from trading.reading.selectors import portfolio_document, risk_document, status_document
-from trading.services.control import risk_tag
+from trading.services.accounts import risk_tag
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice
 

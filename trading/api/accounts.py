@@ -64,20 +64,18 @@ from trading.services.accounts import (
     account_create,
     account_transfer,
     accounts_of,
-    heartbeat,
-    preferences_change,
-    transferable_equity,
-)
-from trading.services.assigning import strategy_assign
-from trading.services.control import (
     halt_release,
+    heartbeat,
     override_end,
+    preferences_change,
     risk_configure,
     risk_override,
     risk_tag,
     trading_start,
     trading_stop_each,
+    transferable_equity,
 )
+from trading.services.assigning import strategy_assign
 from web.idempotency.answers import IDEMPOTENCY_KEY
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet

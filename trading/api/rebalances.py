@@ -46,14 +46,16 @@ from trading.documents.orders import (
 from trading.journal import state_of
 from trading.lease import require_engine
 from trading.models import Account, TargetModel
-from trading.services.rebalancing import RebalanceOrders, rebalance_plan, require_trading
-from trading.services.target_models import (
+from trading.services.rebalancing import (
     MODEL_NAME,
+    RebalanceOrders,
     model_assigned,
     model_delete,
     model_find,
     model_set,
     models_of,
+    rebalance_plan,
+    require_trading,
 )
 from web.documents import about, number, number_or_null
 from web.lists.views import ListViewSet

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from threading import Event as Ending
 from uuid import uuid4
@@ -15,17 +15,18 @@ from store.timestamps import format_timestamp
 from store.walk import BEGINNING, LogPosition
 from trades.stores import market_store
 from trading.core import due
-from trading.core.account import AccountState
+from trading.core.account import STOPPED, STOPPING, AccountState
+from trading.core.amounts import NS_PER_SECOND
+from trading.core.due import ENGINE, request_cancels
 from trading.core.matching import Record
-from trading.engine import stopping
-from trading.engine.clock import DataClock, EngineClock
 from trading.engine.engine_store import EngineReplaced, EngineStore
 from trading.engine.floor import Floor
-from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
+from trading.engine.logs import Arrival, DataClock, EngineClock, FollowedLog, ReadPosition, merged
 from trading.exceptions import LogError, LogRestored
 from trading.lease import data_clock_ns, lease_end, lease_take
 from trading.market.symbols import followed_market
-from trading.models import LogProgress
+from trading.models import Account, LogProgress
+from trading.services.accounts import audit_stop, is_stop_file_there, trading_stop
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +138,9 @@ class Engine:
         if self._accounts.moved:
             self._accounts.places_save()
         self._accounts.refresh(is_thorough=True)
-        stopping.obey_file(self._accounts.states)
-        silent = stopping.silent_accounts(self._accounts.states, self._now_ns)
-        self._accounts.act_each([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
+        obey_stop_file(self._accounts.states)
+        silent = silent_accounts(self._accounts.states, self._now_ns)
+        self._accounts.act_each([(name, cancel_all) for name in silent], at_ns=self._now_ns)
         self._let_go()
         return True
 
@@ -272,3 +273,33 @@ class Engine:
 
 def _halt_for_log(symbol: str, state: AccountState, record: Record) -> None:
     due.halt(state, "log_restored", record, symbol)
+
+
+def obey_stop_file(states: Mapping[str, AccountState]) -> None:
+    """Stop all accounts if DATA_DIR has a file STOP."""
+    if not is_stop_file_there():
+        return
+    for name, state in list(states.items()):
+        if state.status != STOPPING and (state.status != STOPPED or state.positions or state.orders):
+            try:
+                account = Account.objects.get(name=name)
+                trading_stop(account=account, by="file", reason="the file STOP is there")
+                audit_stop([name], actor="file", reason="the file STOP is there")
+            except Exception:  # the others are stopped all the same, and this one is tried again in a second
+                logger.exception("the file STOP does not stop %s", name)
+
+
+def silent_accounts(states: Mapping[str, AccountState], now_ns: int) -> Iterator[str]:
+    """Yield the accounts with orders whose clients promised heartbeats and have stayed away."""
+    for name, state in states.items():
+        seconds = state.preferences.heartbeat_seconds
+        if seconds is None or not any(order.may_be_cancelled for order in state.orders.values()):
+            continue
+        heard_ns = Account.objects.values_list("heartbeat_ns", flat=True).get(name=name)
+        if heard_ns is None or now_ns - heard_ns > seconds * NS_PER_SECOND:
+            yield name
+
+
+def cancel_all(state: AccountState, record: Record) -> None:
+    """Ask for the cancel of all orders of an account whose client has stayed away."""
+    request_cancels(state.orders.values(), record, reason="heartbeat", by=ENGINE)

@@ -10,10 +10,20 @@ from trading.core.account_store import AccountDecision, AccountStore, Decision
 from trading.core.events import BarPrint, Event, Executed, Print
 from trading.core.matching import Record, match_bar, match_print
 from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection
-from trading.engine import actions, session_ends, settling
-from trading.engine.clock import EngineClock
-from trading.engine.closing import close_positions
-from trading.engine.days import begin_day, date_at, day_at
+from trading.engine import actions
+from trading.engine.logs import EngineClock
+from trading.engine.passing import (
+    begin_day,
+    close_positions,
+    date_at,
+    day_at,
+    expire_before,
+    expire_due,
+    has_futures,
+    next_expiry_ns,
+    next_settlement_ns,
+    settle_futures,
+)
 from trading.market.followed import FollowedMarket
 from trading.market.hours import (
     bar_begins_in_session,
@@ -136,7 +146,7 @@ class Floor:
         if not orders or not self._may_fill(row):
             return
         if isinstance(row, BarPrint):
-            session_ends.end_before(self._market, row, self._clock.now_ns, state, record)
+            expire_before(self._market, row, self._clock.now_ns, state, record)
         currency = orders[0].instrument.currency
         symbol, now_ns = row.ref.symbol, self._clock.now_ns
         rate_now = self._market.rate(currency, state.currency, now_ns=now_ns)
@@ -234,8 +244,8 @@ class Floor:
     def _due_ns(self, state: AccountState, now_ns: int, latest_ns: int) -> int:
         due_ns = _earlier(latest_ns, due.next_due_ns(state))
         late_ns = self._clock.bars_late_ns
-        due_ns = _earlier(due_ns, session_ends.next_end_ns(self._market, state, now_ns, late_ns))
-        return _earlier(due_ns, settling.next_settlement_ns(self._market, state, now_ns))
+        due_ns = _earlier(due_ns, next_expiry_ns(self._market, state, now_ns, late_ns))
+        return _earlier(due_ns, next_settlement_ns(self._market, state, now_ns))
 
     def look_again(self) -> None:
         """Look in each account whether something is due, also in those that did not change."""
@@ -252,13 +262,13 @@ class Floor:
         if state.orders or state.override is not None:
             found.append(lambda state, record: due.time_passed(state, now_ns, record))
         late_ns = self._clock.bars_late_ns
-        end_ns = session_ends.next_end_ns(self._market, state, now_ns, late_ns)
+        end_ns = next_expiry_ns(self._market, state, now_ns, late_ns)
         if end_ns is not None and end_ns <= now_ns:
-            found.append(partial(session_ends.end_due, self._market, now_ns, late_ns))
+            found.append(partial(expire_due, self._market, now_ns, late_ns))
         if self._actions.are_known:
             found.append(partial(self._actions.take_effect, now_ns))
-        if settling.has_futures(state):
-            found.append(partial(settling.settle, self._market, now_ns))
+        if has_futures(state):
+            found.append(partial(settle_futures, self._market, now_ns))
         day = day_at(self._market, state, now_ns, has_rows=has_rows)
         if now_ns > 0 and state.day != day:
             found.append(partial(begin_day, self._market, now_ns, day))

@@ -4,21 +4,23 @@ Prices are those of now: the bid for what is long, the ask for what is short, el
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
+from django.db.models import Q
 
 from ratelimit.callers import Caller
+from stats.live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
 from store.timestamps import SECOND_NS
 from trading.core.acceptance import order_id_of
 from trading.core.account import RUNNING, STOPPING, AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, money, percent
 from trading.core.configuration import Zone
-from trading.core.events import Executed, Reference
+from trading.core.events import Alert, Executed, Reference, decoded
 from trading.core.orders import Contingency, Order
 from trading.core.positions import Position
 from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
@@ -38,6 +40,7 @@ from trading.documents.accounts import (
     SymbolExposureDocument,
 )
 from trading.documents.ledger import ExecutionDocument
+from trading.documents.orders import OrderDocument
 from trading.exceptions import UnknownOrder
 from trading.journal import state_of
 from trading.lease import EngineStatus, engine_status
@@ -276,3 +279,47 @@ def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
 def _queued(key: str, opens_ns: int | None) -> QueuedCloseDocument:
     symbol, _, strategy = key.partition("|")
     return QueuedCloseDocument(symbol, strategy or None, instant_or_null(opens_ns))
+
+
+_OF_KIND = {ORDERS_KIND: ~Q(orders=""), ALERTS_KIND: Q(name="alert")}
+
+
+class LiveAccounts:
+    """Reads the events in the database. See `stats.live.accounts.AccountFeeds`."""
+
+    def head(self, account: str) -> int | None:
+        """See `AccountFeeds`."""
+        return Account.objects.filter(name=account).values_list("number", flat=True).first()
+
+    def last(self, account: str, kind: str, upto: int) -> int:
+        """See `AccountFeeds`."""
+        numbers = EventRow.objects.filter(_OF_KIND[kind], account__name=account, number__lte=upto)
+        return numbers.order_by("-number").values_list("number", flat=True).first() or 0
+
+    def events(self, account: str, kind: str, *, after: int, upto: int, limit: int) -> Sequence[EventRows]:
+        """See `AccountFeeds`."""
+        found = EventRow.objects.filter(
+            _OF_KIND[kind], account__name=account, number__gt=after, number__lte=upto
+        )
+        rows_of = _alerts if kind == ALERTS_KIND else _orders
+        return [
+            EventRows(row.number, row.at_ns, rows_of(row, account), row)
+            for row in found.order_by("number")[:limit]
+        ]
+
+    def portfolio(self, account: str) -> tuple[int, Mapping[str, Any]]:
+        """See `AccountFeeds`."""
+        found = Account.objects.get(name=account)
+        return found.number, portfolio_document(found).as_json()
+
+
+def _orders(row: EventRow, account: str) -> list[Mapping[str, Any]]:
+    """Return the orders that an event changed, as they were after it."""
+    orders = msgspec.json.decode(row.orders, type=list[Order])
+    return [OrderDocument.of(order, account=account).as_json() for order in orders]
+
+
+def _alerts(row: EventRow, _account: str) -> list[Mapping[str, Any]]:
+    alert = decoded(row.body)
+    assert isinstance(alert, Alert)  # noqa: S101 its name says so
+    return [{"kind": alert.kind, "message": alert.message, "symbol": alert.symbol}]

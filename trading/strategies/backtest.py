@@ -27,8 +27,8 @@ from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingSt
 from trading.core.matching import Record
 from trading.core.rows import CorporateAction, MarketRow, Quote
 from trading.core.terms import TRADABLE, AccountKind, Fee, Slippage, Terms
-from trading.engine.clock import DataClock
 from trading.engine.floor import Floor
+from trading.engine.logs import DataClock
 from trading.exceptions import StrategyFailed
 from trading.market.followed import FollowedMarket
 from trading.market.hours import session_end_ns

@@ -15,8 +15,7 @@ from trading.core.account import AccountState, Assignment, apply
 from trading.core.account_store import AccountDecision, AccountStore, RecordedEvent
 from trading.core.events import STRATEGY_ALERT, Alert, decoded
 from trading.core.matching import Record
-from trading.engine.clock import WallClock
-from trading.engine.logs import FollowedLog, merged
+from trading.engine.logs import FollowedLog, WallClock, merged
 from trading.journal import replayed
 from trading.market.symbols import market
 from trading.models import Account, EventRow, OrderRow

@@ -180,7 +180,7 @@ class TestStartAndStop:
 
         other_account()
         stopped: list[str] = []
-        monkeypatch.setattr("trading.services.control.trading_stop", stop)
+        monkeypatch.setattr("trading.services.accounts.trading_stop", stop)
         assert problem(post(api, "/trading/stop")) == (503, "database_unavailable")
         assert stopped == ["OTHER"]
 

@@ -17,8 +17,7 @@ from tests.trading.calls import COIN, ORDER, other_account, post, trader
 from tests.trading.desks import at_ns, stored
 from trades.stores import market_store
 from trading.models import Account, OrderRow
-from trading.services.accounts import account_transfer
-from trading.services.control import trading_start
+from trading.services.accounts import account_transfer, trading_start
 
 ONCE = {"Idempotency_Key": "k-1"}
 

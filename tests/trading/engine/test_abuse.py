@@ -19,14 +19,14 @@ from trades.stores import market_store
 from trading.core.events import decoded
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side, terms_by_class
-from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
+from trading.engine.logs import DataClock, WallClock
 from trading.exceptions import InvalidTransfer
 from trading.lease import lease_end
 from trading.market.followed import FollowedMarket
 from trading.models import EquityRow, EventRow
 from trading.reading.selectors import status_document
-from trading.services import control
+from trading.services import accounts
 from trading.services.accounts import account_transfer
 from trading.services.orders import order_cancel, position_close
 
@@ -155,17 +155,17 @@ def test_a_split_that_leaves_nothing_closes_the_position(desk: TradingDesk):
     prints("COIN", (20, 1e5, MANY))
     desk.run()
     assert desk.state.positions == {}
-    control.trading_stop(account=desk.account, by="test")
+    accounts.trading_stop(account=desk.account, by="test")
     desk.run()
     assert desk.state.status == "stopped"
 
 
 def test_an_override_is_never_above_the_maximum(desk: TradingDesk):
-    control.risk_override(
+    accounts.risk_override(
         account=desk.account, risk_level=Decimal(1), until_ns=at_ns(900), reason="test", by="test"
     )
     lower = msgspec.structs.replace(FREE, max_risk_level=Decimal("0.4"))
-    control.risk_configure(account=desk.account, config=lower, tag="*", by="test")
+    accounts.risk_configure(account=desk.account, config=lower, tag="*", by="test")
     assert desk.state.risk_level == Decimal("0.4")
 
 
@@ -196,7 +196,7 @@ def test_an_account_outlives_an_error_of_the_store_or_the_database(
     desk.run()
     assert status_document(desk.account).connected == is_kept
     desk.engine._retry_at = 0.0
-    control.trading_stop(account=desk.account, by="test")
+    accounts.trading_stop(account=desk.account, by="test")
     desk.run()
     prints("COIN", (9, 100.0, MANY))
     run(desk)
@@ -210,7 +210,7 @@ def test_a_live_engine_begins_at_the_time_of_now(default_store: Any):
     desk.run()
     buy(desk, 5)
     lease_end(desk.engine._holder)
-    control.trading_stop(account=desk.account, by="test")
+    accounts.trading_stop(account=desk.account, by="test")
     begun_ns = time.time_ns()
     desk.engine = Engine(WallClock())
     before = desk.state.number

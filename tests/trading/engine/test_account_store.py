@@ -36,7 +36,7 @@ from trading.exceptions import TradingError
 from trading.journal import follow
 from trading.lease import engine_status
 from trading.models import EventRow
-from trading.services.control import trading_stop
+from trading.services.accounts import trading_stop
 from trading.services.orders import order_submit
 
 SHARE, BARRED, FUTURE = EQUITIES[0], "BARRED", "FUT"

@@ -15,8 +15,8 @@ from trades.stores import market_store
 from trading.core.configuration import Zone
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
+from trading.engine.logs import DataClock
 from trading.lease import lease_end
 from trading.market.symbols import market
 from trading.models import EventRow, ExecutionRow, LogProgress, TransactionRow

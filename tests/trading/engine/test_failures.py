@@ -18,16 +18,15 @@ from trading.core.account import AccountState
 from trading.core.matching import Record
 from trading.core.orders import OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
-from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
 from trading.engine.engine_store import EngineReplaced
 from trading.engine.floor import Floor
+from trading.engine.logs import DataClock
 from trading.exceptions import EngineUnavailable
 from trading.journal import state_of
 from trading.lease import lease_end
 from trading.models import Account, EventRow, ExecutionRow, Lease
-from trading.services.accounts import account_create, account_transfer
-from trading.services.control import trading_start, trading_stop
+from trading.services.accounts import account_create, account_transfer, trading_start, trading_stop
 from trading.services.orders import order_cancel, order_submit
 
 pytestmark = pytest.mark.django_db

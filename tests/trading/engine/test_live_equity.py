@@ -11,11 +11,11 @@ from store.datasets import TRADES
 from tests.trading.desks import FREE, TradingDesk, coin, prints, stored
 from trading.core.configuration import Zone
 from trading.core.terms import Side
-from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
+from trading.engine.logs import WallClock
 from trading.lease import lease_end
 from trading.models import EquityRow
-from trading.services.control import risk_configure
+from trading.services.accounts import risk_configure
 
 pytestmark = pytest.mark.django_db
 SECOND_NS = 10**9

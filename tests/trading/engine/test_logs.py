@@ -23,8 +23,7 @@ from tests.trading.stored import NOON, SYMBOL, append, batch_of, correct, quote,
 from trading.core.events import BarPrint, Print
 from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection, StatusChange
 from trading.engine import logs as engine_logs
-from trading.engine.clock import DataClock, EngineClock, WallClock
-from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
+from trading.engine.logs import Arrival, DataClock, EngineClock, FollowedLog, ReadPosition, WallClock, merged
 from trading.exceptions import LogRestored, LogUnreadable
 
 pytestmark = pytest.mark.system

@@ -22,14 +22,13 @@ from trading.core.events import StopRequested
 from trading.core.matching import Record
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
-from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
 from trading.engine.floor import Floor
+from trading.engine.logs import WallClock
 from trading.journal import SNAPSHOT_EVENTS, state_of
 from trading.lease import lease_end
 from trading.models import Account, EventRow, Lease, LogProgress, StateSnapshot
-from trading.services.accounts import account_create
-from trading.services.control import risk_configure
+from trading.services.accounts import account_create, risk_configure
 from trading.services.orders import orders_cancel
 
 pytestmark = pytest.mark.django_db

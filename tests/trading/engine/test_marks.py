@@ -17,8 +17,7 @@ from trading.core.account import AccountState
 from trading.core.events import Reference
 from trading.core.positions import Position
 from trading.core.terms import TRADABLE
-from trading.engine.clock import DataClock
-from trading.engine.logs import FollowedLog, ReadPosition, merged
+from trading.engine.logs import DataClock, FollowedLog, ReadPosition, merged
 from trading.market.followed import FollowedMarket
 from trading.market.symbols import followed_market
 

@@ -27,7 +27,7 @@ from trading.core.terms import Side
 from trading.exceptions import TradingError
 from trading.journal import follow
 from trading.models import EventRow, OrderRow
-from trading.services.control import trading_stop
+from trading.services.accounts import trading_stop
 
 pytestmark = [pytest.mark.system, pytest.mark.django_db(transaction=True)]
 FRIDAY_EVENING = dt.datetime(2025, 6, 13, 23, tzinfo=dt.UTC)

@@ -9,16 +9,16 @@ from store.instruments import Instrument
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.desks import BEGIN_NS, TradingDesk, prints
 from trades.stores import market_store
+from trading.account_store import account_verify
 from trading.core.events import Settled, decoded
 from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.positions import ClosedTrade
 from trading.core.terms import Side
-from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
+from trading.engine.logs import DataClock
 from trading.exceptions import NotTradable
 from trading.lease import lease_end
 from trading.models import EquityRow, EventRow, TradeRow
-from trading.verification import account_verify
 
 pytestmark = pytest.mark.django_db
 DAY = DAY_NS // SECOND_NS

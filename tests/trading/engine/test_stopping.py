@@ -19,15 +19,14 @@ from trading.core.due import STOP
 from trading.core.events import CloseQueued, decoded
 from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
+from trading.engine.logs import DataClock
 from trading.exceptions import TradingHalted
 from trading.lease import lease_end
 from trading.market.market import Market
 from trading.models import EventRow, Lease, OrderRow, TradeRow
-from trading.services import control
-from trading.services.accounts import heartbeat, preferences_change
-from trading.services.control import trading_stop
+from trading.services import accounts
+from trading.services.accounts import heartbeat, preferences_change, trading_stop
 from trading.services.orders import order_cancel
 
 pytestmark = pytest.mark.django_db
@@ -130,15 +129,15 @@ def test_the_file_stop_stops_all_accounts_also_if_one_cannot_be_stopped(
     settings.DATA_DIR = tmp_path
     second = TradingDesk(name="ANOTHER")
     hold(desk, "COIN")
-    stop = control.trading_stop
+    stop = accounts.trading_stop
 
     def failing(*, account: Any, **options: Any) -> Any:
         if account.name == "ANOTHER":
             raise ValueError("damaged")
         return stop(account=account, **options)
 
-    (tmp_path / control.STOP_FILE).touch()
-    with mock.patch("trading.engine.stopping.trading_stop", failing):
+    (tmp_path / accounts.STOP_FILE).touch()
+    with mock.patch("trading.engine.engine.trading_stop", failing):
         desk.run()
     assert (desk.state.status, second.state.status) == ("stopping", "running")
     record = AuditRecord.objects.get(event="trading.stopped")
@@ -146,7 +145,7 @@ def test_the_file_stop_stops_all_accounts_also_if_one_cannot_be_stopped(
     desk.run()
     assert second.state.status == "stopped"
     with pytest.raises(TradingHalted, match="STOP"):
-        control.trading_start(account=second.account, by="test")
+        accounts.trading_start(account=second.account, by="test")
 
 
 def test_orders_are_cancelled_once_the_heartbeat_stays_away(desk: TradingDesk):

@@ -17,8 +17,7 @@ from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.exceptions import TradingError
 from trading.models import EventRow
-from trading.services.accounts import account_transfer
-from trading.services.control import halt_release, risk_override, trading_start
+from trading.services.accounts import account_transfer, halt_release, risk_override, trading_start
 from trading.services.orders import order_cancel, order_replace, position_close
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]

@@ -24,8 +24,8 @@ from tests.trading.strategies.past import GENEROUS, START_NS, batch_of, inputs_o
 from trades.stores import market_store
 from trading.core.account import RUNNING, Assignment
 from trading.core.events import Event, OrderAccepted, OrderRejected, StrategyChoice, decoded
-from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
+from trading.engine.logs import WallClock
 from trading.models import EventRow, Lease, OrderRow
 from trading.services.assigning import StrategyReplaced, strategy_assign, strategy_fail
 from trading.strategies.backtest import Backtest

@@ -15,8 +15,7 @@ from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from store.walk import BEGINNING
 from tests.trading.strategies.past import START_NS, batch_of
 from trading.core.events import BarPrint
-from trading.engine.clock import DataClock
-from trading.engine.logs import FollowedLog, ReadPosition
+from trading.engine.logs import DataClock, FollowedLog, ReadPosition
 from trading.strategies.replayed_rows import ReplayedRows
 
 SYMBOL = "A-USD"

@@ -15,6 +15,7 @@ from audit.services import event_record
 from ops.command_line import command_actor
 from ops.command_line.disk_errors import disk_problem
 from store.currencies import CURRENCIES
+from trading.account_store import account_verify
 from trading.api.account_inputs import MOST_MONEY
 from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
@@ -23,7 +24,6 @@ from trading.exceptions import TradingError
 from trading.models import Account
 from trading.reading.selectors import account_document, status_document
 from trading.services.accounts import ACCOUNT_NAME, account_create, account_transfer
-from trading.verification import account_verify
 
 _LINE = "{id:<24}  {kind:<6}  {status:<8}  {equity:>16,.2f} {currency}  {open_positions} positions, {open_orders} orders"
 

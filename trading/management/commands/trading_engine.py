@@ -21,8 +21,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here because calendars and columns take a second to load.
         from ops.serve.status import start_publishing_metrics  # noqa: PLC0415
-        from trading.engine.clock import WallClock  # noqa: PLC0415
         from trading.engine.engine import Engine  # noqa: PLC0415
+        from trading.engine.logs import WallClock  # noqa: PLC0415
 
         if options["parent"] is None:
             # `serve` migrates before it starts an engine. One without its database waits for it.
