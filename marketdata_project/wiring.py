@@ -77,6 +77,6 @@ def _fetched_in() -> Callable[[Mapping[str, str]], bool]:
 
 
 def _account_feeds() -> AccountFeeds:
-    from trading.reading.selectors import LiveAccounts
+    from trading.selectors import LiveAccounts
 
     return LiveAccounts()

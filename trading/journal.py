@@ -28,7 +28,7 @@ from trading.core.events import (
 )
 from trading.core.ledger import CASH
 from trading.core.orders import Order, OrderState
-from trading.core.report import FillResult, fill_of, is_of_curve
+from trading.core.valuation import FillResult, fill_of, is_of_curve
 from trading.models import (
     Account,
     EquityRow,

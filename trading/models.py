@@ -116,7 +116,7 @@ class OrderRow(models.Model):
 class ExecutionRow(models.Model):
     """An execution.
 
-    number: of its event. value, fee, exposure: see `trading.core.report.FillResult`.
+    number: of its event. value, fee, exposure: see `trading.core.valuation.FillResult`.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")
@@ -188,7 +188,7 @@ class TradeRow(models.Model):
 
 
 class EquityRow(models.Model):
-    """What an account was worth after an event: see `trading.core.report.is_of_curve`. number: of the event.
+    """What an account was worth after an event: see `trading.core.valuation.is_of_curve`. number: of the event.
 
     high_water, start_equity, exposure: see `trading.core.account.AccountState`; equity / start_equity grows by trading
     alone, and by no transfer.
@@ -286,3 +286,23 @@ class LogProgress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset} {self.symbol} {self.commit}"
+
+
+class RunningStrategy(models.Model):
+    """The strategy that runs for an account, and what its process must know to go on.
+
+    assignment: the number of the event that assigned it. state: its `State` as JSON; empty until it was shown something.
+    shown_ns: bars were shown up to this instant. number: of the account's last event that it was told of. timers: when it
+    is to be woken, nanoseconds UTC. saves: how often the row was saved, so that one of two processes can save it.
+    """
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="+")
+    assignment = models.BigIntegerField()
+    state = models.TextField(default="")
+    shown_ns = models.BigIntegerField()
+    number = models.BigIntegerField()
+    timers = models.JSONField(default=list)
+    saves = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.assignment}"

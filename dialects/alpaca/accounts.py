@@ -22,7 +22,7 @@ from trading.core.terms import AccountKind
 from trading.core.valuation import UnknownMark, committed, loads_of, maintenance_of
 from trading.exceptions import AccountRequired
 from trading.models import Account
-from trading.reading.selectors import account_valued
+from trading.selectors import account_valued
 from web.documents import AnswerDocument, Instant, about, like
 from web.requests.exceptions import InvalidParameter
 

@@ -21,7 +21,7 @@ from trading.api.account_view import ACCOUNT_PAGE, account_answer
 from trading.core.amounts import ZERO, price_of
 from trading.market.symbols import market
 from trading.models import Account, ExecutionRow, TransactionRow
-from trading.reading.selectors import execution_documents
+from trading.selectors import execution_documents
 from trading.services.orders import order_in
 from web.documents import Instant, Uuid, about, like
 from web.requests.exceptions import InvalidParameter

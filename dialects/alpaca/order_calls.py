@@ -27,7 +27,7 @@ from trading.core.terms import Side
 from trading.exceptions import ClientOrderIdReused
 from trading.journal import state_of
 from trading.models import Account, OrderRow
-from trading.reading.selectors import legs_of, order_find
+from trading.selectors import legs_of, order_find
 from trading.services.orders import (
     Submitted,
     order_cancel,

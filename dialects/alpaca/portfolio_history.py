@@ -17,8 +17,8 @@ from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from trading.api.account_view import ACCOUNT_READ, account_answer
 from trading.lease import engine_status
 from trading.models import Account
-from trading.reading.performance import equities_at
-from trading.reading.selectors import account_valued
+from trading.performance import equities_at
+from trading.selectors import account_valued
 from web.documents import AnswerDocument, about, like
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice

@@ -33,7 +33,7 @@ from trading.core.orders import Order
 from trading.core.positions import Position
 from trading.exceptions import UnknownPosition
 from trading.journal import state_of
-from trading.reading.selectors import account_valued
+from trading.selectors import account_valued
 from trading.services.orders import positions_close
 from web.documents import AnswerDocument, about, like
 from web.problem_body import PROBLEM_OF

@@ -166,7 +166,6 @@ INSTALLED_APPS = [
     "jobs",
     "jobs.backfills",
     "trading",
-    "trading.strategies",
 ]
 
 MIDDLEWARE = [

@@ -16,7 +16,7 @@ from trading.core.events import Marked, Transferred
 from trading.core.terms import AccountKind
 from trading.journal import state_of
 from trading.models import Account
-from trading.reading.selectors import account_valued
+from trading.selectors import account_valued
 from trading.services.accounts import account_create, account_transfer
 
 PERIODS = [

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import orjson
 import pytest
 
+from dialects.alpaca import watchlists
 from store.exceptions import DataDamaged
 from store.instruments import Instrument
 from tests.api_client import Api, make_key
@@ -22,7 +23,6 @@ from trading.core.terms import TRADABLE, AccountKind, Side
 from trading.journal import state_of
 from trading.market.views import position_closing_view
 from trading.models import Account, OrderRow
-from trading.services import watchlists
 from trading.services.accounts import account_create
 from web.endpoints import CLOSING
 

@@ -114,7 +114,7 @@ class Site:
         """How many bars a strategy has counted in its State."""
         with database(self.installation) as read:
             found = read.execute(
-                "SELECT state FROM strategies_runningstrategy JOIN trading_account a ON a.id = account_id"
+                "SELECT state FROM trading_runningstrategy JOIN trading_account a ON a.id = account_id"
                 " WHERE a.name = ?",
                 [account],
             ).fetchone()

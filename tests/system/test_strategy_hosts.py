@@ -117,7 +117,7 @@ class Hosts:
 
     def bars(self) -> list[int]:
         """How many bars each strategy has counted in its State."""
-        states = self.rows("SELECT state FROM strategies_runningstrategy ORDER BY id")
+        states = self.rows("SELECT state FROM trading_runningstrategy ORDER BY id")
         return [orjson.loads(str(state))["bars"] if state else 0 for (state,) in states]
 
     def go_on(self) -> bool:

@@ -15,7 +15,7 @@ from trading.core.events import Alert
 from trading.core.orders import Order
 from trading.documents.orders import OrderDocument
 from trading.models import OrderRow
-from trading.reading.selectors import LiveAccounts
+from trading.selectors import LiveAccounts
 
 pytestmark = pytest.mark.django_db
 

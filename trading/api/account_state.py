@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trading.api.account_view import ACCOUNT_READ, AccountView, account_answer
-from trading.core.report import Grouping
+from trading.core.valuation import Grouping
 from trading.documents.accounts import (
     AccountStatusDocument,
     PortfolioDocument,
@@ -21,8 +21,8 @@ from trading.documents.accounts import (
 from trading.documents.figures import PerformanceDocument
 from trading.journal import state_of
 from trading.models import Account
-from trading.reading.performance import MOST_DAYS, Period, last_days, performance_document, period_between
-from trading.reading.selectors import portfolio_document, risk_document, status_document
+from trading.performance import MOST_DAYS, Period, last_days, performance_document, period_between
+from trading.selectors import portfolio_document, risk_document, status_document
 from trading.services.accounts import risk_tag
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice

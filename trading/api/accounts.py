@@ -53,7 +53,7 @@ from trading.documents.accounts import (
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
-from trading.reading.selectors import (
+from trading.selectors import (
     account_document,
     account_valued,
     positions_documents,

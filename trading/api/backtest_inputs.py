@@ -20,8 +20,7 @@ from trading.api.account_inputs import MOST_MONEY, SomeLimitsInput, refuse_contr
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import InvalidParameters, parameters_of, strategy_named
-from trading.strategies.own_files import StrategyError
+from trading.strategies.catalogue import InvalidParameters, StrategyError, parameters_of, strategy_named
 from trading.strategies.stored import row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
 from web.requests.json_fields import Amount, Instant, Object, Text, Word

@@ -19,7 +19,7 @@ from trading.documents.orders import OrderDocument
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account, TransactionRow
-from trading.reading.selectors import execution_documents
+from trading.selectors import execution_documents
 from trading.services.orders import order_in
 from web.documents import AnswerDocument
 from web.endpoints import WRITE

@@ -28,7 +28,7 @@ from trading.documents.orders import CancelledOrdersDocument, OrderDocument, Pre
 from trading.exceptions import OnceRequired, PreviewStale, UnknownPreview
 from trading.journal import state_of
 from trading.models import Account, OrderRow
-from trading.reading.selectors import order_find
+from trading.selectors import order_find
 from trading.services.orders import (
     Submitted,
     order_cancel,

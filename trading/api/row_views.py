@@ -23,7 +23,7 @@ from trading.documents.ledger import (
 )
 from trading.documents.orders import EXAMPLE_ORDER, SignalDocument
 from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
-from trading.reading.selectors import execution_documents, order_find
+from trading.selectors import execution_documents, order_find
 from trading.services.orders import order_in
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination

@@ -1,12 +1,22 @@
-"""What an account is worth at given marks, and what its positions and working orders could become."""
+"""What accounts are worth, and what their events give a report."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
 
-from trading.core.account import AccountState
+from trading.core.account import AccountState, Effects
 from trading.core.amounts import ZERO, exact, money, ratio
-from trading.core.events import Reference
+from trading.core.events import (
+    Event,
+    Executed,
+    HaltReleased,
+    Marked,
+    Reference,
+    Settled,
+    Transferred,
+)
 from trading.core.orders import Order
 from trading.core.positions import Position
 from trading.core.terms import AccountKind, Side, Terms, maintenance_rate, margin_rate
@@ -160,3 +170,47 @@ def risk_of(position: Position, mark: Reference) -> tuple[Decimal, Decimal, Deci
     pnl = unrealized + trade.realized + trade.income - trade.fees
     in_base = trade.cash + money(position.worth(mark.price), mark.rate)
     return pnl, in_base, ratio(pnl, trade.risk) if trade.risk else None
+
+
+_CURVE_EVENTS = (Marked, Transferred, HaltReleased)
+
+
+def is_of_curve(event: Event) -> bool:
+    """Return whether the curve has a point after an event: it changed the equity, or the exposure without a fill."""
+    return isinstance(event, _CURVE_EVENTS) or (isinstance(event, Settled) and event.is_final)
+
+
+class Grouping(StrEnum):
+    """What the rows of a report are of. A trade belongs to the UTC date on which it was closed."""
+
+    DAY = "day"
+    SYMBOL = "symbol"
+    STRATEGY = "strategy"
+
+
+class FillResult(NamedTuple):
+    """What counts of an execution.
+
+    value: quantity * price * multiplier; fee: as booked. Both are in the account's currency. exposure: of the account
+    after it.
+    """
+
+    at_ns: int
+    symbol: str
+    strategy: str
+    value: Decimal
+    fee: Decimal
+    exposure: Decimal
+
+
+def fill_of(state: AccountState, event: Executed, effects: Effects, at_ns: int) -> FillResult:
+    """Return the fill of an execution. state, effects: after it and of it."""
+    (order,) = (each for each in effects.orders if each.id == event.order_id)
+    return FillResult(
+        at_ns,
+        order.terms.symbol,
+        order.terms.strategy,
+        money(event.quantity, abs(event.price), order.instrument.multiplier, event.rate),
+        money(event.fee, event.rate),
+        state.exposure,
+    )

@@ -12,9 +12,9 @@ from trading.core.configuration import FillRule, Zone
 from trading.core.events import OrderAccepted, OrderRejected
 from trading.core.orders import MOST
 from trading.core.positions import Position
-from trading.core.report import Grouping
 from trading.core.risk import LIMIT_OF_CHECK
 from trading.core.terms import AccountKind, Side
+from trading.core.valuation import Grouping
 from trading.documents.accounts import BacktestLimitsDocument
 from trading.documents.ledger import ClosedTradeDocument
 from trading.documents.orders import (

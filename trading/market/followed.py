@@ -7,7 +7,7 @@ from store.datasets import BARS
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.matching import Rate
 from trading.core.rows import MarketRow, Quote, RowCorrection, StatusChange
-from trading.market.halts import SymbolHalts
+from trading.market.hours import SymbolHalts
 from trading.market.market import Market, Split
 from trading.market.newest_rows import RowPrice
 

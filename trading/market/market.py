@@ -29,8 +29,7 @@ from trading.core.positions import ExDividend, Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.halts import SymbolHalts, symbol_halts
-from trading.market.hours import dates_end_ns, ex_dates, session_begin_ns
+from trading.market.hours import SymbolHalts, dates_end_ns, ex_dates, session_begin_ns, symbol_halts
 from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote
 
 LogKey = tuple[Dataset, str]

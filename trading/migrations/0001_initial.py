@@ -86,6 +86,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='RunningStrategy',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('assignment', models.BigIntegerField()),
+                ('state', models.TextField(default='')),
+                ('shown_ns', models.BigIntegerField()),
+                ('number', models.BigIntegerField()),
+                ('timers', models.JSONField(default=list)),
+                ('saves', models.BigIntegerField(default=0)),
+                ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='trading.account')),
+            ],
+        ),
+        migrations.CreateModel(
             name='StateSnapshot',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

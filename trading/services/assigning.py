@@ -15,8 +15,7 @@ from trading.core.events import STRATEGY_ALERT, Alert, Event, StrategyAssigned, 
 from trading.core.matching import Record
 from trading.exceptions import StrategyNameTaken
 from trading.lease import engine_status
-from trading.models import Account
-from trading.strategies.models import RunningStrategy
+from trading.models import Account, RunningStrategy
 
 _LONGEST_FAILURE = 500
 

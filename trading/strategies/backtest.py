@@ -34,11 +34,9 @@ from trading.market.followed import FollowedMarket
 from trading.market.hours import session_end_ns
 from trading.market.market import Market
 from trading.market.newest_rows import RowPrice
-from trading.strategies.catalogue import parameters_of, strategy_named
-from trading.strategies.ended_prices import prices_ended
+from trading.strategies.catalogue import own_failure, parameters_of, strategy_named
 from trading.strategies.host import StrategyHost
-from trading.strategies.own_files import own_failure
-from trading.strategies.past_bars import PastBars, interval_start_ns
+from trading.strategies.past_bars import PastBars, interval_start_ns, prices_ended
 from trading.strategies.replayed_rows import ReplayedRows
 from trading.strategies.strategy import Bar, StrategyParameters
 

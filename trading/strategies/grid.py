@@ -19,9 +19,8 @@ from django.template.loader import render_to_string
 from store import open_store
 from store.reading import Reader
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import strategy_given
+from trading.strategies.catalogue import StrategyError, strategy_given
 from trading.strategies.outcome import document_bytes, outcome_of
-from trading.strategies.own_files import StrategyError
 
 MOST_RUNS = 1_000
 _TWO = 2

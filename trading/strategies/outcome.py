@@ -34,10 +34,10 @@ from trading.documents.figures import (
     OpenPositionDocument,
 )
 from trading.documents.ledger import ClosedTradeDocument
-from trading.reading.report import AccountHistory, figures_of, return_days_of
+from trading.report import AccountHistory, figures_of, return_days_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
-from trading.strategies.ended_prices import ended_sentence
+from trading.strategies.past_bars import ended_sentence
 from trading.strategies.strategy import Strategy
 from web.documents import AnswerDocument, instant_or_null
 

@@ -26,11 +26,10 @@ from trades.children import memory_limited
 from trading.engine.engine_store import is_passing
 from trading.exceptions import LogError
 from trading.lease import LEASE_SECONDS, STRATEGIES, lease_end, lease_take
+from trading.models import RunningStrategy
 from trading.services.assigning import StrategyReplaced, strategy_fail
-from trading.strategies.live import LiveStrategy
-from trading.strategies.models import RunningStrategy
-from trading.strategies.own_files import own_failure
-from trading.strategies.watched_calls import WatchedCalls
+from trading.strategies.catalogue import own_failure
+from trading.strategies.live import LiveStrategy, WatchedCalls
 
 ROUND_SECONDS = 1.0
 # What a strategy's process may take beside what it has at its fork.

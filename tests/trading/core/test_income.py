@@ -12,7 +12,7 @@ from trading.core.events import DividendPaid, Event, RowRef
 from trading.core.positions import ClosedTrade
 from trading.core.terms import TRADABLE
 from trading.core.valuation import risk_of
-from trading.reading.report import AccountHistory, figures_of
+from trading.report import AccountHistory, figures_of
 
 REF = RowRef(dataset="corporate_actions", symbol="AAPL", commit="1-ab", ordinal=0, timestamp_ns=0)
 OIL = replace(PLAIN, instrument_class="future", multiplier=Decimal(1_000), is_margined=True)

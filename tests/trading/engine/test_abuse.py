@@ -25,7 +25,7 @@ from trading.exceptions import InvalidTransfer
 from trading.lease import lease_end
 from trading.market.followed import FollowedMarket
 from trading.models import EquityRow, EventRow
-from trading.reading.selectors import status_document
+from trading.selectors import status_document
 from trading.services import accounts
 from trading.services.accounts import account_transfer
 from trading.services.orders import order_cancel, position_close

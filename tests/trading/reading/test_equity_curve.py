@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
-from trading.core.report import FillResult, Grouping
+from trading.core.valuation import FillResult, Grouping
 from trading.documents.figures import FiguresDocument
-from trading.reading.report import AccountHistory, figures_of
+from trading.report import AccountHistory, figures_of
 
 HOUR_NS = DAY_NS // 24
 

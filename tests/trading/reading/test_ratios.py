@@ -14,7 +14,7 @@ from store.timestamps import DAY_NS
 from tests.chance import SOAK
 from tests.trading.core.paper import dec
 from trading.documents.figures import FiguresDocument
-from trading.reading.report import AccountHistory, annual_return_percent, figures_of, ratios_of
+from trading.report import AccountHistory, annual_return_percent, figures_of, ratios_of
 
 BEGIN_DAY = 20_000
 # Equities in whole cents, one a day.

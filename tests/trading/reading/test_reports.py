@@ -11,11 +11,11 @@ from tests.trading.desks import at_ns, coin
 from tests.trading.reading.histories import DAY, History
 from tests.trading.recorded import RecordedAccount, engine_lives
 from trading.core.account import AccountState, apply
-from trading.core.report import Grouping
+from trading.core.valuation import Grouping
 from trading.documents.figures import FiguresDocument
 from trading.models import TradeRow
-from trading.reading.performance import Period, account_history
-from trading.reading.report import AccountHistory, figures_of
+from trading.performance import Period, account_history
+from trading.report import AccountHistory, figures_of
 
 SEEDS = range(6 if SOAK else 2)
 

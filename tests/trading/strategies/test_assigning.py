@@ -6,10 +6,9 @@ from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, CallDesk, post, trader
 from trading.core.events import StrategyChoice
 from trading.journal import state_of
-from trading.models import Account
+from trading.models import Account, RunningStrategy
 from trading.services.assigning import strategy_fail
 from trading.strategies.catalogue import strategy_refusal
-from trading.strategies.models import RunningStrategy
 
 CHOICE = {
     "name": "crossover",

@@ -26,15 +26,12 @@ from trading.core.account import RUNNING, Assignment
 from trading.core.events import Event, OrderAccepted, OrderRejected, StrategyChoice, decoded
 from trading.engine.engine import Engine
 from trading.engine.logs import WallClock
-from trading.models import EventRow, Lease, OrderRow
+from trading.models import EventRow, Lease, OrderRow, RunningStrategy
 from trading.services.assigning import StrategyReplaced, strategy_assign, strategy_fail
 from trading.strategies.backtest import Backtest
-from trading.strategies.catalogue import SHIPPED
+from trading.strategies.catalogue import SHIPPED, StrategyError
 from trading.strategies.host import MOST_WANTED
-from trading.strategies.live import MOST_STATE_BYTES, LiveStrategy
-from trading.strategies.models import RunningStrategy
-from trading.strategies.own_files import StrategyError
-from trading.strategies.watched_calls import WatchedCalls
+from trading.strategies.live import MOST_STATE_BYTES, LiveStrategy, WatchedCalls
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SYMBOLS = ("A-USD", "B-USD")

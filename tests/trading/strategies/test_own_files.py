@@ -16,8 +16,7 @@ from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.calls import COIN, CallDesk, post, trader
 from tests.trading.strategies.past import random_market
 from trading.strategies import catalogue
-from trading.strategies.catalogue import strategy_documents, strategy_named
-from trading.strategies.own_files import StrategyError
+from trading.strategies.catalogue import StrategyError, strategy_documents, strategy_named
 
 pytestmark = [pytest.mark.django_db, pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")]
 MINE = """

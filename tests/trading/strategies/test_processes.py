@@ -12,9 +12,8 @@ import pytest
 from django.db import DatabaseError, DataError, OperationalError
 
 from ops.serve.child import Child
-from trading.models import Account
+from trading.models import Account, RunningStrategy
 from trading.strategies import processes
-from trading.strategies.models import RunningStrategy
 from trading.strategies.processes import FAILED, PASSING, StrategyProcess, StrategyProcesses, run_strategy
 
 

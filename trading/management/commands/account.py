@@ -22,7 +22,7 @@ from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.exceptions import TradingError
 from trading.models import Account
-from trading.reading.selectors import account_document, status_document
+from trading.selectors import account_document, status_document
 from trading.services.accounts import ACCOUNT_NAME, account_create, account_transfer
 
 _LINE = "{id:<24}  {kind:<6}  {status:<8}  {equity:>16,.2f} {currency}  {open_positions} positions, {open_orders} orders"

@@ -21,7 +21,7 @@ from trading.documents.figures import BacktestDocument
 from trading.exceptions import TradingError
 from trading.market.market import Market
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import strategy_given
+from trading.strategies.catalogue import STRATEGY_NAME, StrategyError, strategy_given
 from trading.strategies.grid import (
     GridRow,
     combinations_of,
@@ -32,7 +32,6 @@ from trading.strategies.grid import (
     write_csv,
 )
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
-from trading.strategies.own_files import STRATEGY_NAME, StrategyError
 from trading.strategies.stored import store_place, stored_rows
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import field_errors

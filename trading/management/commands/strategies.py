@@ -26,8 +26,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here because calendars and columns take a second to load.
+        from trading.strategies.live import WatchedCalls  # noqa: PLC0415
         from trading.strategies.processes import StrategyProcesses, prepare_forks, run_strategy  # noqa: PLC0415
-        from trading.strategies.watched_calls import WatchedCalls  # noqa: PLC0415
 
         log_uncaught()
         tune_malloc()

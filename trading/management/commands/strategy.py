@@ -7,8 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from trading.strategies.catalogue import SHIPPED
-from trading.strategies.own_files import STRATEGY_NAME
+from trading.strategies.catalogue import SHIPPED, STRATEGY_NAME
 
 _TEMPLATE = '''\
 """A strategy. docs/strategies.md says what it may do, and how to run it."""

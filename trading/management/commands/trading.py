@@ -13,7 +13,7 @@ from ops.command_line import command_actor
 from ops.command_line.disk_errors import disk_problem
 from trading.exceptions import TradingError
 from trading.models import Account
-from trading.reading.selectors import status_document
+from trading.selectors import status_document
 from trading.services.accounts import audit_stop, trading_start, trading_stop_each
 
 

@@ -17,14 +17,13 @@ from store.timestamps import DAY_NS
 from trading.core.configuration import FillRule
 from trading.core.events import RiskConfigured, decoded
 from trading.core.positions import ClosedTrade
-from trading.core.report import FillResult, Grouping
-from trading.core.valuation import UnknownMark, equity_of, exposure_of
+from trading.core.valuation import FillResult, Grouping, UnknownMark, equity_of, exposure_of
 from trading.documents.figures import PerformanceDocument
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, EventRow
-from trading.reading.report import AccountHistory, figures_of, return_days_of, value_end_ns
+from trading.report import AccountHistory, figures_of, return_days_of, value_end_ns
 
 MOST_DAYS = 3_660
 _POINT = ("number", "at_ns", "equity", "high_water", "start_equity", "exposure")

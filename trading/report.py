@@ -23,7 +23,7 @@ from trading.core.account import AccountState, Effects
 from trading.core.amounts import ZERO, average
 from trading.core.events import Event, Executed
 from trading.core.positions import ClosedTrade
-from trading.core.report import FillResult, Grouping, fill_of, is_of_curve
+from trading.core.valuation import FillResult, Grouping, fill_of, is_of_curve
 from trading.documents.figures import (
     CurvePointDocument,
     DrawdownDocument,

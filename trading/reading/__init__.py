@@ -1,1 +1,0 @@
-"""Reads accounts: status, performance, and the documents of rows."""
