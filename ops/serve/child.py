@@ -50,10 +50,11 @@ def end_with_parent() -> Callable[[], None]:
 Result = TypeVar("Result")
 
 
-def in_fork(function: Callable[[], Result], *, name: str) -> Result:
+def in_fork(function: Callable[[], Result], *, name: str, seconds: float | None = None) -> Result:
     """Call `function` in a fork; return its result or raise its error. Its threads and database connections end with it.
 
-    Where a fork is not safe it is called in this process. Raises `InstallationError` if the fork was killed.
+    Where a fork is not safe it is called in this process. seconds: the fork is ended after so long; None for never.
+    Raises `InstallationError` if the fork was ended or killed.
     """
     if not CAN_FORK:
         try:
@@ -76,7 +77,7 @@ def in_fork(function: Callable[[], Result], *, name: str) -> Result:
     outcome: tuple[Result, Exception | None] | None = None
     try:
         with suppress(EOFError):  # it was killed
-            outcome = receiver.recv()
+            outcome = receiver.recv() if receiver.poll(seconds) else None
     finally:
         os.kill(process.pid, signal.SIGTERM)  # after a stop signal it still runs
         exit_code = process.wait()

@@ -40,6 +40,8 @@ _NICENESS = 10
 PASSING, FAILED = 75, 1
 # This process ends the strategies so long before another host may start them.
 _TRUST_SECONDS = LEASE_SECONDS - 1.0
+# A failure is recorded within so long, while the lease lasts, or in a later round.
+_RECORD_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +168,7 @@ class StrategyProcesses:
         """Have the failure recorded. If that is not possible now it is tried again in the next round."""
         fail = partial(strategy_fail, running=process.running, reason=process.failure, at_ns=time.time_ns())
         try:
-            in_fork(fail, name="strategy's failure")
+            in_fork(fail, name="strategy's failure", seconds=_RECORD_SECONDS)
         except (DatabaseError, InstallationError) as error:
             logger.warning("%s failed, which cannot be recorded yet: %s", process.child.program.name, error)
 

@@ -95,6 +95,10 @@ try:
     in_fork(lambda: os._exit(4), name="preparation")
 except InstallationError as error:
     print(error)
+try:
+    in_fork(signal.pause, name="preparation", seconds=0.1)
+except InstallationError as error:
+    print(error)
 signal.signal(signal.SIGTERM, stop)
 in_fork(be_stopped, name="preparation")
 """
@@ -105,5 +109,10 @@ def test_a_call_in_a_fork_returns_and_raises_here_and_ends_with_this_process():
     done = subprocess.run(
         command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False, timeout=20
     )
-    said = ["True", "not there True", "The preparation ended with exit code 4"]
+    said = [
+        "True",
+        "not there True",
+        "The preparation ended with exit code 4",
+        "The preparation ended with exit code -15",
+    ]
     assert (done.stdout.splitlines(), done.stderr, done.returncode) == (said, "stopped\n", 1)
