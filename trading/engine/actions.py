@@ -11,7 +11,8 @@ from trading.core.events import ACTION_ALERT, Alert, BarPrint, DividendPaid, Pri
 from trading.core.matching import Rate, Record
 from trading.core.rows import CorporateAction, Quote, RowCorrection
 from trading.market.followed import FollowedMarket
-from trading.market.market import SPLIT, Split
+from trading.market.market import SPLIT
+from trading.market.prices import Split
 
 _SPIN_OFF = "spin_off"
 # Those that `adjustment=all` takes off the prices before. A spin-off is paid as cash of its value.

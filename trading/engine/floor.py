@@ -33,7 +33,7 @@ from trading.market.hours import (
     last_end_ns,
     session_end_ns,
 )
-from trading.market.market import bar_per_unit_now
+from trading.market.prices import bar_per_unit_now
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10

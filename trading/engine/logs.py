@@ -33,7 +33,7 @@ from store.walk import (
 from trading.core.events import RowRef
 from trading.core.rows import MarketRow, RowCorrection, StoredRow
 from trading.exceptions import LogRestored, LogUnreadable
-from trading.market.newest_rows import bars_until_ns
+from trading.market.prices import bars_until_ns
 from trading.market.rows import FollowedRows, market_values
 
 

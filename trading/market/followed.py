@@ -8,8 +8,8 @@ from trading.core.events import BarPrint, Print, RowRef
 from trading.core.matching import Rate
 from trading.core.rows import MarketRow, Quote, RowCorrection, StatusChange
 from trading.market.hours import SymbolHalts
-from trading.market.market import Market, Split
-from trading.market.newest_rows import RowPrice
+from trading.market.market import Market
+from trading.market.prices import RowPrice, Split
 
 _SECOND_NS = 1_000_000_000
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -19,34 +19,34 @@ from store.declarations import Dataset
 from store.instruments import FUTURE, LARGEST_AMOUNT, SMALLEST_AMOUNT, Instrument
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
-from store.timestamps import DAY_NS, SECOND_NS
+from store.timestamps import DAY_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
-from trading.core.amounts import ONE, ZERO, average, exact, price_of, quantity, scaled
-from trading.core.events import BarPrint, Reference, RowRef
+from trading.core.amounts import ONE, price_of
+from trading.core.events import Reference, RowRef
 from trading.core.matching import Rate
 from trading.core.positions import ExDividend, Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.hours import SymbolHalts, dates_end_ns, ex_dates, session_begin_ns, symbol_halts
-from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote
+from trading.market.hours import SymbolHalts, ex_dates, session_begin_ns, symbol_halts
+from trading.market.prices import (
+    RowPrice,
+    Split,
+    bars_until_ns,
+    is_outdated,
+    last_price,
+    newest_quote,
+    per_unit_now,
+    reference_from,
+    without_dividend,
+)
 
 LogKey = tuple[Dataset, str]
 SPLIT = "split"
-# A quote this much older than the last price is no mark.
-_OUTDATED_NS = 3_600 * SECOND_NS
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _SMALLEST, _LARGEST = Decimal(repr(SMALLEST_AMOUNT)), Decimal(repr(LARGEST_AMOUNT))
-
-
-class Split(NamedTuple):
-    """A split. effect_ns: when it takes effect. date: its trading date, days since 1970. ratio: new units per old unit."""
-
-    effect_ns: int
-    date: int
-    ratio: Decimal
 
 
 def _newest_place(_dataset: str, _symbol: str) -> LogPosition | None:
@@ -170,7 +170,7 @@ class Market:
         prices = per_unit_now(*self.newest(symbol, now_ns), self.splits(symbol, now_ns), now_ns=now_ns)
         for dividend in dividends:
             may_be_negative = self.instrument(symbol).allow_nonpositive_price
-            prices = _without_dividend(*prices, dividend, may_be_negative=may_be_negative)
+            prices = without_dividend(*prices, dividend, may_be_negative=may_be_negative)
         return reference_from(symbol, *prices, side=side, rate=rate)
 
     def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
@@ -254,7 +254,7 @@ class Market:
             return ONE, None
         for symbol, is_inverted in self._pairs(currency, account_currency):
             quote, last = newest(symbol)
-            if quote is not None and quote.middle is not None and not _is_outdated(quote, last):
+            if quote is not None and quote.middle is not None and not is_outdated(quote, last):
                 last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
             if last is not None:
                 return _RATE.divide(ONE, last.price) if is_inverted else last.price, last.ref
@@ -349,102 +349,3 @@ class Market:
     def _head(self, dataset: Dataset, symbol: str) -> str:
         place = self.place_of(dataset.name, symbol)
         return (self.head(dataset, symbol) if place is None else place.commit).token
-
-
-def per_unit_now(
-    quote: Quote | None, last: RowPrice | None, splits: Sequence[Split], *, now_ns: int
-) -> tuple[Quote | None, RowPrice | None]:
-    """Return a quote and a price per unit of now: what is from before a split is divided by its ratio."""
-    for split in splits:
-        if split.effect_ns > now_ns:
-            break
-        if quote is not None and quote.ref.timestamp_ns < split.effect_ns:
-            sides = {
-                name: side and scaled(side, ONE, split.ratio)
-                for name, side in (("bid", quote.bid), ("ask", quote.ask))
-            }
-            quote = msgspec.structs.replace(quote, **sides)
-        if last is not None and _is_before(last, split.effect_ns, split.date):
-            last = last._replace(price=scaled(last.price, ONE, split.ratio))
-    return quote, last
-
-
-def bar_per_unit_now(bar: BarPrint, began_ns: int, splits: Sequence[Split], *, now_ns: int) -> BarPrint:
-    """Return a bar per unit of now: orders were split with the splits that took effect since the bar began."""
-    return split_bar(bar, exact(ONE, *(each.ratio for each in splits if began_ns < each.effect_ns <= now_ns)))
-
-
-def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
-    """Return a bar as it would be after a split."""
-    if ratio == ONE:
-        return bar
-    prices = {name: average(getattr(bar, name), ratio) for name in ("open", "high", "low", "close")}
-    volume = None if bar.volume is None else quantity(bar.volume, ratio)
-    return msgspec.structs.replace(bar, **prices, volume=volume, split=ratio)
-
-
-def _without_dividend(
-    quote: Quote | None, last: RowPrice | None, dividend: ExDividend, *, may_be_negative: bool
-) -> tuple[Quote | None, RowPrice | None]:
-    """Return a quote and a price without a dividend: the market has not taken it off those from before it.
-
-    A liquidation may pay more than the last price. may_be_negative: whether the rest may be below zero.
-    """
-
-    def without(price: Decimal) -> Decimal:
-        rest = price - dividend.amount
-        return rest if may_be_negative else max(rest, ZERO)
-
-    if quote is not None and quote.ref.timestamp_ns < dividend.effective_ns:
-        sides = {
-            name: None if side is None else without(side)
-            for name, side in (("bid", quote.bid), ("ask", quote.ask))
-        }
-        quote = msgspec.structs.replace(quote, **sides)
-    if last is not None and _is_before(last, dividend.effective_ns, dividend.date):
-        last = last._replace(price=without(last.price))
-    return quote, last
-
-
-def _is_before(last: RowPrice, effect_ns: int, date: int) -> bool:
-    """Return whether a price is from before a corporate action. date: its trading date, days since 1970.
-
-    A bar of days has midnights UTC for its trading dates, wherever its exchange is.
-    """
-    length_ns = last.at_ns - last.ref.timestamp_ns
-    if length_ns >= DAY_NS:
-        return (dates_end_ns(last.ref.timestamp_ns, last.at_ns) - 1) // DAY_NS < date
-    return last.at_ns - (length_ns > 0) < effect_ns
-
-
-def _is_outdated(quote: Quote, last: RowPrice | None) -> bool:
-    """Return whether a quote is much older than the last price."""
-    return last is not None and last.at_ns - quote.ref.timestamp_ns > _OUTDATED_NS
-
-
-def reference_from(
-    symbol: str, quote: Quote | None, last: RowPrice | None, *, side: Side, rate: Rate
-) -> Reference:
-    """Return what the market looks like by its newest rows; see `Market.reference`. Raises `NoReferencePrice`."""
-    if quote is not None and _is_outdated(quote, last):
-        quote = None
-    bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
-    asked = ask if side is Side.BUY else bid
-    priced = last if quote is None or asked is None else RowPrice(quote.ref, asked, quote.ref.timestamp_ns)
-    if priced is None:
-        raise NoReferencePrice(symbol)
-    refs = [] if quote is None else [quote.ref]
-    if last is not None:
-        refs.append(last.ref)
-    if rate[1] is not None:
-        refs.append(rate[1])
-    return Reference(
-        symbol=symbol,
-        price=priced.price,
-        rate=rate[0],
-        bid=bid,
-        ask=ask,
-        last=None if last is None else last.price,
-        at_ns=priced.at_ns,
-        refs=tuple(refs),
-    )

@@ -33,7 +33,7 @@ from trading.exceptions import StrategyFailed
 from trading.market.followed import FollowedMarket
 from trading.market.hours import session_end_ns
 from trading.market.market import Market
-from trading.market.newest_rows import RowPrice
+from trading.market.prices import RowPrice
 from trading.strategies.catalogue import own_failure, parameters_of, strategy_named
 from trading.strategies.host import StrategyHost
 from trading.strategies.past_bars import PastBars, interval_start_ns, prices_ended

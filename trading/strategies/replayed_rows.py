@@ -19,7 +19,7 @@ from store.timestamps import EARLIEST_NS, LATEST_NS
 from trading.core.amounts import price_of
 from trading.core.events import RowRef
 from trading.core.rows import MarketRow, Quote, RowCorrection, StoredRow
-from trading.market.newest_rows import RowPrice
+from trading.market.prices import RowPrice
 from trading.market.rows import VALUE_COLUMNS, eligible_bars, eligible_rows, rate_quotes, values_of
 
 # The quotes of a pair of currencies as rates, in the place of the dataset's name.

@@ -17,7 +17,7 @@ from trading.core.matching import Rate
 from trading.core.orders import TimeInForce
 from trading.core.rows import Quote
 from trading.core.terms import Side
-from trading.market.newest_rows import newest_quote
+from trading.market.prices import newest_quote
 from trading.market.symbols import followed_market
 from trading.models import EventRow, LogProgress
 

@@ -13,7 +13,7 @@ from store.protocol import Window
 from store.timestamps import MINUTE_NS, SECOND_NS
 from tests.store.builders import Clock, Row
 from tests.trading.stored import NOON, SYMBOL, append, quote, trade
-from trading.market.newest_rows import last_price, newest_quote
+from trading.market.prices import last_price, newest_quote
 
 pytestmark = pytest.mark.system
 

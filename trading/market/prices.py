@@ -1,14 +1,13 @@
-"""The newest quote and the last price of a symbol at an instant, and where the store has them."""
+"""The newest quote and the last price of a symbol: where the store has them, per unit of now, and as a reference."""
 
-import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow as pa
-from cachetools import LRUCache
 
 from stats.live.tokens import head_of
 from store.arrays import Mask
@@ -21,23 +20,37 @@ from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.resolutions import Resolution
 from store.rows.knowledge import event_ends_ns
+from store.timestamps import DAY_NS, SECOND_NS
 from store.walk import ALL_ROWS, LogPosition
-from trading.core.amounts import price_of
-from trading.core.events import RowRef
+from trading.core.amounts import ONE, ZERO, average, exact, price_of, quantity, scaled
+from trading.core.events import BarPrint, Reference, RowRef
+from trading.core.matching import Rate
+from trading.core.positions import ExDividend
 from trading.core.rows import Quote
-from trading.market.hours import bars_of_sessions
+from trading.core.terms import Side
+from trading.exceptions import NoReferencePrice
+from trading.market.hours import bars_of_sessions, dates_end_ns
 from trading.market.rows import VALUE_COLUMNS, firm_quotes, ordinary_prints, rate_quotes, values_of
 
 # So many rows are searched at a time, the last ones first. Few are read at first, because right after many small
 # commits that takes a fraction of the time.
 _ROWS_SEARCHED = (8, 128, 2_048, 32_768, 65_536)
 MAX_LOGS = 2_048
+# A quote this much older than the last price is no mark.
+_OUTDATED_NS = 3_600 * SECOND_NS
 
 _Found = tuple[Mapping[str, Any], RowRef] | None
 _T = TypeVar("_T")
 # By log, and what is asked of it: the commit and the declaration at which it was found.
-_newest: LRUCache[Hashable, tuple[CommitId, Instrument, Any]] = LRUCache(MAX_LOGS)
-_lock = threading.Lock()
+_newest: dict[Hashable, tuple[CommitId, Instrument, Any]] = {}
+
+
+class Split(NamedTuple):
+    """A split. effect_ns: when it takes effect. date: its trading date, days since 1970. ratio: new units per old unit."""
+
+    effect_ns: int
+    date: int
+    ratio: Decimal
 
 
 class RowPrice(NamedTuple):
@@ -202,14 +215,14 @@ def _kept(
     if place is not None or store.log(dataset, symbol).at().first_commit_from(now_ns + 1) is not None:
         return search()
     key = (what, store, dataset.name, symbol)
-    with _lock:
-        kept = _newest.get(key)
+    kept = _newest.get(key)
     if kept is not None and kept[:2] == (head, instrument) and is_of_now(kept[2]):
         found: _T = kept[2]
         return found
     found = search()
-    with _lock:
-        _newest[key] = head, instrument, found
+    if len(_newest) >= MAX_LOGS:
+        _newest.clear()
+    _newest[key] = head, instrument, found
     return found
 
 
@@ -279,4 +292,103 @@ def _ref_of(store: MarketStore, dataset: Dataset, symbol: str, version: Mapping[
     )
     return RowRef(
         dataset=dataset.name, symbol=symbol, commit=commit.token, ordinal=ordinal, timestamp_ns=time_ns
+    )
+
+
+def per_unit_now(
+    quote: Quote | None, last: RowPrice | None, splits: Sequence[Split], *, now_ns: int
+) -> tuple[Quote | None, RowPrice | None]:
+    """Return a quote and a price per unit of now: what is from before a split is divided by its ratio."""
+    for split in splits:
+        if split.effect_ns > now_ns:
+            break
+        if quote is not None and quote.ref.timestamp_ns < split.effect_ns:
+            sides = {
+                name: side and scaled(side, ONE, split.ratio)
+                for name, side in (("bid", quote.bid), ("ask", quote.ask))
+            }
+            quote = msgspec.structs.replace(quote, **sides)
+        if last is not None and _is_from_before(last, split.effect_ns, split.date):
+            last = last._replace(price=scaled(last.price, ONE, split.ratio))
+    return quote, last
+
+
+def bar_per_unit_now(bar: BarPrint, began_ns: int, splits: Sequence[Split], *, now_ns: int) -> BarPrint:
+    """Return a bar per unit of now: orders were split with the splits that took effect since the bar began."""
+    return split_bar(bar, exact(ONE, *(each.ratio for each in splits if began_ns < each.effect_ns <= now_ns)))
+
+
+def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
+    """Return a bar as it would be after a split."""
+    if ratio == ONE:
+        return bar
+    prices = {name: average(getattr(bar, name), ratio) for name in ("open", "high", "low", "close")}
+    volume = None if bar.volume is None else quantity(bar.volume, ratio)
+    return msgspec.structs.replace(bar, **prices, volume=volume, split=ratio)
+
+
+def without_dividend(
+    quote: Quote | None, last: RowPrice | None, dividend: ExDividend, *, may_be_negative: bool
+) -> tuple[Quote | None, RowPrice | None]:
+    """Return a quote and a price without a dividend: the market has not taken it off those from before it.
+
+    A liquidation may pay more than the last price. may_be_negative: whether the rest may be below zero.
+    """
+
+    def without(price: Decimal) -> Decimal:
+        rest = price - dividend.amount
+        return rest if may_be_negative else max(rest, ZERO)
+
+    if quote is not None and quote.ref.timestamp_ns < dividend.effective_ns:
+        sides = {
+            name: None if side is None else without(side)
+            for name, side in (("bid", quote.bid), ("ask", quote.ask))
+        }
+        quote = msgspec.structs.replace(quote, **sides)
+    if last is not None and _is_from_before(last, dividend.effective_ns, dividend.date):
+        last = last._replace(price=without(last.price))
+    return quote, last
+
+
+def _is_from_before(last: RowPrice, effect_ns: int, date: int) -> bool:
+    """Return whether a price is from before a corporate action. date: its trading date, days since 1970.
+
+    A bar of days has midnights UTC for its trading dates, wherever its exchange is.
+    """
+    length_ns = last.at_ns - last.ref.timestamp_ns
+    if length_ns >= DAY_NS:
+        return (dates_end_ns(last.ref.timestamp_ns, last.at_ns) - 1) // DAY_NS < date
+    return last.at_ns - (length_ns > 0) < effect_ns
+
+
+def is_outdated(quote: Quote, last: RowPrice | None) -> bool:
+    """Return whether a quote is much older than the last price."""
+    return last is not None and last.at_ns - quote.ref.timestamp_ns > _OUTDATED_NS
+
+
+def reference_from(
+    symbol: str, quote: Quote | None, last: RowPrice | None, *, side: Side, rate: Rate
+) -> Reference:
+    """Return what the market looks like by its newest rows; see `Market.reference`. Raises `NoReferencePrice`."""
+    if quote is not None and is_outdated(quote, last):
+        quote = None
+    bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
+    asked = ask if side is Side.BUY else bid
+    priced = last if quote is None or asked is None else RowPrice(quote.ref, asked, quote.ref.timestamp_ns)
+    if priced is None:
+        raise NoReferencePrice(symbol)
+    refs = [] if quote is None else [quote.ref]
+    if last is not None:
+        refs.append(last.ref)
+    if rate[1] is not None:
+        refs.append(rate[1])
+    return Reference(
+        symbol=symbol,
+        price=priced.price,
+        rate=rate[0],
+        bid=bid,
+        ask=ask,
+        last=None if last is None else last.price,
+        at_ns=priced.at_ns,
+        refs=tuple(refs),
     )
