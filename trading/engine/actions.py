@@ -65,10 +65,17 @@ class KnownActions:
     def pay(
         self, row: Print | BarPrint | Quote, until_ns: int, now_ns: int, state: AccountState, record: Record
     ) -> None:
-        """Pay the dividends with an ex-instant up to `until_ns`, in the act that books the fall of the price."""
+        """Pay the dividends with an ex-instant up to `until_ns`, in the act that books the fall of the price.
+
+        A quote beside bars of days waits for their midnight, too: the bar of the day before may still fill an order.
+        """
+        bar = self.market.last_bar(row.ref.symbol, now_ns) if isinstance(row, Quote) else None
         length_ns = row.end_ns - row.ref.timestamp_ns if isinstance(row, BarPrint) else 0
         for action in self._open(state, row.ref.symbol, now_ns):
-            if action.kind in _DIVIDENDS and _ex_ns(action, length_ns) <= until_ns:
+            ex_ns = _ex_ns(action, length_ns)
+            if bar is not None:
+                ex_ns = max(ex_ns, _ex_ns(action, bar.at_ns - bar.ref.timestamp_ns))
+            if action.kind in _DIVIDENDS and ex_ns <= until_ns:
                 self._apply(state, action, now_ns, record)
 
     def pays_next(self, state: AccountState, symbol: str, now_ns: int) -> bool:

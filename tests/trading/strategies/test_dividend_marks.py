@@ -11,9 +11,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from store.datasets import QUOTES
+from store.protocol import Append
 from store.timestamps import format_timestamp
 from tests.chance import SOAK, chosen_seed, examples
-from tests.trading.strategies.resolutions import RESOLUTIONS, ZONES, Session, act, dates, run, write
+from tests.trading.strategies.past import batch_of
+from tests.trading.strategies.resolutions import (
+    HOUR_NS,
+    RESOLUTIONS,
+    SYMBOL,
+    ZONES,
+    Session,
+    act,
+    dates,
+    run,
+    write,
+)
 from trading.core.events import DividendPaid
 from trading.core.terms import terms_by_class
 from trading.strategies.outcome import BacktestOutcome
@@ -105,6 +118,20 @@ def test_who_sells_at_the_ex_dates_open_has_the_dividend(tmp_path: Path, resolut
     assert found.fills == [(900, 100), (-900, 88)]
     assert {equity for equity, _ in found.decided} == {100_000}
     assert (found.figures.max_dd, found.figures.pnl) == (0, 0)
+
+
+def test_a_quote_of_the_ex_date_pays_after_the_bar_of_the_day_before(tmp_path: Path):
+    """In Sydney the ex-date's session begins before midnight UTC, at which the bar of the day before is known."""
+    sessions = [*[Session(100, 100)] * 3, *[Session(88, 88)] * 2]
+    ex_ns = dates(4)[3]
+    store = write(tmp_path, "1d", sessions, exchange="XASX")
+    act(store, paid(ex_ns, 12.0))
+    quotes = [{"timestamp": ex_ns - HOUR_NS // 2, "bid": 88.0, "ask": 88.0}]
+    store.append(Append(QUOTES, SYMBOL, batch_of(QUOTES, quotes), "test"))
+    found = run(tmp_path, {1: held("buy", 900)[0]}, len(sessions))
+    assert found.fills == [(900, 100)]
+    # Until the next price the mark is the quote, and the dividend is not paid yet.
+    assert found.decided[-1][0] == 100_000
 
 
 @pytest.mark.parametrize("number", range(examples(60)))
