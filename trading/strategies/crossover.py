@@ -10,8 +10,8 @@ from msgspec import Meta
 from store.arrays import Floats, Integers
 from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 
-# Closes are added up as integers of so many digits. Otherwise equal means could differ by a rounding error.
-_DIGITS = 11
+# Means that differ by a smaller part are equal but for rounding.
+_EQUAL = 1e-9
 
 
 class CrossoverParameters(StrategyParameters, frozen=True):
@@ -52,11 +52,12 @@ class Crossover(Strategy):
 
     def signals(self, closes: Floats) -> Integers:
         """Return 1 where the fast mean crosses above the slow one, -1 where it crosses below, and 0 elsewhere."""
-        fast, slow = self.parameters.fast, self.parameters.slow
-        is_above = (means(closes, fast) > means(closes, slow)).astype(np.int64)
+        slow_count = self.parameters.slow
+        fast, slow = _means(closes, self.parameters.fast), _means(closes, slow_count)
+        is_above = (fast - slow > _EQUAL * np.abs(slow)).astype(np.int64)
         signals: Integers = np.zeros(len(closes), np.int64)
-        # Until there are `slow` closes the slow mean is unknown.
-        signals[slow:] = is_above[slow:] - is_above[slow - 1 : -1]
+        # Until there are `slow_count` closes the slow mean is unknown.
+        signals[slow_count:] = np.diff(is_above)[slow_count - 1 :]
         return signals
 
     def on_bar(self, bar: Bar) -> None:
@@ -79,11 +80,9 @@ class Crossover(Strategy):
         return self.broker.equity * self.parameters.part / Decimal(repr(bar.close))
 
 
-def means(closes: Floats, count: int) -> Floats:
+def _means(closes: Floats, count: int) -> Floats:
     """Return the mean of the last `count` closes at each; NaN for the first `count - 1`."""
-    largest = float(np.abs(closes).max(initial=0))
-    digits = _DIGITS - 1 - int(np.floor(np.log10(largest))) if largest else 0
-    sums = np.cumsum(np.append(0, np.rint(closes * 10.0**digits).astype(np.int64)))
+    sums = np.cumsum(np.append(0.0, closes))
     found = np.full(len(closes), np.nan)
     found[count - 1 :] = (sums[count:] - sums[:-count]) / count
     return found
