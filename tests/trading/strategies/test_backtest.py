@@ -85,6 +85,9 @@ def test_rows_that_no_order_waits_for_change_nothing(
         monkeypatch.setattr(strategy, "name", "wild")
         monkeypatch.setitem(catalogue.SHIPPED, "wild", strategy)
         inputs = inputs_of("wild", *symbols, minutes=120, fee_basis_points=Decimal(40))
+        # Without zones the account is valued less often.
+        if seed % 2:
+            inputs = msgspec.structs.replace(inputs, config=GENEROUS.without_limits())
         found.append(events_of(inputs, reader))
     assert found[0] == found[1]
     kinds = Counter(kind for _, event in found[0] for kind in (Executed, Marked) if tag_of(kind) in event)
