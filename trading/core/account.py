@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -193,14 +193,13 @@ class Effects:
     closed: list[ClosedTrade] = field(default_factory=list)
 
 
-E = TypeVar("E")
 _Handler = Callable[[AccountState, Any, int], Effects]
 _HANDLERS: dict[type, _Handler] = {}
 
 
-def _on(kind: type[E]) -> Callable[[Callable[[AccountState, E, int], Effects]], _Handler]:
-    def register(handler: Callable[[AccountState, E, int], Effects]) -> _Handler:
-        _HANDLERS[kind] = handler
+def _on(*kinds: type) -> Callable[[_Handler], _Handler]:
+    def register(handler: _Handler) -> _Handler:
+        _HANDLERS.update(dict.fromkeys(kinds, handler))
         return handler
 
     return register
@@ -232,9 +231,58 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
     return effects
 
 
-@_on(events.AccountOpened)
-def _opened(state: AccountState, event: events.AccountOpened, at_ns: int) -> Effects:
-    state.kind, state.currency = event.kind, event.currency
+@_on(
+    events.AccountOpened,
+    events.RiskConfigured,
+    events.RiskOverridden,
+    events.OverrideEnded,
+    events.Preferences,
+)
+def _configured(state: AccountState, event: Event, at_ns: int) -> Effects:
+    match event:
+        case events.AccountOpened():
+            state.kind, state.currency = event.kind, event.currency
+        case events.RiskConfigured():
+            state.config, state.risk_version = event.config, event.version
+        case events.RiskOverridden(risk_level, until_ns, reason, by):
+            state.override = Override(risk_level=risk_level, until_ns=until_ns, reason=reason, by=by)
+        case events.OverrideEnded():
+            state.override = None
+        case events.Preferences():
+            state.preferences = event
+    return Effects()
+
+
+@_on(events.TradingStarted, events.StopRequested, events.CloseQueued, events.Stopped)
+def _started_or_stopped(state: AccountState, event: Event, at_ns: int) -> Effects:
+    match event:
+        case events.TradingStarted():
+            state.status = RUNNING
+        case events.StopRequested():
+            state.status = STOPPING
+        case events.CloseQueued():
+            state.queued[position_key(event.symbol, event.strategy)] = event.opens_ns
+        case events.Stopped():
+            state.status, state.queued = STOPPED, {}
+    return Effects()
+
+
+@_on(events.StrategyAssigned)
+def _strategy_assigned(state: AccountState, event: events.StrategyAssigned, at_ns: int) -> Effects:
+    chosen = event.strategy
+    if event.failure and state.assignment is not None:
+        state.assignment = msgspec.structs.replace(state.assignment, failure=event.failure)
+    else:
+        state.assignment = (
+            None if chosen is None else Assignment(strategy=chosen, number=state.number, at_ns=at_ns)
+        )
+    return Effects()
+
+
+@_on(events.Alert)
+def _alert(state: AccountState, event: events.Alert, at_ns: int) -> Effects:
+    if event.kind in {events.MARGIN_CALL, events.MARGIN_RESTORED}:
+        state.is_margin_called = event.kind == events.MARGIN_CALL
     return Effects()
 
 
@@ -251,36 +299,6 @@ def _transferred(state: AccountState, event: events.Transferred, at_ns: int) -> 
         LedgerEntry(CAPITAL, state.currency, -event.amount),
     ]
     return Effects(entries)
-
-
-@_on(events.RiskConfigured)
-def _configured(state: AccountState, event: events.RiskConfigured, at_ns: int) -> Effects:
-    state.config, state.risk_version = event.config, event.version
-    return Effects()
-
-
-@_on(events.TradingStarted)
-def _started(state: AccountState, event: events.TradingStarted, at_ns: int) -> Effects:
-    state.status = RUNNING
-    return Effects()
-
-
-@_on(events.StopRequested)
-def _stop_requested(state: AccountState, event: events.StopRequested, at_ns: int) -> Effects:
-    state.status = STOPPING
-    return Effects()
-
-
-@_on(events.CloseQueued)
-def _close_queued(state: AccountState, event: events.CloseQueued, at_ns: int) -> Effects:
-    state.queued[position_key(event.symbol, event.strategy)] = event.opens_ns
-    return Effects()
-
-
-@_on(events.Stopped)
-def _stopped(state: AccountState, event: events.Stopped, at_ns: int) -> Effects:
-    state.status, state.queued = STOPPED, {}
-    return Effects()
 
 
 @_on(events.OrderAccepted)
@@ -668,45 +686,6 @@ def _released(state: AccountState, event: events.HaltReleased, at_ns: int) -> Ef
         # A halt for another reason hid that the drawdown came to its limit.
         state.halts.append(Halt(reason=DRAWDOWN, at_ns=at_ns))
     state.zone = Zone.HALT if state.halts else zone
-    return Effects()
-
-
-@_on(events.RiskOverridden)
-def _overridden(state: AccountState, event: events.RiskOverridden, at_ns: int) -> Effects:
-    state.override = Override(
-        risk_level=event.risk_level, until_ns=event.until_ns, reason=event.reason, by=event.by
-    )
-    return Effects()
-
-
-@_on(events.OverrideEnded)
-def _override_ended(state: AccountState, event: events.OverrideEnded, at_ns: int) -> Effects:
-    state.override = None
-    return Effects()
-
-
-@_on(events.Preferences)
-def _preferences(state: AccountState, event: events.Preferences, at_ns: int) -> Effects:
-    state.preferences = event
-    return Effects()
-
-
-@_on(events.StrategyAssigned)
-def _strategy_assigned(state: AccountState, event: events.StrategyAssigned, at_ns: int) -> Effects:
-    chosen = event.strategy
-    if event.failure and state.assignment is not None:
-        state.assignment = msgspec.structs.replace(state.assignment, failure=event.failure)
-    else:
-        state.assignment = (
-            None if chosen is None else Assignment(strategy=chosen, number=state.number, at_ns=at_ns)
-        )
-    return Effects()
-
-
-@_on(events.Alert)
-def _alert(state: AccountState, event: events.Alert, at_ns: int) -> Effects:
-    if event.kind in {events.MARGIN_CALL, events.MARGIN_RESTORED}:
-        state.is_margin_called = event.kind == events.MARGIN_CALL
     return Effects()
 
 

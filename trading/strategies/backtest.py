@@ -1,7 +1,6 @@
 """A backtest: a strategy over the past, with the engine's own rules, as fast as it goes and without a server."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import merge
@@ -29,16 +28,15 @@ from trading.core.rows import CorporateAction, MarketRow, Quote
 from trading.core.terms import TRADABLE, AccountKind, Fee, Slippage, Terms
 from trading.engine.floor import Floor
 from trading.engine.logs import DataClock
-from trading.exceptions import StrategyFailed
 from trading.market.followed import FollowedMarket
 from trading.market.hours import session_end_ns
 from trading.market.market import Market
 from trading.market.prices import RowPrice
-from trading.strategies.catalogue import own_failure, parameters_of, strategy_named
+from trading.strategies.catalogue import own_failures, parameters_of, strategy_named
 from trading.strategies.host import StrategyHost
 from trading.strategies.past_bars import PastBars, interval_start_ns, prices_ended
 from trading.strategies.replayed_rows import ReplayedRows
-from trading.strategies.strategy import Bar, StrategyParameters
+from trading.strategies.strategy import Bar
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
@@ -152,7 +150,7 @@ class Backtest:
         self._floor = Floor(self._accounts, self._clock, self._market, equity_ns)
         for action in _early_actions(inputs, reader, self._market):
             self._floor.know(action)
-        with _own_failures(inputs.strategy):
+        with own_failures(inputs.strategy):
             self._host = StrategyHost(
                 account=ACCOUNT,
                 accounts=self._accounts,
@@ -162,7 +160,18 @@ class Backtest:
                 parameters=parameters,
             )
         self._keep_event = keep
-        self._past = _bars_of(inputs, reader, self._market, parameters)
+        self._past = PastBars(
+            reader,
+            {symbol: self._market.instrument(symbol).settle_ns for symbol in inputs.symbols},
+            max(
+                inputs.start_ns - parameters.looked_back_ns,
+                _first_left_ns(inputs, self._market, inputs.symbols),
+            ),
+            inputs.end_ns,
+            parameters.interval_ns,
+            inputs.knowledge,
+            inputs.as_of_ns,
+        )
         self._bars_before = parameters.bars_before
         interval_ns = parameters.interval_ns
         # Zones are seen at the end of each interval; without any the account is valued when its equity is recorded.
@@ -183,7 +192,7 @@ class Backtest:
         Raises StrategyFailed if a strategy of the operator's own fails.
         """
         self._progress = progress
-        with _own_failures(self.inputs.strategy):
+        with own_failures(self.inputs.strategy):
             return self._run()
 
     def _run(self) -> AccountState:
@@ -207,7 +216,9 @@ class Backtest:
         host.is_history = False
         self._advance(inputs.end_ns - 1)
         self._take_last_bars(last_bars)
-        self._accounts.act(ACCOUNT, self._value_at_end, at_ns=inputs.end_ns - 1)
+        last_ns = inputs.end_ns - 1
+        marks = self._market.marks(self._state, now_ns=last_ns)
+        self._accounts.act(ACCOUNT, lambda state, record: value_at_end(state, marks, record), at_ns=last_ns)
         self._progress(1)
         return self._state
 
@@ -302,9 +313,6 @@ class Backtest:
         self._floor.value()
         self._floor.pass_time(now_ns, has_rows=True)
 
-    def _value_at_end(self, state: AccountState, record: Record) -> None:
-        value_at_end(state, self._market.marks(state, now_ns=self.inputs.end_ns - 1), record)
-
     def _take_last_bars(self, bars: Iterable[Bar]) -> None:
         """Take the stored bars that end with the period, and show those of `bars`, at the period's last instant.
 
@@ -343,20 +351,6 @@ class Backtest:
         begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns
         self._told_ns = now_ns + (end_ns - begin_ns) // 100
         self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
-
-
-@contextmanager
-def _own_failures(name: str) -> Iterator[None]:
-    """Raise StrategyFailed for whatever a file of the operator raises, also SystemExit."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        failure = own_failure(error)
-        if failure is None:
-            raise
-        raise StrategyFailed(f"the strategy {name} failed: {failure}") from error
 
 
 def _market_of(inputs: BacktestInputs, reader: Reader) -> ReplayedMarket:
@@ -425,17 +419,3 @@ def _early_actions(
         is_imported = row.known_ns == row.ref.timestamp_ns
         if isinstance(row, CorporateAction) and is_imported and row.effective_ns < row.known_ns:
             yield row
-
-
-def _bars_of(
-    inputs: BacktestInputs, reader: Reader, market: Market, parameters: StrategyParameters
-) -> PastBars:
-    return PastBars(
-        reader,
-        {symbol: market.instrument(symbol).settle_ns for symbol in inputs.symbols},
-        max(inputs.start_ns - parameters.looked_back_ns, _first_left_ns(inputs, market, inputs.symbols)),
-        inputs.end_ns,
-        parameters.interval_ns,
-        inputs.knowledge,
-        inputs.as_of_ns,
-    )

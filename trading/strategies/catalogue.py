@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from inspect import cleandoc
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from trading.core.events import StrategyChoice
+from trading.exceptions import StrategyFailed
 from trading.strategies.breakout import Breakout
 from trading.strategies.crossover import Crossover
 from trading.strategies.strategy import Strategy, StrategyParameters
@@ -90,6 +92,20 @@ def own_failure(error: BaseException) -> str | None:
     frames = traceback.extract_tb(error.__traceback__)
     file = next((frame.filename for frame in frames if frame.filename in _files), None)
     return None if file is None else error_line(error, file)
+
+
+@contextmanager
+def own_failures(name: str) -> Iterator[None]:
+    """Raise StrategyFailed for whatever a file of the operator raises, also SystemExit."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        failure = own_failure(error)
+        if failure is None:
+            raise
+        raise StrategyFailed(f"the strategy {name} failed: {failure}") from error
 
 
 def _run(name: str, path: Path, code: bytes) -> None:

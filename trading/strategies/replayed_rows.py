@@ -220,7 +220,6 @@ class ReplayedRows:
     # All rows of the part before it were passed.
     _place: int = 0
     _logs: dict[tuple[str, str], LogPart] = field(default_factory=dict)
-    _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._parts = iter(self.replay)
@@ -256,11 +255,7 @@ class ReplayedRows:
 
     def newest(self, symbol: str) -> tuple[Quote | None, RowPrice | None]:
         """Return the newest quote and the last price of a symbol by the rows that were passed."""
-        found = self._newest.get(symbol)
-        if found is None or found[0] != self._place:
-            newest = self._newest_in(QUOTES.name, symbol, self._place), self._last_price(symbol, self._place)
-            found = self._newest[symbol] = self._place, newest
-        return found[1]
+        return self._newest_in(QUOTES.name, symbol, self._place), self._last_price(symbol, self._place)
 
     def newest_rate(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         """Return the newest quote of a pair of currencies, which may be locked, and its last price.
@@ -331,7 +326,7 @@ class ReplayedRows:
     def _begin_part(self) -> None:
         """Go on to the next part."""
         part = self._part = next(self._parts, None)
-        self._place, self._newest = 0, {}
+        self._place = 0
         for passed in self._logs.values():
             passed.is_passed = True
         if part is None:
