@@ -121,8 +121,9 @@ class LeftSnapshot(Snapshot):
 
     def _left(self, window: Window) -> Window:
         """Return a window for a read of rows. Raises `Expired` if it has rows of expired dates."""
-        self.check_readable(window)
-        return window if window.start_ns > ALL_TIME.start_ns else self._divided(window)[1]
+        is_open = window.start_ns <= ALL_TIME.start_ns
+        self.check_readable(Window(window.start_ns - is_open, window.end_ns))
+        return self._divided(window)[1] if is_open else window
 
     def _divided(self, window: Window) -> tuple[Window, Window]:
         """Return the expired part of a window, and the part that is left; either may be empty."""

@@ -131,10 +131,10 @@ class Snapshot(ABC):
     def check_readable(self, window: Window) -> None:
         """Raise `Expired` if the window has rows that have expired.
 
-        One that begins with `ALL_TIME` names no start: then it may have rows that are left, too.
+        One that begins before `ALL_TIME` names no start: then it may have rows that are left, too.
         """
         before_ns = self.expired.before_ns
-        is_open = window.start_ns <= ALL_TIME.start_ns and window.end_ns > before_ns
+        is_open = window.start_ns < ALL_TIME.start_ns and window.end_ns > before_ns
         if not is_open and self._has_dates(Window(window.start_ns, min(before_ns, window.end_ns))):
             raise self.expired.error(self.log.dataset, self.log.symbol)
 
