@@ -2,38 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from store.arrays import Integers, Mask, indices_of_ranges, ranges_of
 from store.protocol import Window
-from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS
 
 # The lengths of which stores may hold aggregates. Sessions nearly always start and end on the hour or half hour.
-LEVELS_NS = (SECOND_NS, MINUTE_NS, 30 * MINUTE_NS, 60 * MINUTE_NS, DAY_NS)
+LEVELS_NS = (MINUTE_NS, 30 * MINUTE_NS, 60 * MINUTE_NS, DAY_NS)
 
 
 def level_for(interval_ns: int) -> int | None:
     """Return the longest level that divides an interval without remainder; None if there is none."""
     return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
-
-
-class SearchedTimes(Protocol):
-    """Ascending instants that are read where they are searched."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int | slice) -> Any: ...
-
-    def searchsorted(self, times: Any) -> Any:
-        """Return the same as numpy's method; side is left."""
-
-    def ranges_of(self, values: Integers) -> tuple[Integers, Integers]:
-        """Return the same as `arrays.ranges_of`."""
-
-
-Times: TypeAlias = Integers | SearchedTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +67,13 @@ class WindowList:
         """Return whether any window overlaps `[first_ns, last_ns]`; both ends are inclusive."""
         return len(self.overlapping(first_ns, last_ns)) > 0
 
-    def indices(self, times: Times) -> slice | Integers:
+    def indices(self, times: Integers) -> slice | Integers:
         """Return the indices of the times that are in the windows. times: ascending.
 
         The result is a slice if at most one window contains any of the times.
         """
         if len(self) and (self.end_ns - self.start_ns == 1).all():
-            begin, end = _ranges_of(times, self.start_ns)
+            begin, end = ranges_of(times, self.start_ns)
         else:
             begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
         filled = np.flatnonzero(begin < end)
@@ -112,10 +94,6 @@ class WindowList:
         edges = np.flatnonzero(date[1:] != date[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
         return map(WindowList, starts, ends)
-
-
-def _ranges_of(times: Times, instants: Integers) -> tuple[Integers, Integers]:
-    return ranges_of(times, instants) if isinstance(times, np.ndarray) else times.ranges_of(instants)
 
 
 def layers_of(windows: WindowList) -> dict[int, WindowList]:

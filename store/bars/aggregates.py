@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from store.arrays import EqualColumns, Floats, Integers
 from store.bars.exact_sums import ExactSums, merged_sums
+from store.protocol import Window
 
 AFTER_ALL = 2**63 - 1
 BEFORE_ALL = -(2**63)
@@ -66,6 +67,12 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 
 
 NO_AGGREGATES = Aggregates.joined([])
+
+
+def within(aggregates: Aggregates, window: Window) -> Aggregates:
+    """Return the aggregates of the intervals that start in a window."""
+    start, end = aggregates.time.searchsorted((window.start_ns, window.end_ns)).tolist()
+    return aggregates if end - start == len(aggregates) else aggregates[start:end]
 
 
 def frozen(aggregates: Aggregates) -> Aggregates:

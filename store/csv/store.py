@@ -12,10 +12,10 @@ from store.commit_clock import AHEAD_SECONDS, CommitClock
 from store.csv.csv_log import MAX_LOGS, CsvLog, OpenLog, OpenLogs
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
+from store.csv.derived.segment_files import SegmentDamaged
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
-from store.csv.derived.tail import ROWS_LIMIT, TailRows
-from store.csv.files.arrow_file import ColumnsDamaged
+from store.csv.derived.tail import ROWS_LIMIT, TailCache
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
 from store.csv.files.format_file import check_format
@@ -76,7 +76,7 @@ class CsvStore(MarketStore):
         self._declared_file = self._logs.commits_file(*DECLARED_INSTRUMENTS)
         self.committed: list[CommitHook] = []
         self._segment_rows = segment_rows
-        self._tail = TailRows(int(ROWS_LIMIT * share))
+        self._tail = TailCache(int(ROWS_LIMIT * share))
         self._mappings = SegmentMappings()
 
     def log(self, dataset: Dataset, symbol: str) -> CsvLog:
@@ -108,13 +108,13 @@ class CsvStore(MarketStore):
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         log, _ = self._logs.read(dataset, symbol)
         folder = self._logs.folder(dataset, symbol)
-        fold = Fold(dataset, folder, policies, self._segment_rows)
+        fold = Fold(dataset, folder, policies, self._disk, self._segment_rows)
         try:
             with unavailable_on_error:
                 if rebuild:
                     log.commits.write_index(anew=True)
                 return fold.run(lambda: self._logs.read(dataset, symbol)[1], rebuild=rebuild, compact=compact)
-        except ColumnsDamaged as error:
+        except SegmentDamaged as error:
             raise StoreUnavailable(
                 f"derived files were deleted while they were made, retry: {error}"
             ) from error

@@ -64,7 +64,7 @@ def pattern(name: str) -> str:
     """A file's name as the page has it."""
     name = re.sub(r"^\d{4}-\d\d-\d\d", "2025-01-02", name)
     name = re.sub(r"^[0-9a-f]{16}\.rows", "NAME.rows", name)
-    return re.sub(r"^[0-9a-f]{16}\..*\.(rollups|sessions)", r"NAME.POLICY.\1", name)
+    return re.sub(r"^[0-9a-f]{16}\..*\.rollups", r"NAME.POLICY.rollups", name)
 
 
 def test_every_dataset_is_in_the_layout_with_its_partition():

@@ -47,8 +47,7 @@ def replace_one(root: Path, rng: random.Random) -> None:
         folder.mkdir(exist_ok=True)
         path = rng.choice(derived_files(root) or [folder / "manifest"])
         spoiled = folder.parent / ".spoiled"
-        data = bytearray(path.read_bytes()) if path.exists() else bytearray()
-        spoiled.write_bytes(_spoiled(data, rng))
+        spoiled.write_bytes(_spoiled(path, rng))
         spoiled.replace(path)
 
 
@@ -57,7 +56,7 @@ def spoil_one(root: Path, rng: random.Random) -> None:
     folder = derived_folder(root)
     folder.mkdir(exist_ok=True)
     path = rng.choice(derived_files(root) or [folder / "manifest"])
-    path.write_bytes(_spoiled(bytearray(path.read_bytes()) if path.exists() else bytearray(), rng))
+    path.write_bytes(_spoiled(path, rng))
 
 
 def delete(root: Path, rng: random.Random) -> None:
@@ -69,11 +68,15 @@ def delete(root: Path, rng: random.Random) -> None:
         shutil.rmtree(derived_folder(root), ignore_errors=True)
 
 
-def _spoiled(data: bytearray, rng: random.Random) -> bytes:
+def _spoiled(path: Path, rng: random.Random) -> bytes:
+    """Return garbage, a part of the file, or another file. Of a segment's file no bit is flipped: nothing tells a read."""
+    data = bytearray(path.read_bytes()) if path.exists() else bytearray()
     if not data or rng.random() < 0.2:
         return rng.choice(GARBAGE)
     if rng.random() < 0.4:
         return bytes(data[: rng.randrange(len(data))])
+    if path.suffix in (".arrow", ".rollups"):
+        return rng.choice([each for each in path.parent.iterdir() if each != path] or [path]).read_bytes()
     for _ in range(rng.choice([1, 1, 8])):
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
     return bytes(data)

@@ -9,7 +9,6 @@ import pytest
 
 from store.clickhouse import ClickHouseStore
 from store.csv import CsvStore
-from store.csv.files import arrow_file
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Receipt
 from tests.group_servers import until_group_ends
@@ -122,11 +121,9 @@ def chdb_store(
 
 
 @pytest.fixture(params=[*STORES, IN_CLUSTER, IN_CHDB])
-def store(request: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MarketStore:
-    """A store. Its derived files have checksums of a few bytes, so that a read spans many of them."""
+def store(request: Any, tmp_path: Path, clock: Clock) -> MarketStore:
+    """A store."""
     if request.param not in STORES:
         found: MarketStore = request.getfixturevalue(f"{request.param}_store")
         return found
-    monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 8)
-    monkeypatch.setattr(arrow_file, "_SEARCHED_AT_ONCE", 1)
     return STORES[request.param](tmp_path / "store", clock)

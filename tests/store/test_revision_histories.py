@@ -3,8 +3,6 @@
 import random
 from typing import Any
 
-import pytest
-
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
 from store.bars.credit import credit_dates, credit_end_ns, utc_dates
 from store.datasets import TRADES
@@ -92,11 +90,7 @@ def outcome(store: MarketStore, each: Append | Amendment) -> int | type[StorageE
         return type(error)
 
 
-def test_any_history_has_the_revisions_that_a_walk_finds(
-    store: MarketStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
-):
-    # Derived files have versions also of few rows.
-    monkeypatch.setattr("store.csv.derived.rollups._VERSIONS_WORTH", 0)
+def test_any_history_has_the_revisions_that_a_walk_finds(store: MarketStore, clock: Clock):
     chance, memory = random.Random(chosen_seed()), MemoryStore(clock=clock)
     for each in history(chance):
         clock.now += chance.choice([1, 1_000])

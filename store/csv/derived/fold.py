@@ -17,22 +17,29 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.csv.derived.manifest import MANIFEST_FILE, Manifest, Segment, read_manifest, replace_manifest
+from store.csv.derived.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    Segment,
+    column_names,
+    read_manifest,
+    replace_manifest,
+)
+from store.csv.derived.segment_files import SegmentDamaged
 from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
-from store.csv.files.arrow_file import FILE_SUFFIX, PARTIAL_SUFFIX, ColumnsDamaged
-from store.csv.files.codec import header_or_empty, unknown_names
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
+from store.csv.files.disk import Disk
 from store.csv.files.part_reader import read_corrections, read_rows
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_file import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
-from store.rows.stored_rows import apply_corrections, corrections_of, stored_in_order
+from store.rows.stored_rows import apply_corrections, stored_in_order
 
 logger = logging.getLogger(__name__)
 
-_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
+_OWN_SUFFIXES = (".arrow", ".rollups", ".partial")
 
 
 @contextmanager
@@ -62,6 +69,7 @@ class Fold:
     dataset: Dataset
     folder: Path
     policies: Sequence[BarPolicy]
+    disk: Disk
     rows_limit: int = SEGMENT_ROWS
 
     def run(
@@ -70,7 +78,7 @@ class Fold:
         """Fold all new commits; return the result, or None if another process is doing it.
 
         commits: returns the log's current history. rebuild: ignore the existing files. compact: join all
-        neighbouring segments that fit into one. Raises `OSError`, and `ColumnsDamaged` if files are deleted
+        neighbouring segments that fit into one. Raises `OSError`, and `SegmentDamaged` if files are deleted
         meanwhile. Raises `DataDamaged` if new rows are damaged; the old files are then kept.
         """
         derived = self.folder / DERIVED_FOLDER
@@ -81,28 +89,23 @@ class Fold:
             old = _NOTHING if rebuild else _old_manifest(self.dataset, derived, history)
             try:
                 manifest = self._fold(derived, history, old, compact=compact)
-            except ColumnsDamaged:
+            except SegmentDamaged:
                 manifest = self._fold(derived, history, _NOTHING, compact=compact)
             finally:
                 _remove_others(derived)
             return _statistics(derived, manifest)
 
     def _fold(self, derived: Path, history: CommitHistory, old: Manifest, *, compact: bool) -> Manifest:
-        writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
+        writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit, self.disk)
         head = history.head()
         segments = self._left(writer, old.segments, history.expired.removed_before_ns)
-        lacking = set(old.lacking)
         for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=old.commit)):
-            lacking |= self._unknown_names(parts)
             segments = self._with_parts(writer, segments, parts)
         segments = self._join_small(writer, segments, eagerly=compact)
-        manifest = Manifest(
-            head.number,
-            head.hash,
-            tuple(writer.with_rollups(each) for each in segments),
-            lacking=tuple(sorted(lacking)),
-        )
+        current = tuple(writer.with_rollups(each) for each in segments)
+        manifest = Manifest(head.number, head.hash, column_names(self.dataset), current)
         if manifest != old:
+            self.disk.sync_folder(derived)
             replace_manifest(derived, manifest)
         return manifest
 
@@ -116,17 +119,6 @@ class Fold:
             elif segment.first_ns >= before_ns:
                 left.append(segment)
         return left
-
-    def _unknown_names(self, parts: Sequence[StoredPart]) -> set[str]:
-        """Return those columns in the parts' files that this version does not know."""
-        of_corrections = corrections_of(self.dataset)
-        files = {(stored.part.file, stored.part.kind) for stored in parts}
-        return {
-            name
-            for file, kind in files
-            for dataset in [self.dataset if kind == PartKind.ROWS else of_corrections]
-            for name in unknown_names(dataset, header_or_empty(dataset, self.folder / file))
-        }
 
     def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
         """Yield the parts in groups that fill a segment. All parts of one event date are in one group."""
@@ -201,9 +193,7 @@ def _old_manifest(dataset: Dataset, derived: Path, history: CommitHistory) -> Ma
         logger.warning(
             "the derived files in %s are of another version or damaged: they are made again", derived
         )
-    if manifest is None or not history.has(manifest.head) or not manifest.has_all_of(dataset):
-        return _NOTHING
-    return manifest
+    return manifest if manifest is not None and manifest.fits(dataset, history) else _NOTHING
 
 
 def _statistics(derived: Path, manifest: Manifest) -> DerivedStatistics:
@@ -226,7 +216,7 @@ def _segment_indices(segments: Sequence[Segment], rows: pa.Table) -> Integers:
 def _remove_others(derived: Path) -> None:
     """Delete the derived files that the manifest does not name. Readers that have mapped them can still read them."""
     manifest = read_manifest(derived) or _NOTHING
-    named = {file for segment in manifest.segments for file in segment.files}
+    named = {file for segment in manifest.segments for file in segment.seals}
     with suppress(OSError):
         for path in list(derived.iterdir()):
             if path.suffix in _OWN_SUFFIXES and path.name not in named:

@@ -15,8 +15,7 @@ from store.maintained import DerivedBacklog
 # The minimum pause after a fold of a log. If the fold took longer, the pause is as long as the fold, so that
 # folding one log takes at most half of a processor.
 _REST_SECONDS = 2.0
-# The pause doubles with each consecutive failure, at most this many times (up to about a minute).
-_DOUBLINGS = 5
+_REST_AFTER_FAILURE_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class WatchedLog:
 
 @dataclass(frozen=True, slots=True)
 class _FoldState:
-    """The state of a log at its last fold.
+    """The signatures of a log and its manifest at its last fold, and its policy.
 
     commits: `NEVER_SEEN` if the fold failed. rests_until: when it may be folded again.
     """
@@ -55,15 +54,11 @@ class _FoldState:
     manifest: FileSignature
     policy_key: str
     rests_until: float
-    failures: int = 0
 
-    def is_unchanged(self, log: WatchedLog) -> bool:
-        """Return whether the log and its derived files are unchanged since the fold."""
-        return (self.commits, self.manifest, self.policy_key) == (
-            log.commits(),
-            log.manifest(),
-            log.policy_key,
-        )
+    def is_due(self, log: WatchedLog, now: float) -> bool:
+        """Return whether the log or its derived files have changed since the fold, and the pause is over."""
+        last = self.commits, self.manifest, self.policy_key
+        return self.rests_until <= now and last != (log.commits(), log.manifest(), log.policy_key)
 
 
 class DerivedKeeper:
@@ -111,7 +106,7 @@ class DerivedKeeper:
             folded = self._folded.get(log.key)
             if folded is None and log.commits() == NO_FILE:
                 continue
-            if folded is None or (folded.rests_until <= now and not folded.is_unchanged(log)):
+            if folded is None or folded.is_due(log, now):
                 due.append((folded.rests_until if folded else 0.0, log))
                 waiting[log.key] = self._waiting.get(log.key, now)
             elif log.key in self._waiting:  # in the pause after a failure
@@ -120,8 +115,7 @@ class DerivedKeeper:
         return [log for _, log in sorted(due, key=lambda each: each[0])]
 
     def _fold_one(self, log: WatchedLog) -> None:
-        before = self._folded.get(log.key)
-        commits, began, failures = log.commits(), self._clock(), 0
+        commits, began, rest = log.commits(), self._clock(), _REST_SECONDS
         try:
             if self._fold(*log.key) is None:
                 commits = NEVER_SEEN
@@ -131,9 +125,9 @@ class DerivedKeeper:
             logger.warning(
                 "the derived files of %s/%s could not be made and will be tried again: %r", *log.key, error
             )
-            commits, failures = NEVER_SEEN, min(before.failures + 1 if before else 1, _DOUBLINGS)
+            commits, rest = NEVER_SEEN, _REST_AFTER_FAILURE_SECONDS
         if commits != NEVER_SEEN:
             self._waiting.pop(log.key, None)
         ended = self._clock()
-        rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)
-        self._folded[log.key] = _FoldState(commits, log.manifest(), log.policy_key, rests_until, failures)
+        rests_until = ended + max(rest, ended - began)
+        self._folded[log.key] = _FoldState(commits, log.manifest(), log.policy_key, rests_until)

@@ -3,30 +3,36 @@
 It is a small JSON file that is replaced as a whole.
 """
 
-import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from store.csv.files.arrow_file import FILE_SUFFIX, PARTIAL_SUFFIX, Seal
+from store.csv.derived.segment_files import Seal
 from store.csv.files.disk import NO_FILE, FileSignature, signature_if_readable
+from store.csv.log.history import CommitHistory
 from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
+PARTIAL_SUFFIX = ".partial"
 FORMAT = 1
+
+
+def column_names(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of a dataset's columns."""
+    return tuple(column.name for column in dataset.columns)
 
 
 def rows_file(name: str) -> str:
     """Return the name of a segment's file of stored rows."""
-    return f"{name}.rows{FILE_SUFFIX}"
+    return f"{name}.rows.arrow"
 
 
 def rollups_file(name: str, policy_key: str) -> str:
-    """Return the name of a segment's file of rollups under one policy."""
-    return f"{name}.{policy_key}.rollups{FILE_SUFFIX}"
+    """Return the name of a segment's file of aggregates under one policy."""
+    return f"{name}.{policy_key}.rollups"
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -48,11 +54,6 @@ class Segment(msgspec.Struct, frozen=True):
     rollups: dict[str, Seal]
 
     @property
-    def files(self) -> list[str]:
-        """The names of its files."""
-        return [*self.seals]
-
-    @property
     def seals(self) -> dict[str, Seal]:
         """The seals of its files, by name."""
         rollups = {rollups_file(self.name, key): seal for key, seal in self.rollups.items()}
@@ -62,24 +63,23 @@ class Segment(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """The segments in order of time, and the commit up to which they have all rows.
 
-    lacking: columns of the CSV files that are not in the segments, because the version that wrote the segments
-    did not know these columns.
+    columns: those of the dataset. A version of the program that has others makes the segments again.
     """
 
     commit: int
     hash: str
+    columns: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     format: int = FORMAT
-    lacking: tuple[str, ...] = ()
 
     @property
     def head(self) -> CommitId:
         """The commit up to which the segments have all rows."""
         return CommitId(self.commit, self.hash)
 
-    def has_all_of(self, dataset: Dataset) -> bool:
-        """Return whether none of the dataset's columns is missing from the segments."""
-        return not set(self.lacking).intersection(dataset.later_names)
+    def fits(self, dataset: Dataset, history: CommitHistory) -> bool:
+        """Return whether the segments have the dataset's columns, and the history has their commit."""
+        return self.columns == column_names(dataset) and history.has(self.head)
 
 
 class _Sealed(msgspec.Struct, frozen=True):
@@ -106,9 +106,9 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def replace_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest. Needs the folder's lock. Raises `OSError`."""
+    """Replace the manifest. Its files are durable. Needs the folder's lock. Raises `OSError`."""
     text = msgspec.json.encode(manifest)
-    partial = folder / f"{MANIFEST_FILE}.{os.getpid()}{PARTIAL_SUFFIX}"
+    partial = folder / f"{MANIFEST_FILE}{PARTIAL_SUFFIX}"
     partial.write_bytes(msgspec.json.encode(_Sealed(zlib.crc32(text), msgspec.Raw(text))))
     partial.replace(folder / MANIFEST_FILE)
 

@@ -1,4 +1,4 @@
-"""Divides ordered rows into segments and writes each segment's files: columns and rollups."""
+"""Divides ordered rows into segments and writes each segment's files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS
 from store.csv.derived.manifest import Segment, rollups_file, rows_file
-from store.csv.derived.rollups import rollups_of, write_rollups
-from store.csv.derived.segment_rows import SegmentRows, plain_rows, write_rows
-from store.csv.files.arrow_file import Seal
+from store.csv.derived.segment_files import (
+    Seal,
+    SegmentRows,
+    aggregates_of,
+    check_file,
+    plain_rows,
+    write_aggregates,
+    write_rows,
+)
+from store.csv.files.disk import Disk
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.timestamps import DAY_NS
@@ -24,12 +31,13 @@ SEGMENT_ROWS = 1_000_000
 
 
 class SegmentWriter:
-    """Writes segments into one derived folder. The caller holds the folder's lock. Raises `OSError`."""
+    """Writes segments into one derived folder, durably. The caller holds the folder's lock. Raises `OSError`."""
 
     def __init__(
-        self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int
+        self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int, disk: Disk
     ) -> None:
         self._folder = folder
+        self._sync = disk.sync
         self._dataset = dataset
         of_sessions = [policy.session for policy in policies if policy.daily is not None]
         of_auctions = [policy.auctions for policy in policies]
@@ -37,9 +45,14 @@ class SegmentWriter:
         self._rows_limit = rows_limit
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
-        """Return the stored rows of each segment. Raises `ColumnsDamaged`."""
-        files = [SegmentRows(self._folder / rows_file(each.name), each.stored) for each in segments]
-        return [plain_rows(self._dataset, file.batch(0, len(file))) for file in files]
+        """Return the stored rows of each segment. Raises `SegmentDamaged`."""
+        tables = []
+        for each in segments:
+            path = self._folder / rows_file(each.name)
+            check_file(path, each.stored)  # else damage would be written again, under a new checksum
+            rows = SegmentRows(path, each.stored)
+            tables.append(plain_rows(self._dataset, rows.at(slice(0, len(rows)))))
+        return tables
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
         """Write stored rows, which are in order, as segments; yield the segments."""
@@ -51,7 +64,7 @@ class SegmentWriter:
             start = end
 
     def with_rollups(self, segment: Segment) -> Segment:
-        """Return the segment with rollups of exactly the current policies. Raises `ColumnsDamaged`."""
+        """Return the segment with rollups of exactly the current policies. Raises `SegmentDamaged`."""
         policies = {policy.key: policy for policy in self._policies}
         if policies.keys() == segment.rollups.keys():
             return segment
@@ -71,13 +84,15 @@ class SegmentWriter:
             first_ns=int(time[0]),
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),
-            stored=write_rows(self._folder / rows_file(name), rows),
+            stored=write_rows(self._folder / rows_file(name), rows, self._sync),
             rollups=self._rollups(name, rows, self._policies),
         )
 
     def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, Seal]:
         return {
-            policy.key: write_rollups(self._folder / rollups_file(name, policy.key), rollups_of(rows, policy))
+            policy.key: write_aggregates(
+                self._folder / rollups_file(name, policy.key), aggregates_of(rows, policy), self._sync
+            )
             for policy in policies
         }
 

@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import Aggregates, frozen
+from store.bars.aggregates import Aggregates, frozen, within
 from store.bars.session_bars import aggregate_rows
 from store.csv.files.commit_records import StoredPart
 from store.csv.log.history import CommitHistory
@@ -31,10 +31,10 @@ LogKey = tuple[str, str, int]
 Read: TypeAlias = "Callable[[Sequence[StoredPart]], pa.Table]"
 
 
-class TailBlock:
-    """The stored rows of one event date from consecutive commits, in order, and the aggregates made of them.
+class TailRows:
+    """Stored rows of one event date from consecutive commits, in order, and the aggregates made of them.
 
-    newest: the newest of these commits. times: the event times. Its methods are those of a `MappedSegment`.
+    newest: the newest commit of a row. times: the event times. Its methods are those of a `MappedSegment`.
     """
 
     def __init__(self, rows: pa.Table, newest: int) -> None:
@@ -69,58 +69,46 @@ class TailBlock:
                 self._aggregates = {}
             found = frozen(aggregate_rows(self.rows, level_ns, policy))
             self._aggregates[policy.key, level_ns] = found
-        start, end = found.time.searchsorted((window.start_ns, window.end_ns)).tolist()
-        return found if end - start == len(found) else found[start:end]
-
-    def versions(self, policy: BarPolicy, window: Window) -> None:
-        """They are made of the rows."""
+        return within(found, window)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _TailDate:
-    """One event date: its blocks in order of commit.
+    """One event date: its rows in blocks, in order of commit.
 
     covered: the number of parts in the blocks. newest: the commit of the last of these parts. read_alone: how many
-    rows were read beside the blocks.
+    rows were read beside them.
     """
 
-    blocks: tuple[TailBlock, ...] = ()
+    blocks: tuple[TailRows, ...] = ()
     covered: int = 0
     newest: CommitId = NO_COMMIT
     read_alone: int = 0
 
-    @property
-    def size(self) -> int:
-        """The number of its rows, but at least 1."""
-        return max(1, sum(len(block.times) for block in self.blocks))
 
-
-class TailRows:
+class TailCache:
     """LRU cache of event dates, for all logs of a store."""
 
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
         # A date with more rows than the limit counts as the limit; then no other date is cached.
         self._dates: LRUCache[tuple[LogKey, int], _TailDate] = LRUCache(
-            rows_limit, getsizeof=lambda date: min(date.size, rows_limit)
+            rows_limit,
+            getsizeof=lambda date: min(1 + sum(len(each.times) for each in date.blocks), rows_limit),
         )
         self._mutex = threading.Lock()
 
-    def blocks(
+    def rows(
         self, log: LogKey, history: CommitHistory, parts: Sequence[StoredPart], read: Read
-    ) -> Sequence[TailBlock]:
+    ) -> Sequence[TailRows]:
         """Return the rows of `parts`, which must be all parts of one date that were committed after the segments.
 
         Rows of newer parts may be included. read: returns the stored rows of parts.
         """
-        key = (log, parts[0].part.day)
-        with self._mutex:
-            date = self._dates.get(key) or _TailDate()
+        date = self._date(log, parts)
         if not history.has(date.newest):
             date = _TailDate()
         if date.covered < len(parts):
-            date = self._extended(date, parts, read(parts[date.covered :]), history)
-            with self._mutex:
-                self._dates[key] = date
+            return self._extend(log, date, parts, read(parts[date.covered :]), history)
         return date.blocks
 
     def add(
@@ -128,40 +116,43 @@ class TailRows:
     ) -> None:
         """Add the stored rows of the last parts of a date, of which all others are cached; so nobody reads them back.
 
-        parts: as for `blocks`. new: one table for each of the last parts.
+        parts: as for `rows`. new: one table for each of the last parts.
         """
-        key = (log, parts[0].part.day)
-        with self._mutex:
-            date = self._dates.get(key)
-        if date is not None and date.covered == len(parts) - len(new) and history.has(date.newest):
+        date = self._date(log, parts)
+        if date.covered and date.covered == len(parts) - len(new) and history.has(date.newest):
             rows = pa.concat_tables(new)
             copy = rows.take(pa.array(np.arange(rows.num_rows)))  # the caller may use its arrays again
-            date = self._extended(date, parts, copy, history)
-            with self._mutex:
-                self._dates[key] = date
+            self._extend(log, date, parts, copy, history)
 
     def claim_alone(self, log: LogKey, parts: Sequence[StoredPart], needed: Sequence[StoredPart]) -> bool:
         """Count `needed`, some of the parts, as read without the others; return False if all should be read instead.
 
         So a late batch waits for the rows beside it, not for the whole date: until such reads add up to half of its rows.
         """
-        key, count = (log, parts[0].part.day), sum(each.part.rows + ROWS_OF_A_READ for each in needed)
-        with self._mutex:
-            date = self._dates.get(key) or _TailDate()
-            read = date.read_alone + count
-            if date.covered or read > sum(each.part.rows for each in parts) // 2:
-                return False
-            self._dates[key] = replace(date, read_alone=read)
-            return True
+        count = sum(each.part.rows + ROWS_OF_A_READ for each in needed)
+        date = self._date(log, parts)
+        read = date.read_alone + count
+        if date.covered or read > sum(each.part.rows for each in parts) // 2:
+            return False
+        self._put(log, parts, replace(date, read_alone=read))
+        return True
 
-    def _extended(
-        self, date: _TailDate, parts: Sequence[StoredPart], new: pa.Table, history: CommitHistory
-    ) -> _TailDate:
-        """Return the date with a block for the rows of its new parts. Blocks of similar size are merged."""
-        block = TailBlock(new, max(stored.commit for stored in parts[date.covered :]))
-        blocks = list(date.blocks)
-        while blocks and blocks[-1].rows.num_rows <= block.rows.num_rows:
-            last = blocks.pop()
-            rows = pa.concat_tables([last.rows, block.rows])
-            block = TailBlock(rows, max(last.newest, block.newest))
-        return _TailDate((*blocks, block), len(parts), history.head(parts[-1].commit))
+    def _date(self, log: LogKey, parts: Sequence[StoredPart]) -> _TailDate:
+        with self._mutex:
+            return self._dates.get((log, parts[0].part.day)) or _TailDate()
+
+    def _put(self, log: LogKey, parts: Sequence[StoredPart], date: _TailDate) -> None:
+        with self._mutex:
+            self._dates[log, parts[0].part.day] = date
+
+    def _extend(
+        self, log: LogKey, date: _TailDate, parts: Sequence[StoredPart], new: pa.Table, history: CommitHistory
+    ) -> Sequence[TailRows]:
+        """Return the date's blocks with one for the rows of its new parts. Blocks of similar size are merged."""
+        blocks = [*date.blocks, TailRows(new, max(stored.commit for stored in parts[date.covered :]))]
+        while len(blocks) > 1 and len(blocks[-2].times) <= len(blocks[-1].times):
+            last, before = blocks.pop(), blocks.pop()
+            rows = pa.concat_tables([before.rows, last.rows])
+            blocks.append(TailRows(rows, max(before.newest, last.newest)))
+        self._put(log, parts, _TailDate((*blocks,), len(parts), history.head(parts[-1].commit)))
+        return blocks

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
-from store.csv.files.arrow_file import ArrowFile, ColumnsDamaged, Seal
+from store.csv.derived.segment_files import Seal, SegmentDamaged, check_file
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_file import DERIVED_FOLDER, INDEX_FILE, IndexFile
 from store.csv.log.log_index import IndexDamaged, IndexUnavailable
@@ -35,8 +35,8 @@ def derived_findings(folder: Path) -> Iterator[LogFinding]:
     for segment in manifest.segments:
         for name, seal in segment.seals.items():
             try:
-                ArrowFile(derived / name, seal).verify()
-            except ColumnsDamaged as error:
+                check_file(derived / name, seal)
+            except SegmentDamaged as error:
                 # A worker may have replaced the file meanwhile.
                 if _is_named(derived, name, seal):
                     yield LogFinding(

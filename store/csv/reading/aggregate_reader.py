@@ -11,7 +11,7 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
 from store.bars.session_bars import aggregate_rows
-from store.csv.derived.segment_rows import PRINT_COLUMNS
+from store.csv.derived.segment_files import PRINT_COLUMNS
 from store.csv.reading.log_reader import LogReader, ReadState, SortedRows
 from store.timestamps import DAY_NS
 from store.window_list import WindowList, level_for

@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar
 from store import lazy_pyarrow as pa
 from store.arrays import Mask
 from store.csv.derived.manifest import discard_manifest, manifest_signature
+from store.csv.derived.segment_files import SegmentDamaged
 from store.csv.derived.segments import (
     NO_SEGMENTS,
     LogSegments,
@@ -21,8 +22,7 @@ from store.csv.derived.segments import (
     SegmentMappings,
     open_segments,
 )
-from store.csv.derived.tail import TailBlock, TailRows
-from store.csv.files.arrow_file import ColumnsDamaged
+from store.csv.derived.tail import TailCache, TailRows
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows, read_rows_at
@@ -49,7 +49,7 @@ _TRIES = 3
 
 
 # Stored rows in order of event time. Corrections by commits that are in no segment are not applied.
-SortedRows: TypeAlias = MappedSegment | TailBlock
+SortedRows: TypeAlias = MappedSegment | TailRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LogReader:
     """Reads one log. Thread-safe. A file that is mapped can be read even after its deletion."""
 
     def __init__(
-        self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, mappings: SegmentMappings
+        self, dataset: Dataset, symbol: str, folder: Path, tail: TailCache, mappings: SegmentMappings
     ) -> None:
         """Create it. `tail` and `mappings` are shared by all logs of a store."""
         self.dataset = dataset
@@ -103,7 +103,7 @@ class LogReader:
             opened = self._current(history)
             try:
                 return read(ReadState(history, number, opened.segments))
-            except ColumnsDamaged as error:
+            except SegmentDamaged as error:
                 if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
@@ -168,20 +168,21 @@ class LogReader:
         return apply_corrections(stored, corrections) if corrections else stored
 
     def sources(self, windows: WindowList, state: ReadState, *, few: bool = False) -> Iterator[SortedRows]:
-        """Yield the segments with rows in the windows, and the blocks of rows that no segment has. few: see `blocks`."""
+        """Yield the segments with rows in the windows, and the rows that no segment has. few: see `tail`."""
         yield from state.segments.within(windows.bounds)
         if state.has_tail:
-            yield from self.blocks(windows, state, few=few)
+            yield from self.tail(windows, state, few=few)
 
-    def blocks(self, windows: WindowList, state: ReadState, *, few: bool = False) -> Iterator[TailBlock]:
-        """Yield the rows in the windows that are in no segment. few: the windows are instants; see `TailRows.claim_alone`.
+    def tail(self, windows: WindowList, state: ReadState, *, few: bool = False) -> Iterator[TailRows]:
+        """Yield the rows in the windows that are in no segment.
 
-        Rows outside the windows and rows of later commits may be included.
+        Rows outside the windows and rows of later commits may be included. few: the windows are instants; see
+        `TailCache.claim_alone`.
         """
         for day, of_date in groupby(self._tail_parts(windows, state), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
-                yield from self._blocks_of_date(parts, windows, state, few=few)
+                yield from self._tail_of_date(parts, windows, state, few=few)
 
     def corrections(self, windows: WindowList, state: ReadState) -> pa.Table | None:
         """Return the corrections that are in no segment, for rows in the windows, ordered by commit.
@@ -209,20 +210,20 @@ class LogReader:
             return None
         return within[0]
 
-    def _blocks_of_date(
+    def _tail_of_date(
         self, parts: Sequence[StoredPart], windows: WindowList, state: ReadState, *, few: bool
-    ) -> Sequence[TailBlock]:
-        """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
+    ) -> Iterator[TailRows]:
+        """Yield all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
         log = (self.dataset.name, self._symbol, state.segments.head.number)
         if few and self._tail.claim_alone(log, parts, some := _needed(parts, windows, state)):
-            rows = read_rows_at(self.dataset, self._folder, some, windows.start_ns)
-            return [TailBlock(rows, state.commit)]
+            yield TailRows(read_rows_at(self.dataset, self._folder, some, windows.start_ns), state.commit)
+            return
         read = partial(read_rows, self.dataset, self._folder)
         try:
-            return self._tail.blocks(log, state.history, parts, read)
+            yield from self._tail.rows(log, state.history, parts, read)
         except DataDamaged:
-            some = _needed(parts, windows, state)
-            return [TailBlock(read(some), some[-1].commit)] if some else []
+            if some := _needed(parts, windows, state):
+                yield TailRows(read(some), some[-1].commit)
 
     def _tail_parts(self, windows: WindowList, state: ReadState) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""

@@ -15,7 +15,7 @@ from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.rows.stored_rows import action_name
 from store.timestamps import DAY_NS
-from store.window_list import Times, WindowList
+from store.window_list import WindowList
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class _Direction(Protocol):
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
         """Return the nearest part of a window: up to the next start or end of an extent."""
 
-    def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
+    def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
         """Return the part of a window with the nearest `count` times, and all times equal to the last one.
 
         times: ascending. If the window has fewer times, it is returned entirely.
@@ -50,7 +50,7 @@ class _Forwards:
         edges = [each.end_ns if each.start_ns <= start else each.start_ns for each in extents]
         return Window(start, min(window.end_ns, *edges))
 
-    def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
+    def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
         last = int(times.searchsorted(window.start_ns)) + count - 1
         end = int(times[last]) + 1 if last < len(times) else window.end_ns
         return Window(window.start_ns, min(window.end_ns, end))
@@ -70,7 +70,7 @@ class _Backwards:
         edges = [each.start_ns if each.end_ns >= end else each.end_ns for each in extents]
         return Window(max(window.start_ns, *edges), end)
 
-    def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
+    def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
         last = int(times.searchsorted(window.end_ns)) - count
         start = int(times[last]) if last >= 0 else window.start_ns
         return Window(max(window.start_ns, start), window.end_ns)
@@ -174,10 +174,10 @@ class RowFinder:
         date_window = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
         # If rows are damaged, return the number that the commits state: also an upper bound. Reading them will fail.
         try:
-            blocks = list(self._reader.blocks(WindowList.of(date_window), state))
+            tail = list(self._reader.tail(WindowList.of(date_window), state))
         except DataDamaged:
             return row_count
-        return sum(_count(block, date_window, state.commit) for block in blocks)
+        return sum(_count(rows, date_window, state.commit) for rows in tail)
 
 
 def _tail_dates(window: Window, state: ReadState) -> Integers:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from store.csv import CsvStore
 from store.csv.derived.manifest import Segment, read_manifest, rows_file
-from store.csv.derived.segment_rows import SegmentRows
+from store.csv.derived.segment_files import SegmentRows
 from store.csv.log.index_file import INDEX_FILE
 from store.datasets import TRADES
 from store.maintained import DerivedStatistics
@@ -57,7 +57,7 @@ class DerivedLog:
     def times(self) -> list[list[int]]:
         """Return the event times in each segment."""
         return [
-            SegmentRows(self.files / rows_file(each.name), each.stored).times[:].tolist()
+            SegmentRows(self.files / rows_file(each.name), each.stored).times.tolist()
             for each in self.segments
         ]
 

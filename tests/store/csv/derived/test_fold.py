@@ -15,7 +15,7 @@ import pytest
 from store.bar_policies import US_EQUITIES
 from store.csv.derived.fold import derived_lock
 from store.csv.derived.manifest import Segment, read_manifest
-from store.csv.derived.segment_rows import SegmentRows
+from store.csv.derived.segment_files import SegmentRows
 from store.csv.derived.segment_writer import SegmentWriter
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
@@ -113,7 +113,7 @@ def test_a_rebuild_writes_all_files_again(log: DerivedLog) -> None:
 def test_files_of_killed_builds_are_deleted(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0))
     left = ["0123456789abcdef.rows.arrow", "manifest.json.1.partial", "0123456789abcdef.rows.arrow.1.partial"]
-    left += [f"{log.names[0]}.gone-000000000000.rollups.arrow", f"{log.names[0]}.rows.arrow.1.partial"]
+    left += [f"{log.names[0]}.gone-000000000000.rollups", f"{log.names[0]}.rows.arrow.1.partial"]
     for name in left:
         (log.files / name).write_bytes(b"half")
     log.derive()

@@ -61,7 +61,7 @@ def test_killed_builders_leave_the_same_answers_and_no_files(log: DerivedLog, se
         assert same_bars(log)
     log.derive()
     files = {path.name for path in log.files.iterdir()} - {"lock", "manifest.json", "commits.sqlite"}
-    assert files == {file for segment in log.segments for file in segment.files}
+    assert files == {file for segment in log.segments for file in segment.seals}
     assert log.is_like_memory()
     assert same_bars(log)
 

@@ -80,10 +80,9 @@ class House:
     def spoil(self) -> None:
         for path in self._derived.glob("*"):
             if self.random.random() < 0.5 and path.stat().st_size:
-                data = bytearray(path.read_bytes())
-                data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
+                data = path.read_bytes()
                 path.unlink()  # mapped files are never changed in place
-                path.write_bytes(data[: self.random.choice([len(data), len(data) // 2])])
+                path.write_bytes(data[: self.random.choice([len(data) - 1, len(data) // 2])])
 
     def reopen(self) -> None:
         self.store = self._opened()

@@ -1,4 +1,4 @@
-"""Rows that no segment has are decoded once and cached in blocks of growing size, within a limit."""
+"""Rows that no segment has are decoded once and cached within a limit."""
 
 import math
 import shutil
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT
-from store.csv.derived.tail import ROWS_OF_A_READ, TailBlock, TailRows
+from store.csv.derived.tail import ROWS_OF_A_READ, TailCache, TailRows
 from store.csv.files.commit_records import StoredPart
 from store.csv.files.part_reader import read_rows
 from store.csv.log.history import CommitHistory
@@ -27,7 +27,7 @@ class Tail:
 
     def __init__(self, folder: Path, *, rows_limit: int = 1000) -> None:
         self.log = DerivedLog(folder)
-        self.rows = TailRows(rows_limit)
+        self.cache = TailCache(rows_limit)
         self.read: list[int] = []
 
     @property
@@ -37,10 +37,10 @@ class Tail:
     def append(self, *times: int) -> None:
         self.log.append(*(trade(at) for at in times))
 
-    def blocks(self, day: int = 0) -> Sequence[TailBlock]:
+    def rows(self, day: int = 0) -> Sequence[TailRows]:
         start = (NOON // DAY + day) * DAY
         parts = self.history.parts_in(Window(start, start + DAY))
-        return self.rows.blocks(("trades", SYMBOL, 0), self.history, parts, self._read)
+        return self.cache.rows(("trades", SYMBOL, 0), self.history, parts, self._read)
 
     def _read(self, parts: Sequence[StoredPart]) -> pa.Table:
         self.read += [stored.commit for stored in parts]
@@ -55,37 +55,37 @@ def tail(tmp_path: Path) -> Tail:
 def test_every_commit_is_read_once_and_blocks_are_few(tail: Tail) -> None:
     for number in range(40):
         tail.append(number)
-        blocks = tail.blocks()
+        blocks = tail.rows()
         sizes = [block.rows.num_rows for block in blocks]
         assert sum(sizes) == number + 1
         assert all(before > after for before, after in pairwise(sizes))
         assert len(blocks) <= math.log2(number + 1) + 1
-        assert [block.newest for block in blocks][-1] == number + 1
+        assert blocks[-1].newest == number + 1
     assert tail.read == [*range(1, 41)]
 
 
 def test_least_recently_used_dates_are_evicted(tmp_path: Path) -> None:
-    tail = Tail(tmp_path, rows_limit=5)
+    tail = Tail(tmp_path, rows_limit=7)
     tail.append(*(day * DAY + n for day in range(3) for n in range(2)))
     for day in (0, 1, 0, 2):  # the third evicts the second
-        tail.blocks(day)
+        tail.rows(day)
     tail.read.clear()
-    tail.blocks(0)
+    tail.rows(0)
     assert tail.read == []
-    tail.blocks(1)
+    tail.rows(1)
     assert tail.read == [1]
 
 
-def test_aggregates_of_a_block_are_made_once_and_are_not_kept_of_ever_more_levels(tail: Tail) -> None:
+def test_aggregates_are_made_once_and_are_not_kept_of_ever_more_levels(tail: Tail) -> None:
     tail.append(1)
-    (block,) = tail.blocks()
-    first = block.aggregates(EVERY_PRINT, MINUTE, ALL_TIME)
-    assert block.aggregates(EVERY_PRINT, MINUTE, ALL_TIME) is first
-    assert len(block.aggregates(EVERY_PRINT, MINUTE, Window(0, NOON))) == 0
+    (rows,) = tail.rows()
+    first = rows.aggregates(EVERY_PRINT, MINUTE, ALL_TIME)
+    assert rows.aggregates(EVERY_PRINT, MINUTE, ALL_TIME) is first
+    assert len(rows.aggregates(EVERY_PRINT, MINUTE, Window(0, NOON))) == 0
     assert not first.volume.flags.writeable
     for level in range(1, 100):
-        block.aggregates(EVERY_PRINT, level * SECOND, ALL_TIME)
-    assert len(block._aggregates) < 10
+        rows.aggregates(EVERY_PRINT, level * SECOND, ALL_TIME)
+    assert len(rows._aggregates) < 10
 
 
 def test_a_restore_under_a_running_store_is_noticed(tmp_path: Path) -> None:

@@ -23,22 +23,14 @@ def mapped_bytes(path: Path) -> memoryview:
 
     Raises `OSError`.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return mapped_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def mapped_descriptor(descriptor: int) -> memoryview:
-    """Return the same as `mapped_bytes` of an open file."""
-    size = os.fstat(descriptor).st_size
-    if not size:
-        return memoryview(b"")
-    address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
-    if address == _FAILED:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            return memoryview(b"")
+        address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+        if address == _FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
     content = (ctypes.c_ubyte * size).from_address(address)
     unmap = weakref.finalize(content, _libc.munmap, address, size)
     unmap.atexit = False  # type: ignore[misc]  # at exit views may still be in use
