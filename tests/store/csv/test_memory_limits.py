@@ -8,6 +8,7 @@ import pytest
 from store.csv import CsvStore
 from store.csv.csv_log import MAX_LOGS
 from store.csv.derived.segments import SegmentMappings
+from store.csv.store import MEMORY_MIB
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.store.builders import DAY, MINUTE, SYMBOL, batch, stored, trade
@@ -19,10 +20,10 @@ pytestmark = pytest.mark.system
 def test_the_logs_used_least_recently_are_closed_and_opened_again(tmp_path: Path) -> None:
     store = CsvStore(tmp_path, memory_mib=1)
     for number in range(3):
-        for symbol in range(60):
+        for symbol in range(80):
             store.append(batch(trade(number), symbol=f"S{symbol}"))
-    assert len(store._logs._logs) == MAX_LOGS // 80
-    for symbol in range(60):
+    assert len(store._logs._logs) == MAX_LOGS // MEMORY_MIB
+    for symbol in range(80):
         assert len(stored(store, symbol=f"S{symbol}")) == 3
         assert store.log(TRADES, f"S{symbol}").head.number == 3
 
