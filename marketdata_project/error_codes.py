@@ -229,7 +229,6 @@ ERROR_CODES = (
         unequal_columns="The columns of the batch do not all have the same number of values.",
         not_an_option="The symbol of option quotes is not an option. Use the OCC symbol, or declare class, underlying, "
         "expiry, strike and right first.",
-        not_a_currency="The symbol of interest rates is not a currency by ISO 4217.",
         unknown_condition="A condition's meaning is not known, and the instrument refuses such rows (`unknown_conditions`).",
         nonpositive_price="A price is zero or less, without the instrument's `allow_nonpositive_price`.",
         negative_price="A bid or an ask is less than zero, without the instrument's `allow_nonpositive_price`.",

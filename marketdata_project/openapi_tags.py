@@ -22,7 +22,6 @@ TAGS = (
     Tag("futures", "Market data of futures, also joined into one continuous series.", _MARKET.format("futures")),
     Tag("options", "Market data of options, with implied volatility and greeks.", _MARKET.format("options")),
     Tag("fx", "Market data of currency pairs.", _MARKET.format("fx")),
-    Tag("rates", "Interest rates of currencies.", _MARKET.format("rates")),
     Tag("universes", "The members of indices and lists, at any instant.", rf"{_MARKET.format('universes')}|universes(?:/|$)"),
     Tag("bars", "Bars of trades in the short form, with one parameter for the interval.", r"stats/"),
     Tag("ingest", "Store rows: trades, quotes, bars and the other datasets; correct them.", r"[a-z-]+/(?:ingest|corrections)$"),

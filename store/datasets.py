@@ -12,7 +12,6 @@ from store.row_rules import (
     RowRule,
     has_neither_side,
     is_absurd_ratio,
-    is_beyond_one,
     is_currency_of_nothing,
     is_inconsistent_bar,
     is_invalid_dividend,
@@ -21,7 +20,6 @@ from store.row_rules import (
     is_invalid_split,
     is_misplaced_bar,
 )
-from store.tenors import TENOR_ALIASES, TENORS
 
 TIME, NUMBER, INTEGER, TEXT, BOOLEAN = ColumnKind
 
@@ -287,51 +285,6 @@ CORPORATE_ACTIONS = Dataset(
     ),
 )
 
-# The symbol is a currency. The rows of one timestamp are a curve, which holds until the next one.
-INTEREST_RATES = Dataset(
-    name="interest_rates",
-    row_name="interest_rate",
-    columns=(
-        Column(
-            "timestamp",
-            TIME,
-            required=True,
-            help="The instant from which the curve holds, such as that of its publication; UTC without offset.",
-        ),
-        Column(
-            "tenor",
-            TEXT,
-            required=True,
-            help="The time to which money is lent.",
-            choices=tuple(TENORS),
-            aliases=TENOR_ALIASES,
-        ),
-        Column(
-            "rate",
-            NUMBER,
-            required=True,
-            help="The zero rate per year, continuously compounded, as a fraction: 0.04 is 4 %.",
-        ),
-    ),
-    id_columns=("tenor", "timestamp"),
-    named_by=("tenor",),
-    corrected=("rate",),
-    partition=Partition.YEAR,
-    rules=(
-        RowRule(
-            "out_of_range",
-            "a rate must be between -1 and 1: it is a fraction, so 0.04 is 4 %",
-            ("rate",),
-            is_beyond_one,
-        ),
-    ),
-    conflict=(
-        "row_conflict",
-        "a rate of this tenor and instant is stored, or stands earlier in this batch, and is another",
-        "",
-    ),
-)
-
 UNIVERSE_CHANGES = Dataset(
     name="universe_changes",
     row_name="universe_change",
@@ -424,8 +377,8 @@ KEPT_BARS = Dataset(
     partition=Partition.YEAR,
 )
 
-# Datasets whose symbols are names of currencies and universes, not of instruments.
-WITHOUT_INSTRUMENTS = (INTEREST_RATES, UNIVERSE_CHANGES)
+# Datasets whose symbols are names of universes, not of instruments.
+WITHOUT_INSTRUMENTS = (UNIVERSE_CHANGES,)
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -436,7 +389,6 @@ DATASETS: dict[str, Dataset] = {
         OPEN_INTEREST,
         OPTION_QUOTES,
         CORPORATE_ACTIONS,
-        INTEREST_RATES,
         UNIVERSE_CHANGES,
         TRADING_STATUS,
     )

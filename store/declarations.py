@@ -70,8 +70,7 @@ class Column:
     """One column. It may hold nulls unless it is required.
 
     lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the allowed texts.
-    aliases: pairs (another spelling of a choice, the choice). later: the column was added after the dataset's
-    first version; it is optional, and identities and digests depend on it only if it is one of the `id_columns`.
+    later: the column was added after the dataset's first version; it is optional, and identities and digests depend on it only if it is one of the `id_columns`.
     """
 
     name: str
@@ -81,7 +80,6 @@ class Column:
     form: ColumnForm = ColumnForm.PLAIN
     lower_bound: LowerBound | None = None
     choices: tuple[str, ...] = ()
-    aliases: tuple[tuple[str, str], ...] = ()
     later: bool = False
 
     def __post_init__(self) -> None:

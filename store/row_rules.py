@@ -93,10 +93,6 @@ def is_absurd_ratio(ratio: Any) -> Any:
     return (ratio < SMALLEST_RATIO) | (ratio > LARGEST_RATIO)
 
 
-def is_beyond_one(rate: Any) -> Any:
-    return (rate < -1) | (rate > 1)
-
-
 def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:
     """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 

@@ -12,8 +12,7 @@ import pyarrow as pa
 from django.conf import settings
 
 from store import exceptions as storage
-from store.currencies import CURRENCIES
-from store.datasets import INTEREST_RATES, TRADES
+from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import (
     CorrectedRowInvalid,
@@ -187,11 +186,6 @@ def request_keys_refused() -> Iterator[None]:
 
 def symbol_refusal(*, dataset: Dataset, symbol: str) -> BatchRefused | None:
     """Return why this dataset is not for the symbol, or None if it is. Raises `StorageError`s."""
-    if dataset is INTEREST_RATES and symbol not in CURRENCIES:
-        return BatchRefused(
-            "not_a_currency",
-            f"the symbol of interest rates is a currency by ISO 4217, such as USD, not {symbol}",
-        )
     required_class = dataset.instrument_class
     if required_class is None:
         return None

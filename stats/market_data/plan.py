@@ -267,8 +267,8 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """Return the symbol's instrument as it was declared at the query's `as_of`.
 
     Raises `WrongClass` if it belongs to another class. The class is not checked if the query has one symbol and
-    its dataset accepts underlyings, which belong to other classes; nor are roots of contracts. Currencies and
-    universes have the terms of an undeclared instrument.
+    its dataset accepts underlyings, which belong to other classes; nor are roots of contracts. Universes
+    have the terms of an undeclared instrument.
     """
     if not query.market_class.has_instruments:
         return default_instrument(symbol)

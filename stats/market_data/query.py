@@ -38,8 +38,7 @@ class MarketClass:
     """A class of instruments in the market-data API, such as `equities`.
 
     path: its name in URLs. instrument_class: the class of its instruments; "" for any. example: a symbol. quotes: the
-    stored dataset that holds its quotes. has_instruments: whether its symbols are instruments, not names of currencies
-    or universes.
+    stored dataset that holds its quotes. has_instruments: whether its symbols are instruments, not names of universes.
     """
 
     path: str
@@ -54,7 +53,7 @@ class MarketClass:
         return tuple(name for name, each in MARKET_DATASETS.items() if self.path in each.classes)
 
     def canonical(self, symbol: str, on_ns: int | None) -> str:
-        """See `symbol_canonical`. The name of a currency or universe has no aliases."""
+        """See `symbol_canonical`. The name of a universe has no aliases."""
         return symbol_canonical(symbol, on_ns) if self.has_instruments else symbol
 
 
@@ -66,8 +65,6 @@ MARKET_CLASSES = {
         MarketClass("options", "option", "AAPL250117C00190000", quotes=OPTION_QUOTES),
         MarketClass("crypto", "crypto", "BTC-USD"),
         MarketClass("fx", "fx", "EUR-USD"),
-        # A currency is no instrument: its code may also be a ticker of an equity.
-        MarketClass("rates", "", "USD", has_instruments=False),
         MarketClass("universes", "", "SP500", has_instruments=False),
     )
 }

@@ -20,7 +20,6 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.datasets import (
     BARS,
     CORPORATE_ACTIONS,
-    INTEREST_RATES,
     OPEN_INTEREST,
     TRADES,
     TRADING_STATUS,
@@ -250,7 +249,6 @@ DATASETS = (
         classes=("futures", "options"),
         has_integer_volume=True,
     ),
-    _as_stored(INTEREST_RATES, name="interest-rates", resolution=Resolution.DAY, classes=("rates",)),
     _as_stored(UNIVERSE_CHANGES, name="changes", resolution=Resolution.MONTH, classes=("universes",)),
     _as_stored(
         TRADING_STATUS,

@@ -37,7 +37,6 @@ COLUMN_TEXTS = {
     "open_interest": "Open contracts.",
     "status": "Status of the trading, or of the figure.",
     "reason": "Why a value is null, or why the status changed.",
-    "tenor": "Time to maturity.",
     "rate": "Per year, as a fraction.",
     "member": "Symbol that joins or leaves.",
     "action": "add or remove.",

@@ -53,7 +53,6 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "forward_source": "parity",
     "rate": 0.04,
     "rate_source": "settings",
-    "tenor": "1Y",
     "member": "AAPL",
     "action": "add",
     "dividend_yield": 0.0051,

@@ -113,7 +113,7 @@ class RowReader:
     ) -> Rows:
         """Return the rows of a dataset by (event time, sequence, arrival).
 
-        symbol: of `interest_rates` the currency, of `universe_changes` the universe's name, of `option_quotes` the
+        symbol: of `universe_changes` the universe's name, of `option_quotes` the
         contract. Rows of `bars` are those of an import or backfill; `Reader.bars` fills gaps with them.
         """
         declared = dataset_named(dataset)
@@ -188,7 +188,7 @@ class RowReader:
         return self._store.canonical(canonical_symbol(symbol))
 
     def _log_name(self, dataset: Dataset, symbol: str) -> str:
-        """Return the name of a dataset's log. A currency or universe has no aliases."""
+        """Return the name of a dataset's log. A universe has no aliases."""
         return canonical_symbol(symbol) if dataset in WITHOUT_INSTRUMENTS else self._named(symbol)
 
     def _view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:

@@ -10,9 +10,9 @@ from web.endpoints import ANY_CALLER, ANYBODY, SMALL_BODY_BYTES, body_limit
 MIB = 2**20
 LARGE = {
     "trades-ingest", "quotes-ingest", "bars-ingest", "open-interest-ingest", "option-quotes-ingest", "corporate-actions-ingest",
-    "interest-rates-ingest", "universe-changes-ingest", "trading-status-ingest",
+    "universe-changes-ingest", "trading-status-ingest",
     "trades-corrections", "bars-corrections", "open-interest-corrections", "corporate-actions-corrections",
-    "interest-rates-corrections", "trading-status-corrections", "order-batch", "order-batch-cancel",
+    "trading-status-corrections", "order-batch", "order-batch-cancel",
     "upload", "exports",
 }  # fmt: skip
 SMALL = [

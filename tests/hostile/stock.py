@@ -21,7 +21,6 @@ SYMBOLS = {
     "options": "AAPL250117C00190000",
     "crypto": "BTC-USD",
     "fx": "EUR-USD",
-    "rates": "USD",
     "universes": "SP500",
 }
 INSTRUMENTS: dict[str, dict[str, Any]] = {
@@ -189,7 +188,7 @@ def requests() -> list[tuple[str, str, bytes]]:
         ("PUT", f"/api/v1/instruments/{symbol}", orjson.dumps({"symbol": symbol, **told}))
         for symbol, told in INSTRUMENTS.items()
     ]
-    for symbol in (each for name, each in SYMBOLS.items() if name not in {"rates", "universes"}):
+    for symbol in (each for name, each in SYMBOLS.items() if name != "universes"):
         trades = [
             {
                 "timestamp": f"{minute(n)}:00.5Z", "symbol": symbol, "price": 100 + n % 7, "volume": 1 + n,
@@ -207,16 +206,6 @@ def requests() -> list[tuple[str, str, bytes]]:
         found.append(("POST", "/api/v1/trades/ingest", orjson.dumps({"trades": trades})))
         name = "option-quotes" if symbol == SYMBOLS["options"] else "quotes"
         found.append(("POST", f"/api/v1/{name}/ingest", orjson.dumps({name.replace("-", "_"): quotes})))
-    rates = [
-        {
-            "timestamp": f"{minute(n)}:00Z",
-            "symbol": SYMBOLS["rates"],
-            "tenor": "1Y",
-            "rate": 0.04 + n / 10_000,
-        }
-        for n in range(MINUTES)
-    ]
-    found.append(("POST", "/api/v1/interest-rates/ingest", orjson.dumps({"interest_rates": rates})))
     changes = [
         {"timestamp": f"{minute(n)}:00Z", "symbol": SYMBOLS["universes"], "member": f"M{n}", "action": "add"}
         for n in range(MINUTES)

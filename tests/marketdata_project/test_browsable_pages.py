@@ -62,7 +62,7 @@ def reads() -> dict[str, list[str]]:
 
 
 def path_of(template: str) -> str:
-    symbols = {**SYMBOLS, "rates": "USD", "universes": "SP500"}
+    symbols = {**SYMBOLS, "universes": "SP500"}
     symbol = next((symbol for path, symbol in symbols.items() if f"/{path}/" in template), "AAPL")
     kind = next((kind for kind in ("backtest", "export") if f"/{kind}s/" in template), "backfill")
     job = Job.objects.filter(kind=kind).values_list("uuid", flat=True).first()
@@ -98,8 +98,6 @@ def stored(api: Api) -> Api:
         api.ingest(trade(symbol=symbol), trade(symbol=symbol, timestamp="2025-01-02T14:31:00Z"))
     quote = {"symbol": SYMBOLS["options"], "timestamp": "2025-01-02T14:30:00Z", "bid": 4.1, "ask": 4.2}
     api.call("POST", "/api/v1/option-quotes/ingest", orjson.dumps({"option_quotes": [quote]}))
-    rates = orjson.dumps({"interest_rates": SAMPLE_ROWS["interest_rates"]})
-    api.call("POST", "/api/v1/interest-rates/ingest", rates)
     changes = orjson.dumps({"universe_changes": SAMPLE_ROWS["universe_changes"]})
     api.call("POST", "/api/v1/universe-changes/ingest", changes)
     return api

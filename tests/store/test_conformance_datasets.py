@@ -56,7 +56,6 @@ NEW: dict[str, dict[str, object]] = {
     "bars": {"high": 200.0, "trade_count": 4},
     "open_interest": {"open_interest": 1.0},
     "corporate_actions": {"ratio": 2.0},
-    "interest_rates": {"rate": 0.5},
     "trading_status": {"reason": "T1"},
 }
 

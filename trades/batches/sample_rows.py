@@ -76,8 +76,4 @@ SAMPLE_ROWS: dict[str, list[dict[str, Any]]] = {
         },
         {"timestamp": "2025-01-02T15:07:11Z", "symbol": "AAPL", "status": "resumed"},
     ],
-    "interest_rates": [
-        {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1M", "rate": 0.0433},
-        {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1Y", "rate": 0.0408},
-    ],
 }

@@ -102,29 +102,23 @@ class IdRule(WordRule):
 
 
 class ChoiceRule(WordRule):
-    """One of the column's choices. An alias of a choice is stored as the choice."""
+    """One of the column's choices."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        self._aliases = dict(column.aliases)
         self._choices = frozenset(column.choices)
         self._fault = Fault("invalid_choice", f"must be one of {', '.join(column.choices)}")
         self.faults = (self.invalid_type, self._fault)
-        self.schema = {"type": "string", "enum": [*column.choices, *self._aliases]}
+        self.schema = {"type": "string", "enum": list(column.choices)}
 
     def convert(self, value: object) -> Any:
-        return self._aliases.get(value, value) if isinstance(value, str) else self.invalid_type
+        return value if isinstance(value, str) else self.invalid_type
 
     def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         return None if value in self._choices else self._fault
 
     def is_surely_valid(self, values: pa.Array) -> bool:
         return False
-
-    def normalized(self, values: pa.Array) -> pa.Array:
-        for alias, word in self.column.aliases:
-            values = pc.if_else(pc.equal(values, alias), word, values)
-        return values
 
 
 class _SpelledRule(WordRule):

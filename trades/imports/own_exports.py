@@ -21,9 +21,7 @@ _FOLDERS_BELOW = 4
 _MANIFEST_BYTES = 64 * 2**20
 # Exports have bars of this resolution, unless another one is asked for.
 _DEFAULT_RESOLUTION = "1m"
-_TREES = (
-    "trades|quotes|ohlcv|stored-bars|open-interest|corporate-actions|interest-rates|changes|trading-status"
-)
+_TREES = "trades|quotes|ohlcv|stored-bars|open-interest|corporate-actions|changes|trading-status"
 # A file that was downloaded by itself has its path as its name: trades_BTC%3AUSD.csv.
 _DOWNLOADED = re.compile(rf"(?:{_TREES})_(?:symbol=)?(.+?)(?:_date=[0-9-]{{10}})?(?:_part-0)?")
 

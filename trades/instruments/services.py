@@ -45,7 +45,7 @@ def symbol_canonical(symbol: str, on_ns: int | None = None) -> str:
 
 
 def log_name(dataset: Dataset, symbol: str) -> str:
-    """Return the name of a dataset's log: see `symbol_canonical`. A currency or universe has no aliases."""
+    """Return the name of a dataset's log: see `symbol_canonical`. A universe has no aliases."""
     return symbol if dataset in WITHOUT_INSTRUMENTS else symbol_canonical(symbol)
 
 

@@ -39,7 +39,6 @@ AS_STORED: dict[str, tuple[dict[str, Any], str]] = {
     "stored bars": ({"dataset": "stored-bars", "symbols": [EQUITY]}, "bars"),
     "open interest": ({"dataset": "open-interest", "symbols": [FUTURE], "class": "futures"}, "open_interest"),
     "actions": ({"dataset": "corporate-actions", "symbols": [SPLIT]}, "corporate_actions"),
-    "rates": ({"dataset": "interest-rates", "symbols": ["USD"], "class": "rates"}, "interest_rates"),
     "changes": ({"dataset": "changes", "symbols": [UNIVERSE], "class": "universes"}, "universe_changes"),
     "status": ({"dataset": "trading-status", "symbols": [EQUITY]}, "trading_status"),
 }

@@ -20,7 +20,6 @@ from tests.stats.market_data.published_hours import XCME, XNYS, Exchange, Sessio
 
 FIRST, BEHIND = dt.date(2024, 12, 23), dt.date(2025, 1, 4)
 EQUITY, FUTURE, CRYPTO, SPLIT = "ACME", "ESH25", "BTC-USD", "SPLT"
-CURRENCY = "USD"
 UNIVERSE = "SMALL"
 CALL, PUT = "ACME250117C00100000", "ACME250117P00100000"
 HOUR_NS = 3_600 * SECOND_NS
@@ -224,7 +223,6 @@ def fill(market: Market, seed: int = 20_241_223) -> None:
         [{"time_ns": midnight_ns(a["date"]), **_without_date(a)} for a in ACTIONS],
     )
     market.add("bars", EQUITY, stored_bars())
-    market.add("interest_rates", CURRENCY, interest_rates())
     market.add("universe_changes", UNIVERSE, universe_changes())
     market.add("trading_status", EQUITY, trading_status())
 
@@ -248,15 +246,6 @@ def trading_status() -> list[Row]:
     return [
         {"time_ns": EQUITY_HOUR + after_ns, "status": status, **({"reason": reason} if reason else {})}
         for after_ns, status, reason in changes
-    ]
-
-
-def interest_rates() -> list[Row]:
-    """Two curves of two tenors, the second during the equity's hour."""
-    return [
-        {"time_ns": EQUITY_HOUR + days * 24 * HOUR_NS + HOUR_NS // 2, "tenor": tenor, "rate": rate}
-        for days, rates in ((-1, (0.043, 0.041)), (0, (0.044, 0.042)))
-        for tenor, rate in zip(("1W", "1Y"), rates, strict=True)
     ]
 
 

@@ -35,7 +35,6 @@ from tests.chance import SOAK
 from tests.stats.market_data.builders import (
     CALL,
     CRYPTO,
-    CURRENCY,
     EQUITY,
     EQUITY_HOUR,
     FUTURE,
@@ -59,7 +58,6 @@ SYMBOLS = {
     "options": (CALL,),
     "crypto": (CRYPTO,),
     "fx": (),
-    "rates": (CURRENCY,),
     "universes": (UNIVERSE,),
 }
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2

@@ -23,7 +23,6 @@ DATED: dict[str, tuple[dict[str, list[Any]], str]] = {
         },
         "open_interest",
     ),
-    "interest_rates": ({"symbol": ["USD"] * 2, "tenor": ["1M"] * 2, "rate": [0.05, 0.04]}, "rate"),
     "universe_changes": (
         {"symbol": ["SP500"] * 2, "member": ["AAPL", "MSFT"], "action": ["add"] * 2},
         "member",

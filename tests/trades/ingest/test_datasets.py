@@ -12,7 +12,6 @@ from store.datasets import (
     BARS,
     CORPORATE_ACTIONS,
     DATASETS,
-    INTEREST_RATES,
     OPEN_INTEREST,
     OPTION_QUOTES,
     QUOTES,
@@ -187,14 +186,6 @@ def test_a_bar_that_has_more_or_fewer_later_values_than_the_stored_one_is_in_con
     refused = send(api, BARS, {name: value for name, value in full.items() if name != "vwap"})
     assert problem(refused) == (422, "row_conflict")
     assert errors(refused) == {("bars[0]", "row_conflict")}
-
-
-def test_interest_rates_are_of_currencies(api):
-    rate = {**SAMPLE_ROWS["interest_rates"][0], "symbol": "AAPL"}
-    refused = send(api, INTEREST_RATES, rate)
-    assert problem(refused) == (422, "not_a_currency")
-    assert "AAPL" in answer(refused)["message"]
-    assert send(api, INTEREST_RATES, rate | {"symbol": "eur"}).status_code == 200
 
 
 def test_a_bar_with_other_values_is_a_conflict_that_names_it(api):

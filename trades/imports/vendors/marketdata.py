@@ -6,7 +6,6 @@ import pyarrow.compute as pc
 from store.datasets import (
     BARS,
     CORPORATE_ACTIONS,
-    INTEREST_RATES,
     OPEN_INTEREST,
     OPTION_QUOTES,
     QUOTES,
@@ -59,7 +58,6 @@ MARKETDATA_LAYOUTS = (
     _layout("stored-bars", BARS),
     _layout("open-interest", OPEN_INTEREST),
     _layout("corporate-actions", CORPORATE_ACTIONS),
-    _layout("interest-rates", INTEREST_RATES),
     _layout("changes", UNIVERSE_CHANGES),
     _layout("trading-status", TRADING_STATUS),
 )

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from store.datasets import DATASETS, INTEREST_RATES
+from store.datasets import DATASETS
 from store.instruments import FUTURE, Instrument
 from tests.api_client import OF_SCHEMA, Api, answer, problem, trade
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -30,8 +30,6 @@ def brief(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def test_it_tells_of_each_dataset_that_has_something(api: Api):
     for name, dataset in DATASETS.items():
-        if dataset is INTEREST_RATES:
-            continue  # they are of currencies
         rows = [{**row, "symbol": "AAPL"} for row in SAMPLE_ROWS[name]]
         market_store().set_instrument(
             Instrument("AAPL", instrument_class=dataset.instrument_class or "equity")
