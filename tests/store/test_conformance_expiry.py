@@ -99,6 +99,14 @@ def test_what_names_no_start_begins_with_what_is_left(days):
     assert snapshot.take_window(ALL_TIME, len(left) + 1, from_end=True) == ALL_TIME
 
 
+def test_a_start_at_the_first_instant_is_named_and_an_earlier_one_is_not(days):
+    expire_days(days)
+    snapshot = trades_of(days).at()
+    with pytest.raises(Expired):
+        snapshot.check_readable(ALL_TIME)
+    snapshot.check_readable(Window(ALL_TIME.start_ns - 1, ALL_TIME.end_ns))
+
+
 def test_a_read_that_names_no_start_and_ends_in_expired_dates_is_refused(days):
     expire_days(days)
     snapshot = trades_of(days).at()

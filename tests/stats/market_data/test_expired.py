@@ -33,7 +33,6 @@ BARS = [
 TICKS = [
     f"{TREE}/trades?{DAY}&limit=5",
     f"{TREE}/trades?start=2025-01-06T23:30:00Z&end=2025-01-07T00:30:00Z&sort=desc&limit=2",
-    f"{TREE}/trades/stream?start=1900-01-01T00:00:00Z&end=2025-02-01",
     f"{TREE}/trades/stream?{DAY}",
     f"{TREE}/revisions?{DAY}&resolution=1m",
     f"{TREE}/trades?last=5&end=2025-01-03",
