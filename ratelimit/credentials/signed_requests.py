@@ -27,7 +27,7 @@ from http_message_signatures.algorithms import HMAC_SHA256
 from ratelimit.callers import Caller
 from ratelimit.exceptions import DigestMismatch, InvalidSignature, NonceUsed, SignatureExpired
 from ratelimit.keys.api_keys import signing_secrets
-from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
+from ratelimit.keys.selectors import caller_of_key, key_cache, key_used, key_with_prefix
 from ratelimit.models import UsedNonce
 from web.requests.received import ReceivedCall
 
@@ -77,7 +77,7 @@ class SigningKeys(HTTPSignatureKeyResolver):
         self.secrets = {secrets.token_bytes(32): ""}
 
     def resolve_public_key(self, key_id: str) -> "SigningKeys":
-        key = key_cache.find(key_id, by="prefix")
+        key = key_with_prefix(key_id)
         if key is not None:
             self.secrets = {
                 secret.encode(): digest for digest in key.digests for secret in signing_secrets(digest)

@@ -67,6 +67,11 @@ def key_now(key_id: int, *, digest: str = "") -> CachedKey | None:
     return key if key is None or not digest or digest in key.digests else None
 
 
+def key_with_prefix(prefix: str) -> CachedKey | None:
+    """Return the key with that prefix, past the cache: its newest secret may be younger than what is cached."""
+    return _load(("prefix", prefix))
+
+
 def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:
     """Return a key's caller. Raises RevokedApiKey, ExpiredApiKey. Call `key_used` to note the use."""
     if key.revoked_at is not None:

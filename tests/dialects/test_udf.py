@@ -1,6 +1,6 @@
 """TradingView's datafeed: its bars are ours, a scroll back meets each bar once, and its caller is a key."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from django.test import Client
 from audit.recording import middleware
 from front import event_loop_reads
 from ratelimit.keys.api_keys import digest, prefix_of
+from ratelimit.keys.selectors import key_cache
+from ratelimit.keys.services import key_rotate
 from ratelimit.models import ApiKey
 from store.datasets import TRADES
 from store.expiring import expire, planned
@@ -244,6 +246,17 @@ def test_a_call_without_a_credential_has_the_limits_of_the_key(api: Api, setting
     assert until_limited(lambda: Client().get("/udf/config")).json()["reason"] == "rate_limited"
     settings.UDF_KEY = "nokeyyet"
     assert Client().get("/udf/config").json()["reason"] == "not_authenticated"
+
+
+def test_calls_without_a_credential_outlive_a_rotation_of_the_key(
+    api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    stored = ApiKey.objects.get(prefix=settings.UDF_KEY)
+    assert Client().get("/udf/config").status_code == 200
+    monkeypatch.setattr(key_cache, "forget", lambda _: None)  # as if another process had rotated it
+    key_rotate(key=stored, overlap=timedelta(0), now=datetime.now(UTC), actor="test")
+    key_cache.remove(lambda cached: cached.caller.key_digest != "")
+    assert Client().get("/udf/config").status_code == 200
 
 
 def test_an_address_without_a_credential_has_at_most_its_own_limit(api: Api, settings: Any):

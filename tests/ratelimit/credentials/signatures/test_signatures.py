@@ -12,7 +12,8 @@ from ratelimit.credentials.signed_requests import MAX_HEADER_LENGTH
 from ratelimit.exceptions import CredentialError, InvalidSignature, NonceUsed
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.last_used import last_used
-from ratelimit.keys.services import key_create, key_revoke
+from ratelimit.keys.selectors import key_cache
+from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import ApiKey, UsedNonce
 from tests.api_client import make_key
 from tests.ratelimit.credentials.signatures.signing import (
@@ -177,6 +178,15 @@ def test_a_key_that_holds_no_more_signs_no_more(db):
     key_revoke(key=ApiKey.objects.get(digest=digest(revoked)), now=now, actor="test")
     assert refusal(request(revoked)) == "revoked_api_key"
     assert not UsedNonce.objects.exists()
+
+
+@pytest.mark.parametrize("overlap", [timedelta(0), timedelta(hours=1)])
+def test_a_new_secret_signs_at_once_where_the_key_before_its_rotation_is_cached(key, overlap, monkeypatch):
+    now, stored = timezone.now(), ApiKey.objects.get(digest=digest(key))
+    caller_signed(request(key), now=now)
+    monkeypatch.setattr(key_cache, "forget", lambda _: None)  # as if another process had rotated it
+    rotated = key_rotate(key=stored, overlap=overlap, now=now, actor="test")
+    assert caller_signed(request(rotated.key), now=timezone.now()).identity == f"key:{stored.pk}"
 
 
 def test_a_key_that_only_signs_is_accepted_when_it_does(key):
