@@ -98,11 +98,13 @@ class CsvVersions:
 
         versions = self.reader.with_state(history, None, read)
         ended = versions.column(0).to_numpy()[integers(versions, "until") != STANDS]
-        if not len(ended):
-            return versions
-        parts = history.parts_in(Window(int(ended.min()), int(ended.max()) + 1))
-        loads = loads_of(of_kind(parts, PartKind.CORRECTIONS))
-        lines = (read_corrections(self.reader.dataset, self.folder, load) for load in loads)
+        parts = [
+            part
+            for each in WindowList.at(distinct(ended)).by_date()
+            for part in of_kind(history.parts_in(each.bounds), PartKind.CORRECTIONS)
+            if each.overlaps(part.part.first_ns, part.part.last_ns)
+        ]
+        lines = (read_corrections(self.reader.dataset, self.folder, load) for load in loads_of(parts))
         return pa.concat_tables([versions, *(passed_values(versions, each) for each in lines)])
 
     def _with_staged(

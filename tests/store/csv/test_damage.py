@@ -9,7 +9,7 @@ from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.protocol import Dedupe, Window
 from tests.store.bars.slow_spans import columns, span_bars
-from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, correct, stored, trade
 
 FILE = f"trades/{SYMBOL}/2025-01-02.csv"
 COMMITS, ROWS = 12, 10
@@ -62,6 +62,21 @@ def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):
     with pytest.raises(DataDamaged):
         stored(store, window_of(COMMITS - 1))
     assert len(stored(store, commit=COMMITS - 1)) == (COMMITS - 1) * ROWS
+
+
+def test_what_is_sent_again_is_known_despite_damage_on_a_date_between(tmp_path: Path):
+    rows = [trade(n * DAY, 1.0, trade_id="a") for n in range(3)]
+    changes = [correct(n * DAY, price=1.0, new={"price": 2.0}) for n in range(3)]
+    store = CsvStore(tmp_path)
+    store.append(batch(*rows))
+    store.correct(amendment(*changes))
+    for file in (tmp_path / TRADES.name / SYMBOL).glob("2025-01-03*.csv"):
+        file.write_bytes(file.read_bytes().replace(b",2,", b",3,").replace(b",1,", b",3,"))
+    store = CsvStore(tmp_path)
+    assert store.append(batch(*rows[::2])).duplicates == 2
+    assert store.correct(amendment(*changes[::2])).duplicates == 2
+    with pytest.raises(DataDamaged):
+        store.correct(amendment(changes[1]))
 
 
 def test_a_data_file_that_is_too_short_takes_no_rows(folder: Path):
