@@ -70,7 +70,8 @@ class Column:
     """One column. It may hold nulls unless it is required.
 
     lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the allowed texts.
-    later: the column was added after the dataset's first version; it is optional, and identities and digests depend on it only if it is one of the `id_columns`.
+    later: the column was added after the dataset's first version. It is optional. Rows are compared by it, but digests of
+    batches depend on it only if it is one of the `id_columns`.
     """
 
     name: str
@@ -131,7 +132,7 @@ class Dataset:
 
     @cached_property
     def own_columns(self) -> tuple[Column, ...]:
-        """The columns on which identities and digests depend: all but the later ones that are no id."""
+        """The columns on which digests of batches depend: all but the later ones that are no id."""
         return tuple(column for column in self.columns if not column.later or column.name in self.id_columns)
 
     @property

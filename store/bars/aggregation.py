@@ -2,7 +2,7 @@
 
 From rows to bars there are four steps: `prints.prints_of` (under a bar policy), `aggregate_prints`,
 `aggregates.merge`, `bars.bars_of`. Volume of an interval without a price is credited to a bar
-before it (see `credit`). Aggregates keep it in its own interval, so that it is credited once, at the
+before it (see `store.bars.credit`). Aggregates keep it in its own interval, so that it is credited once, at the
 requested resolution.
 """
 

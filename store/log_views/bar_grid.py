@@ -198,7 +198,7 @@ class BarGrid:
         return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)
 
     def _near(self, time_ns: Integers, window: Window) -> Spans:
-        """Return the spans of a long window around some instants, and perhaps some between these."""
+        """Return the spans of a window that have one of these instants. Others near them may be included."""
         times = np.sort(np.clip(time_ns, window.start_ns, window.end_ns - 1))
         groups = np.split(times, np.flatnonzero(np.diff(times) > LONG_NS) + 1) if len(times) else []
         near = [self.aligned(int(each[0]), int(each[-1]) + 1).within(window) for each in groups]
@@ -265,7 +265,7 @@ class BarGrid:
 
 
 def is_long(window: Window) -> bool:
-    """Whether a window has so many intervals that only those near rows are made."""
+    """Return whether a window is so long that only its intervals near rows are made."""
     return window.end_ns - window.start_ns > LONG_NS
 
 

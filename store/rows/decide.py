@@ -123,7 +123,7 @@ def _compare(batch: Append, stored: pa.Table | None) -> tuple[Mask, list[Applied
 
 
 def _may_repeat_ids(dataset: Dataset, rows: pa.RecordBatch, times: Integers) -> Mask:
-    """Return a mask of all rows that have the id of another row of the batch, and perhaps of others."""
+    """Return a mask with all rows that share their id with another row of the batch. It may have further rows with ids."""
     found = have_ids(dataset, rows)
     if found.any():
         ids = rows.column(dataset.id_columns[-1])

@@ -43,9 +43,10 @@ def have_ids(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Mask:
 def ids_and_values(
     dataset: Dataset, rows: pa.RecordBatch, stored: pa.Table
 ) -> tuple[tuple[Integers, Integers], tuple[Integers, Integers]]:
-    """Return numbers of the ids, and of the ids with all values but arrival columns: each of the stored rows, then of the rows.
+    """Return two numbers for each row, of its id and of its values: `(stored, batch)` of the ids, then of the values.
 
-    Two rows with the same event time and id have the same first number, with the same values the same second one.
+    Rows have the same first number if their event time and id are the same, and the same second one if all else but the
+    arrival columns is the same, too.
     """
     time, others = dataset.columns[0].name, {*dataset.id_columns, *dataset.arrival_columns}
     values = [name for name in dataset.schema.names if name not in others and name != time]
@@ -77,7 +78,7 @@ def _by_count(dataset: Dataset, rows: pa.RecordBatch, stored: pa.Table) -> tuple
     order = np.argsort(equal, kind="stable")
     ordered, places = equal[order], np.empty(len(order), np.int64)
     places[order] = np.arange(len(order)) - ordered.searchsorted(ordered)
-    # Of equal rows the stored ones come first.
+    # Of equal rows the stored ones come first, then as many of the batch are duplicates.
     found: Mask = places < 2 * np.bincount(equal[:count], minlength=len(equal))[equal]
     return found[count:], np.zeros(rows.num_rows, np.bool_)
 

@@ -146,9 +146,9 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 
 def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
-    """Return the values that a commit gave these rows before others, as versions that never stood: `until` is `commit`.
+    """Return the values that a commit replaced itself, because it corrected a row repeatedly. `apply_corrections` omits them.
 
-    A commit may correct a row repeatedly. `apply_corrections` has only the last of its values.
+    They are versions that never stood: their `until` is their `commit`.
     """
     action, arrivals, commits = (
         action_name(rows.column_names),

@@ -13,10 +13,10 @@ from trades.stores import market_store
 
 
 class IdConflicts:
-    """Looks at all rows of a symbol piece by piece, in order of time; all rows of one time are in one piece.
+    """Looks at all rows of a symbol piece by piece, in order of time. All rows of one time must be in one piece.
 
-    Where stored rows came from other sources (see `Fill`), which rows conflict depends on more than ids, and nothing is
-    found.
+    In a window with rows of a `Fill` it compares a piece with itself alone: which stored rows count there depends on more
+    than ids.
     """
 
     def __init__(self, dataset: Dataset, symbol: str) -> None:
