@@ -17,6 +17,7 @@ from trading.models import Account
 from web.correlation import correlation_id
 
 T = TypeVar("T")
+_EVENTS_AT_ONCE = 1_000
 
 
 @dataclass(slots=True)
@@ -78,9 +79,6 @@ def account_act(name: str, decide: Callable[[AccountState, Record], T], *, at_ns
         if store.act(name, of_call, at_ns=at_ns):
             keep_committed(store.accounts[name].pk, store.states[name])
     return results[0]
-
-
-_EVENTS_AT_ONCE = 1_000
 
 
 def account_verify(*, account: Account) -> str | None:

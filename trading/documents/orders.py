@@ -14,6 +14,10 @@ from trading.core.rebalance import PlannedTrade
 from trading.core.terms import Side
 from web.documents import AnswerDocument, Instant, Uuid, about, like, number, number_or_null
 
+# Documents know no tables.
+if TYPE_CHECKING:
+    from trading.models import Account, TargetModel
+
 EXAMPLE_ORDER = "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"
 EXAMPLE_EXECUTION = "6c1d9a54-8f0e-4b1f-8a51-2f4f0d3e9b22"
 
@@ -264,11 +268,6 @@ class OrderBatchDocument(AnswerDocument, kw_only=True):
     refused: Annotated[int, like(0)]
     items: list[OrderBatchItemDocument]
     event: Annotated[int, about("The number of the account's last event.", 7)]
-
-
-# Documents know no tables.
-if TYPE_CHECKING:
-    from trading.models import Account, TargetModel
 
 
 class WeightDocument(AnswerDocument):

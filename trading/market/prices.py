@@ -298,7 +298,7 @@ def _ref_of(store: MarketStore, dataset: Dataset, symbol: str, version: Mapping[
 def per_unit_now(
     quote: Quote | None, last: RowPrice | None, splits: Sequence[Split], *, now_ns: int
 ) -> tuple[Quote | None, RowPrice | None]:
-    """Return a quote and a price per unit of now: what is from before a split is divided by its ratio."""
+    """Return a quote and a price in the units of now: those from before a split are divided by its ratio."""
     for split in splits:
         if split.effect_ns > now_ns:
             break
@@ -330,7 +330,7 @@ def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
 def without_dividend(
     quote: Quote | None, last: RowPrice | None, dividend: ExDividend, *, may_be_negative: bool
 ) -> tuple[Quote | None, RowPrice | None]:
-    """Return a quote and a price without a dividend: the market has not taken it off those from before it.
+    """Return a quote and a price as they are after a dividend: its amount is subtracted from those that are older.
 
     A liquidation may pay more than the last price. may_be_negative: whether the rest may be below zero.
     """

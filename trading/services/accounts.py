@@ -50,6 +50,9 @@ from trading.market.symbols import market
 from trading.models import Account, EventRow, TargetModel
 from web.requests.conditional import ANY_TAG
 
+logger = logging.getLogger(__name__)
+
+STOP_FILE = "STOP"
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
@@ -148,11 +151,6 @@ def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
 def heartbeat(*, accounts: Iterable[Account]) -> None:
     """Note that the accounts' client lives."""
     Account.objects.filter(pk__in=[each.pk for each in accounts]).update(heartbeat_ns=engine_status().now_ns)
-
-
-logger = logging.getLogger(__name__)
-
-STOP_FILE = "STOP"
 
 
 def trading_start(*, account: Account, by: str) -> None:
@@ -255,11 +253,9 @@ def override_end(*, account: Account, reason: str, by: str) -> None:
 
 
 def halt_release(*, account: Account, reason: str, by: str) -> None:
-    """Release the oldest halt; others stay.
+    """Release the oldest halt; others stay. The account stays stopped or running as it was.
 
-    That of a drawdown which lasts begins the high-water mark anew at the present equity.
-
-    The account stays stopped or running as it was.
+    If the halt is of a drawdown that lasts, the high-water mark becomes the present equity.
     """
 
     def release(state: AccountState, record: Record) -> None:
