@@ -1,7 +1,7 @@
 """The queue: which job a worker takes next, with a lease, and every change of a job's state.
 
 Each change is a compare-and-set on the state or the lease, in one transaction. So a job ends once, whatever the
-workers do. Starts and leases go by the database's clock: those of hosts may differ.
+workers do. Starts and leases go by the database's clock, because the clocks of hosts may differ.
 """
 
 from collections import Counter

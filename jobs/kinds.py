@@ -63,10 +63,10 @@ class JobKind:
     function: does the work and returns the result, a JSON document; None for jobs that their call does (`job_done`). It raises the apps' errors: those with a status
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
-    time in the whole installation, of one owner one less. attempts: after so many the job is failed. access: of the call that submits
-    it; nobody may submit a kind without, but schedules. account_parameter: the name of the parameter with the job's account; "" for none.
-    most_unfinished: so many unfinished jobs of a caller; a call that would add another is refused.
-    is_result_large: lists of jobs have null in its place. is_export: whether its
+    time in the whole installation; one owner may run one less. attempts: after so many the job has failed. access: of the call
+    that submits it; without it only schedules submit the kind. account_parameter: the name of the parameter with the job's account; "" for none.
+    most_unfinished: a caller with so many unfinished jobs of the kind may submit no other.
+    is_result_large: lists of jobs have null instead of the result. is_export: whether its
     jobs leave files, which `/exports` gives. is_schedulable: whether `JOB_SCHEDULES` may name it; its
     serializer then needs no context.
     """

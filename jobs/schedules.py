@@ -109,7 +109,7 @@ def schedules_submit(*, now: datetime) -> None:
 
 
 def _submit_if_due(schedule: JobSchedule, known: datetime | None, now: datetime) -> None:
-    """Submit a schedule's job unless that was done for its last time. known: that time, as far as it is recorded."""
+    """Submit a schedule's job if it is due. known: the time of its last job; None for a new schedule, which is recorded only."""
     due = schedule.last_due(now)
     if known is None:
         ScheduledTime.objects.create(name=schedule.name, due=due)

@@ -138,8 +138,8 @@ def trade_pages(
     """Yield pages of trades, ascending. Raises `SourceError`s.
 
     ask: returns a page of trades: of None the first of the window; of a trade those after it or, without `by_id`,
-    those from its instant on. The trades of a page's last instant may go on on
-    the next page: they wait for it.
+    those from its instant on. The next page may have more trades of a page's last instant, so
+    trades of that instant are yielded with it.
     """
     start_ns, held = window.start_ns, list[ExchangeTrade]()
     while True:

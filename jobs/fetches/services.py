@@ -156,8 +156,17 @@ def source_documents() -> list[SourceDocument]:
         except (ImproperlyConfigured, SourceRefused):
             continue
         is_exchange = kind not in VENDORS and name not in settings.SOURCES
-        shown, keys = "exchange" if is_exchange else kind, (kind in VENDORS, name in settings.SOURCE_KEYS)
-        documents.append(SourceDocument(name, shown, source.tested, source.terms, *keys, can_feed(name)))
+        documents.append(
+            SourceDocument(
+                name=name,
+                kind="exchange" if is_exchange else kind,
+                tested=source.tested,
+                terms=source.terms,
+                needs_key=kind in VENDORS,
+                has_key=name in settings.SOURCE_KEYS,
+                can_feed=can_feed(name),
+            )
+        )
     return documents
 
 

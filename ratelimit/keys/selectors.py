@@ -61,7 +61,7 @@ key_cache = KeyCache()
 
 
 def key_now(key_id: int, *, digest: str = "") -> CachedKey | None:
-    """Return a key as it is stored now, past the cache; None if there is none, or it has another digest."""
+    """Return a key as it is stored now, past the cache; None if there is none, or if none of its digests is `digest`."""
     row = ApiKey.objects.filter(pk=key_id).values_list(*_COLUMNS).first()
     key = None if row is None else _cached(row, digest)
     return key if key is None or not digest or digest in key.digests else None
