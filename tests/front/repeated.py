@@ -11,7 +11,9 @@ from front.answers import Answer, ReadyAnswer, answer_of_response
 from front.application import DjangoHandler, _client_environ
 from front.event_loop_reads import EventLoopReads
 from ratelimit.callers import Caller
+from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.services import admit
+from tests.patience import PATIENCE_SECONDS
 from web.endpoints import Access
 
 VARYING = {"age", "x-cache", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit"}
@@ -20,7 +22,10 @@ Headers = dict[str, str]
 
 
 def admit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charge in the loop's next turn what the event loop would charge by its own connection to Redis."""
+    """Charge in the loop's next turn what the event loop would charge by its own connection to Redis.
+
+    A key stays in memory for as long as a test may take: after 0.9 s Django would read it anew.
+    """
 
     def admit_now(caller: Caller, access: Access, *, cost: int, then: Any, **_named: object) -> bool:
         admission = admit(caller, access, cost=cost)
@@ -29,6 +34,7 @@ def admit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return admission.admitted
 
     monkeypatch.setattr(event_loop_reads, "admit_soon", admit_now)
+    monkeypatch.setattr(key_cache, "_max_age", PATIENCE_SECONDS)
 
 
 def request_bytes(target: str, headers: Headers) -> bytes:

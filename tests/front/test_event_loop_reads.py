@@ -60,9 +60,6 @@ def records(correlation_id: str) -> list[dict[str, object]]:
 def assert_equal(process: Process, target: str, headers: Headers) -> None:
     """The event loop answers as Django does, but for the figures of its one second."""
     django, loop = process.both(target, {**headers, **NAMED})
-    if loop is None:
-        # What is known of the key is a second old: Django reads it anew.
-        django, loop = process.both(target, {**headers, **NAMED})
     assert loop is not None
     assert (loop.status, loop.body) == (django.status, django.body)
     assert visible(loop) == visible(django)

@@ -15,7 +15,7 @@ TREE = "/api/v1/market-data"
         ("equities/AAPL/ohlc.csv", "; did you mean ohlcv?"),
         ("equities/AAPL/trade/stream", "; did you mean trades?"),
         ("crypto/BTC/USD/quote", "; did you mean quotes?"),
-        ("equity/AAPL/ohlcv", "; known are crypto, equities, futures, fx, options, rates, universes"),
+        ("equity/AAPL/ohlcv", "; known are crypto, equities, futures, fx, options, universes"),
         ("equites/AAPL/ohlcv", "; did you mean equities?"),
         (
             "equities/AAPL",
@@ -25,7 +25,7 @@ TREE = "/api/v1/market-data"
             "equities",
             "; known are corporate-actions, coverage, gaps, latest, ohlcv, quotes, revisions, snapshot, stored-bars, trades, trading-status",
         ),
-        ("", "; known are crypto, equities, futures, fx, options, rates, universes"),
+        ("", "; known are crypto, equities, futures, fx, options, universes"),
         ("equities/AAPL/MSFT/IBM/ohlcv", ""),
         ("options/AAPL/greeks/stream", ""),
     ],

@@ -301,18 +301,6 @@ def test_nothing_is_stored_before_the_first_print_of_the_day():
 
 
 @pytest.mark.usefixtures("_store")
-def test_the_sample_of_another_release_is_refused_and_changes_nothing(api):
-    row = {"timestamp": "2025-11-19T15:00:00Z", "symbol": "DEMOA", "price": 1, "volume": 1}
-    api.ingest(
-        row | {"trade_id": "DEMOA-20251119-000001", "exchange": day_of("2025-11-19")["exchange"][0].as_py()}
-    )
-    before = head(TRADES)
-    with pytest.raises(CommandError, match=r"DEMOA: .* another release"):
-        run_sample("2025-11-19T23:00")
-    assert head(TRADES) == before
-
-
-@pytest.mark.usefixtures("_store")
 @pytest.mark.parametrize("arguments", [{"days": 0}, {"days": 2601}, {"history": -1}])
 def test_wrong_arguments_are_refused_before_anything_is_stored(arguments):
     with pytest.raises(CommandError, match="--days is 1 to 2600, --history 0 to 2600"):

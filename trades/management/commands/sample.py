@@ -28,7 +28,6 @@ from trades.stores import market_store
 CALLER = "command:sample"
 SYMBOLS = (*sample.EQUITIES, sample.FUND, sample.COIN)
 MINUTE_DAYS, DAYS_LIMIT = 60, 2_600
-_OTHER_SAMPLE = "; another release stored its sample under this symbol: keep it, or stop the server and delete the symbol's folders"
 
 
 class Command(BaseCommand):
@@ -49,8 +48,7 @@ class Command(BaseCommand):
                 _declare(symbol)
                 count = _store(symbol, now, days, history)
             except (BatchRefused, StorageError, DatabaseError) as error:
-                is_conflict = getattr(error, "code", "") == "trade_id_conflict"
-                raise CommandError(f"{symbol}: {error}{_OTHER_SAMPLE if is_conflict else ''}") from error
+                raise CommandError(f"{symbol}: {error}") from error
             self.stdout.write(f"  {symbol}: {count:,} new rows")
             self.stdout.flush()
 
