@@ -142,7 +142,7 @@ def test_a_bad_row_is_named_and_can_be_skipped(tmp_path: Path, line: str, field:
 
 
 def test_an_id_with_other_values_is_a_bad_row(tmp_path: Path):
-    lines = ["2025-01-02T12:00:00Z,1,1,x", "2025-01-02T12:00:01Z,1,1,y", "2025-01-02T12:00:02Z,2,1,x"]
+    lines = ["2025-01-02T12:00:00Z,1,1,x", "2025-01-02T12:00:01Z,1,1,y", "2025-01-02T12:00:00Z,2,1,x"]
     path = written(tmp_path / "A.csv", lines, header=f"{HEADER},trade_id")
     with pytest.raises(CommandError, match="line 4, trade_id"):
         run(path)
