@@ -143,7 +143,7 @@ def gap_beside(call: Callable[[], Any]) -> float:
     return min(found)
 
 
-@pytest.mark.parametrize(("path", "encoding"), product(READS, ("identity", "gzip")))
+@pytest.mark.parametrize(("path", "encoding"), tuple(product(READS, ("identity", "gzip"))))
 def test_a_read_holds_nobody_up(api: Api, path: str, encoding: str):
     def read() -> None:
         response = api.get(path, accept_encoding=encoding)
