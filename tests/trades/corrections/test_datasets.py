@@ -38,8 +38,8 @@ def correct(api: Api, dataset: str, symbol: str, *corrections: Any) -> Any:
 
 
 def read(api: Api, symbol: str, dataset: str, **query: Any) -> list[dict[str, Any]]:
-    start = {"start": "2026-11-01" if symbol == "RUN1" else "2024-12-01"}
-    response = api.get(f"/api/v1/market-data/equities/{symbol}/{dataset}", start | query)
+    dates = {"start": "2026-11-25", "end": "2026-11-26"} if symbol == "RUN1" else {"start": "2024-12-01"}
+    response = api.get(f"/api/v1/market-data/equities/{symbol}/{dataset}", dates | query)
     assert response.status_code == 200, response.content
     found: list[dict[str, Any]] = answer(response)[
         "bars" if dataset == "ohlcv" else dataset.replace("-", "_")
