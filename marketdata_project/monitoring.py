@@ -51,7 +51,7 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons, at most a second old."""
-    status, document = readiness.get_or_load(True, lambda _: _readiness()) or _readiness()
+    status, document = readiness.get(True, lambda _: _readiness()) or _readiness()
     return JsonResponse(document, status=status)
 
 

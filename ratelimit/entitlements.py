@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from ratelimit.callers import Caller
-from ratelimit.exceptions import UnknownTier
+from ratelimit.exceptions import InvalidKeyRequest
 from ratelimit.models import ApiKey, Entitlement
 
 
@@ -38,11 +38,12 @@ TIERS = MappingProxyType(
 
 
 def tier_named(name: str) -> Tier:
-    """Return the tier with that name. Raises UnknownTier."""
+    """Return the tier with that name. Raises InvalidKeyRequest."""
     try:
         return TIERS[name]
     except KeyError:
-        raise UnknownTier(f"there is no tier {name!r}; the tiers are {', '.join(TIERS)}") from None
+        message = f"there is no tier {name!r}; the tiers are {', '.join(TIERS)}"
+        raise InvalidKeyRequest(message, "tier") from None
 
 
 # A stored quota of 0 means unlimited; None means the tier's quota.
@@ -64,7 +65,7 @@ GRANTS = (
 def caller_from(
     entitlement: Entitlement, *, identity: str, name: str, credential: str, key_digest: str = ""
 ) -> Caller:
-    """Return the caller with these grants. Raises UnknownTier.
+    """Return the caller with these grants. Raises InvalidKeyRequest.
 
     A missing rate or quota is the tier's; a missing trading rate is the setting TRADING_RATE.
     """

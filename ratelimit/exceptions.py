@@ -1,33 +1,5 @@
 """Errors of credentials and keys. They are DRF's, so that a view adds the challenge to the answer.
 
-RateLimitError
-├── CredentialError            the caller must send another credential; the same one would fail again
-│   ├── InvalidAuthorization
-│   ├── AmbiguousCredentials
-│   ├── SignatureRequired
-│   ├── InvalidToken
-│   ├── InvalidLogin
-│   ├── InvalidSignature
-│   ├── SignatureExpired
-│   ├── DigestMismatch
-│   ├── NonceUsed
-│   ├── InvalidCertificate
-│   ├── InvalidApiKey
-│   ├── ExpiredApiKey
-│   └── RevokedApiKey
-├── PasswordChecksBusy         the caller can log in after `Retry-After`
-├── NetworkNotAllowed          the caller must call from another address, or get more networks granted
-├── TooManyStreams             the caller must end one of its streams
-└── KeyAdministrationError     the operator must correct the request
-    ├── InvalidKeyRequest
-    ├── UnknownTier
-    ├── UnknownScope
-    ├── UnknownKey
-    ├── AmbiguousKey
-    ├── NotRotatable
-    ├── TooManyKeys
-    └── GrantExceeded
-
 Errors in a request's syntax are in `web.requests.exceptions`.
 """
 
@@ -164,22 +136,10 @@ class InvalidKeyRequest(KeyAdministrationError):
         self.errors = () if field is None else (FieldError(field, self.code, message),)
 
 
-class UnknownTier(KeyAdministrationError):
-    """The tier is unknown; choose one that the message lists."""
-
-
-class UnknownScope(KeyAdministrationError):
-    """The scope is unknown; choose one that the message lists."""
-
-
 class UnknownKey(KeyAdministrationError):
-    """No key has this id or prefix; look it up in the list of keys."""
+    """No key, or more than one, has this id or prefix; look it up in the list of keys."""
 
     code = "unknown_key"
-
-
-class AmbiguousKey(KeyAdministrationError):
-    """Several keys share this prefix; use the id."""
 
 
 class NotRotatable(KeyAdministrationError):

@@ -31,33 +31,16 @@ class FreshCache(Generic[K, V]):
         self._max_age = max_age
         self._clock = clock
 
-    def get(self, key: K) -> V | None:
-        """Return the cached value; None if there is none or it is too old."""
-        now = self._clock()
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                return None
-            if now - entry[0] >= self._max_age:
-                del self._entries[key]
-                return None
-            self._entries.move_to_end(key)
-            return entry[1]
-
-    def peek(self, key: K) -> V | None:
-        """Return the cached value, however old; None if there is none."""
-        with self._lock:
-            entry = self._entries.get(key)
-        return None if entry is None else entry[1]
-
-    def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
+    def get(self, key: K, load: Callable[[K], V | None] | None = None) -> V | None:
         """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
         # The value's age counts from before the load, so that a change during the load is seen after `max_age`.
         now = self._clock()
-        value = self.get(key)
-        if value is not None:
-            return value
-        value = load(key)
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and now - entry[0] < self._max_age:
+                self._entries.move_to_end(key)
+                return entry[1]
+        value = None if load is None else load(key)
         if value is not None:
             with self._lock:
                 self._entries[key] = now, value
@@ -65,6 +48,11 @@ class FreshCache(Generic[K, V]):
                 if len(self._entries) > self._capacity:
                     self._entries.popitem(last=False)
         return value
+
+    def peek(self, key: K) -> V | None:
+        """Return the cached value, however old; None if there is none."""
+        with self._lock:
+            return self._entries.get(key, (0.0, None))[1]
 
     def remove(self, matches: Callable[[V], bool]) -> None:
         """Remove the matching values."""

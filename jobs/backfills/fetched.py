@@ -30,12 +30,12 @@ def _kept(read: Callable[[], Iterable[str]]) -> frozenset[str]:
     """Return symbols that were read within ten seconds. While the database cannot be asked, those that were read last."""
     last = SYMBOLS.peek(read)
     try:
-        return SYMBOLS.get_or_load(read, lambda _: frozenset(read())) or frozenset()
+        return SYMBOLS.get(read, lambda _: frozenset(read())) or frozenset()
     except Error as error:
         if last is None:
             raise
         logger.warning("the fetched symbols cannot be read: %s", error)
-        return SYMBOLS.get_or_load(read, lambda _: last) or frozenset()
+        return SYMBOLS.get(read, lambda _: last) or frozenset()
 
 
 def _fetched() -> Iterable[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ratelimit.exceptions import UnknownScope
+from ratelimit.exceptions import InvalidKeyRequest
 
 # Places an order by Alpaca's API, which has no preview. No role has it: it is granted by name, or as one of `all`.
 DIRECT = "trading:direct"
@@ -28,12 +28,12 @@ SENSITIVITIES = ("public", "internal", "confidential")
 
 
 def expand_scopes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the named scopes, each once, in the order of SCOPES; `all` means every scope. Raises UnknownScope."""
+    """Return the named scopes, each once, in the order of SCOPES; `all` means every scope. Raises InvalidKeyRequest."""
     requested = set(names)
     unknown = sorted(requested.difference(SCOPES, [ALL_SCOPES]))
     if unknown:
         valid = ", ".join((ALL_SCOPES, *SCOPES))
-        raise UnknownScope(f"there is no scope {unknown[0]!r}; the scopes are {valid}")
+        raise InvalidKeyRequest(f"there is no scope {unknown[0]!r}; the scopes are {valid}", "scopes")
     return SCOPES if ALL_SCOPES in requested else tuple(scope for scope in SCOPES if scope in requested)
 
 

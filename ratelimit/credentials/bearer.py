@@ -31,7 +31,7 @@ class TokenCache(FreshCache[bytes, CachedToken]):
     def find(self, token: str, *, now: datetime) -> CachedToken:
         """Return the token. Raises InvalidToken."""
         digest = hashlib.sha256(token.encode()).digest()
-        cached = self.get_or_load(digest, lambda _: _load(token, now=now))
+        cached = self.get(digest, lambda _: _load(token, now=now))
         assert cached is not None  # noqa: S101 `_load` raises instead
         return cached
 

@@ -233,7 +233,7 @@ def caller_if_cached(key_digest: str, *, address: str, now: datetime) -> Caller 
 
     None if `identify` must decide: the key is not cached, or the caller is refused.
     """
-    key = key_cache.find_cached(key_digest)
+    key = key_cache.get(("digest", key_digest))
     if key is None or key.signed_only:
         return None
     try:

@@ -4,10 +4,9 @@ import json
 import logging
 import os
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import Error, transaction
@@ -28,8 +27,7 @@ ROTATED_BEFORE = timedelta(days=7)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpiryRun:
+class ExpiryRun(NamedTuple):
     """The number of keys that were warned about, and of keys that were rotated."""
 
     warned: int
@@ -44,28 +42,22 @@ def keys_watch(*, now: datetime) -> ExpiryRun:
     """
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):
+        assert key.expires_at is not None  # noqa: S101 `keys_expiring` returns only such keys
+        lifetime, left = key.lifetime or key.expires_at - key.created_at, key.expires_at - now
+        # Warnings that would come before the key was created are skipped.
+        before = min((each for each in WARNINGS if left <= each < lifetime), default=None)
+        is_warned = before is None or (key.warned_at is not None and key.warned_at >= key.expires_at - before)
         try:
-            is_due = key.before_expiry == "warn" or rotation_is_due(key, now=now)
-            if is_due and key.before_expiry == "rotate" and _rotate(key, now=now):
-                rotated += 1
-            elif is_due and _is_warning_due(key, now=now) and _warn(key, now=now):
-                warned += 1
+            if key.before_expiry == "rotate":
+                if left > min(ROTATED_BEFORE, lifetime / 2):
+                    continue
+                if _rotate(key, left=left, now=now):
+                    rotated += 1
+                    continue
+            warned += not is_warned and _warn(key, now=now)
         except (Error, KeyAdministrationError):
             logger.exception("API key %d (%s) expires soon and could not be handled", key.pk, key.prefix)
     return ExpiryRun(warned=warned, rotated=rotated)
-
-
-def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
-    """Return whether to rotate a key: in the last week before its expiry, but not in the first half of its lifetime."""
-    expiry, lifetime = _end_of(key)
-    return expiry - now <= min(ROTATED_BEFORE, lifetime / 2)
-
-
-def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
-    """Return whether one of WARNINGS is due. Warnings that would come before the key was created are skipped."""
-    expiry, lifetime = _end_of(key)
-    before = min((before for before in WARNINGS if expiry - now <= before < lifetime), default=None)
-    return before is not None and (key.warned_at is None or key.warned_at < expiry - before)
 
 
 def _warn(key: ApiKey, *, now: datetime) -> bool:
@@ -85,25 +77,22 @@ def _warn(key: ApiKey, *, now: datetime) -> bool:
     return True
 
 
-def _rotate(key: ApiKey, *, now: datetime) -> bool:
+def _rotate(key: ApiKey, *, left: timedelta, now: datetime) -> bool:
     """Rotate the key and write its new secrets to a file. Returns False if that was not possible."""
-    path, (expiry, _) = Path(settings.ROTATED_KEYS_DIR) / f"{key.prefix}.json", _end_of(key)
+    path = Path(settings.ROTATED_KEYS_DIR) / f"{key.prefix}.json"
     try:
         with transaction.atomic():
-            rotated = key_rotate(key=key, overlap=expiry - now, now=now, actor=ACTOR)
+            rotated = key_rotate(key=key, overlap=left, now=now, actor=ACTOR)
             # The file is written before the commit, so that a stored key is never lost. If the commit fails, the next
             # rotation overwrites the file.
             _write_file(rotated.document(now=now), path)
-    except NotRotatable as error:
-        logger.warning("API key %d (%s) expires soon: %s", key.pk, key.prefix, error)
+    except (NotRotatable, OSError) as error:
+        # Otherwise a concurrent call rotated it.
+        if ApiKey.objects.filter(pk=key.pk, digest=key.digest).exists():
+            logger.warning("API key %d (%s) expires soon and was not rotated: %s", key.pk, key.prefix, error)
         return False
-    except OSError:
-        logger.exception("API key %d (%s): the new secret could not be written", key.pk, key.prefix)
-        return False
-    logger.warning(
-        "API key %d (%s, %s) has a new secret, in the file %s; the old one ends at %s",
-        key.pk, key.prefix, key.name, path, format_instant(key.expires_at),
-    )  # fmt: skip
+    end = format_instant(key.expires_at)
+    logger.warning("API key %d has a new secret, in the file %s; the old one ends at %s", key.pk, path, end)
     return True
 
 
@@ -124,9 +113,3 @@ def _write_file(document: dict[str, Any], path: Path) -> None:
     finally:
         os.close(folder)
         draft.unlink(missing_ok=True)
-
-
-def _end_of(key: ApiKey) -> tuple[datetime, timedelta]:
-    """Return when a key expires, and how long it lives from its creation, or from a rotation."""
-    assert key.expires_at is not None  # noqa: S101 `keys_expiring` returns only such keys
-    return key.expires_at, key.lifetime or key.expires_at - key.created_at

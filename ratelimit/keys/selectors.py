@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import GRANTS, caller_from, granted_document
-from ratelimit.exceptions import AmbiguousKey, ExpiredApiKey, RevokedApiKey, UnknownKey
+from ratelimit.exceptions import ExpiredApiKey, RevokedApiKey, UnknownKey
 from ratelimit.fresh_cache import FreshCache
 from ratelimit.keys.last_used import last_used
 from ratelimit.models import ApiKey
@@ -30,7 +30,7 @@ class CachedKey:
     """A stored key, as it was read at most a second ago.
 
     digests: of the key, and of the one before its last rotation. If it was found by the second digest, it expires at the
-    overlap's end.
+    overlap's end, and so does what its caller makes.
     """
 
     key_id: int
@@ -46,11 +46,7 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
 
     def find(self, value: str, *, by: KeyColumn = "digest") -> CachedKey | None:
         """Return the key with that digest, prefix or certificate; None if unknown."""
-        return self.get_or_load((by, value), _load)
-
-    def find_cached(self, digest: str) -> CachedKey | None:
-        """Return the key with that digest without using the database; None if it is not cached."""
-        return self.get(("digest", digest))
+        return self.get((by, value), _load)
 
     def forget(self, key_id: int) -> None:
         """Remove a key from the cache."""
@@ -163,13 +159,13 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 
 
 def key_named(reference: str) -> ApiKey:
-    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
+    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey."""
     keys = list(key_list().filter(Q(pk=id_of(reference)) | Q(prefix=reference.removeprefix("md_"))))
     if not keys:
         raise UnknownKey(f"there is no key with the id or prefix {reference!r}")
     if len(keys) > 1:
         ids = " or ".join(str(key.pk) for key in keys)
-        raise AmbiguousKey(f"several keys have the prefix {reference!r}; use the id: {ids}")
+        raise UnknownKey(f"several keys have the prefix {reference!r}; use the id: {ids}")
     return keys[0]
 
 

@@ -64,7 +64,7 @@ def key_create(
     """Create and store a key.
 
     owner: `Caller.identity` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its
-    creator is. Raises InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded, TooManyKeys.
+    creator is. Raises InvalidKeyRequest, GrantExceeded, TooManyKeys.
     """
     if within is not None:
         terms.setdefault("signed_only", within.signed_only)
@@ -112,6 +112,7 @@ def key_rotate(
             stored.lifetime = stored.lifetime or stored.expires_at - stored.created_at
         end = None if stored.lifetime is None else now + stored.lifetime
         stored.old_digest = stored.digest
+        # It is not after the new expiry: `check_within` admits no rotator who expires before the key.
         stored.overlap_until = min(now + overlap, stored.expires_at or now + overlap)
         stored.expires_at, stored.warned_at = expiry_within(within, end), None
         rotated = _store(stored, within=within)

@@ -54,7 +54,7 @@ class KeyTerms(TypedDict, total=False):
 
 
 def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
-    """Return the model's columns for these attributes. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
+    """Return the model's columns for these attributes. Raises InvalidKeyRequest."""
     scopes = expand_scopes(terms["scopes"])
     _check(bool(scopes), "scopes", "a key needs at least one scope")
     return {

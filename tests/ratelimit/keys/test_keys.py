@@ -4,7 +4,6 @@ import pytest
 
 from ratelimit.callers import Caller
 from ratelimit.exceptions import (
-    AmbiguousKey,
     ExpiredApiKey,
     InvalidApiKey,
     RevokedApiKey,
@@ -133,5 +132,5 @@ def test_an_ambiguous_prefix_is_refused():
     made_key()
     made_key()
     ApiKey.objects.update(prefix="samesame")
-    with pytest.raises(AmbiguousKey):
+    with pytest.raises(UnknownKey):
         key_named("samesame")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ratelimit.exceptions import InvalidKeyRequest, UnknownScope, UnknownTier
+from ratelimit.exceptions import InvalidKeyRequest
 from ratelimit.keys.terms import MAX_LISTED, MAX_RATE, columns_of, least_sensitivity
 from ratelimit.limits.quotas import MAX_QUOTA
 
@@ -76,47 +76,46 @@ def test_terms_are_stored_normalized(field, asked, stored):
 
 
 @pytest.mark.parametrize(
-    ("field", "asked", "error"),
+    ("field", "asked"),
     [
-        ("name", " ", InvalidKeyRequest),
-        ("name", "x" * 101, InvalidKeyRequest),
-        ("name", "a\x00b", InvalidKeyRequest),
-        ("name", f"md_abcdefgh_{'x' * 43}", InvalidKeyRequest),
-        ("name", f"key md_abcdefgh_{'x' * 32}!", InvalidKeyRequest),
-        ("name", f"MDS_{'x' * 43}", InvalidKeyRequest),
-        ("expires_at", datetime(2201, 1, 1, tzinfo=UTC), InvalidKeyRequest),
-        ("tier", "gold", UnknownTier),
-        ("scopes", [], InvalidKeyRequest),
-        ("scopes", ["everything"], UnknownScope),
-        ("rate", 0, InvalidKeyRequest),
-        ("rate", MAX_RATE + 1, InvalidKeyRequest),
-        ("trading_rate", 0, InvalidKeyRequest),
-        ("daily_quota", -1, InvalidKeyRequest),
-        ("monthly_quota", MAX_QUOTA + 1, InvalidKeyRequest),
-        ("accounts", ["a b"], InvalidKeyRequest),
-        ("accounts", ["../A"], InvalidKeyRequest),
-        ("accounts", ["x" * 65], InvalidKeyRequest),
-        ("accounts", [f"A{n}" for n in range(MAX_LISTED + 1)], InvalidKeyRequest),
-        ("sensitivity", "secret", InvalidKeyRequest),
-        ("networks", ["10.0.0.1/8"], InvalidKeyRequest),
-        ("networks", ["everywhere"], InvalidKeyRequest),
-        ("networks", ["10.0.0.0/33"], InvalidKeyRequest),
-        ("networks", ["fe80::1%eth0/128"], InvalidKeyRequest),
-        ("networks", ["::ffff:10.0.0.0/104"], InvalidKeyRequest),
-        ("networks", ["::ffff:10.1.2.3"], InvalidKeyRequest),
-        ("networks", [f"10.0.0.{n}" for n in range(MAX_LISTED + 1)], InvalidKeyRequest),
-        ("expires_at", NOW, InvalidKeyRequest),
-        ("certificate", "0f" * 31, InvalidKeyRequest),
-        ("certificate", "zz" * 32, InvalidKeyRequest),
-        ("before_expiry", "nothing", InvalidKeyRequest),
+        ("name", " "),
+        ("name", "x" * 101),
+        ("name", "a\x00b"),
+        ("name", f"md_abcdefgh_{'x' * 43}"),
+        ("name", f"key md_abcdefgh_{'x' * 32}!"),
+        ("name", f"MDS_{'x' * 43}"),
+        ("expires_at", datetime(2201, 1, 1, tzinfo=UTC)),
+        ("tier", "gold"),
+        ("scopes", []),
+        ("scopes", ["everything"]),
+        ("rate", 0),
+        ("rate", MAX_RATE + 1),
+        ("trading_rate", 0),
+        ("daily_quota", -1),
+        ("monthly_quota", MAX_QUOTA + 1),
+        ("accounts", ["a b"]),
+        ("accounts", ["../A"]),
+        ("accounts", ["x" * 65]),
+        ("accounts", [f"A{n}" for n in range(MAX_LISTED + 1)]),
+        ("sensitivity", "secret"),
+        ("networks", ["10.0.0.1/8"]),
+        ("networks", ["everywhere"]),
+        ("networks", ["10.0.0.0/33"]),
+        ("networks", ["fe80::1%eth0/128"]),
+        ("networks", ["::ffff:10.0.0.0/104"]),
+        ("networks", ["::ffff:10.1.2.3"]),
+        ("networks", [f"10.0.0.{n}" for n in range(MAX_LISTED + 1)]),
+        ("expires_at", NOW),
+        ("certificate", "0f" * 31),
+        ("certificate", "zz" * 32),
+        ("before_expiry", "nothing"),
     ],
     ids=str,
 )
-def test_an_invalid_term_is_refused_by_its_field(field, asked, error):
-    with pytest.raises(error) as refusal:
+def test_an_invalid_term_is_refused_by_its_field(field, asked):
+    with pytest.raises(InvalidKeyRequest) as refusal:
         columns(**{field: asked})
-    if error is InvalidKeyRequest:
-        assert [wrong.path for wrong in refusal.value.errors] == [field]
+    assert [wrong.path for wrong in refusal.value.errors] == [field]
 
 
 @pytest.mark.parametrize(
