@@ -103,7 +103,7 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
                 moved += file_collect(path, now=now, limit=limit - moved)
             except OSError:
                 logger.exception("the audit spool file %s cannot be collected", path.name)
-        AUDIT_COLLECTED.add(amount=moved)
+        AUDIT_COLLECTED.inc(moved)
         return moved
 
 

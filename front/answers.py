@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from http import HTTPStatus
 from time import monotonic, perf_counter_ns
 from typing import IO, NamedTuple
@@ -176,6 +176,7 @@ APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "other"
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+_requests_of, _seconds_of = cache(REQUESTS.labels), cache(REQUEST_SECONDS.labels)
 
 
 def route_of(match: ResolverMatch | None) -> str:
@@ -190,14 +191,14 @@ def route_of(match: ResolverMatch | None) -> str:
 
 def count_answer(route: str, method: str, status: int, *, began_ns: int) -> None:
     """Count an answer and its duration; `began_ns` comes from `perf_counter_ns`."""
-    REQUEST_SECONDS.observe((perf_counter_ns() - began_ns) / 1e9, route)
-    REQUESTS.add(route, _method(method), _CLASSES[status // 100])
+    _seconds_of(route).observe((perf_counter_ns() - began_ns) / 1e9)
+    _requests_of(route, _method(method), _CLASSES[status // 100]).inc()
 
 
 def count_refusal(refusal: Refusal, *, method: str = "") -> None:
     """Count a refusal before Django. `method` is "" if the request line was not read."""
-    FRONT_REFUSALS.add(refusal.code)
-    REQUESTS.add(UNROUTED, _method(method), _CLASSES[refusal.status // 100])
+    FRONT_REFUSALS.labels(refusal.code).inc()
+    _requests_of(UNROUTED, _method(method), _CLASSES[refusal.status // 100]).inc()
 
 
 def _method(method: str) -> str:

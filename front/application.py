@@ -174,11 +174,11 @@ class Front:
         if scope["type"] == "websocket":
             await self._serve_socket(scope, receive, send)
             return
-        REQUESTS_IN_FLIGHT.add(1)
+        REQUESTS_IN_FLIGHT.inc()
         try:
             await self._serve(scope, receive, send)
         finally:
-            REQUESTS_IN_FLIGHT.add(-1)
+            REQUESTS_IN_FLIGHT.dec()
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["extensions"][ENVIRON] = environ = _client_environ(scope)
@@ -233,7 +233,7 @@ class Front:
         try:
             await self._sender.send(answer, environ, receive, send)
         except StreamCut as cut:
-            ANSWERS_CUT.add(cut.reason)
+            ANSWERS_CUT.labels(cut.reason).inc()
             scope[ABORT]()
 
     def _call(self, environ: dict[str, Any]) -> Answer:

@@ -121,7 +121,6 @@ class EventLoopReads:
         self._iteration: object | None = None
         self._reads: OrderedDict[_Key, _Read] = OrderedDict()
         self._secret = os.urandom(_DIGEST_BYTES)
-        EVENT_LOOP_ANSWERS.add(amount=0)
 
     def remember(self, peer: str, data: bytes, environ: dict[str, Any], answer: Answer) -> None:
         """Remember how to answer a request again: only answers with a content, to callers whose key is known.
@@ -242,5 +241,5 @@ class EventLoopReads:
             + header_lines(encoded_headers(correlation_headers(correlation_id).items()))
         )
         count_answer(read.route, "GET", answer.status, began_ns=began_ns)
-        EVENT_LOOP_ANSWERS.add()
+        EVENT_LOOP_ANSWERS.inc()
         return ReadyAnswer(answer.status, lines, answer.body)

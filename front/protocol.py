@@ -96,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin to wait for headers; refuse the connection if its address has no free slot."""
         super().connection_made(transport)
         self._arrived, self._held = bytearray(), ReservedBytes(self.held_bytes, (self._address,))
-        CONNECTIONS.add(1)
+        CONNECTIONS.inc()
         self._headers_since = self.loop.time()
         self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
         self._has_slot = self.slots.take(self._address)
@@ -107,10 +107,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Cancel the timer and release the slot."""
         self._check.cancel()
         if exc is not None and self._is_answering():
-            ANSWERS_CUT.add("reset")
+            ANSWERS_CUT.labels("reset").inc()
         self._awaited = None
         self._held.release()
-        CONNECTIONS.add(-1)
+        CONNECTIONS.dec()
         if self._has_slot:
             self._has_slot = False
             self.slots.give_back(self._address)

@@ -139,7 +139,7 @@ def job_end(
             )
         )
         if is_ours:
-            transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
+            transaction.on_commit(JOBS_ENDED.labels(job.kind, state).inc)
             _tell(job, state, finished_at=now, now=now)
     return is_ours
 

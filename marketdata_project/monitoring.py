@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,9 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
+from prometheus_client import Metric as Family
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from audit.services import audit_lag
@@ -26,8 +30,6 @@ from ops.metrics.declarations import (
     WEB_PROCESSES_WANTED,
     WORKER_HEARTBEAT_AGE,
 )
-from ops.metrics.exposition import exposition
-from ops.metrics.metric_types import Metric, Series
 from ops.metrics.process_files import totals
 from ops.serve.status import STALE_SECONDS, Heartbeat
 from ratelimit.fresh_cache import FreshCache
@@ -111,12 +113,15 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """
     if not _is_allowed(request.META.get("REMOTE_ADDR", "")):
         raise Http404
-    series = totals()
-    series.update({metric: {(): [value]} for metric, value in _installation_values().items()})
-    with suppress(Error, RedisError):
-        series.update(_feed_series())
-    body, content_type = exposition(series, accept=request.headers.get("Accept", ""))
-    return HttpResponse(body, content_type=content_type)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(_Document()), content_type=content_type)
+
+
+class _Document(Collector):
+    """The families of all processes and of the installation."""
+
+    def collect(self) -> Iterable[Family]:
+        return [*totals(), *_installation_families(), *_feed_families()]
 
 
 def _is_allowed(address: str) -> bool:
@@ -127,34 +132,40 @@ def _is_allowed(address: str) -> bool:
     return any(client in network for network in settings.METRICS_NETWORKS)
 
 
-def _installation_values() -> dict[Metric, float]:
+def _installation_families() -> list[Family]:
     """Return the values of the whole installation. A value that cannot be read now is left out."""
-    values: dict[Metric, float] = {WEB_PROCESSES_WANTED: settings.WORKERS}
+    free, heartbeat, spooled, lag = (
+        DISK_FREE(),
+        WORKER_HEARTBEAT_AGE(),
+        AUDIT_SPOOLED_BYTES(),
+        AUDIT_LAG_SECONDS(),
+    )
     with suppress(OSError):
-        values[DISK_FREE] = shutil.disk_usage(settings.DATA_DIR).free
+        free.add_metric((), shutil.disk_usage(settings.DATA_DIR).free)
     with suppress(OSError):
         age = Heartbeat(settings.RUN_DIR).age(now=time.time())
         if age is not None:
-            values[WORKER_HEARTBEAT_AGE] = age
+            heartbeat.add_metric((), age)
     with suppress(Error, OSError):
-        lag = audit_lag(now=timezone.now())
-        values[AUDIT_SPOOLED_BYTES], values[AUDIT_LAG_SECONDS] = lag.spooled_bytes, lag.seconds
-    return values
+        audit = audit_lag(now=timezone.now())
+        spooled.add_metric((), audit.spooled_bytes)
+        lag.add_metric((), audit.seconds)
+    return [WEB_PROCESSES_WANTED(value=settings.WORKERS), free, heartbeat, spooled, lag]
 
 
-def _feed_series() -> dict[Metric, Series]:
-    """Return the metrics of all feeds. Raises django.db.Error, redis.exceptions.RedisError."""
-    values: dict[Metric, Series] = {
-        each: {} for each in (FEED_UP, FEED_LAG_SECONDS, FEED_RECONNECTS, FEED_HOLES, FEED_FILLED_ROWS)
-    }
-    for feed in shown_feeds():
-        labels = feed.symbol, feed.source
-        values[FEED_UP][labels] = [float(feed.is_up)]
-        if feed.dataset is None:  # the feed process does not have it
-            continue
-        values[FEED_RECONNECTS][labels] = [float(feed.reconnects)]
-        values[FEED_HOLES][labels] = [float(feed.holes)]
-        values[FEED_FILLED_ROWS][labels] = [float(feed.filled_rows)]
-        if feed.lag_seconds is not None:
-            values[FEED_LAG_SECONDS][labels] = [feed.lag_seconds]
-    return values
+def _feed_families() -> list[Family]:
+    """Return the metrics of all feeds, without values if the database or Redis is away."""
+    up, lag, holes = FEED_UP(), FEED_LAG_SECONDS(), FEED_HOLES()
+    reconnects, filled_rows = FEED_RECONNECTS(), FEED_FILLED_ROWS()
+    with suppress(Error, RedisError):
+        for feed in shown_feeds():
+            labels = feed.symbol, feed.source
+            up.add_metric(labels, feed.is_up)
+            if feed.dataset is None:  # the feed process does not have it
+                continue
+            reconnects.add_metric(labels, feed.reconnects)
+            holes.add_metric(labels, feed.holes)
+            filled_rows.add_metric(labels, feed.filled_rows)
+            if feed.lag_seconds is not None:
+                lag.add_metric(labels, feed.lag_seconds)
+    return [up, lag, reconnects, holes, filled_rows]

@@ -56,12 +56,12 @@ def _forget_stores(*, setting: str, **_: Any) -> None:
 
 # Each counter is exported as 0 before the first failure, so that monitoring sees the first one as an increase.
 for _name in DATASETS:
-    COMMIT_FAILURES.add(_name, amount=0)
+    COMMIT_FAILURES.labels(_name)
 
 
 def count_commit(dataset: Dataset, _symbol: str, _commit: CommitId) -> None:
     """Count a commit; a store calls it after each one."""
-    COMMITS.add(dataset.name)
+    COMMITS.labels(dataset.name).inc()
 
 
 def write_measured(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
@@ -70,11 +70,11 @@ def write_measured(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
     try:
         receipt = write()
     except StoreUnavailable:
-        COMMIT_FAILURES.add(dataset.name)
+        COMMIT_FAILURES.labels(dataset.name).inc()
         raise
-    COMMIT_SECONDS.observe(time.perf_counter() - began, dataset.name)
+    COMMIT_SECONDS.labels(dataset.name).observe(time.perf_counter() - began)
     if not receipt.replayed:
-        ROWS.add(dataset.name, amount=receipt.stored + receipt.replaced)
+        ROWS.labels(dataset.name).inc(receipt.stored + receipt.replaced)
     return receipt
 
 

@@ -77,7 +77,7 @@ class _Batch:
             logger.exception("a delivery could not be sent")
             error = f"the server failed ({type(failure).__name__})"
         outcome = DeliveryOutcome(delivery, int((time.monotonic() - began) * 1000), answer, error)
-        WEBHOOK_CALLS.add("failed" if outcome.error else "delivered")
+        WEBHOOK_CALLS.labels("failed" if outcome.error else "delivered").inc()
         self.outcomes.append(outcome)
         if outcome.error:
             self.has_failed = True
@@ -94,7 +94,7 @@ class Sender:
         self._turns: dict[str, float] = {}
         # Each outcome is exported as 0 before the first call, so that monitoring sees the first one as an increase.
         for outcome in ("delivered", "failed"):
-            WEBHOOK_CALLS.add(outcome, amount=0)
+            WEBHOOK_CALLS.labels(outcome)
 
     def round(self, *, seconds: float) -> None:
         """Fan out, send and record until there is nothing to do, for about so many seconds."""

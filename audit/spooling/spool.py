@@ -50,7 +50,7 @@ class Spool:
                 self._write(line)
             except OSError:
                 self.lost += 1
-                AUDIT_LOST.add()
+                AUDIT_LOST.inc()
                 if not self._is_failing:
                     logger.exception("audit records cannot be written to %s", self.folder)
                 self._is_failing = True

@@ -2,6 +2,8 @@
 
 A process that replaces another continues from its predecessor's file, so counters never fall. A gauge counts only
 while the process that wrote it lives.
+prometheus_client's multi-process mode is not used: it maps its files into memory, and writing to mapped memory ends the
+process when the disk is full.
 """
 
 import logging
@@ -9,33 +11,36 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from math import isnan
 from pathlib import Path
 
 import msgspec
+from prometheus_client import REGISTRY
+from prometheus_client import Metric as Family
+from prometheus_client.samples import Sample
 
 from ops.metrics.declarations import (
-    METRICS,
     PROCESS_MEMORY,
     PROCESS_OPEN_FILES,
     PROCESS_START_TIME,
     PROCESS_STARTS,
 )
-from ops.metrics.metric_types import Gauge, Metric, Series, add_series
 
 PERIOD_SECONDS = 1.0
 _SUFFIX = ".json"
 
 logger = logging.getLogger(__name__)
 
-Saved = dict[str, list[tuple[tuple[str, ...], list[float]]]]
+# The name of a sample (a histogram has several), and its labels with their values.
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+_Values = dict[str, list[tuple[_Key, float]]]
 
 
 class ProcessValues(msgspec.Struct):
-    """The content of a file: one process's numbers by metric."""
+    """The content of a file: one process's samples, by metric."""
 
-    process: str
     pid: int
-    values: Saved
+    values: _Values
 
 
 _DECODER = msgspec.json.Decoder(ProcessValues)
@@ -56,6 +61,7 @@ class Publisher:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
         self._is_failing = False
+        self._inherited: _Values = {}
 
     def start(self) -> None:
         """Continue the numbers of the process that this one replaces, and publish once a second in a thread."""
@@ -66,13 +72,13 @@ class Publisher:
         """Continue the numbers of the process that this one replaces. The caller publishes once a second."""
         global _publisher  # noqa: PLW0603 a process has one
         predecessor = _read(self._path)
-        for metric in METRICS:
-            if predecessor is not None and not isinstance(metric, Gauge):
-                metric.restore(_series_of(predecessor, metric))
-        PROCESS_STARTS.add(self.process)
-        PROCESS_START_TIME.set(time.time())
-        PROCESS_MEMORY.follow(_resident_bytes)
-        PROCESS_OPEN_FILES.follow(_open_files)
+        if predecessor is not None:
+            gauges = {family.name for family in REGISTRY.collect() if family.type == "gauge"}
+            self._inherited = {name: each for name, each in predecessor.values.items() if name not in gauges}
+        PROCESS_STARTS.labels(self.process).inc()
+        PROCESS_START_TIME.labels(self.process).set(time.time())
+        PROCESS_MEMORY.labels(self.process).set_function(_resident_bytes)
+        PROCESS_OPEN_FILES.labels(self.process).set_function(_open_files)
         _publisher = self
         self.publish()
 
@@ -82,7 +88,7 @@ class Publisher:
             draft = self._path.with_suffix(".draft")
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                draft.write_bytes(msgspec.json.encode(_own_values(self.process)))
+                draft.write_bytes(msgspec.json.encode(_own_values(self._inherited)))
                 draft.replace(self._path)
                 self._is_failing = False
             except OSError as error:
@@ -112,15 +118,19 @@ def remove_files(folder: Path) -> None:
         path.unlink()
 
 
-def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
+def totals() -> list[Family]:
     """Return the sums over all publishing processes; in a process that does not publish, its own numbers."""
-    total: dict[Metric, Series] = {metric: {} for metric in metrics}
-    for values in _published():
-        is_alive = _is_alive(values.pid)
-        for metric, series in total.items():
-            if is_alive or not isinstance(metric, Gauge):
-                add_series(series, _labelled(metric, _series_of(values, metric), values.process))
-    return total
+    published = [(values, _is_alive(values.pid)) for values in _published()]
+    families = []
+    for metric in REGISTRY.collect():
+        total: dict[_Key, float] = {}
+        for process, is_alive in published:
+            if is_alive or metric.type != "gauge":
+                _add(total, process.values.get(metric.name, ()))
+        family = Family(metric.name, metric.documentation, metric.type)
+        family.samples = [Sample(name, dict(labels), value) for (name, labels), value in total.items()]
+        families.append(family)
+    return families
 
 
 def _published() -> list[ProcessValues]:
@@ -129,15 +139,25 @@ def _published() -> list[ProcessValues]:
     Publishes this process's own values first, so that no exported counter falls if the process is killed.
     """
     if _publisher is None:
-        return [_own_values("this")]
+        return [_own_values({})]
     _publisher.publish()
     contents = (_read(path) for path in sorted(_publisher.folder.glob(f"*{_SUFFIX}")))
     return [values for values in contents if values is not None]
 
 
-def _own_values(process: str) -> ProcessValues:
-    saved: Saved = {metric.name: list(metric.series().items()) for metric in METRICS}
-    return ProcessValues(process, os.getpid(), saved)
+def _own_values(inherited: _Values) -> ProcessValues:
+    values: _Values = {}
+    for family in REGISTRY.collect():
+        total = dict(inherited.get(family.name, ()))
+        known = (each for each in family.samples if not isnan(each.value))
+        _add(total, (((each.name, tuple(each.labels.items())), each.value) for each in known))
+        values[family.name] = list(total.items())
+    return ProcessValues(os.getpid(), values)
+
+
+def _add(total: dict[_Key, float], values: Iterable[tuple[_Key, float]]) -> None:
+    for key, value in values:
+        total[key] = total.get(key, 0.0) + value
 
 
 def _read(path: Path) -> ProcessValues | None:
@@ -149,16 +169,6 @@ def _read(path: Path) -> ProcessValues | None:
     except (OSError, msgspec.MsgspecError) as error:
         logger.warning("The metrics in %s cannot be read: %s", path, error)
         return None
-
-
-def _series_of(values: ProcessValues, metric: Metric) -> Series:
-    return dict(values.values.get(metric.name, ()))
-
-
-def _labelled(metric: Metric, series: Series, process: str) -> Series:
-    if not isinstance(metric, Gauge) or not metric.is_per_process:
-        return series
-    return {(*labels, process): values for labels, values in series.items()}
 
 
 def _is_alive(pid: int) -> bool:

@@ -23,7 +23,7 @@ from store.maintained import Upkeep
 
 def start_publishing_metrics(process: str) -> Publisher:
     """Start publishing this process's metrics, under a name such as `web-1`. The caller stops the publisher."""
-    REDIS_AVAILABLE.follow(is_available)
+    REDIS_AVAILABLE.labels(process).set_function(is_available)
     publisher = Publisher(settings.METRICS_DIR, process)
     publisher.start()
     return publisher
@@ -31,25 +31,25 @@ def start_publishing_metrics(process: str) -> Publisher:
 
 def publish_fold_lag(keeper: Upkeep) -> None:
     """Publish how many logs have commits that the derived files lack, and for how long."""
-    FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
-    FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
+    FOLD_WAITING_LOGS.set_function(lambda: keeper.backlog().logs)
+    FOLD_LAG_SECONDS.set_function(lambda: keeper.backlog().seconds)
 
 
 @contextmanager
 def counted_duty(name: str) -> Iterator[None]:
     """Count one run of a duty and its duration; an exception counts as a failure."""
     began = time.monotonic()
-    DUTY_RUNS.add(name, "failed", amount=0)
+    DUTY_RUNS.labels(name, "failed")
     try:
         yield
     except Exception:
-        DUTY_RUNS.add(name, "failed")
+        DUTY_RUNS.labels(name, "failed").inc()
         raise
     else:
-        DUTY_RUNS.add(name, "done")
-        DUTY_LAST_SUCCESS.set(time.time(), name)
+        DUTY_RUNS.labels(name, "done").inc()
+        DUTY_LAST_SUCCESS.labels(name).set_to_current_time()
     finally:
-        DUTY_SECONDS.add(name, amount=time.monotonic() - began)
+        DUTY_SECONDS.labels(name).inc(time.monotonic() - began)
 
 
 STALE_SECONDS = 10.0

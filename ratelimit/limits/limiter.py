@@ -19,6 +19,7 @@ from ratelimit.limits.token_bucket import Charge
 from ratelimit.periodic_writer import PeriodicWriter
 
 logger = logging.getLogger(__name__)
+_decisions_of = cache(LIMIT_DECISIONS.labels)
 
 # Attempts to charge a request. A second one is needed if Redis has lost a quota's count, or is in another period than
 # this process; a third one if the period ends meanwhile.
@@ -53,7 +54,8 @@ class Limiter:
             admission = self._admit_shared(charge, quotas)
         except RedisError as error:
             admission, counted_in = self._admit_local(charge, error), "process"
-        LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
+        outcome = "admitted" if admission.admitted else "refused"
+        _decisions_of(charge.name, outcome, counted_in).inc()
         return admission
 
     def charge_debt(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
@@ -112,7 +114,7 @@ class Limiter:
         if admission is None or not admission.admitted:
             then(None)
             return
-        LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
+        _decisions_of(charge.name, "admitted", "redis").inc()
         then(admission)
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:

@@ -65,7 +65,7 @@ class LoginAttempts:
             most, counted_in = max(1, most // self._workers), "process"
             counts = self._add_local(attempt)
         is_admitted = max(counts) <= most
-        LIMIT_DECISIONS.add(_METRIC, "admitted" if is_admitted else "refused", counted_in)
+        LIMIT_DECISIONS.labels(_METRIC, "admitted" if is_admitted else "refused", counted_in).inc()
         return 0 if is_admitted else WINDOW_SECONDS - int(time.time() % WINDOW_SECONDS)
 
     def take_back(self, attempt: LoginAttempt) -> None:

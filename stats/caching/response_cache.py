@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Literal
 
 from django.conf import settings
@@ -183,7 +184,7 @@ class ResponseCache:
             _count_hit("hit_redis", entry)
             self.local.put(key, entry)
             return entry, "hit"
-        CACHE_ANSWERS.add("miss")
+        CACHE_ANSWERS.labels("miss").inc()
         entry = compute()
         if seconds:
             self.local.put(key, entry)
@@ -191,24 +192,27 @@ class ResponseCache:
         return entry, "miss"
 
     def _share(self, key: str, entry: Entry, seconds: int) -> None:
-        CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
+        CACHE_BYTES.labels("stored").inc(self.shared.store(key, entry, seconds=seconds))
 
 
 RESPONSE_CACHE = ResponseCache()
 
 
+_hits_of, _served_bytes = cache(CACHE_ANSWERS.labels), CACHE_BYTES.labels("served")
+
+
 def _count_hit(source: str, entry: Entry) -> None:
-    CACHE_ANSWERS.add(source)
-    CACHE_BYTES.add("served", amount=len(entry.body))
+    _hits_of(source).inc()
+    _served_bytes.inc(len(entry.body))
 
 
 _STATISTICS = {
-    "hits_local": (CACHE_ANSWERS, "hit_local"),
-    "hits_redis": (CACHE_ANSWERS, "hit_redis"),
-    "misses": (CACHE_ANSWERS, "miss"),
-    "joined": (CACHE_ANSWERS, "joined"),
-    "bytes_stored": (CACHE_BYTES, "stored"),
-    "bytes_served": (CACHE_BYTES, "served"),
+    "hits_local": ("marketdata_cache_answers_total", "hit_local"),
+    "hits_redis": ("marketdata_cache_answers_total", "hit_redis"),
+    "misses": ("marketdata_cache_answers_total", "miss"),
+    "joined": ("marketdata_cache_answers_total", "joined"),
+    "bytes_stored": ("marketdata_cache_bytes_total", "stored"),
+    "bytes_served": ("marketdata_cache_bytes_total", "served"),
 }
 
 
@@ -217,5 +221,6 @@ def cache_statistics() -> dict[str, int]:
 
     Counts that other processes made in the last second may be missing.
     """
-    counts = totals((CACHE_ANSWERS, CACHE_BYTES))
-    return {name: int(counts[metric].get((label,), [0])[0]) for name, (metric, label) in _STATISTICS.items()}
+    samples = (sample for family in totals() for sample in family.samples)
+    counts = {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+    return {name: int(counts.get(key, 0)) for name, key in _STATISTICS.items()}

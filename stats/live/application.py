@@ -136,7 +136,7 @@ class LiveFeed:
             looks = ((_CHECK_SECONDS, self._check_credentials), (_LOOK_SECONDS, self._look_after))
             self._tasks = [asyncio.create_task(self._repeat(*each)) for each in looks]
         self._clients.add(client)
-        LIVE_CONNECTIONS.add(1)
+        LIVE_CONNECTIONS.inc()
         try:
             await client.serve(receive)
         except Exception:
@@ -146,7 +146,7 @@ class LiveFeed:
             connection.end(LEFT)
             self._clients.discard(client)
             self._forget_credential(client)
-            LIVE_CONNECTIONS.add(-1)
+            LIVE_CONNECTIONS.dec()
             status = LEFT.status if connection.ended is None else connection.ended.status
             # Who came without a credential, and left, is not recorded.
             if client.identity is not None or status != LEFT.status:
@@ -259,12 +259,11 @@ class LiveFeed:
 
 def _count_from_zero() -> None:
     """Export all numbers, so that an alert sees the first event as an increase."""
-    LIVE_CONNECTIONS.add(0)
     for kind in ALL_KINDS:
-        LIVE_SUBSCRIPTIONS.add(0, kind)
-        LIVE_MESSAGES.add(kind, amount=0)
+        LIVE_SUBSCRIPTIONS.labels(kind)
+        LIVE_MESSAGES.labels(kind)
     for end in ENDS:
-        LIVE_ENDS.add(end.code, amount=0)
+        LIVE_ENDS.labels(end.code)
 
 
 def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dict[str, str]]:

@@ -240,7 +240,7 @@ class Connection:
         if self.ended is not None:
             return
         self.ended = end
-        LIVE_ENDS.add(end.code)
+        LIVE_ENDS.labels(end.code).inc()
         if end is not LEFT:
             retry_after = round(random.uniform(*_RETRY_SECONDS), 2)  # noqa: S311 jitter
             tokens = {name: each.seq for name, each in self.subscriptions.items()}
@@ -327,7 +327,7 @@ class Connection:
         """Send the next old messages. Return whether there were any."""
         live = subscription.live
         messages = await self.read_old(replay.next, live.commits)
-        LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
+        LIVE_MESSAGES.labels(live.channel.kind).inc(len(messages))
         for message in messages:
             if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
                 await self._socket.drained()

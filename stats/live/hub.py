@@ -121,7 +121,7 @@ class LiveChannel:
             except Exception as error:
                 logger.exception("a client of the live feed fails")
                 subscriber.fail(error)
-        LIVE_MESSAGES.add(self.channel.kind, amount=len(self.subscribers))
+        LIVE_MESSAGES.labels(self.channel.kind).inc(len(self.subscribers))
 
     def fail(self, error: Exception) -> None:
         """End all subscriptions, also of clients that still read old messages."""
@@ -232,7 +232,7 @@ class Hub:
         finally:
             followed.opening -= 1
             self._forget_unused(followed)
-        LIVE_SUBSCRIPTIONS.add(1, channel.kind)
+        LIVE_SUBSCRIPTIONS.labels(channel.kind).inc()
         return live
 
     def _new(self, channel: AnyChannel) -> _Followed:
@@ -245,7 +245,7 @@ class Hub:
     def leave(self, live: LiveChannel) -> None:
         """Follow a channel no longer if nobody else uses it."""
         live.users -= 1
-        LIVE_SUBSCRIPTIONS.add(-1, live.channel.kind)
+        LIVE_SUBSCRIPTIONS.labels(live.channel.kind).dec()
         if not live.users:
             self._unused.append(live)
             if self._removing is None or self._removing.done():

@@ -12,10 +12,10 @@ import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from front import body, protocol, sending
 from front.limits import BodyBudget, ReservedBytes
-from ops.metrics.declarations import ANSWERS_CUT
 from tests.front.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 from web.requests.wsgi_variables import BODY_TOO_LARGE
@@ -216,7 +216,7 @@ def stands_still(progress: list[int]) -> bool:
 
 
 def stalled() -> float:
-    return ANSWERS_CUT.series().get(("stalled",), [0.0])[0]
+    return REGISTRY.get_sample_value("marketdata_answers_cut_total", {"reason": "stalled"}) or 0
 
 
 def test_a_client_that_takes_nothing_of_a_stream_is_given_up_counted_and_not_logged(monkeypatch, caplog):

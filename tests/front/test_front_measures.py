@@ -1,36 +1,33 @@
 """Each request is counted once, by its route, whoever answers it."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.http import HttpResponse
 from django.urls import resolve
+from prometheus_client import REGISTRY, Counter, Gauge
 
 from front.answers import route_of
 from ops.metrics.declarations import (
     CONNECTIONS,
     FRONT_REFUSALS,
-    REQUEST_SECONDS,
     REQUESTS,
     REQUESTS_IN_FLIGHT,
 )
-from ops.metrics.metric_types import Metric
 from tests.front.front_server import ask, connected, eventually, running
 from web.requests.wsgi_variables import ROUTE
 
 
 @pytest.fixture(autouse=True)
-def _at_zero() -> Iterator[None]:
-    metrics: tuple[Metric, ...] = (REQUESTS, REQUEST_SECONDS, FRONT_REFUSALS, CONNECTIONS, REQUESTS_IN_FLIGHT)
-    for metric in metrics:
-        metric.clear()
-    yield
-    for metric in metrics:
-        metric.clear()
+def _at_zero() -> None:
+    CONNECTIONS.set(0)
+    REQUESTS_IN_FLIGHT.set(0)
+    for metric in (REQUESTS, FRONT_REFUSALS):
+        for values in metric._metrics:
+            metric.labels(*values).reset()
 
 
-def counts(metric: Metric) -> dict[tuple[str, ...], float]:
-    return {labels: values[0] for labels, values in metric.series().items()}
+def counts(metric: Counter | Gauge) -> dict[tuple[str, ...], float]:
+    samples = next(iter(metric.collect())).samples
+    return {tuple(each.labels.values()): each.value for each in samples if each.value or not each.labels}
 
 
 def answer(environ) -> HttpResponse:
@@ -47,19 +44,19 @@ def request(target: str, method: str = "GET") -> bytes:
 def test_answers_are_counted_by_route_method_and_class_of_status():
     with running(answer) as port:
         for target, method in [
-            ("/a?200", "GET"),
-            ("/a?204", "GET"),
-            ("/a?404", "PUT"),
-            ("/b?503", "PROPFIND"),
+            ("/metered?200", "GET"),
+            ("/metered?204", "GET"),
+            ("/metered?404", "PUT"),
+            ("/measured?503", "PROPFIND"),
         ]:
             ask(port, request(target, method))
     assert counts(REQUESTS) == {
-        ("a", "GET", "2xx"): 2,
-        ("a", "PUT", "4xx"): 1,
-        ("b", "other", "5xx"): 1,
+        ("metered", "GET", "2xx"): 2,
+        ("metered", "PUT", "4xx"): 1,
+        ("measured", "other", "5xx"): 1,
     }
-    seconds = REQUEST_SECONDS.series()
-    assert {labels[0]: sum(values[:-1]) for labels, values in seconds.items()} == {"a": 3, "b": 1}
+    count = "marketdata_http_request_duration_seconds_count"
+    assert [REGISTRY.get_sample_value(count, {"route": route}) for route in ("metered", "measured")] == [3, 1]
     assert counts(REQUESTS_IN_FLIGHT) == counts(CONNECTIONS) == {(): 0}
 
 

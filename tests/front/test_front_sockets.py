@@ -9,6 +9,7 @@ from http.client import parse_headers
 
 import pytest
 import uvicorn
+from prometheus_client import Gauge
 from websockets.frames import Opcode
 
 from front.application import Front
@@ -16,7 +17,6 @@ from front.body import BodyReader
 from front.limits import ConnectionSlots
 from front.process import WebServer
 from ops.metrics.declarations import CONNECTIONS, REQUESTS_IN_FLIGHT
-from ops.metrics.metric_types import Metric
 from stats.live.sockets import text_frame
 from tests.front.front_server import (
     ask,
@@ -44,8 +44,8 @@ from tests.patience import PATIENCE_SECONDS
 pytestmark = pytest.mark.system
 
 
-def value(metric: Metric) -> float:
-    return sum(values[0] for values in metric.series().values())
+def value(metric: Gauge) -> float:
+    return sum(sample.value for family in metric.collect() for sample in family.samples)
 
 
 # Who gets a socket

@@ -9,11 +9,11 @@ from datetime import datetime
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from prometheus_client import REGISTRY
 
 from marketdata_project import duties
 from marketdata_project.duties import DUTIES, HOUR, Duty, DutyThreads, duty_try, store_duties
 from marketdata_project.management.commands import worker
-from ops.metrics.declarations import DUTY_LAST_SUCCESS, DUTY_RUNS, DUTY_SECONDS
 from ops.serve.database_lock import DutyLock
 from ops.serve.status import Heartbeat
 from tests.front.front_server import eventually
@@ -131,16 +131,18 @@ def test_a_worker_of_a_web_host_runs_the_duties_of_the_host_only(monkeypatch, co
 def test_runs_of_duties_are_counted(monkeypatch):
     monkeypatch.setattr(duties, "close_old_connections", lambda: None)
 
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"marketdata_duty_{name}", {"duty": "watched", **labels}) or 0
+
     def watched(*, now):
-        if DUTY_LAST_SUCCESS.series().get(("watched",)):
+        if value("last_success_timestamp_seconds"):
             raise OSError("the disk is away")
 
     began = time.time()
     assert [duty_try(Duty(watched, period=0)) for _ in range(3)] == [True, False, False]
-    runs = {labels[1]: count for labels, [count] in DUTY_RUNS.series().items() if labels[0] == "watched"}
-    assert runs == {"done": 1, "failed": 2}
-    assert DUTY_LAST_SUCCESS.series()["watched",][0] >= began
-    assert DUTY_SECONDS.series()["watched",][0] > 0
+    assert (value("runs_total", outcome="done"), value("runs_total", outcome="failed")) == (1, 2)
+    assert value("last_success_timestamp_seconds") >= began
+    assert value("duration_seconds_total") > 0
 
 
 @pytest.mark.usefixtures("own_signals")

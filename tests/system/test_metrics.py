@@ -17,9 +17,8 @@ import yaml
 from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.metrics.declarations import METRICS
-from ops.metrics.metric_types import Counter
 from tests.front.front_server import ask, eventually
+from tests.ops.metrics.declared import declared
 from tests.sources.test_feed_status import status
 from tests.system.batches import Batch
 from tests.system.clients import OHLC, clients_of_every_web, connected
@@ -198,19 +197,19 @@ def test_what_is_not_exported_would_be_found(text: str):
 
 def test_every_metric_is_exported_with_its_help(text: str):
     helped = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.MULTILINE))
-    declared = {
-        f"{metric.name}_total" if isinstance(metric, Counter) else metric.name: metric.help_text
-        for metric in METRICS
+    expected = {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.documentation
+        for family, _ in declared()
     }
-    assert helped == declared
+    assert helped == expected
     assert [
-        name for name in declared if not re.search(rf"^{name}(?:_bucket)?[ {{]", text, re.MULTILINE)
+        name for name in expected if not re.search(rf"^{name}(?:_bucket)?[ {{]", text, re.MULTILINE)
     ] == []
 
 
 def test_every_metric_is_of_use_to_an_alert_or_the_dashboard():
     expressions = " ".join(expression for expression, _ in [*rules(), *queries()])
-    assert [metric.name for metric in METRICS if metric.name not in expressions] == []
+    assert [family.name for family, _ in declared() if family.name not in expressions] == []
 
 
 @pytest.mark.usefixtures("text")

@@ -109,7 +109,7 @@ class Command(BaseCommand):
         try:
             # Each counter is exported as 0 before the first failure, so that monitoring sees the first one as an increase.
             for kind in JOB_KINDS.get():
-                JOBS_ENDED.add(kind, FAILED, amount=0)
+                JOBS_ENDED.labels(kind, FAILED)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: WORKER_IS_ENDING.set())
             Worker(threads=options["threads"]).run()

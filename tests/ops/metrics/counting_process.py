@@ -7,23 +7,25 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def main() -> None:
-    from ops.metrics.declarations import COMMITS, CONNECTIONS, PROCESS_STARTS, REQUEST_SECONDS  # noqa: PLC0415
+    from ops.metrics.declarations import COMMITS, CONNECTIONS, REQUEST_SECONDS  # noqa: PLC0415
     from ops.metrics.process_files import Publisher, totals  # noqa: PLC0415
 
     folder, name = Path(sys.argv[1]), sys.argv[2]
     Publisher(folder, name).start()
-    CONNECTIONS.add(5)
+    CONNECTIONS.set(5)
     for line in sys.stdin:
-        COMMITS.add("trades", amount=int(line))
-        REQUEST_SECONDS.observe(0.3, "ohlc")
-        found = totals()
-        told = [
-            found[COMMITS][("trades",)][0],
-            sum(found[REQUEST_SECONDS][("ohlc",)][:-1]),
-            found[CONNECTIONS][()][0],
-            found[PROCESS_STARTS].get((name,), [0])[0],
+        COMMITS.labels("trades").inc(int(line))
+        REQUEST_SECONDS.labels("ohlc").observe(0.3)
+        found = {
+            (each.name, *each.labels.values()): each.value for family in totals() for each in family.samples
+        }
+        keys = [
+            ("marketdata_store_commits_total", "trades"),
+            ("marketdata_http_request_duration_seconds_bucket", "ohlc", "0.5"),
+            ("marketdata_open_connections",),
+            ("marketdata_process_starts_total", name),
         ]
-        print(*map(int, told), flush=True)  # noqa: T201
+        print(*(int(found[key]) for key in keys), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -222,12 +222,14 @@ def test_a_forked_child_does_not_speak_on_its_parents_socket(redis_server):
 def decided() -> dict[tuple[str, ...], float]:
     """How many decisions there were about a bucket of these tests, by outcome and by who kept it."""
     return {
-        labels[1:]: count for labels, [count] in LIMIT_DECISIONS.series().items() if labels[0] == "counted"
+        (each.labels["outcome"], each.labels["kept_by"]): each.value
+        for family in LIMIT_DECISIONS.collect()
+        for each in family.samples
+        if each.labels["bucket"] == "counted"
     }
 
 
 def test_decisions_are_counted_by_where_the_bucket_was(redis_server, monkeypatch):
-    LIMIT_DECISIONS.clear()
     limiter, _ = made_limiter(workers=1)
     for _ in range(3):
         ask(limiter, 1, kind="counted", identity="key:counted")
