@@ -100,6 +100,7 @@ def test_the_head_that_the_log_has_is_taken(chain, caplog):
         (("verify", "--head", "20"), "20 is no NUMBER:HASH"),
         (("verify", "--head", "20:1b0e"), "20:1b0e is no NUMBER:HASH"),
         (("verify", "--head", f"last:{'0' * 64}"), "is no NUMBER:HASH"),
+        (("verify", "--head", f"0:{'0' * 64}"), "is no NUMBER:HASH such as .*, with a number from 1 on"),
         (("prune", "--before", "soon"), "'soon' is not an ISO 8601 time"),
     ],
 )

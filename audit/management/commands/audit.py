@@ -17,7 +17,7 @@ from audit.exceptions import NoSuchBeginning, NotAsWritten
 from ops.command_line import command_actor
 from store.instant_text import parse_instant_or_epoch
 
-_HASH = re.compile("[0-9a-f]{64}")
+_HEAD = re.compile("([1-9][0-9]*):([0-9a-f]{64})")
 
 
 class Command(BaseCommand):
@@ -100,12 +100,11 @@ def _document(result: Verification) -> dict[str, Any]:
 
 
 def _head(text: str) -> Head:
-    number, _, hash_ = text.partition(":")
-    if not (number.isdecimal() and _HASH.fullmatch(hash_)):
+    if not (head := _HEAD.fullmatch(text)):
         raise ArgumentTypeError(
-            f"{text} is no NUMBER:HASH such as 4812:1b0e8a6f…, with all 64 digits of the hash"
+            f"{text} is no NUMBER:HASH such as 4812:1b0e8a6f…, with a number from 1 on and all 64 digits of the hash"
         )
-    return Head(int(number), hash_)
+    return Head(int(head[1]), head[2])
 
 
 def _instant(text: str) -> datetime:
