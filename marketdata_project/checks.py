@@ -1,7 +1,6 @@
 """System checks of the settings: each finding has a stable id and a hint. They run before any command."""
 
 import stat
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +17,6 @@ from store.exceptions import OtherVersion
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
 from web.endpoints import endpoint_list
-
-_HIGHEST_PORT = 65_535
-
-
-def check_workers(**_: Any) -> list[CheckMessage]:
-    """Check that there is at least one web process (marketdata.E001)."""
-    if settings.WORKERS >= 1:
-        return []
-    message = f"WORKERS is {settings.WORKERS}: there would be no web process."
-    return [Error(message, hint="Set WORKERS to 1 or more.", id="marketdata.E001")]
-
-
-def check_strategy_seconds(**_: Any) -> list[CheckMessage]:
-    """Check that a strategy has time to answer (marketdata.E012)."""
-    if settings.STRATEGY_SECONDS >= 1:
-        return []
-    message = f"STRATEGY_SECONDS is {settings.STRATEGY_SECONDS}: each strategy would fail at its first call."
-    return [Error(message, hint="Set STRATEGY_SECONDS to 1 or more.", id="marketdata.E012")]
-
-
-def check_port(**_: Any) -> list[CheckMessage]:
-    """Check that PORT is a valid port (marketdata.E002)."""
-    if 0 <= settings.PORT <= _HIGHEST_PORT:
-        return []
-    message = f"PORT is {settings.PORT}, which is not a port."
-    hint = f"Set PORT to 1-{_HIGHEST_PORT}, or to 0 for any free port."
-    return [Error(message, hint=hint, id="marketdata.E002")]
 
 
 def check_store(**_: Any) -> list[CheckMessage]:
@@ -116,21 +88,6 @@ def check_worker_cores(**_: Any) -> list[CheckMessage]:
     return [Error(message, hint=hint, id="marketdata.E007")]
 
 
-def check_debug(**_: Any) -> list[CheckMessage]:
-    """Check that DEBUG is off if other machines can connect (marketdata.W001)."""
-    if not settings.DEBUG or _is_local(settings.HOST):
-        return []
-    message = f"DEBUG is on, and other machines can reach {settings.HOST}: error pages would show source code and settings."
-    return [Warning(message, hint="Unset DEBUG.", id="marketdata.W001")]
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_hosts(**_: Any) -> list[CheckMessage]:
     """Check that ALLOWED_HOSTS lists the service's hosts (marketdata.W002, with `check --deploy`)."""
     if "*" not in settings.ALLOWED_HOSTS:
@@ -185,16 +142,12 @@ def check_access(**_: Any) -> list[CheckMessage]:
 
 _CHECKS = (
     check_access,
-    check_workers,
-    check_strategy_seconds,
-    check_port,
     check_store,
     check_proxies,
     check_exchange_conditions,
     check_csrf,
     check_retention,
     check_worker_cores,
-    check_debug,
     check_secret_files,
     sources.check_sources,
     check_schedules,

@@ -36,8 +36,8 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 HOST = env.str("HOST", "127.0.0.1")
-PORT = integer("PORT", 8000)
-WORKERS = integer("WORKERS", os.cpu_count() or 1)
+PORT = integer("PORT", 8000, least=0, most=65_535)
+WORKERS = integer("WORKERS", os.cpu_count() or 1, least=1)
 WORKER_CORES = env.str("WORKER_CORES", "auto")
 WATCHDOG_SECONDS = integer("WATCHDOG_SECONDS", 10)
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
@@ -59,7 +59,7 @@ STRATEGIES_DIR = Path(env.str("STRATEGIES_DIR", str(DATA_DIR / "strategies"))).r
 # Whether `serve` runs the trading engine.
 TRADING_ENGINE = env.bool("TRADING_ENGINE", True)
 # A strategy that does not answer a call for so long has failed.
-STRATEGY_SECONDS = integer("STRATEGY_SECONDS", 10)
+STRATEGY_SECONDS = integer("STRATEGY_SECONDS", 10, least=1)
 # How many jobs `serve` runs at once; 0 for none.
 JOB_THREADS = integer("JOB_THREADS", 8)
 JOB_RETENTION_DAYS = integer("JOB_RETENTION_DAYS", 30)

@@ -3,6 +3,7 @@
 import json
 import os
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ env = environ.Env()
 SECRET_FILES: dict[str, Path] = {}
 
 
-def integer(name: str, default: int) -> int:
-    """Return the variable as a whole number. Raises ImproperlyConfigured, which names the variable."""
+def integer(name: str, default: int, *, least: float = -inf, most: float = inf) -> int:
+    """Return the variable as a whole number from `least` to `most`. Raises ImproperlyConfigured, which names the variable."""
     try:
-        return int(env.int(name, default))
+        value = int(env.int(name, default))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is not a whole number: {os.environ[name]!r}") from error
+    if not least <= value <= most:
+        raise ImproperlyConfigured(
+            f"{name} is {value}; it must be {least} or more" + (f", at most {most}" if most < inf else "")
+        )
+    return value
 
 
 def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
