@@ -45,8 +45,12 @@ function terms() {
   const [found, options] = [{}, {preview: true}];
   for (const input of form.elements) {
     if (!input.name || input.type === "file" || input.type === "hidden") continue;
-    const value = input.type === "checkbox" ? input.checked : input.value.trim();
+    const value = input.value.trim();
     if (value) (OF_UPLOAD.includes(input.name) ? found : options)[input.name] = value;
+  }
+  for (const line of byId("more").value.split("\n")) {
+    const [name, ...value] = line.trim().split("=");
+    if (name) options[name] = value.length ? value.join("=") : true;
   }
   return {...found, options};
 }
