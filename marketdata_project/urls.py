@@ -39,7 +39,7 @@ from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import ANY_CLASS, MARKET_CLASSES, MarketClass, MarketDataset
 from stats.market_data.views import PageViewSet, ReportViewSet, StreamViewSet
-from stats.ohlc.views import OhlcViewSet
+from stats.ohlc import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
 from stats.universes import UniversesViewSet
 from store.datasets import CORRECTED, DATASETS, TRADES

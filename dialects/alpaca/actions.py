@@ -17,7 +17,7 @@ from dialects.alpaca.pages import (
     parameter,
     query_of_walk,
 )
-from stats.delivery.answers import TakeSnapshot
+from stats.delivery.answers import ParsedCall
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.query import MARKET_DATASETS, MarketDataQuery
 from stats.market_data.query_parameters import RowQuerySerializer
@@ -108,7 +108,7 @@ class AlpacaActionsViewSet(AlpacaRowsViewSet):
     schema = None  # type: ignore[assignment]
 
     @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
         values = query_values(_SERIALIZER, query_string)
         types = values.get("types", TYPES)
@@ -123,4 +123,4 @@ class AlpacaActionsViewSet(AlpacaRowsViewSet):
             start_ns=start and start // DAY_NS * DAY_NS,
             end_ns=end and -(-end // DAY_NS) * DAY_NS,
         )
-        return partial(_snapshot, query, types)
+        return ParsedCall(partial(_snapshot, query, types))

@@ -12,7 +12,7 @@ from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, opti
 from dialects.alpaca.options import with_greeks
 from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, AlpacaRowsViewSet
 from dialects.alpaca.symbols import ZONES, label_of, pairs_of
-from stats.delivery.answers import TakeSnapshot
+from stats.delivery.answers import ParsedCall
 from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.query_parameters import Parameters, RowQuerySerializer
@@ -114,7 +114,7 @@ class AlpacaNewestViewSet(AlpacaRowsViewSet):
         return described_call(summary, serializer, answer, is_single=self.is_single)
 
     @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
         symbol, market_class = path["symbol"], path["market_class"]
         values = query_values(_serializer(market_class, several=symbol is None), query_string)
@@ -132,7 +132,7 @@ class AlpacaNewestViewSet(AlpacaRowsViewSet):
             skips_unknown=symbol is None,
             two_sided=True,
         )
-        return partial(_newest_snapshot, query, is_single=symbol is not None)
+        return ParsedCall(partial(_newest_snapshot, query, is_single=symbol is not None))
 
 
 def _newest_snapshot(query: ReportQuery, *, is_single: bool, now_ns: int) -> AlpacaNewest:

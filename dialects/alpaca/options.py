@@ -11,7 +11,7 @@ from dialects.alpaca.market_rows import QUOTES, TRADES
 from dialects.alpaca.openapi import GREEKS, by_symbol, described_call, option_snapshot, paged
 from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, AlpacaAnswer, AlpacaRowsViewSet, parameter
 from dialects.alpaca.symbols import ZONES
-from stats.delivery.answers import TakeSnapshot
+from stats.delivery.answers import ParsedCall
 from stats.exceptions import WrongClass
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.options.datasets import OPTION_GREEKS
@@ -127,7 +127,7 @@ class AlpacaChainViewSet(AlpacaRowsViewSet):
         return described_call("Option chain", _SERIALIZER, answer, is_single=True)
 
     @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
         values = query_values(_SERIALIZER, query_string)
         query = MarketDataQuery.of(
@@ -138,4 +138,4 @@ class AlpacaChainViewSet(AlpacaRowsViewSet):
             cursor=values.get("page_token"),
             options=PricingOptions(values.get("expiration_date")),
         )
-        return partial(_chain_snapshot, query, tuple(values.items()))
+        return ParsedCall(partial(_chain_snapshot, query, tuple(values.items())))

@@ -18,7 +18,7 @@ from dialects.alpaca.market_rows import BARS, KINDS, AlpacaRows
 from dialects.alpaca.openapi import described_call, page
 from dialects.alpaca.symbols import ZONES, label_of, pairs_of
 from stats.caching.keys import Irrelevant
-from stats.delivery.answers import LogName, TakeSnapshot
+from stats.delivery.answers import ParsedCall
 from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.report import ReshapedPage
@@ -154,7 +154,6 @@ def query_of_walk(
     )
 
 
-@lru_cache(maxsize=4096)
 def _parsed(rows: AlpacaRows, market_class: str, symbol: str | None, query_string: str) -> MarketDataQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     values = query_values(_serializer(market_class, rows, several=symbol is None), query_string)
@@ -266,18 +265,8 @@ class AlpacaPagesViewSet(AlpacaRowsViewSet):
         return described_call(rows.name.capitalize(), serializer, answer, is_single=self.is_single)
 
     @classmethod
-    def _query(cls, query_string: str, path: dict[str, Any]) -> MarketDataQuery:
-        return _parsed(KINDS[path["subject"]], path["market_class"], path["symbol"], query_string)
-
-    @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
-        query, rows = cls._query(query_string, path), KINDS[path["subject"]]
-        return partial(_snapshot, query, rows, is_single=path["symbol"] is not None)
-
-    @classmethod
-    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
-        """See `AnswerViewSet.expected_logs`."""
-        query = cls._query(query_string, path)
-        logs = frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
-        return logs or None
+        rows, symbol = KINDS[path["subject"]], path["symbol"]
+        query = _parsed(rows, path["market_class"], symbol, query_string)
+        return ParsedCall(partial(_snapshot, query, rows, is_single=symbol is not None), query.logs)

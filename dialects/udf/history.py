@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from calendars.schedule import Anchor
 from calendars.trading_calendar import TradingCalendar
 from dialects.udf.authentication import UdfAuthentication
-from stats.delivery.answers import TakeSnapshot
+from stats.delivery.answers import ParsedCall
 from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.report import ReshapedPage
@@ -197,6 +197,6 @@ class UdfHistoryViewSet(AnswerViewSet):
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
-        return partial(history_snapshot, query_values(RANGE, query_string))
+        return ParsedCall(partial(history_snapshot, query_values(RANGE, query_string)))

@@ -21,7 +21,6 @@ from marketdata_project.settings.environment import env, integer, json_object, s
 from marketdata_project.settings.outbound import *  # noqa: F403 settings by subject
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from ops.redis.connection import connection_class_for
-from stats.caching.local import DEFAULT_BYTES
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 from store.commit_clock import AHEAD_SECONDS
 from trading.core.terms import Terms, terms_by_class
@@ -270,7 +269,7 @@ MARKET_STORES = {
     else {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY, **_COMMIT_CLOCK}},
 }
 # The maximum size of the finished answers in a process's memory.
-ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", DEFAULT_BYTES // 2**20)
+ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", 32)
 
 
 def _option_rates() -> dict[str, Rates]:

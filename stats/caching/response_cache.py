@@ -1,6 +1,6 @@
 """The response cache of a process: its memory, then Redis, then one computation per key at a time.
 
-Processes do not wait for one another: each may compute the same answer once.
+Keys contain commits, so no entry of the memory expires. Processes do not wait for one another: each may compute the same answer once.
 """
 
 import threading
@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from operator import itemgetter
 from typing import Literal
 
+from cachetools import LRUCache
 from django.conf import settings
 
 from ops.metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
 from ops.metrics.process_files import totals
 from stats.caching.keys import symbol_prefix
-from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache
 from store.timestamps import SECOND_NS
 from web.requests.after_answer import after_answer
@@ -49,6 +50,46 @@ def seconds_to_live(end_ns: int | None, *, now_ns: int, is_period: bool) -> int:
 
 Outcome = Literal["hit", "miss"]
 """Values of `X-Cache`. hit: from the cache or from another request's computation. miss: computed."""
+
+
+DEFAULT_BYTES = 32 * 2**20
+OVERHEAD_BYTES = 512
+"""Estimated bookkeeping cost of one entry. It is counted, so that many small answers are bounded too."""
+
+
+class LocalCache:
+    """Thread-safe LRU cache of at most `max_bytes` in total.
+
+    An entry larger than an eighth of `max_bytes` is not stored, because it would evict too many others.
+    """
+
+    def __init__(self, *, max_bytes: int = DEFAULT_BYTES) -> None:
+        self._max_size = max_bytes // 8
+        self._lock = threading.Lock()
+        self._entries: LRUCache[str, tuple[Entry, int]] = LRUCache(max_bytes, getsizeof=itemgetter(1))
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of `key`; None if there is none."""
+        with self._lock:
+            found = self._entries.get(key)
+        return None if found is None else found[0]
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Store `entry`, in place of those that were used least recently."""
+        size = len(entry.body) + 2 * len(key) + OVERHEAD_BYTES
+        if size <= self._max_size:
+            with self._lock:
+                self._entries[key] = entry, size
+
+    def drop(self, prefix: str) -> None:
+        """Remove every entry whose key starts with `prefix`."""
+        with self._lock:
+            for key in [key for key in self._entries if key.startswith(prefix)]:
+                del self._entries[key]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
 
 
 class _Computation:

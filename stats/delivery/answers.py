@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from django.dispatch import Signal
@@ -21,7 +21,7 @@ from trades.stores import market_store
 from web.documents import AnswerDocument
 from web.requests.after_answer import after_answer
 from web.requests.compression import Encoding, compressed
-from web.requests.conditional import NOT_STORED, REVALIDATED, etag_of, is_current
+from web.requests.conditional import REVALIDATED, etag_of, is_current
 from web.requests.work import counted_work
 
 # The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
@@ -72,11 +72,6 @@ class AnswerSnapshot(ABC):
         return False
 
     @property
-    def is_cacheable(self) -> bool:
-        """Whether the answer may be stored, by this service and by clients. If not, it may not be `watched` either."""
-        return True
-
-    @property
     def watched(self) -> frozenset[LogName] | None:
         """The logs whose commits may change the answer, besides declarations; None if they cannot be named."""
         return None
@@ -100,7 +95,15 @@ class AnswerSnapshot(ABC):
 
 
 TakeSnapshot: TypeAlias = Callable[..., AnswerSnapshot]
-"""A parsed call: with `now_ns`, nanoseconds UTC, it returns the snapshot at the newest commits."""
+"""With `now_ns`, nanoseconds UTC, it returns the snapshot at the newest commits."""
+
+
+class ParsedCall(NamedTuple):
+    """What a call asks for. logs: those that its snapshot will most likely watch; None if they are not known before."""
+
+    take_snapshot: TakeSnapshot
+    logs: frozenset[LogName] | None = None
+
 
 answer_computed = Signal()
 """Sent with each `snapshot` that was computed and not found in the cache, after the answer has gone out."""
@@ -142,8 +145,6 @@ def finished_answer(key: AnswerKey, *, if_none_match: str | None, now_ns: int) -
 
     Raises the errors of `AnswerSnapshot.document`.
     """
-    if not key.snapshot.is_cacheable:
-        return _not_stored(key)
     if is_current(if_none_match, key.etag):
         return _not_modified(key, now_ns)
     entry, outcome = cached_entry(key, now_ns=now_ns)
@@ -153,18 +154,6 @@ def finished_answer(key: AnswerKey, *, if_none_match: str | None, now_ns: int) -
 def answer_in_memory(key: AnswerKey, entry: Entry | None, *, now_ns: int) -> FinishedAnswer:
     """Return the answer with an entry of this process's memory; with None the 304."""
     return _not_modified(key, now_ns) if entry is None else _finished(entry, "hit", key, now_ns)
-
-
-def _not_stored(key: AnswerKey) -> FinishedAnswer:
-    """Compute an answer that is not cacheable. It is not compressed."""
-    with counted_work() as work:
-        written = rendered(key.snapshot, key.format)
-    headers = {
-        "Content-Type": FORMATS[key.format].content_type,
-        **NOT_STORED,
-        **dict(written.headers),
-    }
-    return FinishedAnswer(HTTPStatus.OK, headers, written.body, work.tokens)
 
 
 def _not_modified(key: AnswerKey, now_ns: int) -> FinishedAnswer:

@@ -1,8 +1,8 @@
 """The datasets and reports of the market-data API, each declared by its package."""
 
 from stats.market_data import explanation, gaps, reports, ticks
+from stats.market_data.answers.report import MARKET_REPORTS
 from stats.market_data.futures.continuous import CONTINUOUS
-from stats.market_data.market_report import MARKET_REPORTS
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS

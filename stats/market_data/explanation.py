@@ -1,7 +1,6 @@
 """The report `/ohlcv/explain`: the prints of one bar, what each set and why, and the bar's changes."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -10,9 +9,8 @@ import numpy as np
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
-from stats.market_data.answers.report import Report
+from stats.market_data.answers.report import MarketReport, Report
 from stats.market_data.documents import Reason
-from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarExplanationDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
@@ -61,7 +59,6 @@ class ExplainQuery:
     listed: int
 
 
-@lru_cache(maxsize=1024)
 def parse_explain_query(market_class: str, symbol: str | None, query_string: str) -> ExplainQuery:
     """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
     values = query_values(_serializer(False), query_string)

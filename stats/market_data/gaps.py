@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, cast
 
 from msgspec import UNSET, Meta, UnsetType
@@ -11,9 +10,8 @@ from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
-from stats.market_data.answers.report import Report
+from stats.market_data.answers.report import MarketReport, Report
 from stats.market_data.documents import ResolutionName
-from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
 from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Gap
@@ -133,7 +131,6 @@ class GapsQuery:
         return (GAP, PENDING, NO_TRADES) if self.with_quiet else (GAP, PENDING)
 
 
-@lru_cache(maxsize=1024)
 def parse_gaps_query(market_class: str, symbol: str | None, query_string: str) -> GapsQuery:
     """Parse a URL's query string. symbol: None if the query string has the symbols.
 

@@ -6,8 +6,8 @@ import msgspec
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
+from stats.market_data.answers.report import MarketReport
 from stats.market_data.documents import PageTail
-from stats.market_data.market_report import MarketReport
 from stats.market_data.query import ANY_CLASS, MarketClass, MarketDataset
 from stats.market_data.query_parameters import PARAMETERS
 from stats.rendering.formats import FORMATS

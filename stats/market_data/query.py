@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from calendars.schedule import Anchor, Hours, SessionMode
@@ -245,6 +244,14 @@ class MarketDataQuery:
         return self.options if isinstance(self.options, kind) else kind()
 
     @property
+    def logs(self) -> frozenset[tuple[Dataset, str]] | None:
+        """The logs that the answer reads if the symbols are no aliases; None if the plan chooses them."""
+        return (
+            frozenset((stored, name) for stored in self.dataset.logs_of(self) for name in self.symbols)
+            or None
+        )
+
+    @property
     def path_name(self) -> str:
         """The end of the path that was asked for, such as `ohlcv` or `ohlcv/stream`."""
         return f"{self.dataset.name}/stream" if self.streamed else self.dataset.name
@@ -267,7 +274,6 @@ class MarketDataQuery:
             )
 
 
-@lru_cache(maxsize=4096)
 def parse_query(
     dataset: MarketDataset,
     market_class: str,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 from typing import Annotated, Any, Self
 
@@ -12,8 +12,7 @@ from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import NoContract, ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
-from stats.market_data.answers.report import Report
-from stats.market_data.market_report import MarketReport
+from stats.market_data.answers.report import MarketReport, Report
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.options.datasets import OPTION_GREEKS
@@ -198,7 +197,6 @@ def _newest_of(part: ReportPart, page: PageSnapshot | None) -> Iterable[Raw | No
     return rows + [None] * (part.count - len(rows))
 
 
-@lru_cache(maxsize=4096)
 def parse_report_query(report: str, market_class: str, symbol: str | None, query_string: str) -> ReportQuery:
     """Parse a URL's query string. symbol: None if the query string has the symbols.
 
@@ -230,7 +228,7 @@ def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
 def _expected_logs(query: ReportQuery) -> frozenset[LogName]:
     """Return the logs of all parts, for symbols that are no aliases."""
     queries = [part.rows_query(query, symbol) for symbol in query.symbols for part in _PARTS[query.report]]
-    return frozenset((stored, each.symbols[0]) for each in queries for stored in each.dataset.logs_of(each))
+    return frozenset(chain.from_iterable(each.logs or () for each in queries))
 
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:

@@ -154,8 +154,10 @@ def tick_plan(
 
 def hours_grid_of(symbol_query: SymbolQuery) -> BarGrid | None:
     """Return a grid whose hours are the query's; None for all hours. Raises the errors of `grid_of`."""
-    grid = grid_of(symbol_query)
     # The default hours of days are those of bars.
+    if symbol_query.query.hours is None and symbol_query.query.session is None:
+        return None
+    grid = grid_of(symbol_query)
     return None if symbol_query.query.hours is None or grid.hours is Hours.ALL else grid
 
 

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stats.delivery.answers import LogName, TakeSnapshot
+from stats.delivery.answers import ParsedCall
 from stats.delivery.responses import AnswerViewSet, is_browsed, paged_query_string
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
@@ -22,7 +22,6 @@ from stats.market_data.openapi import page_schema, report_schema, stream_schema
 from stats.market_data.query import (
     MARKET_CLASSES,
     MarketClass,
-    MarketDataQuery,
     check_format,
     parse_query,
 )
@@ -117,20 +116,12 @@ class PageViewSet(MarketAnswerViewSet):
         return self._respond(request, paged_query_string(request), symbol)
 
     @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
-        query = _parsed(query_string, **path)
+        dataset = MARKET_DATASETS[path["subject"]]
+        query = parse_query(dataset, path["market_class"], path["symbol"], query_string)
         check_format(query, answer_format)
-        return partial(page_snapshot, query)
-
-    @classmethod
-    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
-        """See `AnswerViewSet.expected_logs`."""
-        query = _parsed(query_string, **path)
-        return (
-            frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
-            or None
-        )
+        return ParsedCall(partial(page_snapshot, query), query.logs)
 
     def chart_url(self) -> str:
         """Return where the dashboard shows the symbol's bars; "" for other datasets than `ohlcv`."""
@@ -138,10 +129,6 @@ class PageViewSet(MarketAnswerViewSet):
         if self.subject != "ohlcv" or symbol is None:
             return ""
         return f"/#{urlencode({'symbol': symbol, **({'resolution': resolution} if resolution else {})})}"
-
-
-def _parsed(query_string: str, *, market_class: str, subject: str, symbol: str | None) -> MarketDataQuery:
-    return parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
 
 
 class PiecesResponse(StreamingHttpResponse):
@@ -196,13 +183,8 @@ class ReportViewSet(MarketAnswerViewSet):
         return MARKET_REPORTS[self.subject].serializer(self.several)
 
     @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
         """See `AnswerViewSet.parse_call`."""
         report = MARKET_REPORTS[path["subject"]]
-        return partial(report.snapshot, report.parse(path["market_class"], path["symbol"], query_string))
-
-    @classmethod
-    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
-        """See `AnswerViewSet.expected_logs`."""
-        report = MARKET_REPORTS[path["subject"]]
-        return report.logs(report.parse(path["market_class"], path["symbol"], query_string))
+        query = report.parse(path["market_class"], path["symbol"], query_string)
+        return ParsedCall(partial(report.snapshot, query), report.logs(query))

@@ -8,9 +8,49 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stats.options.dividends import CashDividends
-from store.arrays import Floats, Mask
+from store.arrays import Floats, Integers, Mask
 from store.rounding import midpoints
+
+# An option with more ex-dates before its expiry is not priced: each is a step of the lattice. 128 are more than two years
+# of weekly dividends.
+EX_DATES_LIMIT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class CashDividends:
+    """Dividends between instants and expiries: a row for each option or instant, columns for its ex-dates.
+
+    years: from the instant until the ex-date, ascending in each row. values: present values, per unit of the
+    underlying; 0 for no dividend, NaN in a row whose dividends are unknown.
+    """
+
+    years: Floats
+    values: Floats
+
+    @classmethod
+    def none(cls, count: int) -> "CashDividends":
+        """Return `count` rows without dividends."""
+        return cls(np.zeros((count, 0)), np.zeros((count, 0)))
+
+    @property
+    def total(self) -> Floats:
+        """The sum of the present values of each row."""
+        total: Floats = self.values.sum(axis=1)
+        return total
+
+    def at(self, rows: Integers | Mask) -> "CashDividends":
+        """Return these rows."""
+        return CashDividends(self.years[rows], self.values[rows])
+
+    def scaled(self, t: Floats, strike: Floats) -> tuple[Floats, Floats]:
+        """Return a row for each dividend: the part of the `t` years until it, and its present value per unit of strike.
+
+        Both are 0 for dividends of value 0.
+        """
+        is_paid = self.values > 0
+        parts = np.where(is_paid, np.minimum(self.years / t[:, None], 1.0), 0.0)
+        return parts.T, (self.values / strike[:, None]).T
+
 
 # A column of reasons: `Reason.code` of each row, or `SOLVED`.
 Codes: TypeAlias = npt.NDArray[np.int8]

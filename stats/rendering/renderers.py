@@ -8,6 +8,7 @@ import msgspec
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 
+from stats.rendering.format import Format
 from stats.rendering.formats import FORMATS
 from stats.rendering.page_forms import METHODS, SendForm, query_inputs, rows_table, send_form
 from stats.rendering.page_links import base_path, format_links, format_suffix, page_links
@@ -37,40 +38,14 @@ class FormatRenderer(BaseRenderer):
         return JSONRenderer().render(data)
 
 
-class ColumnarRenderer(FormatRenderer):
-    """Rows as columns, in JSON."""
+def _renderer(of: Format) -> type[FormatRenderer]:
+    """Return the renderer of a format."""
 
-    media_type = FORMATS["columnar"].media_type
-    format = "columnar"
+    class Renderer(FormatRenderer):
+        format, media_type = of.name, of.media_type
+        charset = "utf-8" if "charset" in of.content_type else None
 
-
-class MessagePackRenderer(FormatRenderer):
-    """Rows as columns, in MessagePack."""
-
-    media_type = FORMATS["msgpack"].media_type
-    format = "msgpack"
-
-
-class LinesRenderer(FormatRenderer):
-    """A JSON object per line."""
-
-    media_type = FORMATS["ndjson"].media_type
-    format = "ndjson"
-
-
-class CsvRenderer(FormatRenderer):
-    """Comma-separated values."""
-
-    media_type = FORMATS["csv"].media_type
-    format = "csv"
-    charset = "utf-8"
-
-
-class ArrowRenderer(FormatRenderer):
-    """An Arrow stream."""
-
-    media_type = FORMATS["arrow"].media_type
-    format = "arrow"
+    return Renderer
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
@@ -205,8 +180,9 @@ def problem_of_page(data: Any, response: Any) -> dict[str, Any] | None:
 
 
 # Three lists of renderers: for pages of rows, for streams, and for other documents. The first in a list is the default.
-_STREAMED = (LinesRenderer, CsvRenderer, ArrowRenderer)
-RENDERERS = (JSONRenderer, ColumnarRenderer, MessagePackRenderer, *_STREAMED, QueryFormRenderer)
-STREAM_RENDERERS = (*_STREAMED, QueryFormRenderer)
+_BY_FORMAT = {name: _renderer(each) for name, each in FORMATS.items() if name != JSONRenderer.format}
+LinesRenderer = _BY_FORMAT["ndjson"]
+STREAM_FORMATS = tuple(name for name, each in FORMATS.items() if each.stream)
+RENDERERS: tuple[type[BaseRenderer], ...] = (JSONRenderer, *_BY_FORMAT.values(), QueryFormRenderer)
+STREAM_RENDERERS = (*map(_BY_FORMAT.__getitem__, STREAM_FORMATS), QueryFormRenderer)
 DOCUMENT_RENDERERS = (JSONRenderer, QueryFormRenderer)
-STREAM_FORMATS = tuple(each.format for each in _STREAMED)

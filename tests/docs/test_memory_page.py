@@ -5,7 +5,7 @@ from importlib import import_module
 
 from django.conf import settings
 
-from stats.caching.local import DEFAULT_BYTES
+from stats.caching.response_cache import DEFAULT_BYTES
 from store.csv.store import MEMORY_MIB
 from tests.program import PACKAGES
 

@@ -18,8 +18,8 @@ from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.repeated_calls import RepeatedCall
-from stats.ohlc.views import OhlcViewSet
+from stats.delivery.responses import RepeatedCall
+from stats.ohlc import OhlcViewSet
 from store.instruments import Instrument
 from tests.api_client import Api, make_key, trade
 from tests.audit.builders import spool_records
@@ -28,7 +28,7 @@ from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.system.batches import Batch
 from tests.system.clients import OHLC
-from tests.system.held_reads import CALENDARS, ENCODINGS, SYMBOL, TAKEN, tree_targets
+from tests.system.held_reads import ENCODINGS, SYMBOL, TAKEN, tree_targets
 from trades.stores import market_store
 from web.endpoints import Access
 
@@ -74,7 +74,7 @@ def test_the_loop_answers_as_django_does(key, query, condition):
 def test_every_content_is_answered_in_each_format_and_encoding(api):
     assert api.ingest(*(trade(timestamp=f"2025-01-02T14:30:{n:02}Z") for n in range(60))).status_code == 200
     process, key = Process(), make_key()
-    for target in (*tree_targets("AAPL"), *CALENDARS):
+    for target in tree_targets("AAPL"):
         for accepted in ENCODINGS:
             headers = {"X-API-Key": key, "Accept-Encoding": accepted}
             process.by_django(target, headers)

@@ -1,13 +1,10 @@
 """Pages: the snapshot that a page of rows is made from, and its document."""
 
-import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import msgspec
-from cachetools import LRUCache
-from cachetools.keys import hashkey
 
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, stored_commit
@@ -151,10 +148,7 @@ class PageSnapshot(AnswerSnapshot):
 
     @cached_property
     def newest_rows(self) -> list[msgspec.Raw]:
-        """The rows of a query with `last` as JSON objects, the newest first.
-
-        Reports read them. A page outlives the reports on it: a commit to one log leaves the pages of others.
-        """
+        """The rows of a query with `last` as JSON objects, the newest first. Reports read them."""
         table = self.source.before(None, self.query.last or 1).table
         lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
         return [msgspec.Raw(line) for line in reversed(lines)]
@@ -254,38 +248,21 @@ def _time_of(position: RowPosition | None) -> int | None:
     return None if position is None else position.time_ns
 
 
-MAX_PLANS = 2_048
-# First pages, each with the "now" that it was made for. The keys are query, instruments and logs.
-# They are as many as have `MAX_PLANS` plans together: a page has one for each symbol.
-_pages: LRUCache[Hashable, tuple[int, PageSnapshot]] = LRUCache(
-    MAX_PLANS, getsizeof=lambda kept: len(kept[1].plans)
-)
-_lock = threading.Lock()
-
-
 def page_snapshot(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     """Return the page that answers a query: at the newest commits or, with a cursor, at the cursor's commits.
 
-    First pages are cached until they expire or a log has a new commit. Streams, and pages whose plans choose
-    their own logs, are not cached. Raises `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and
-    the errors of the dataset's plan.
+    Raises `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and the errors of the dataset's plan.
     """
     symbols = queried_symbols(query)
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.walk_key) if query.cursor else None
-    symbol_queries = _symbol_queries(query, cursor, now_ns)
-    if query.streamed or cursor or not all(each.logs for each in symbol_queries):
-        return _made(query, symbol_queries, cursor)
-    # It keeps its hash, which costs much for so many fields.
-    key = hashkey(query, *((each.instrument, each.logs) for each in symbol_queries))
-    query_now_ns = symbol_queries[0].now_ns
-    with _lock:
-        from_ns, page = _pages.get(key, (0, None))
-    if page is None or not from_ns <= query_now_ns < (page.expires_ns or query_now_ns + 1):
-        page = _made(query, symbol_queries, cursor)
-        with _lock:
-            _pages[key] = query_now_ns, page
+    plans = tuple(map(query.dataset.plan, _symbol_queries(query, cursor, now_ns)))
+    later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
+    columns = tuple(column.name for column in query.dataset.columns if column.name in later_names)
+    page = PageSnapshot(query, plans, cursor, columns or None)
+    if cursor:
+        cursor.check(page.range_hash, page.inputs_hash)
     return page
 
 
@@ -314,20 +291,6 @@ def _symbol_queries(query: MarketDataQuery, cursor: PageCursor | None, now_ns: i
         final_until_ns = cursor.final_until_ns[index] if cursor and cursor.final_until_ns else None
         symbol_queries.append(SymbolQuery(query, instrument, logs, query_now_ns, seen, final_until_ns))
     return symbol_queries
-
-
-def _made(
-    query: MarketDataQuery,
-    symbol_queries: list[SymbolQuery],
-    cursor: PageCursor | None,
-) -> PageSnapshot:
-    plans = tuple(map(query.dataset.plan, symbol_queries))
-    later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
-    columns = tuple(column.name for column in query.dataset.columns if column.name in later_names)
-    page = PageSnapshot(query, plans, cursor, columns or None)
-    if cursor:
-        cursor.check(page.range_hash, page.inputs_hash)
-    return page
 
 
 def queried_symbols(query: MarketDataQuery) -> tuple[str, ...]:

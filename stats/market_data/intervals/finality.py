@@ -1,29 +1,37 @@
 """Decides which bars are final: those up to whose end a log is known to be complete."""
 
+import threading
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from calendars.schedule import Hours, Schedule
 from calendars.trading_calendar import TradingCalendar
 from stats.caching.keys import Irrelevant
 from stats.market_data.exchange_reach import exchange_reach
-from stats.market_data.intervals.auctions import has_auctions
 from stats.market_data.intervals.windows import over_until_ns_of
 from stats.market_data.plan import SymbolQuery
 from stats.market_data.query import MarketDataQuery
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.datasets import TRADES
 from store.instrument_calendars import calendar_if_known
-from store.log_views.bar_grid import BarGrid
+from store.log import Snapshot
+from store.log_views.bar_grid import BarGrid, utc_grid
 from store.log_views.log_view import LogView
-from store.log_views.trade_bars import last_price_ns
+from store.log_views.trade_bars import is_of_auctions, last_price_ns
 from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
+from store.window_list import WindowList
 
 # If the exchange's feed has not come as far as the end of a session, it is asked for again after this time.
 _ASKED_AGAIN_NS = SECOND_NS
+# In so many days before today a print of an auction shows that the feed has such prints.
+_AUCTION_DAYS_NS = 7 * DAY_NS
+MOST_KEPT = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,32 @@ class _Sessions:
         if self.hours is Hours.ALL:
             return schedule.end_ns
         return schedule.auctions_end_ns if self.has_auctions else schedule.closes_ns(self.hours)
+
+
+def has_auctions(grid: BarGrid, log: LogView, policy: BarPolicy, now_ns: int) -> bool:
+    """Return whether the bars of a grid may get prints of auctions from outside of their hours.
+
+    With a daily table they always may, otherwise if the log had such prints in the last days.
+    """
+    if log.dataset is not TRADES or grid.hours is Hours.ALL:
+        return False
+    if is_of_auctions(grid, policy):
+        return True
+    today = utc_grid(Resolution.DAY).interval(now_ns)
+    earlier = Window(max(today.start_ns - _AUCTION_DAYS_NS, ALL_TIME.start_ns), today.start_ns)
+    # The days before today seldom change, so that their answer is kept over the commits of today.
+    return any(_has_prints(log.snapshot, window, policy.auctions) for window in (earlier, today))
+
+
+# Kept by the newest commit that touches the window's dates: it decides which prints they have.
+@cached(
+    LRUCache(MOST_KEPT),
+    key=lambda snapshot, window, policy: (snapshot.version(window), window, policy.key),
+    lock=threading.Lock(),
+)
+def _has_prints(snapshot: Snapshot, window: Window, policy: BarPolicy) -> bool:
+    """Return whether a window of whole dates has prints that a policy counts."""
+    return len(snapshot.aggregates(WindowList.of(window), SECOND_NS, policy)) > 0
 
 
 def finality_of(

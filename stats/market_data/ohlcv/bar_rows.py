@@ -1,5 +1,6 @@
 """What bars are made from, and the reader of bars as rows of an answer."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar
@@ -18,13 +19,15 @@ from store.bar_policies import BarPolicy
 from store.bars.adjustment import AdjustmentRules
 from store.bars.bars import Bars
 from store.cached_property import cached_property
+from store.datasets import BARS
 from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars
 from store.log_views.bar_grid import BarGrid
-from store.log_views.known_bars import bars_of_logs
+from store.log_views.known_bars import KnownLog, bars_of_logs
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import marked_bars, stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
+from store.rows.knowledge import KnownBy
 from store.timestamps import format_timestamp
 
 # Every decimal number of this many digits is a float64 of its own.
@@ -70,6 +73,36 @@ class NoActions:
     ) -> list[UnadjustedDocument]:
         """See `BarRowReader.of_page`."""
         return [UnadjustedDocument(reason="no actions stored")]
+
+
+@dataclass(frozen=True, slots=True)
+class BarKnowledge:
+    """A note: counts the rows of a grid's bars in some logs by the time that told when they were known."""
+
+    logs: tuple[LogView, ...]
+    grid: BarGrid
+    policy: BarPolicy
+    settle_ns: int
+    name: ClassVar = "knowledge"
+
+    def of_page(self, times_ns: Integers, _start_ns: int | None, _end_ns: int | None) -> dict[str, int]:
+        """Return the counts of the rows of the page's bars; see `KnowledgeTimes.counts`."""
+        counts = Counter[str]()
+        if not len(times_ns):
+            return _all_counts(counts)
+        first_ns, last_ns = int(times_ns[0]), int(times_ns[-1])
+        window = Window(self.grid.interval(first_ns).start_ns, self.grid.interval(last_ns).end_ns)
+        settle_ns = self.settle_ns
+        for view in self.logs:
+            if not view.is_empty:
+                reach = stored_bars_window(window, self.grid) if view.dataset is BARS else window
+                found = KnownLog(view, self.grid, self.policy, self.settle_ns).versions(reach)
+                counts.update(found.counts(window.start_ns + settle_ns + 1, window.end_ns + settle_ns))
+        return _all_counts(counts)
+
+
+def _all_counts(counts: dict[str, int]) -> dict[str, int]:
+    return {name.value: counts.get(name.value, 0) for name in KnownBy}
 
 
 @dataclass(frozen=True)

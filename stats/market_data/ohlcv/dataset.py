@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.finality import final_bars_of, finality_of, has_final
-from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -15,7 +14,7 @@ from stats.market_data.intervals.windows import (
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
-from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, NoActions, bar_columns
+from stats.market_data.ohlcv.bar_rows import BarInputs, BarKnowledge, BarRowReader, NoActions, bar_columns
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import TRADED, MarketDataset
 from stats.market_data.query_parameters import QueryParameter, conflict

@@ -7,8 +7,8 @@ import numpy as np
 from calendars.trading_calendar import TradingCalendar, start_of_row
 from stats.market_data.options.parameters import PricingOptions
 from stats.market_data.plan import SymbolQuery
-from stats.options.dividends import EX_DATES_LIMIT, CashDividends
 from stats.options.expiry import years_until
+from stats.options.inputs import EX_DATES_LIMIT, CashDividends
 from store.arrays import Floats, Integers
 from store.bars.adjustment import distinct_actions
 from store.cached_property import cached_property

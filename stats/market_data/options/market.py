@@ -11,10 +11,9 @@ from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
 from stats.market_data.plan import LogGroup
 from stats.options.expiry import years_until
-from stats.options.forward import parity_forwards
 from stats.options.inputs import Inputs, make_inputs
 from stats.options.rates import RateSource
-from stats.options.surface import paired
+from stats.options.surface import paired, parity_forwards
 from store.arrays import Floats, Integers
 from store.log_views.last_rows import NEVER_NS, last_rows_at
 from store.log_views.log_view import LogView

@@ -3,7 +3,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.local import OVERHEAD_BYTES, LocalCache
+from stats.caching.response_cache import OVERHEAD_BYTES, LocalCache
 from tests.stats.caching.builders import entry_of
 
 

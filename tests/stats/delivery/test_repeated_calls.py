@@ -11,12 +11,12 @@ import time_machine
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.answers import AnswerSnapshot, finished_answer, rendered
-from stats.delivery.repeated_calls import RepeatedCall
+from stats.delivery.responses import RepeatedCall
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
 from stats.market_data.reports import parse_report_query, report_snapshot
-from stats.ohlc.bars import ohlc_snapshot, parse_ohlc_query
+from stats.ohlc import ohlc_snapshot, parse_ohlc_query
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp

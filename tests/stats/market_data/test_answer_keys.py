@@ -19,12 +19,12 @@ from calendars.schedule import SpecialSession
 from stats import parameters as kinds
 from stats.delivery.answers import AnswerKey, AnswerSnapshot, computed_entry
 from stats.exceptions import READ_ERRORS
-from stats.market_data.answers.page import _pages, page_snapshot
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
 from stats.market_data.reports import parse_report_query
-from stats.ohlc.bars import INTERVALS, OHLC_PARAMETERS, IntervalField, ohlc_snapshot, parse_ohlc_query
+from stats.ohlc import INTERVALS, OHLC_PARAMETERS, IntervalField, ohlc_snapshot, parse_ohlc_query
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
@@ -237,7 +237,6 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
         another_row(market, "trades", EQUITY)
 
     def look(now_ns: int = NOW_NS, *, all_: bool = False, about: str = "") -> None:
-        _pages.clear()
         for said, each in contents(now_ns, chance=None if all_ else chance, about=about):
             seen.look(each, now_ns, said, formats=tuple(FORMATS) if all_ and "&" not in said else ("json",))
 
@@ -273,20 +272,3 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
     look()
     assert seen.answers > (3_000 if SOAK else 2_000)
     assert len(seen.bodies) > (1_000 if SOAK else 700)
-
-
-@pytest.mark.parametrize("until", ["minute", "evening", "days"])
-def test_a_cached_page_equals_a_new_one(market: Market, until: str):
-    """At any two instants, the second one soon after the first."""
-    chance, compared = random.Random(until), 0
-    step_ns = {"minute": 60 * SECOND_NS, "evening": 8 * HOUR_NS, "days": 60 * HOUR_NS}[until]
-    for said, take in takers(chance, of_bars=ALL if SOAK else 12):
-        with suppress(*READ_ERRORS, RequestError):
-            first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
-            second_ns = first_ns + chance.randrange(step_ns)
-            _pages.clear()
-            keys = [AnswerKey(take(now_ns), "json").cache_key for now_ns in (first_ns, second_ns)]
-            _pages.clear()
-            assert keys[1] == AnswerKey(take(second_ns), "json").cache_key, said
-            compared += keys[0] != keys[1]
-    assert compared > 5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.answers import AnswerKey, computed_entry
-from stats.ohlc.bars import INTERVALS, ohlc_snapshot, parse_ohlc_query
+from stats.ohlc import INTERVALS, ohlc_snapshot, parse_ohlc_query
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp

@@ -3,7 +3,7 @@
 import pytest
 
 from stats.delivery.answers import AnswerKey, FinishedAnswer, finished_answer
-from stats.ohlc.bars import ohlc_snapshot, parse_ohlc_query
+from stats.ohlc import ohlc_snapshot, parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stats.ohlc import bars
+from stats import ohlc as bars
 from tests.api_client import OHLC, Api, answer, problem, trade
 from tests.installation import shared_installation
 from trades.batches.sample_rows import SEED_TRADES

@@ -10,9 +10,8 @@ from math import exp, sqrt
 import numpy as np
 import pytest
 
-from stats.options.dividends import CashDividends
 from stats.options.escrowed import EscrowedOptions
-from stats.options.inputs import SOLVED, Inputs, make_inputs
+from stats.options.inputs import SOLVED, CashDividends, Inputs, make_inputs
 from stats.options.pricing import valuation
 
 STEPS = 1_500

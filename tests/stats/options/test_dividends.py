@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import QuantLib as quantlib  # noqa: N813 a name for a module
 
-from stats.options.dividends import CashDividends
 from stats.options.escrowed import EscrowedOptions
-from stats.options.inputs import SOLVED, Inputs, make_inputs, words
+from stats.options.inputs import SOLVED, CashDividends, Inputs, make_inputs, words
 from stats.options.pricing import valuation
 
 pytestmark = pytest.mark.system

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from stats.options.forward import NEAREST_PAIRS, OptionPairs, parity_forwards
-from stats.options.surface import paired
+from stats.options.surface import NEAREST_PAIRS, OptionPairs, paired, parity_forwards
 from tests.stats.options.oracle import Option
 
 SPOT, RATE, YIELD, T = 100.0, 0.06, 0.02, 0.5

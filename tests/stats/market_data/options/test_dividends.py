@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stats.options.dividends import EX_DATES_LIMIT
+from stats.options.inputs import EX_DATES_LIMIT
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api
 from tests.stats.market_data.options.market import (

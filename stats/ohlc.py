@@ -1,13 +1,20 @@
-"""Bars of `/stats/ohlc`, a dialect of the market-data API: its parameters, its query and its document.
+"""The endpoint `/stats/ohlc`, the oldest of the API: bars of one symbol at four intervals.
 
-A dialect makes a `MarketDataQuery` of its parameters, and its own document of the query's page.
+Like other dialects it makes a `MarketDataQuery` of its parameters, and its own document of the query's page.
 """
 
-from functools import lru_cache
-from typing import Annotated, Literal, get_args
+from functools import partial
+from typing import Annotated, Any, Literal, get_args
 
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
 from msgspec import UNSET, UnsetType
+from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 
+from stats.delivery.answers import ParsedCall
+from stats.delivery.responses import AnswerViewSet, paged_query_string
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.report import ReshapedPage
@@ -23,11 +30,13 @@ from stats.market_data.query_parameters import (
 )
 from stats.parameters import DEFAULT_PAGE, BoundField, PageLimitField, WordField, query_values
 from stats.rendering.format import RowsDocument
+from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.resolutions import Resolution
 from trades.batches.serializers import SymbolField
 from web.documents import AnswerDocument, Instant, like
+from web.endpoints import Access
 
 # The maximum number of bars in an answer without paging. A page has fewer.
 BARS_LIMIT = 50_000
@@ -110,7 +119,6 @@ class OhlcAnswerDocument(AnswerDocument):
     total_estimate: int | UnsetType = UNSET
 
 
-@lru_cache(maxsize=4096)
 def parse_ohlc_query(query_string: str) -> MarketDataQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     values = query_values(OHLC_PARAMETERS, query_string)
@@ -156,3 +164,34 @@ class OhlcBars(ReshapedPage):
 def ohlc_snapshot(query: MarketDataQuery, *, now_ns: int) -> OhlcBars:
     """Return the bars of a query at the newest commits. Raises the errors of `page_snapshot`."""
     return OhlcBars(query, page_snapshot(query, now_ns=now_ns))
+
+
+class OhlcViewSet(AnswerViewSet):
+    """Bars made from stored trades."""
+
+    access = {"retrieve": Access("market:read", cost="page")}
+    renderer_classes = [JSONRenderer, QueryFormRenderer]
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """Return the serializer of the query parameters."""
+        return OHLC_PARAMETERS
+
+    @extend_schema(
+        parameters=[OHLC_PARAMETERS],
+        responses={200: OhlcAnswerDocument},
+    )
+    def retrieve(self, request: Request) -> HttpResponseBase:
+        """Bars of a symbol.
+
+        Open, high, low, close and volume of each interval in `[start, end)`, which is extended to whole intervals.
+
+        Trades are ordered by event time, then `sequence`, then arrival. Intervals without a price have no bar.
+        The instrument's bar policy decides which trades set prices and which count in the volume. Days are UTC.
+        """
+        return self.respond(request, paged_query_string(request))
+
+    @classmethod
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> ParsedCall:
+        """See `AnswerViewSet.parse_call`."""
+        query = parse_ohlc_query(query_string)
+        return ParsedCall(partial(ohlc_snapshot, query), query.logs)
