@@ -45,7 +45,7 @@ BENCHMARKS = {
     "ingest": Benchmark("ingest by one feed", measure_one_feed),
     "feeds": Benchmark("ingest by four feeds", measure_several_feeds),
     "small_batches": Benchmark("small batches of many symbols", measure_small_batches),
-    "import": Benchmark("import of a CSV file, by the command and as an upload", measure_import),
+    "import": Benchmark("import of a CSV file", measure_import),
     "exports": Benchmark("an export of ten million trades to Parquet, against pyarrow", measure_exports),
     "live": Benchmark("the live feed, against bare websockets", measure_live),
     "quiet": Benchmark("1,000 quiet connections of the live feed", measure_quiet),

@@ -1,4 +1,4 @@
-"""The import of a file of trades, against pyarrow parsing the same file, and of an upload against the import.
+"""The import of a file of trades, against pyarrow parsing the same file.
 
 A plain script does only what no import can leave out: it parses the file, and writes, hashes and syncs its rows.
 """
@@ -27,14 +27,11 @@ _PIECE = 500_000
 
 
 def measure_import(sizes: Sizes) -> Iterator[Row]:
-    """Yield rows per second of imports into empty stores, and their peak memory.
-
-    The import is compared with pyarrow's streaming reader, and an upload's job with the import.
-    """
+    """Yield rows per second of imports into empty stores, and their peak memory."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "BENCH.csv"
         _write(file, sizes.import_rows)
-        seconds: dict[str, list[float]] = {"stream": [], "import": [], "upload": [], "script": []}
+        seconds: dict[str, list[float]] = {"stream": [], "import": [], "script": []}
         peaks: dict[str, list[float]] = {method: [] for method in seconds}
         for turn in range(sizes.rounds):
             for method, per_round in seconds.items():
@@ -56,16 +53,8 @@ def measure_import(sizes: Sizes) -> Iterator[Row]:
         beside=rates["script"],
         unit="rows/s",
     )
-    yield Ratio(
-        f"upload of {sizes.import_rows:,} trades against the import",
-        here=rates["upload"],
-        beside=rates["import"],
-        unit="rows/s",
-        goal=Goal(least=0.8),
-    )
-    for method in ("import", "upload"):
-        peak = max(peaks[method]) / 2**20
-        yield Ratio(f"{method} of {sizes.import_rows:,} trades: peak memory", peak, None, "MiB")
+    peak = max(peaks["import"]) / 2**20
+    yield Ratio(f"import of {sizes.import_rows:,} trades: peak memory", peak, None, "MiB")
 
 
 def _measured(method: str, file: Path, data_dir: Path) -> dict[str, float]:
@@ -120,35 +109,15 @@ def by_import(file: Path) -> int:
     from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
 
     from store.datasets import TRADES  # noqa: PLC0415
+    from trades.imports.formats import opened_file  # noqa: PLC0415
     from trades.imports.layout import ReadOptions  # noqa: PLC0415
     from trades.imports.services import file_import  # noqa: PLC0415
 
-    imported = file_import(path=file, options=ReadOptions(TRADES), notes=settings.DATA_DIR / "imports")
+    opened, spool = opened_file(file), settings.DATA_DIR / "sorted"
+    imported = file_import(file=opened, options=ReadOptions(TRADES), spool=spool).counts
     if imported.stored != imported.rows:
         sys.exit(f"{imported.rows - imported.stored} rows were not stored")
     return imported.rows
-
-
-def by_upload(file: Path) -> int:
-    """Import the file as an upload's job does; return the number of rows. Raises SystemExit unless all are stored."""
-    from django.conf import settings  # noqa: PLC0415 only after the set-up
-
-    from jobs.uploads.importing import opened_upload  # noqa: PLC0415
-    from trades.imports.services import symbols_import  # noqa: PLC0415
-
-    opened, options = opened_upload(file, {"format": "csv", "dataset": "trades"})
-    reading = symbols_import(
-        file=opened,
-        options=options,
-        spool=settings.DATA_DIR / "sorted",
-        caller="benchmark",
-        request_key=lambda piece: f"job:benchmark:{piece}",
-    )
-    reading.read(lambda _: None)
-    [outcome] = reading.store(lambda _: None)
-    if outcome.stored != outcome.rows:
-        sys.exit(f"{outcome.rows - outcome.stored} rows were not stored")
-    return outcome.rows
 
 
 def main(method: str, file: str, cores: list[str]) -> None:
@@ -159,14 +128,13 @@ def main(method: str, file: str, cores: list[str]) -> None:
         "stream": by_stream,
         "script": by_script,
         "import": by_import,
-        "upload": by_upload,
     }
     if method not in {"stream", "script"}:
         import django  # noqa: PLC0415
 
         django.setup()
         # Their imports do not count, as those of pyarrow.
-        import jobs.uploads.importing  # noqa: F401, PLC0415
+        import trades.imports.services  # noqa: F401, PLC0415
         from trades.stores import market_store  # noqa: PLC0415
 
         market_store()

@@ -8,8 +8,7 @@ RequestError
 ImportsError
 ├── ImportRefused         the arguments, or the file as a whole, are wrong; correct them
 ├── BadRow                a row of the file is wrong; correct it, or skip bad rows
-├── NotInOrder            the file is not in order of time and must be sorted (never leaves `imports`)
-└── ImportRunning         another process imports the same file; wait for it
+└── NotInOrder            the file is not in order of time and must be sorted (never leaves `imports`)
 
 Errors in a request's syntax are in `web.requests.exceptions`, the store's errors in `store.exceptions`.
 """
@@ -46,7 +45,9 @@ class DecoderEnded(RequestError):
 
 
 class ImportsError(Exception):
-    """The base of import errors."""
+    """The base of import errors. stored: how many rows the import stored before."""
+
+    stored = 0
 
 
 class ImportRefused(ImportsError):
@@ -75,7 +76,3 @@ def without_path(text: str, path: Path) -> str:
 
 class NotInOrder(ImportsError):
     """Rows go back in time or have several symbols: they must be sorted before they are stored."""
-
-
-class ImportRunning(ImportsError):
-    """Another process is importing this file. Wait until it has ended."""

@@ -1,7 +1,7 @@
 """The import of an upload's file. Web processes import it when an upload begins, because it imports pyarrow."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +14,68 @@ from trades.exceptions import ImportRefused, ImportsError, without_path
 from trades.imports.blocks import SourceFile, no_check
 from trades.imports.formats import FORMATS, TEXTS
 from trades.imports.layout import ReadOptions
-from trades.imports.services import file_preview, symbols_import
+from trades.imports.run import StageStatus
+from trades.imports.services import file_import, file_preview
 from trades.management.import_command import file_and_options, import_parser, options_check
 from web.requests.json_fields import JsonObject
 
 # What is shown of a result. An error may contain a file's cells, or all its columns.
 _SYMBOLS_SHOWN, _COLUMNS_SHOWN, _ERROR_LENGTH = 10_000, 100, 500
-# Options of the command that an upload has no need of: it begins anew, and a symbol's rows are stored or none.
-_NOT_HERE = {"restart", "skip_bad", "dataset", "symbol"}
+# Options of the command that are fields of an upload.
+_NOT_HERE = {"dataset", "symbol"}
 # The ends of names of files.
 _SUFFIXES = tuple(sorted({*TEXTS, *(suffix for suffixes in FORMATS.values() for suffix in suffixes)}))
 
 
 def imported(run: Run) -> JsonObject:
-    """Import an upload's file, and return the job's result. The whole file is read before its first row is stored.
+    """Import an upload's file, and return the job's result.
 
     Raises ConfirmationNeeded for a file that is not certain, JobError, the store's `StorageError`s.
     """
     path, size = upload_path(run), run.parameters["size"]
 
-    def report(done: int) -> None:
-        run.progress(done // 2, size)
+    def report(step: StageStatus) -> None:
+        run.progress(size * step.done // (step.total or 1), size)
 
     try:
-        file, options = opened_upload(path, run.parameters, run.check)
-        _ask_unless_certain(run, file, options)
-        rows = symbols_import(
+        options = command_options(run.parameters)
+        file, read = file_and_options(path, options, run.check)
+        _ask_unless_certain(run, file, read)
+        found = file_import(
             file=file,
-            options=options,
+            options=read,
             spool=path.parent / "sorted",
+            skip_bad=options["skip_bad"],
+            confirmed=run.is_confirmed or options["yes"],
             caller=run.created_by,
-            request_key=run.request_key,
-            confirmed=run.is_confirmed or bool(run.parameters["options"].get("yes")),
+            progress=report,
+            is_bounded=True,
         )
-        rows.read(report)
-        outcomes = list(rows.store(lambda done: report(size + done)))
     except ImportsError as error:
-        raise JobError("upload_refused", shorten(without_path(str(error), path))) from error
+        message = f"{error.stored:,} new rows are stored; {without_path(str(error), path)}"
+        raise JobError("upload_refused", shorten(message)) from error
     except OSError as error:
         raise unavailable(error) from error
-    items = [
-        {"dataset": options.dataset.name, **asdict(each), "error": shorten(without_path(each.error, path))}
-        for each in outcomes
+    counts = found.counts
+    if not counts.rows:
+        raise JobError("upload_refused", "the file has no rows")
+    symbols = [
+        {
+            "symbol": symbol,
+            "dataset": read.dataset.name,
+            "rows": each.rows,
+            "stored": each.stored,
+            "duplicates": each.rows - each.stored,
+            "commit": each.commit,
+        }
+        for symbol, each in islice(counts.symbols.items(), _SYMBOLS_SHOWN)
     ]
-    if len(items) > _SYMBOLS_SHOWN:
-        items.sort(key=lambda item: not item["error"])
     return {
-        **{name: sum(item[name] for item in items) for name in ("rows", "stored", "duplicates")},
-        "refused": sum(bool(item["error"]) for item in items),
-        "unread_columns": [shorten(name) for name in sorted({*rows.unread_columns})[:_COLUMNS_SHOWN]],
-        "symbols": items[:_SYMBOLS_SHOWN],
-        "symbols_left_out": max(len(items) - _SYMBOLS_SHOWN, 0),
+        **{name: getattr(counts, name) for name in ("rows", "stored", "duplicates", "bad")},
+        "bad_rows": [shorten(without_path(str(each), path)) for each in counts.examples],
+        "unread_columns": [shorten(name) for name in sorted({*found.unread_columns})[:_COLUMNS_SHOWN]],
+        "symbols": symbols,
+        "symbols_left_out": len(counts.symbols) - len(symbols),
     }
 
 

@@ -1,11 +1,13 @@
 """Imports one file block by block if its rows are in order of time; otherwise sorts it in temporary files first."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -20,17 +22,25 @@ from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS, format_timestamp
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, translated_rows
-from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, NotInOrder
-from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile, blocks_in_order, symbol_starts
+from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, ImportsError, NotInOrder
+from trades.imports.blocks import (
+    BAD_ROWS_LIMIT,
+    LINE,
+    SYMBOL,
+    RowBlock,
+    SourceFile,
+    blocks_in_order,
+    symbol_starts,
+)
 from trades.imports.parse import BlockParser
-from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.sort import SortedRuns
 from trades.services import conditions_check, conditions_of, dated_rows, symbol_refusal
 from trades.stores import market_store
 
 DATES_AT_ONCE = 64
 EXAMPLES_LIMIT = 20
-SYMBOLS_LIMIT = 20
+# Of a stranger's file, so that its job ends.
+ROWS_LIMIT = 500_000_000
 _CALLER_LENGTH = 200
 _Item = TypeVar("_Item")
 
@@ -64,17 +74,60 @@ class PreparedAppend:
 
 @dataclass(frozen=True, slots=True)
 class AppendGroup:
-    """Appends, and the progress to save once all of them are stored.
+    """Appends, and what is done once all of them are stored.
 
-    done: the stage's progress after the group, in the stage's unit. position: see `ImportProgress`. rows, bad: rows that
-    the group adds to the counts.
+    done: the stage's progress after the group, in the stage's unit. rows, bad: rows that the group adds to the counts.
     """
 
     appends: Sequence[PreparedAppend]
     done: int
-    position: int
     rows: int = 0
     bad: tuple[BadRow, ...] = ()
+
+
+@dataclass(slots=True)
+class SymbolCounts:
+    """The numbers of a symbol's valid rows and of those newly stored, its first and last time, and its last commit's token."""
+
+    first_ns: int
+    last_ns: int = 0
+    rows: int = 0
+    stored: int = 0
+    commit: str = ""
+
+
+@dataclass(slots=True)
+class ImportCounts:
+    """The numbers of a file's rows so far, of those newly stored, and of the bad ones.
+
+    examples: the first bad rows. unknown_conditions: the numbers of rows with each condition of unknown meaning.
+    """
+
+    rows: int = 0
+    stored: int = 0
+    bad: int = 0
+    examples: list[BadRow] = field(default_factory=list)
+    unknown_conditions: Counter[str] = field(default_factory=Counter)
+    symbols: dict[str, SymbolCounts] = field(default_factory=dict)
+
+    @property
+    def duplicates(self) -> int:
+        """The rows that had been stored before."""
+        return self.rows - self.stored - self.bad
+
+    def add(self, rows: int, bad: Sequence[BadRow]) -> None:
+        """Count rows of the file, and bad ones."""
+        self.rows += rows
+        self.bad += len(bad)
+        self.examples += bad[: EXAMPLES_LIMIT - len(self.examples)]
+
+    def begin_again(self) -> None:
+        """Count the file from its beginning. What is stored stays counted."""
+        self.rows = self.bad = 0
+        self.examples.clear()
+        self.unknown_conditions.clear()
+        for each in self.symbols.values():
+            each.rows = 0
 
 
 @contextmanager
@@ -150,41 +203,43 @@ def _refuse_two_bars(symbol: str, rows: pa.RecordBatch) -> None:
 
 
 class FileImport:
-    """The import of a file, from its beginning or from where an earlier run ended.
+    """The import of a file. counts: of its rows so far.
 
-    latest_ns: a later time refuses the file; None allows all. caller: of the commits; empty for the file's name.
+    spool: a folder for sorted rows; what it holds is deleted. latest_ns: a later time refuses the file; None allows all.
+    caller: of the commits; empty for the file's name. is_bounded: whether the file has at most ROWS_LIMIT rows and
+    BAD_ROWS_LIMIT bad ones.
     """
 
     def __init__(
         self,
         file: SourceFile,
         parser: BlockParser,
-        note: ProgressNote,
+        spool: Path,
         *,
-        done: ImportProgress,
         latest_ns: int | None,
         caller: str,
         progress: Callable[[StageStatus], None],
+        is_bounded: bool,
     ) -> None:
+        self.counts = ImportCounts()
         self._file = file
         self._dataset = parser.dataset
         self._parser = parser
-        self._note = note
-        self._done = done
+        self._spool = spool
         self._latest_ns = latest_ns
         self._progress = progress
-        self._examples: list[BadRow] = []
+        self._is_bounded = is_bounded
         self._store = market_store()
         self._caller = (caller or f"import:{file.path.name}")[:_CALLER_LENGTH]
 
-    def run(self) -> tuple[ImportProgress, tuple[BadRow, ...]]:
-        """Store the remaining rows; return the counts of the whole file and the first bad rows of this run."""
-        if self._done.is_sorted or not self._stored_in_order():
-            self._store_sorted()
-        self._note_translated()
-        self._done = replace(self._done, is_finished=True)
-        self._note.save(self._done)
-        return self._done, tuple(self._examples)
+    def run(self) -> None:
+        """Store the rows. The errors that it raises tell how many it has stored."""
+        try:
+            if not self._stored_in_order():
+                self._store_sorted()
+        except ImportsError as error:
+            error.stored = self.counts.stored
+            raise
 
     def _stored_in_order(self) -> bool:
         """Store the rows as they are read; return False for a file that must be sorted."""
@@ -192,39 +247,34 @@ class FileImport:
             blocks = blocks_in_order(self._parser.blocks(self._file))
             self._store_all(blocks, ImportStage.STORING, self._file.size)
         except NotInOrder:
-            self._examples.clear()
-            self._done = ImportProgress(stored=self._done.stored, commit=self._done.commit)
+            self.counts.begin_again()
             return False
         return True
 
     def _store_sorted(self) -> None:
-        """Read the whole file into sorted runs, and store these. The rows of a resumed import were counted before."""
-        runs, is_counted = SortedRuns(self._note.spool), self._done.is_sorted
-        with read_ahead(self._parser.blocks(self._file)) as blocks:
-            for block in blocks:
-                if not is_counted:
+        """Read the whole file into sorted runs, and store these."""
+        runs = SortedRuns(self._spool)
+        try:
+            with read_ahead(self._parser.blocks(self._file)) as blocks:
+                for block in blocks:
                     self._count(block.rows.num_rows + len(block.bad), block.bad)
-                runs.add(block.rows)
-                self._report(ImportStage.SORTING, block.bytes_read, self._file.size)
-        self._note_translated()
-        self._done = replace(self._done, is_sorted=True)
-        self._note.save(self._done)
-        self._store_all(runs.in_order(), ImportStage.STORING_SORTED, runs.rows)
-        runs.remove()
+                    runs.add(block.rows)
+                    self._report(ImportStage.SORTING, block.bytes_read, self._file.size)
+            self._store_all(runs.in_order(), ImportStage.STORING_SORTED, runs.rows)
+        finally:
+            runs.remove()
 
     def _groups(self, blocks: Iterable[RowBlock], stage: ImportStage) -> Iterator[AppendGroup]:
-        """Yield the appends of blocks, but for the blocks that an earlier run has stored."""
-        start, position = self._done.position, 0
+        """Yield the appends of blocks."""
+        position = 0
         for block in blocks:
             position += block.rows.num_rows
-            if start is not None and position <= start:
-                continue
             appends = [append for some in self._of_symbols(block.rows) for append in self._prepared(*some)]
             if stage is ImportStage.STORING:
                 rows = block.rows.num_rows + len(block.bad)
-                yield AppendGroup(appends, block.bytes_read, position, rows, block.bad)
+                yield AppendGroup(appends, block.bytes_read, rows, block.bad)
             else:
-                yield AppendGroup(appends, position, position)
+                yield AppendGroup(appends, position)
 
     def _of_symbols(self, rows: pa.Table) -> Iterator[tuple[str, pa.RecordBatch, Integers]]:
         """Yield each symbol's rows, with their lines."""
@@ -257,11 +307,9 @@ class FileImport:
             read_ahead(self._groups(ordered, stage)) as groups,
         ):
             for group in groups:
+                self._count(group.rows, group.bad)
                 for append in group.appends:
                     self._append(append)
-                self._count(group.rows, group.bad)
-                self._done = replace(self._done, position=group.position)
-                self._note.save(self._done)
                 self._report(stage, group.done, total)
 
     def _append(self, append: PreparedAppend) -> None:
@@ -280,10 +328,14 @@ class FileImport:
         except ConditionsRefused as error:
             self._append_without(append, error.rows, CONDITIONS, error)
             return
-        self._count_unknown(unknown)
-        self._count_symbol(append)
-        newest = (append.symbol, receipt.commit.number, receipt.commit.hash)
-        self._done = replace(self._done, stored=self._done.stored + receipt.stored, commit=newest)
+        self.counts.unknown_conditions.update(unknown)
+        self.counts.stored += receipt.stored
+        times = append.rows.column(0)
+        of_symbol = self.counts.symbols.setdefault(append.symbol, SymbolCounts(times[0].as_py()))
+        of_symbol.last_ns = times[-1].as_py()
+        of_symbol.rows += len(times)
+        of_symbol.stored += receipt.stored
+        of_symbol.commit = receipt.commit.token
 
     def _conditions(self, symbol: str) -> ConditionMap | None:
         return conditions_of(dataset=self._dataset, symbol=symbol, given=self._parser.conditions)
@@ -295,7 +347,7 @@ class FileImport:
         bad = [BadRow(self._file.path, int(append.lines[row]), field, str(error)) for row in wrong]
         if not self._parser.skips_bad:
             raise bad[0] from error
-        self._count(0, tuple(bad))
+        self._count(0, bad)
         kept = np.ones(len(append.lines), dtype=bool)
         kept[wrong] = False
         rows = append.rows.filter(pa.array(kept))
@@ -303,35 +355,15 @@ class FileImport:
             for remaining in self._prepared(append.symbol, rows, append.lines[kept]):
                 self._append(remaining)
 
-    def _count_unknown(self, unknown: Mapping[str, int]) -> None:
-        if unknown:
-            before = self._done.unknown_conditions
-            total = {word: before.get(word, 0) + unknown.get(word, 0) for word in sorted({*before, *unknown})}
-            self._done = replace(self._done, unknown_conditions=total)
-
-    def _count_symbol(self, append: PreparedAppend) -> None:
-        """Count the rows of a symbol. All rows of one symbol are stored before those of the next."""
-        done, times = self._done, append.rows.column(0)
-        first, last = times[0].as_py(), times[-1].as_py()
-        if append.symbol in done.symbols:
-            rows, first, _ = done.symbols[append.symbol]
-            counted = [rows + len(times), first, last]
-            self._done = replace(done, symbols={**done.symbols, append.symbol: counted})
-        elif not done.symbol_count or done.commit is None or done.commit[0] != append.symbol:
-            self._done = replace(done, symbol_count=done.symbol_count + 1)
-            if done.symbol_count < SYMBOLS_LIMIT:
-                counted = [len(times), first, last]
-                self._done = replace(self._done, symbols={**done.symbols, append.symbol: counted})
-
-    def _note_translated(self) -> None:
-        translated = self._parser.translated
-        if translated:
-            first = dict(sorted(translated.items())[:SYMBOLS_LIMIT])
-            self._done = replace(self._done, translated=first, translated_count=len(translated))
-
-    def _count(self, rows: int, bad: tuple[BadRow, ...]) -> None:
-        self._done = replace(self._done, rows=self._done.rows + rows, bad=self._done.bad + len(bad))
-        self._examples += bad[: EXAMPLES_LIMIT - len(self._examples)]
+    def _count(self, rows: int, bad: Sequence[BadRow]) -> None:
+        """Count rows of the file. Raises `ImportRefused` if there are too many."""
+        self.counts.add(rows, bad)
+        if self._is_bounded and self.counts.bad > BAD_ROWS_LIMIT:
+            raise ImportRefused(
+                f"more than {BAD_ROWS_LIMIT:,} rows are bad, such as {self.counts.examples[0]}"
+            )
+        if self._is_bounded and self.counts.rows > ROWS_LIMIT:
+            raise ImportRefused(f"the file has more than {ROWS_LIMIT:,} rows; send several files")
 
     def _report(self, stage: ImportStage, done: int, total: int) -> None:
-        self._progress(StageStatus(stage, done, total, self._done.rows))
+        self._progress(StageStatus(stage, done, total, self.counts.rows))

@@ -13,18 +13,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trades.exceptions import ImportRefused
 from trades.imports.blocks import LINE, SYMBOL, RowBlock, blocks_in_order
 from trades.imports.line_order import LineOrder
 
 RUN_ROWS = 200_000
 PIECE_ROWS = 16_384
 ROWS_AT_ONCE = 65_536
+# Of the disk so much stays free for all others.
+_FREE_SHARE, _MOST_FREE_BYTES = 0.1, 5 * 2**30
 
 
 class SortedRuns:
     """A folder of runs. Each is an Arrow file of rows in order of symbol, time (the first column) and line.
 
-    rows, bytes: of all runs.
+    rows: of all runs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,16 +39,14 @@ class SortedRuns:
         self._are_in_order = True
         self._line_order = LineOrder()
         self.rows = 0
-        self.bytes = 0
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
 
     def add(self, rows: pa.Table) -> None:
-        """Add rows, those of later lines after those of earlier ones."""
+        """Add rows, those of later lines after those of earlier ones. Raises `ImportRefused` before the disk is full."""
         self._pending.append(rows)
         self._line_order.add(rows)
         self.rows += rows.num_rows
-        self.bytes += rows.nbytes
         if sum(each.num_rows for each in self._pending) >= RUN_ROWS:
             self._write_run()
 
@@ -94,6 +95,9 @@ class SortedRuns:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_run(self) -> None:
+        disk = shutil.disk_usage(self.folder)
+        if disk.free < min(_FREE_SHARE * disk.total, _MOST_FREE_BYTES):
+            raise ImportRefused("the disk has no space for the sorted rows; import the file again later")
         rows = _sorted(pa.concat_tables(self._pending))
         with pa.ipc.new_file(str(self.folder / str(self._runs)), rows.schema) as file:
             file.write_table(rows, max_chunksize=PIECE_ROWS)

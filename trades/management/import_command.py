@@ -7,7 +7,9 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,21 +33,20 @@ from trades.imports.hints import texts_of
 from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
 from trades.imports.own_exports import MANIFEST
 from trades.imports.preview import ImportPreview, row_documents
-from trades.imports.progress import ImportProgress
-from trades.imports.reading import file_reading
 from trades.imports.run import ImportStage, StageStatus
-from trades.imports.services import ImportResult, file_import, file_preview, has_storable_rows, is_begun
+from trades.imports.services import ImportResult, file_import, file_preview, has_storable_rows
 from trades.imports.symbols import file_symbol
 from trades.imports.vendors import SYMBOL_RULES
 
-NOTES = "imports"
+# Of the symbols and spellings of a file so many are printed.
+_SHOWN = 20
 # The exit status that a shell reports for a program ended by Ctrl-C.
 _STOPPED = 128 + signal.SIGINT
 NOT_STORED = "nothing was stored: add --yes to store what is shown, or give the options that make it certain"
 
 
 class ImportCommand(BaseCommand):
-    """Imports files. A repeated run resumes where the last one stopped, and stores no row twice."""
+    """Imports files. A repeated run stores no row twice."""
 
     help = "Import files of any size: files, patterns, folders. Rows that are stored already are skipped."
 
@@ -67,9 +68,6 @@ class ImportCommand(BaseCommand):
             help="the vendor whose condition codes the file has (docs/bar_policies.md)",
         )
         parser.add_argument("--skip-bad", action="store_true", help="skip rows that cannot be stored")
-        parser.add_argument(
-            "--restart", action="store_true", help="read files from the beginning, whatever was imported"
-        )
         parser.add_argument(
             "--yes",
             action="store_true",
@@ -120,19 +118,12 @@ class ImportCommand(BaseCommand):
     def _shown(
         self, files: Sequence[Path], options: dict[str, Any]
     ) -> tuple[dict[Path, ReadOptions], Collection[Sequence[Path]]]:
-        """Print a preview of each kind of file that is not certain; return how each file is read, and the files of each kind.
-
-        A file of which an earlier run with the same options has stored a part is not shown again.
-        """
+        """Print a preview of each kind of file that is not certain; return how each file is read, and the files of each kind."""
         terms: dict[Path, ReadOptions] = {}
         kinds: dict[Hashable, list[Path]] = {}
-        begun = {"notes": settings.DATA_DIR / NOTES, "skip_bad": options["skip_bad"]}
         for path in files:
             file, terms[path] = file_and_options(path, options)
-            reading = file_reading(file, terms[path])
-            if not (options["preview"] or options["restart"]) and is_begun(reading=reading, **begun):
-                continue
-            preview = file_preview(file=reading.file, options=reading.options)
+            preview = file_preview(file=file, options=terms[path])
             if options["preview"] or (not preview.is_certain and preview.kind not in kinds):
                 self.stdout.write("\n".join(preview_lines(preview)))
             if not preview.is_certain:
@@ -148,17 +139,16 @@ class ImportCommand(BaseCommand):
     ) -> None:
         """Import a file, and print what it did. Raises CommandError for a bad row, or if all rows are bad."""
         try:
-            imported = file_import(
-                path=file.path,
-                file=file,
-                options=read,
-                notes=settings.DATA_DIR / NOTES,
-                skip_bad=options["skip_bad"],
-                restart=options["restart"],
-                previewed=True,
-                confirmed=options["yes"],
-                progress=progress,
-            )
+            (settings.DATA_DIR / "imports").mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=settings.DATA_DIR / "imports") as spool:
+                imported = file_import(
+                    file=file,
+                    options=read,
+                    spool=Path(spool) / "sorted",
+                    skip_bad=options["skip_bad"],
+                    confirmed=options["yes"],
+                    progress=progress,
+                )
         except BadRow as error:
             has_others = has_storable_rows(file=file, options=read)
             hint = (
@@ -169,9 +159,9 @@ class ImportCommand(BaseCommand):
             raise CommandError(f"{error}{hint}") from error
         for line in report_lines(imported, read):
             self.stdout.write(line)
-        for row in imported.examples:
+        for row in imported.counts.examples:
             self.stderr.write(f"  {row}")
-        if 0 < imported.rows == imported.counts.bad:
+        if 0 < imported.counts.rows == imported.counts.bad:
             raise CommandError(f"{file.path}: no row can be stored")
 
 
@@ -197,13 +187,11 @@ def file_and_options(
 def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
     """Yield what is said of an import: the counts, and its symbols."""
     counts = result.counts
-    parts = [f"{counts.rows:,} rows", f"{counts.stored:,} stored", f"{result.duplicates:,} already there"]
+    parts = [f"{counts.rows:,} rows", f"{counts.stored:,} stored", f"{counts.duplicates:,} already there"]
     if counts.bad:
         parts.append(f"{counts.bad:,} bad")
-    if result.was_finished:
-        parts.append("imported before (--restart reads it again)")
     if counts.unknown_conditions:
-        words = (f"{word} {count:,}" for word, count in counts.unknown_conditions.items())
+        words = (f"{word} {count:,}" for word, count in sorted(counts.unknown_conditions.items()))
         parts.append(f"unknown conditions: {', '.join(words)}")
     parts += _left_out(result)
     if options.vendor:
@@ -211,7 +199,7 @@ def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
     if options.guessed:
         parts.append(f"guessed: {' '.join(guess.option for guess in options.guessed)}")
     yield f"{result.path}: {'; '.join(parts)}"
-    for line in _symbol_lines(counts):
+    for line in _symbol_lines(result):
         yield f"  {line}"
 
 
@@ -261,15 +249,20 @@ def _aligned(cells: list[list[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _symbol_lines(counts: ImportProgress) -> Iterator[str]:
+def _symbol_lines(result: ImportResult) -> Iterator[str]:
     """Yield a line for each of the first symbols, and one for those that a vendor's rule translated."""
-    for symbol, (rows, first, last) in counts.symbols.items():
-        yield f"{symbol}: {rows:,} rows, {format_timestamp(first)} to {format_timestamp(last)}"
-    if more := counts.symbol_count - len(counts.symbols):
+    symbols = result.counts.symbols
+    for symbol, of_symbol in islice(symbols.items(), _SHOWN):
+        yield (
+            f"{symbol}: {of_symbol.rows:,} rows, {format_timestamp(of_symbol.first_ns)}"
+            f" to {format_timestamp(of_symbol.last_ns)}"
+        )
+    if (more := len(symbols) - _SHOWN) > 0:
         yield f"and {more:,} more symbols"
-    if counts.translated:
-        spellings = ", ".join(f"{spelling} is {symbol}" for spelling, symbol in counts.translated.items())
-        more = counts.translated_count - len(counts.translated)
+    if result.translated:
+        shown = sorted(result.translated.items())[:_SHOWN]
+        spellings = ", ".join(f"{spelling} is {symbol}" for spelling, symbol in shown)
+        more = len(result.translated) - len(shown)
         yield f"symbols by the vendor's rule: {spellings}" + (f", and {more:,} more" if more else "")
 
 
@@ -450,7 +443,7 @@ def _said_when_stopped(
     try:
         yield progress
     except KeyboardInterrupt:
-        again = "Run the same command again: it goes on, and stores no row twice."
+        again = "Run the same command again: it stores no row twice."
         raise CommandError(
             f"{path}: stopped. {_stored_until(latest)}. {again}", returncode=_STOPPED
         ) from None

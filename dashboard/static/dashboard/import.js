@@ -146,18 +146,18 @@ function previewParts(shown) {
 function showEnd({state, result, error}) {
   say("");
   if (state !== "succeeded") {
-    show("Nothing was stored", el("p", {class: "problem"}, error?.message ?? "The job was cancelled."));
+    show(state === "failed" ? "The import has failed" : "The import was cancelled", el("p", {class: "problem"}, error?.message ?? "The job was cancelled."));
     return;
   }
-  const {rows, stored, duplicates, symbols, symbols_left_out: more} = result;
+  const {rows, stored, duplicates, bad, bad_rows: examples, symbols, symbols_left_out: more} = result;
   const items = symbols.slice(0, MOST_SYMBOLS);
-  const cells = items.map((each) => [each.symbol ?? "none", each.dataset, number(each.rows), number(each.stored), number(each.duplicates), each.error]);
+  const cells = items.map((each) => [each.symbol, each.dataset, number(each.rows), number(each.stored), number(each.duplicates)]);
   const left = more + symbols.length - items.length;
   show(
-    stored || !result.refused ? "Stored" : "Nothing was stored",
+    "Stored",
     el("p", {}, `${number(rows)} rows: ${number(stored)} stored, ${number(duplicates)} already there.`),
-    result.refused ? el("p", {class: "problem"}, `Symbols that are not stored: ${number(result.refused)}. The table has the errors.`) : null,
-    table(["symbol", "dataset", "rows", "stored", "already there", "error"], cells),
+    bad ? el("div", {class: "problem"}, `Rows that cannot be stored: ${number(bad)}, such as`, list(examples)) : null,
+    table(["symbol", "dataset", "rows", "stored", "already there"], cells),
     left ? el("p", {}, `${number(left)} more symbols are not shown.`) : null,
   );
 }

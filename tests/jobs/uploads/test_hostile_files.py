@@ -23,7 +23,7 @@ from tests.jobs.uploads.sending import NAMES, ROWS, append, begin, begun, csv_of
 from tests.patience import PATIENCE_SECONDS, is_kept
 from tests.trades.imports.command import stored
 from tests.trades.imports.parquet_files import forged_parquet
-from trades.imports import symbol_runs
+from trades.imports import run
 from trades.imports.csv_file import CsvFile
 from trades.imports.services import file_preview
 
@@ -109,10 +109,6 @@ def test_a_file_has_at_most_1000_columns(api: Api, file_format: str) -> None:
 
 
 def test_sorted_rows_have_a_bound(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(symbol_runs, "_LEAST_RUNS_BYTES", 10)
-        patched.setattr(symbol_runs, "_RUNS_PER_BYTE", 0)
-        assert "the sorted rows need more" in refusal(api, CONTENT)
     free = type("Usage", (), {"free": 2**20, "total": 2**30})
     send = begun(api, CONTENT)
     with monkeypatch.context() as patched:
@@ -124,12 +120,14 @@ def test_sorted_rows_have_a_bound(api: Api, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_file_of_bad_rows_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bad rows of a kind are not even looked for, once there are too many of them."""
     monkeypatch.setattr("trades.imports.services.BAD_ROWS_LIMIT", 10)
-    monkeypatch.setattr(symbol_runs, "BAD_ROWS_LIMIT", 10)
-    good = csv_of([ROWS[0]] * 5)
-    for row in (b"2025-01-02T14:30:00Z,AAPL,-1,1\n", b"x,AAPL,1,1\n"):
-        assert imported(api, good + 10 * row)["result"]["symbols"][0]["bad"] == 10
-        message = refusal(api, gzip.compress(good + 11 * row))
+    monkeypatch.setattr(run, "BAD_ROWS_LIMIT", 10)
+    good, options = csv_of([ROWS[0]] * 5), {"yes": True, "skip_bad": True}
+    kinds = b"2025-01-02T14:30:00Z,AAPL,-1,1\n", b"x,AAPL,1,1\n"
+    for row in kinds:
+        message = refusal(api, gzip.compress(good + 11 * row), options=options)
         assert "more than 10 rows are bad, such as line 7" in message
+    for row in kinds:
+        assert imported(api, good + 10 * row, options=options)["result"]["bad"] == 10
 
 
 def test_an_encoding_that_does_not_fit_refuses_the_file(api: Api) -> None:
@@ -139,14 +137,14 @@ def test_an_encoding_that_does_not_fit_refuses_the_file(api: Api) -> None:
 def test_messages_are_short(api: Api) -> None:
     refusal(api, b"a" * 60_000 + b",b,c\n1,2,3\n")
     assert "\0" not in refusal(api, file_in("parquet", ROWS)), "PostgreSQL cannot store it"
-    assert "symbols" in imported(api, b"timestamp,symbol,price,volume\n1,A,1,1\n")["result"]
+    assert "line 2" in refusal(api, b"timestamp,symbol,price,volume\n1,A,1,1\n")
 
 
-def test_results_show_the_refused_symbols_first(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_show_some_symbols(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "_SYMBOLS_SHOWN", 1)
-    result = imported(api, csv_of([*ROWS, (ROWS[1][0], "MSFT", -1, 1)]))["result"]
-    assert [each["symbol"] for each in result["symbols"]] == ["MSFT"]
-    assert (result["symbols_left_out"], result["stored"], result["refused"]) == (1, 2, 1)
+    result = imported(api, CONTENT)["result"]
+    assert [each["symbol"] for each in result["symbols"]] == ["AAPL"]
+    assert (result["symbols_left_out"], result["stored"]) == (1, 3)
 
 
 def test_a_compressed_piece_is_415(api: Api) -> None:

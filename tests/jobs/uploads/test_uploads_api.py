@@ -1,4 +1,4 @@
-"""Uploads over HTTP: begun, sent in pieces, imported by a job, of each symbol all rows or none."""
+"""Uploads over HTTP: begun, sent in pieces, imported by a job."""
 
 import hashlib
 import os
@@ -34,6 +34,7 @@ from tests.jobs.uploads.sending import (
     sent,
 )
 from tests.trades.imports.command import stored
+from trades.imports import blocks
 
 pytestmark = pytest.mark.django_db
 CONTENT = csv_of(ROWS)
@@ -49,9 +50,9 @@ def test_a_file_of_each_format_is_imported(api: Api, uploads: Path, file_format:
     job = imported(api, file_in(file_format, ROWS), format=file_format, dataset="trades")
     assert (job["kind"], job["state"], job["error"]) == ("upload", "succeeded", None)
     result = job["result"]
-    assert [result[name] for name in ("rows", "stored", "duplicates", "refused")] == [3, 3, 0, 0]
+    assert [result[name] for name in ("rows", "stored", "duplicates", "bad")] == [3, 3, 0, 0]
     found = of_symbols(job)["AAPL"]
-    assert (found["dataset"], found["rows"], found["stored"], found["error"]) == ("trades", 2, 2, "")
+    assert (found["dataset"], found["rows"], found["stored"]) == ("trades", 2, 2)
     assert found["commit"].startswith("1-")
     assert stored("trades", "price") == {"AAPL": AAPL, "MSFT": [("2025-01-02T14:30:01Z", 420.0)]}
     uploads_delete_old(now=timezone.now())
@@ -69,7 +70,7 @@ def test_an_import_into_a_log_that_is_ahead_of_the_clock_waits_and_stores_all(ap
     with time_machine.travel(timezone.now() + timedelta(hours=1)):
         run(path)
     job = answer(api.get(path))
-    assert (job["state"], job["result"]["stored"], job["result"]["refused"]) == ("succeeded", 3, 0)
+    assert (job["state"], job["result"]["stored"]) == ("succeeded", 3)
 
 
 def test_pieces_go_on_at_the_offset(api: Api) -> None:
@@ -156,8 +157,7 @@ def test_the_hash_is_of_the_whole_file(api: Api) -> None:
         {"dataset": "no"},
         {"dataset_column": "kind"},
         {"options": []},
-        {"options": {"skip_bad": True}},
-        {"options": {"skip-bad": True}},
+        {"options": {"symbol": "A"}},
         {"options": {"timezone": 1}},
         {"options": {"timezone": True}},
         {"options": {"yes": "x"}},
@@ -180,17 +180,20 @@ def test_options_are_those_of_the_command(api: Api) -> None:
     assert stored("trades", "price") == {"AAPL": AAPL[:1]}
 
 
-def test_a_symbol_with_a_bad_row_stores_nothing(api: Api) -> None:
-    rows = [*ROWS, ("2025-01-04T14:30:00Z", "AAPL", -1.0, 7.0), ("2025-01-04T14:30:00Z", "??", 1.0, 7.0)]
-    job = imported(api, csv_of(rows))
-    found = of_symbols(job)
-    assert (found["AAPL"]["rows"], found["AAPL"]["stored"], found["AAPL"]["bad"]) == (3, 0, 1)
-    assert found["AAPL"]["line"] == 5
-    assert "price" in found["AAPL"]["error"]
-    assert (found[None]["rows"], found[None]["line"]) == (1, 6)
-    assert found["MSFT"]["stored"] == 1
-    assert job["result"]["refused"] == 2
-    assert [*stored("trades")] == ["MSFT"]
+def test_what_was_read_before_a_bad_row_stays_stored(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
+    good = [(f"2025-01-02T14:30:{second:02}Z", "AAPL", 1.0 + second, 7.0) for second in range(50)]
+    content = csv_of([*good, ("2025-01-04T14:30:00Z", "AAPL", -1.0, 7.0)])
+    job = imported(api, content)
+    assert (job["state"], job["error"]["code"]) == ("failed", "upload_refused")
+    message, kept = job["error"]["message"], len(stored("trades")["AAPL"])
+    assert "line 52, price: " in message
+    assert message.startswith(f"{kept} new rows are stored; ")
+    assert 0 < kept < 50
+    found = imported(api, content, options={"yes": True, "skip-bad": True})["result"]
+    assert [found[name] for name in ("rows", "stored", "duplicates", "bad")] == [51, 50 - kept, kept, 1]
+    assert "line 52, price: " in found["bad_rows"][0]
+    assert len(stored("trades")["AAPL"]) == 50
 
 
 def test_nothing_is_stored_twice(api: Api) -> None:

@@ -11,8 +11,10 @@ from django.conf import settings
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import fixed_width_text
+from trades.imports.formats import opened_file
 from trades.imports.layout import ReadOptions
-from trades.imports.services import ImportResult, file_import
+from trades.imports.run import ImportCounts
+from trades.imports.services import file_import
 from trades.stores import market_store
 
 HEADER = "timestamp,price,volume"
@@ -27,11 +29,12 @@ def line_of(at_ns: int, price: float, volume: float) -> str:
     return f"{fixed_width_text(np.array([at_ns]))[0].as_py()},{price},{volume}"
 
 
-def imported(
-    path: Path, notes: Path, *, skip_bad: bool = False, restart: bool = False, **options: Any
-) -> ImportResult:
-    read_options = ReadOptions(options.pop("dataset", TRADES), **options)
-    return file_import(path=path, options=read_options, notes=notes, skip_bad=skip_bad, restart=restart)
+def imported(path: Path, *, skip_bad: bool = False, **options: Any) -> ImportCounts:
+    read = ReadOptions(options.pop("dataset", TRADES), **options)
+    spool = path.with_suffix(".spool")
+    counts = file_import(file=opened_file(path), options=read, spool=spool, skip_bad=skip_bad).counts
+    assert not spool.exists()
+    return counts
 
 
 def stored_rows(symbol: str) -> Counter[tuple[int, float, float]]:

@@ -36,24 +36,19 @@ def main(block_bytes: int, file: str, seconds: str = "", since: str = "ready") -
 
 
 def when_more_is_stored(act: Callable[[], object]) -> None:
-    """Act once, when it is noted that more rows are stored."""
-    from trades.imports.progress import ImportProgress, ProgressNote  # noqa: PLC0415 after the set-up
+    """Act once, when rows are stored that were not stored before."""
+    from trades.imports.run import FileImport, ImportStage  # noqa: PLC0415 after the set-up
 
-    load, save, before = ProgressNote.load, ProgressNote.save, [0]
+    report, has_acted = FileImport._report, [False]
 
-    def loaded(note: ProgressNote) -> ImportProgress | None:
-        progress = load(note)
-        before[:] = [0 if progress is None else progress.stored]
-        return progress
-
-    def saved(note: ProgressNote, progress: ImportProgress) -> None:
-        save(note, progress)
-        if before and progress.stored > before[0]:
-            before.clear()
+    def reported(run: FileImport, stage: ImportStage, done: int, total: int) -> None:
+        report(run, stage, done, total)
+        if run.counts.stored and not has_acted[0]:
+            has_acted[0] = True
             act()
 
-    replaced: Any = ProgressNote
-    replaced.load, replaced.save = loaded, saved
+    replaced: Any = FileImport
+    replaced._report = reported
 
 
 if __name__ == "__main__":

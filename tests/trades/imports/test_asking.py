@@ -81,13 +81,6 @@ def test_what_the_preview_calls_certain_is_stored_at_once(tmp_path: Path):
     assert stored("trades", "price") == {"AAPL": [("2024-01-02T09:31:00Z", 10.5)]}
 
 
-def test_what_an_earlier_run_stored_is_not_asked_for_again(tmp_path: Path):
-    (tmp_path / "AAPL.csv").write_text(LOCAL)
-    imported(tmp_path / "AAPL.csv")
-    assert "imported before" in imported(tmp_path / "AAPL.csv", yes=False)
-    assert "guessed: --timezone" in asked(tmp_path / "AAPL.csv", restart=True)
-
-
 CLOCKS: dict[str, tuple[str, str, str]] = {
     "TAQ of another vendor": ("TradeDate,TimeM", "20240102,9:31:00.5", "TradeDate+TimeM"),
     "execution time": ("Trade Date,Execution Time", "01/16/2024,09:31:00 AM", "Trade Date+Execution Time"),

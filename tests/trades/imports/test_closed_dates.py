@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from store.datasets import BARS
 from store.instruments import Instrument
 from tests.trades.imports.command import imported, stored
 from tests.trades.imports.files import written
-from trades.imports.formats import opened_file
-from trades.imports.layout import ReadOptions
-from trades.imports.services import symbols_import
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -51,21 +47,6 @@ def test_a_saturday_in_a_file_of_days(tmp_path: Path, is_declared_first: bool):
         step()
     assert sessions() == ["2024-06-15"]
     assert [row[0] for row in stored("bars")["WIG"]] == [f"{day}T00:00:00Z" for day in DAYS]
-
-
-def test_a_saturday_in_a_file_whose_symbols_are_stored_as_a_whole(tmp_path: Path):
-    """So are files that are uploaded."""
-    market_store().set_instrument(Instrument("WIG", exchange="XWAR"))
-    reading = symbols_import(
-        file=opened_file(daily(tmp_path)),
-        options=ReadOptions(BARS, given={"resolution": "1d"}),
-        spool=tmp_path / "spool",
-        caller="test",
-        request_key=str,
-    )
-    reading.read(lambda _: None)
-    reading.store(lambda _: None)
-    assert sessions() == ["2024-06-15"]
 
 
 def test_few_trades_are_named_and_are_no_reason_to_ask(tmp_path: Path):

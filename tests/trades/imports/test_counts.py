@@ -13,10 +13,8 @@ from store.datasets import TRADES
 from store.timestamps import parse_timestamp
 from tests.chance import examples
 from tests.trades.imports.files import imported, line_of, stored_rows, written
-from trades.exceptions import BadRow, ImportRefused, ImportRunning
+from trades.exceptions import BadRow, ImportRefused
 from trades.imports import blocks, run, sort
-from trades.imports.layout import ReadOptions
-from trades.imports.progress import ProgressNote
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -54,11 +52,11 @@ def test_what_is_stored_is_the_larger_count(tmp_path_factory, before: Rows, now:
         for name, rows in (("before", before), ("now", sorted(now) if is_sorted else now)):
             if rows:
                 path = written(folder / f"{name}.csv", [line_of(*row) for row in rows])
-                done = imported(path, folder / "notes", symbol="A")
+                done = imported(path, symbol="A")
                 assert done.rows == len(rows)
         assert stored_rows("A") == Counter(before) | Counter(now)
         assert done.stored == sum((Counter(now) - Counter(before)).values())
-        assert imported(path, folder / "notes", symbol="A", restart=True).stored == 0
+        assert imported(path, symbol="A").stored == 0
     shutil.rmtree(folder)
 
 
@@ -82,7 +80,7 @@ def test_a_file_in_order_goes_straight_to_the_store(store_path: Path, tmp_path: 
     monkeypatch.setattr(run, "SortedRuns", never)
     rows = generated(500)
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
-    assert imported(path, tmp_path / "notes").stored == 500
+    assert imported(path).stored == 500
     assert stored_rows("A") == Counter(rows)
     assert market_store().log(TRADES, "A").head.number > 10
 
@@ -91,16 +89,15 @@ def test_a_file_that_goes_back_late_is_sorted_as_a_whole(store_path: Path, tmp_p
     rows = generated(500)
     rows += [*rows[:3], (NOON - DAY, 7.0, 7.0)]
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
-    done = imported(path, tmp_path / "notes")
+    done = imported(path)
     assert (done.rows, done.stored, done.duplicates) == (504, 504, 0)
     assert stored_rows("A") == Counter(rows)
-    assert list((tmp_path / "notes").glob("*.spool")) == []
 
 
 def test_rows_of_one_time_may_fill_many_blocks(store_path: Path, tmp_path: Path):
     rows: Rows = [(NOON, 1.0, float(place % 7)) for place in range(200)]
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
-    assert imported(path, tmp_path / "notes").stored == 200
+    assert imported(path).stored == 200
     assert stored_rows("A") == Counter(rows)
 
 
@@ -108,36 +105,16 @@ def test_more_rows_of_one_time_than_fit_are_refused(store_path: Path, tmp_path: 
     monkeypatch.setattr(blocks, "EQUAL_TIMES_LIMIT", 100)
     path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)] * 150)
     with pytest.raises(ImportRefused, match="more than 100 rows have the time"):
-        imported(path, tmp_path / "notes")
+        imported(path)
 
 
 def test_a_bad_row_leaves_what_blocks_before_it_stored(store_path: Path, tmp_path: Path):
     rows = generated(100)
     path = written(tmp_path / "A.csv", [*(line_of(*row) for row in rows), "x,1,1"])
-    with pytest.raises(BadRow, match="line 102"):
-        imported(path, tmp_path / "notes")
+    with pytest.raises(BadRow, match="line 102") as bad:
+        imported(path)
     before = sum(stored_rows("A").values())
-    assert 0 < before < 100
+    assert 0 < before == bad.value.stored < 100
     written(path, [line_of(*row) for row in rows])
-    assert imported(path, tmp_path / "notes").stored == 100 - before
+    assert imported(path).stored == 100 - before
     assert stored_rows("A") == Counter(rows)
-
-
-def test_a_note_of_another_store_is_not_believed(store_path: Path, tmp_path: Path, settings):
-    path = written(tmp_path / "A.csv", [line_of(*row) for row in generated(50)])
-    assert imported(path, tmp_path / "notes").stored == 50
-    assert imported(path, tmp_path / "notes").was_finished
-    settings.MARKET_STORES = {
-        "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
-    }
-    again = imported(path, tmp_path / "notes")
-    assert (again.was_finished, again.stored) == (False, 50)
-
-
-def test_two_imports_of_one_file_at_once_are_refused(store_path: Path, tmp_path: Path):
-    path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)])
-    with (
-        ProgressNote(tmp_path / "notes", path, f"{ReadOptions(TRADES).identity}{False}").locked(),
-        pytest.raises(ImportRunning),
-    ):
-        imported(path, tmp_path / "notes")

@@ -48,7 +48,6 @@ def test_a_day_of_real_ticks_is_stored_whole_and_once():
         pytest.skip("the real trades are not on this machine (setting REAL_DATA)")
     assert "24,293 stored; 0 already there" in run(real_ticks(), **VENDOR)
     assert "0 stored; 24,293 already there" in run(real_ticks(), **VENDOR)
-    assert "0 stored; 24,293 already there" in run(real_ticks(), restart=True, **VENDOR)
     frame = pd.read_csv(real_ticks(), dtype={"sale_condition_hex": str})
     local = pd.Timestamp("2013-10-07") + pd.to_timedelta(frame["ms_since_midnight_exch"], unit="ms")
     rows = market_store().log(TRADES, "IBM").at().rows(ALL_TIME)

@@ -7,13 +7,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from store.datasets import DATASETS
 from tests.trades.imports.command import imported, stored
 from tests.trades.imports.files import line_of, written
-from trades.imports import blocks, record_files, sort, symbol_runs
-from trades.imports.formats import opened_file
-from trades.imports.layout import ReadOptions
-from trades.imports.services import symbols_import
+from trades.imports import blocks, record_files, sort
 
 HEADER = "timestamp,price,volume,symbol"
 START = 1_704_205_800_000_000_000
@@ -28,7 +24,6 @@ def data_folder(settings, store_path: Path, tmp_path: Path) -> None:
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2_000)
     monkeypatch.setattr(record_files, "ROWS_AT_ONCE", 50)
-    monkeypatch.setattr(symbol_runs, "COMMIT_ROWS", 50)
     for name, value in (("RUN_ROWS", 60), ("PIECE_ROWS", 10), ("ROWS_AT_ONCE", 20)):
         monkeypatch.setattr(sort, name, value)
 
@@ -66,23 +61,6 @@ def test_rows_of_one_time_are_stored_oldest_first(tmp_path: Path, rows: list[str
     if kind == "parquet":
         pq.write_table(pa.csv.read_csv(path), path := tmp_path / "t.parquet")
     imported(path)
-    for symbol in {line[-1] for line in rows}:
-        assert prices(symbol) == RISING[: sum(line.endswith(symbol) for line in rows)]
-
-
-@pytest.mark.parametrize("rows", FILES.values(), ids=FILES)
-@pytest.mark.usefixtures("small_pieces")
-def test_rows_of_one_time_are_stored_oldest_first_symbol_by_symbol(tmp_path: Path, rows: list[str]):
-    path = written(tmp_path / "t.csv", rows, HEADER)
-    run = symbols_import(
-        file=opened_file(path),
-        options=ReadOptions(DATASETS["trades"]),
-        spool=tmp_path / "spool",
-        caller="test",
-        request_key=str,
-    )
-    run.read(lambda _: None)
-    run.store(lambda _: None)
     for symbol in {line[-1] for line in rows}:
         assert prices(symbol) == RISING[: sum(line.endswith(symbol) for line in rows)]
 

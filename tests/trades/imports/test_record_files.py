@@ -39,7 +39,7 @@ def test_lines_may_mix_whole_numbers_and_fractions_and_have_lists(store_path: Pa
     path = tmp_path / "A.ndjson"
     second = LINE.replace(b"00Z", b"01Z").replace(b": 1,", b": 1.5,")
     path.write_bytes(LINE + b', "conditions": ["@", "T"]}\n' + second + b', "conditions": null}')
-    assert imported(path, tmp_path / "notes").stored == 2
+    assert imported(path).stored == 2
     assert [row[1:] for row in stored("trades", "price", "conditions")["A"]] == [(1.0, "@;T"), (1.5, None)]
 
 
@@ -47,8 +47,8 @@ def test_lines_may_mix_whole_numbers_and_fractions_and_have_lists(store_path: Pa
 def test_a_number_beyond_every_float_is_a_wrong_row(store_path: Path, tmp_path: Path, number: bytes):
     path = tmp_path / "A.ndjson"
     path.write_bytes(LINE + b"}\n" + LINE.replace(b": 1,", b": " + number + b",") + b"}\n")
-    found = imported(path, tmp_path / "notes", skip_bad=True)
-    assert (found.stored, found.counts.bad) == (1, 1)
+    found = imported(path, skip_bad=True)
+    assert (found.stored, found.bad) == (1, 1)
     assert ["line 2, price: must be a finite number" in str(each) for each in found.examples] == [True]
 
 
@@ -87,7 +87,7 @@ def test_wrong_lines_are_refused(
     path = tmp_path / "A.ndjson"
     path.write_bytes(content)
     with pytest.raises(ImportRefused, match=message):
-        imported(path, tmp_path / "notes")
+        imported(path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_both_formats_of_arrow_are_read(store_path: Path, tmp_path: Path, is_fil
     symbols = pa.array(["A", "B"]).dictionary_encode()
     table = pa.table(columns(symbol=symbols, exchange=pa.array(["N", None], pa.large_string())))
     path = arrow(tmp_path / "x.arrow", table, is_file=is_file)
-    assert imported(path, tmp_path / "notes").stored == 2
+    assert imported(path).stored == 2
     assert stored("trades", "price", "exchange") == {
         "A": [("1970-01-01T00:00:00Z", 1.5, "N")],
         "B": [("1970-01-01T00:00:01Z", 1.5, None)],
@@ -140,13 +140,13 @@ def test_a_file_of_polars_has_its_schema_at_the_end_alone(store_path: Path, tmp_
     path.write_bytes(content[:8] + content[16:])
     if pa.types.is_dictionary(column.type):
         with pytest.raises(ImportRefused, match="has categories of Polars; write them as texts"):
-            imported(path, tmp_path / "notes")
+            imported(path)
         return
-    assert imported(path, tmp_path / "notes").stored == 2
+    assert imported(path).stored == 2
     assert [row[1:] for row in stored("trades", "price", "exchange")["A"]] == [(1.5, "N"), (1.5, None)]
     path.write_bytes(content[:8] + content[16:200])
     with pytest.raises(ImportRefused, match="damaged or cut off"):
-        imported(path, tmp_path / "notes")
+        imported(path)
 
 
 @pytest.mark.parametrize("texts", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
@@ -158,7 +158,7 @@ def test_types_of_other_programs_are_read(store_path: Path, tmp_path: Path, text
     path = arrow(
         tmp_path / "A.arrow", pa.table(columns(price=price, exchange=exchange, conditions=conditions))
     )
-    assert imported(path, tmp_path / "notes").stored == 2
+    assert imported(path).stored == 2
     found = stored("trades", "price", "exchange", "conditions")["A"]
     assert [row[1:] for row in found] == [(69927.3899, "N", "@;T"), (1.5, None, None)]
 
@@ -196,7 +196,7 @@ def test_arrow_that_would_grow_in_memory_is_refused(
 ):
     path = arrow(tmp_path / "A.arrow", pa.table(table), **options)
     with pytest.raises(ImportRefused, match=message):
-        imported(path, tmp_path / "notes")
+        imported(path)
 
 
 def test_files_of_old_versions_of_arrow_are_read(store_path: Path, tmp_path: Path):
@@ -205,14 +205,14 @@ def test_files_of_old_versions_of_arrow_are_read(store_path: Path, tmp_path: Pat
         str(path), table.schema, options=pa.ipc.IpcWriteOptions(use_legacy_format=True)
     ) as target:
         target.write_table(table)
-    assert imported(path, tmp_path / "notes").stored == 2
+    assert imported(path).stored == 2
 
 
 def test_damaged_arrow_is_refused(store_path: Path, tmp_path: Path):
     path = arrow(tmp_path / "A.arrow", pa.table(columns()))
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ImportRefused):
-        imported(path, tmp_path / "notes")
+        imported(path)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
@@ -225,7 +225,7 @@ def test_prices_of_32_bits_are_read_as_their_shortest_text(store_path: Path, tmp
         pq.write_table(table, path)
     else:
         arrow(path, table)
-    imported(path, tmp_path / "notes")
+    imported(path)
     assert [row[1:] for row in stored("trades", "price", "volume")["A"]] == [(187.15, 0.7), (0.3, 5.0)]
 
 
@@ -249,5 +249,5 @@ def test_numbers_that_stand_for_nothing_are_nulls():
 def test_nulls_of_a_layout_are_those_of_typed_columns_too(store_path: Path, tmp_path: Path):
     table = pa.table(columns(volume=[5.0, 6.0], sequence=[-1, 7]))
     pq.write_table(table, tmp_path / "A.parquet")
-    imported(tmp_path / "A.parquet", tmp_path / "notes", nulls=("-1",))
+    imported(tmp_path / "A.parquet", nulls=("-1",))
     assert [row[1:] for row in stored("trades", "volume", "sequence")["A"]] == [(5.0, None), (6.0, 7)]

@@ -1,4 +1,4 @@
-"""Ctrl-C during an import: it says what is stored, and the same command goes on."""
+"""Ctrl-C during an import: it says what is stored, and the same command stores the rest."""
 
 import os
 import random
@@ -20,7 +20,7 @@ from tests.trades.imports.command import imported
 from tests.trades.imports.files import line_of, stored_rows, written
 from tests.trades.imports.test_counts import generated
 from trades.imports import blocks, sort
-from trades.imports.progress import ImportProgress, ProgressNote
+from trades.imports.run import FileImport, ImportStage
 from trades.management import import_command
 
 ROWS = 3_000
@@ -42,16 +42,17 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch, settings, tmp_path: Path, sto
         monkeypatch.setattr(sort, name, value)
 
 
-def press_after(monkeypatch: pytest.MonkeyPatch, saves: int) -> None:
-    """Have Ctrl-C pressed when an import has noted its progress so many times and stores more."""
-    usual, count = ProgressNote.save, iter(range(saves))
+def press_after(monkeypatch: pytest.MonkeyPatch, steps: int, *, sorts: bool = False) -> None:
+    """Have Ctrl-C pressed when an import has stored or, with `sorts`, sorted so many blocks and one more."""
+    usual, count = FileImport._report, iter(range(steps))
 
-    def save(note: ProgressNote, progress: ImportProgress) -> None:
-        if next(count, None) is None:
+    def report(run: FileImport, stage: ImportStage, done: int, total: int) -> None:
+        is_counted = (stage is ImportStage.SORTING) is sorts
+        if is_counted and next(count, None) is None:
             signal.raise_signal(signal.SIGINT)
-        usual(note, progress)
+        usual(run, stage, done, total)
 
-    monkeypatch.setattr(ProgressNote, "save", save)
+    monkeypatch.setattr(FileImport, "_report", report)
 
 
 @pytest.mark.parametrize("is_sorted", [True, False], ids=["in order", "not in order"])
@@ -72,10 +73,10 @@ def test_it_says_how_many_rows_are_stored_and_goes_on(
     )
     assert found, stopped.value
     said, rows_stored = int(found[1].replace(",", "")), stored_rows("A").total()
-    # One block more may be stored whose progress was not noted.
+    # One block more is stored that was not told yet.
     assert 0 < said < rows_stored < ROWS
     assert str(stopped.value).startswith(f"{file}: stopped. ")
-    assert str(stopped.value).endswith(" Run the same command again: it goes on, and stores no row twice.")
+    assert str(stopped.value).endswith(" Run the same command again: it stores no row twice.")
     imported(file)
     assert stored_rows("A") == Counter(rows)
 
@@ -126,10 +127,11 @@ def test_the_program_ends_with_status_130_and_one_line(tmp_path: Path, settings)
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert eventually(lambda: list((tmp_path / "imports").glob("*.json")), seconds=PROGRAM_SECONDS)
+    assert eventually(lambda: list(tmp_path.rglob("commits.jsonl")), seconds=PROGRAM_SECONDS)
     program.send_signal(signal.SIGINT)
     said = program.communicate(timeout=PROGRAM_SECONDS)[1].strip()
     assert program.returncode == 130, said
     assert re.fullmatch(
-        r"CommandError: \S+/A\.csv: stopped\. The first [\d,]+ rows are stored\. Run .* twice\.", said
+        r"CommandError: \S+/A\.csv: stopped\. (The first [\d,]+ rows are stored|It had just begun)\. Run .* twice\.",
+        said,
     )

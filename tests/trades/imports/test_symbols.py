@@ -8,7 +8,8 @@ import pytest
 from django.core.management import CommandError
 
 from tests.trades.imports.command import asked, imported, stored
-from trades.imports import blocks, run
+from trades.imports import blocks
+from trades.management import import_command
 
 POLYGON = (
     "ticker,conditions,correction,exchange,id,participant_timestamp,price,sequence_number,sip_timestamp,size,tape,"
@@ -66,7 +67,7 @@ def test_a_preferred_share_and_another_company_stay_apart(tmp_path: Path):
         "  symbols by the vendor's rule: TpC is T.PRC",
     ]
     again = imported(path, format="polygon")
-    assert "imported before" in again
+    assert "0 stored; 3 already there" in again
     assert again.splitlines()[1:] == said.splitlines()[1:]
 
 
@@ -322,7 +323,7 @@ def test_a_folder_of_a_partition_names_the_symbol(tmp_path: Path):
 
 
 def test_the_summary_lists_symbols_rows_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(run, "SYMBOLS_LIMIT", 2)
+    monkeypatch.setattr(import_command, "_SHOWN", 2)
     lines = [
         f"2024-01-0{day}T09:31:00Z,{symbol},{day},1" for day in (4, 2, 3) for symbol in ("C", "A", "B", "D")
     ]

@@ -72,7 +72,7 @@ def test_a_file_of_any_format(store_path: Path, tmp_path: Path, dataset: Dataset
         pq.write_table(pa.Table.from_pylist(rows), path)
     else:
         feather.write_feather(pa.Table.from_pylist(rows), path, compression="uncompressed")
-    assert imported(path, tmp_path / "notes", dataset=dataset).stored == len(SIDES)
+    assert imported(path, dataset=dataset).stored == len(SIDES)
     assert stored(dataset) == EXPECTED
 
 
