@@ -1,4 +1,4 @@
-"""Pages of origins that the setting names may call the API from a browser; those of others may not."""
+"""Pages of origins that the setting names may call the API and open WebSockets from a browser; those of others may not."""
 
 import os
 import subprocess
@@ -7,6 +7,8 @@ import sys
 import pytest
 from django.conf import settings as project
 from django.test import Client
+
+from marketdata_project.browsers import is_own_origin
 
 DESK = "https://desk.example"
 PROGRAM = "import django; django.setup(); from django.conf import settings; print(settings.CORS_ALLOWED_ORIGINS, *settings.MIDDLEWARE)"
@@ -68,3 +70,48 @@ def test_the_environment_names_the_origins(tmp_path):
     ).stdout
     assert "corsheaders.middleware.CorsMiddleware" in printed
     assert DESK in printed
+
+
+# Which pages may open a WebSocket: browsers send client certificates with those of any page
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_own"),
+    [
+        (None, True),
+        ("https://data.example", True),
+        ("https://dashboard.example", True),
+        ("https://evil.example", False),
+        ("https://data.example.evil.example", False),
+        ("null", False),
+        ("", False),
+        ("https://[::", False),
+        ("https://data.example]", False),
+    ],
+)
+def test_a_page_of_another_origin_may_not_open_a_web_socket(settings, origin: str | None, is_own: bool):
+    settings.CORS_ALLOWED_ORIGINS = ["https://dashboard.example"]
+    assert is_own_origin(environ_of("https", origin)) is is_own
+
+
+@pytest.mark.parametrize(
+    ("scheme", "origin", "is_own"),
+    [
+        ("https", "http://data.example", False),
+        ("https", "ftp://data.example", False),
+        ("https", "http://local.example", True),
+        ("http", "http://data.example", True),
+        # A proxy that is not trusted to say so has ended TLS.
+        ("http", "https://data.example", True),
+    ],
+)
+def test_over_tls_a_page_without_tls_may_not_open_a_web_socket(
+    settings, scheme: str, origin: str, is_own: bool
+):
+    settings.CORS_ALLOWED_ORIGINS = ["http://local.example"]
+    assert is_own_origin(environ_of(scheme, origin)) is is_own
+
+
+def environ_of(scheme: str, origin: str | None) -> dict[str, str]:
+    environ = {"HTTP_HOST": "data.example", "wsgi.url_scheme": scheme}
+    return environ if origin is None else environ | {"HTTP_ORIGIN": origin}

@@ -4,11 +4,12 @@ import os
 import signal
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from marketdata_project import duties
@@ -16,8 +17,11 @@ from marketdata_project.duties import DUTIES, HOUR, Duty, DutyThreads, duty_try,
 from marketdata_project.management.commands import worker
 from ops.serve.database_lock import DutyLock
 from ops.serve.status import Heartbeat
+from ratelimit.keys.services import key_create
+from ratelimit.models import ApiKey
 from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
+from web.idempotency.models import SealedAnswer
 
 
 def test_a_heartbeat_ages_and_ends(tmp_path):
@@ -202,3 +206,24 @@ def test_the_worker_ends_with_its_parent(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(worker, "DUTIES", ())
     monkeypatch.setattr(Heartbeat, "beat", lambda _: pytest.fail("lived on"))
     call_command("worker", parent=os.getpid())
+
+
+@pytest.mark.django_db
+def test_it_warns_of_keys_and_forgets_answers(monkeypatch):
+    monkeypatch.setattr(duties, "close_old_connections", lambda: None)
+    now = timezone.now()
+    key_create(
+        name="feed",
+        scopes=["market:read"],
+        expires_at=now + timedelta(days=2),
+        now=now - timedelta(days=30),
+        actor="test",
+    )
+    SealedAnswer.objects.create(
+        identity="key:1", path="/", idempotency_key="k", created_at=now - timedelta(days=2)
+    )
+    assert all(
+        duty_try(each) for each in DUTIES if each.service.__name__ in {"keys_watch", "answers_delete_old"}
+    )
+    assert ApiKey.objects.get().warned_at is not None
+    assert not SealedAnswer.objects.exists()

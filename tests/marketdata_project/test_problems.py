@@ -13,6 +13,7 @@ from rest_framework import exceptions as drf
 
 from jobs.exceptions import JobError
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
+from marketdata_project.error_shapes import shape_of
 from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
 from store import exceptions as storage
@@ -23,9 +24,11 @@ from tests.api_client import INGEST, OHLC, problem, trade
 from tests.memory_store import MemoryStore
 from trades.exceptions import BatchRefused
 from trading import exceptions as trading
+from web.problem_body import problem_body
 from web.requests import exceptions as requests
 from web.requests.wsgi_variables import BODY_TOO_LARGE
 
+BODY = problem_body(status=404, code="not_found", message="nothing", correlation_id="c")
 ARGUMENTS = {
     storage.UnknownSymbol: ("AAPL",),
     storage.IdConflict: ([3],),
@@ -238,3 +241,28 @@ def test_an_options_request_says_what_there_is(api):
 def test_a_problem_lists_at_most_a_hundred_errors():
     wrong = drf.ValidationError({"weights": ["must be an object"] * 150})
     assert len(problem_of(wrong).errors) == requests.ERRORS_LIMIT
+
+
+# The bodies of errors at the paths of dialects
+
+
+@pytest.mark.parametrize(
+    ("path", "members"),
+    [
+        ("/api/v2/stocks/bars", {"code": 40_400_000, "message": "nothing"}),
+        ("/api/v1beta3/crypto/us/bars", {"code": 40_400_000, "message": "nothing"}),
+        ("/api/v2", {"code": 40_400_000, "message": "nothing"}),
+        ("/udf/history", {"s": "error", "errmsg": "nothing"}),
+        ("/api/status", {"error": "nothing", "code": 404}),
+    ],
+)
+def test_an_error_has_the_body_of_its_path(path: str, members: dict[str, object]):
+    shape = shape_of(path)
+    assert shape is not None
+    ours = {"reason": "not_found", "correlation_id": "c", "errors": []}
+    assert shape(BODY) == members | ours
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v21", "/v2/stocks", "/"])
+def test_other_paths_have_the_usual_body(path: str):
+    assert shape_of(path) is None

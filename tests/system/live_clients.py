@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -187,14 +186,6 @@ class LiveCrowd:
     def cut(self, clients: Sequence[LiveClient]) -> None:
         for client in clients:
             self._loop.call_soon_threadsafe(client.cut)
-
-    def cut_at_random(self, chance: random.Random, times: int, *, seconds: float) -> None:
-        """Cut off clients at random moments of so many seconds."""
-        moments = sorted(chance.uniform(0, seconds) for _ in range(times))
-        began = time.monotonic()
-        for moment in moments:
-            time.sleep(max(0.0, began + moment - time.monotonic()))
-            self.cut([chance.choice(self.clients)])
 
     def are_subscribed(self) -> bool:
         """Whether every client is told so, in the end."""
