@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ratelimit import exceptions as ratelimit
 from trading import exceptions as trading
 
 
@@ -51,7 +52,7 @@ def _codes(
         yield ErrorCode(status, code, meaning, next_step, retry_seconds)
 
 
-def _meanings(*errors: type[trading.TradingError]) -> dict[str, str]:
+def _meanings(*errors: type[ratelimit.RateLimitError | trading.TradingError]) -> dict[str, str]:
     """Return the docstrings of errors, by their codes."""
     return {each.code: " ".join(str(each.__doc__).split()) for each in errors}
 
@@ -104,26 +105,18 @@ ERROR_CODES = (
     # 401 and 403: the caller is unknown, or is not allowed to do this.
     *_codes(401, NextStep.OTHER_CREDENTIAL,
         not_authenticated="The request has no credential. Send `Authorization: Api-Key …` or `X-API-Key: …`.",
-        invalid_api_key="The API key is malformed or unknown.",
-        expired_api_key="The API key has expired.",
-        revoked_api_key="The API key was revoked.",
-        invalid_certificate="The client certificate was not verified, or belongs to no key.",
+        **_meanings(ratelimit.InvalidApiKey, ratelimit.ExpiredApiKey, ratelimit.RevokedApiKey,
+            ratelimit.InvalidCertificate),
     ),
     *_codes(401, NextStep.CORRECT,
-        invalid_credentials="The Authorization header is not one known scheme with one credential: `Api-Key <key>` or "
-        "`Bearer <token>`.",
-        ambiguous_credentials="The request has several credentials.",
+        **_meanings(ratelimit.InvalidAuthorization, ratelimit.AmbiguousCredentials),
     ),
     *_codes(401, NextStep.SIGN_AGAIN,
-        signature_required="The key is for signing only, or the account demands signed requests (RFC 9421).",
-        invalid_signature="The signature (RFC 9421) is malformed or wrong, belongs to no key, or covers too little; the message says which.",
-        signature_expired="The signature's `created` is too old or in the future, or its `expires` is past.",
-        digest_mismatch="The signed Content-Digest does not match the body.",
-        nonce_used="The nonce was used before: a signed request is accepted once.",
+        **_meanings(ratelimit.SignatureRequired, ratelimit.InvalidSignature, ratelimit.SignatureExpired,
+            ratelimit.DigestMismatch, ratelimit.NonceUsed),
     ),
     *_codes(401, NextStep.OTHER_CREDENTIAL,
-        invalid_token="The access token was not issued by this installation, has expired or was revoked.",  # noqa: S106 a meaning
-        invalid_login="The name or the password is wrong, or this person has no access.",
+        **_meanings(ratelimit.InvalidToken, ratelimit.InvalidLogin),
     ),
     *_codes(403, NextStep.OTHER_CREDENTIAL,
         https_required="The API must be called over https. The credential was sent unencrypted: replace it.",
@@ -133,15 +126,14 @@ ERROR_CODES = (
         insufficient_sensitivity="The caller lacks the clearance for the sensitivity that the message names.",
         forbidden="The caller may not do this. In a browser's session: the CSRF token may be missing.",
         invalid_link="The link was altered, or its maker may not see the export any more. Ask for another link.",
-        network_not_allowed="The credential is not valid from this address.",
-        grant_exceeded="The key has, or would have, access that the caller lacks; the message names it.",
+        **_meanings(ratelimit.NetworkNotAllowed, ratelimit.GrantExceeded),
     ),
     # 404 to 415: the resource does not exist, or does not have this form or state.
     *_codes(404, NextStep.ASK_OTHERWISE,
         not_found="There is nothing at this path.",
         unknown_symbol="Nothing was ever stored under this symbol.",
         not_known_then="Nothing was known of the symbol at `as_of`; the message names the first instant at which something was.",
-        unknown_key="The caller sees no key with this id.",
+        **_meanings(ratelimit.UnknownKey),
         wrong_class="The symbol belongs to another class of instruments; the message names its path.",
         resolution_unavailable="The symbol has no data of this resolution or a finer resolution.",
         no_data="The symbol is known and has no data in the range.",
@@ -182,9 +174,7 @@ ERROR_CODES = (
         resync="The log was restored since the cursor or token was made, or (options only) a commit that was in progress then has ended.",
     ),
     *_codes(409, NextStep.CORRECT,
-        not_rotatable="The key was revoked, or has expired: make a new one. Or it was rotated, and its old secret is still "
-        "valid: end that, or wait.",
-        too_many_keys="The caller has created 100 keys that are active. Revoke some.",
+        **_meanings(ratelimit.NotRotatable, ratelimit.TooManyKeys),
     ),
     *_codes(409, NextStep.LOOK_FIRST,
         already_made="The first request with this Idempotency-Key made the API key, and its answer can no longer be "
@@ -272,7 +262,7 @@ ERROR_CODES = (
     ),
     *_codes(429, NextStep.RETRY, 1,
         too_many_connections="Too many connections are open from this address.",
-        too_many_streams="The caller has 4 streams open.",
+        **_meanings(ratelimit.TooManyStreams),
         too_many_live_connections="The caller has its maximum of live connections open. Subscribe over these.",
     ),
     *_codes(431, NextStep.CORRECT,

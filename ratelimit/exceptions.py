@@ -1,6 +1,7 @@
 """Errors of credentials and keys. They are DRF's, so that a view adds the challenge to the answer.
 
-Errors in a request's syntax are in `web.requests.exceptions`.
+The docstring of an error is the meaning of its code on the page of errors. Errors in a request's syntax are in
+`web.requests.exceptions`.
 """
 
 from typing import ClassVar
@@ -24,81 +25,81 @@ class CredentialError(RateLimitError, AuthenticationFailed):
 
 
 class InvalidAuthorization(CredentialError):
-    """The header Authorization must have one known scheme and one credential; correct it."""
+    """The Authorization header is not one known scheme with one credential: `Api-Key <key>` or `Bearer <token>`."""
 
     code = "invalid_credentials"
 
 
 class AmbiguousCredentials(CredentialError):
-    """Several credentials were sent; send one."""
+    """The request has several credentials."""
 
     code = "ambiguous_credentials"
 
 
 class SignatureRequired(CredentialError):
-    """The key may only sign requests; sign the request instead of sending the key."""
+    """The key is for signing only, or the account demands signed requests (RFC 9421)."""
 
     code = "signature_required"
 
 
 class InvalidToken(CredentialError):
-    """The token is unknown, expired or revoked; get a new one. The message does not tell which."""
+    """The access token was not issued by this installation, has expired or was revoked."""
 
     code = "invalid_token"
     default_detail = "the token is not valid; get a new one"
 
 
 class InvalidLogin(CredentialError):
-    """The name or the password is wrong; correct it."""
+    """The name or the password is wrong, or this person has no access."""
 
     code = "invalid_login"
     default_detail = "the name or the password is wrong"
 
 
 class InvalidApiKey(CredentialError):
-    """The key is malformed or unknown; send a valid one."""
+    """The API key is malformed or unknown."""
 
     code = "invalid_api_key"
 
 
 class ExpiredApiKey(CredentialError):
-    """The key has expired; ask for a new one."""
+    """The API key has expired."""
 
     code = "expired_api_key"
 
 
 class RevokedApiKey(CredentialError):
-    """The key was revoked; ask for a new one."""
+    """The API key was revoked."""
 
     code = "revoked_api_key"
 
 
 class InvalidSignature(CredentialError):
-    """The signature is malformed or wrong, names an unknown key, or omits a required part; sign the request as sent."""
+    """The signature (RFC 9421) is malformed or wrong, belongs to no key, or covers too little; the message says which."""
 
     code = "invalid_signature"
 
 
 class SignatureExpired(CredentialError):
-    """The signature is too old, or its time is in the future; set the clock and sign again."""
+    """The signature's `created` is too old or in the future, or its `expires` is past."""
 
     code = "signature_expired"
 
 
 class DigestMismatch(CredentialError):
-    """The signed digest does not match the body; sign the body that is sent."""
+    """The signed Content-Digest does not match the body."""
 
     code = "digest_mismatch"
 
 
 class NonceUsed(CredentialError):
-    """The signature was used before; sign again with another nonce."""
+    """The nonce was used before: a signed request is accepted once."""
 
     code = "nonce_used"
 
 
 class InvalidCertificate(CredentialError):
-    """No key has this client certificate, or the proxy did not verify it; register it with a key, or use another."""
+    """The client certificate was not verified, or belongs to no key."""
 
     code = "invalid_certificate"
 
@@ -111,13 +112,13 @@ class PasswordChecksBusy(RateLimitError):
 
 
 class NetworkNotAllowed(RateLimitError, PermissionDenied):
-    """The credential is not valid from this IP address; call from one of its networks."""
+    """The credential is not valid from this address."""
 
     code = "network_not_allowed"
 
 
 class TooManyStreams(RateLimitError):
-    """The caller has as many streams open as it may. Read one to its end, or close one."""
+    """The caller has 4 streams open."""
 
     code = "too_many_streams"
 
@@ -137,24 +138,27 @@ class InvalidKeyRequest(KeyAdministrationError):
 
 
 class UnknownKey(KeyAdministrationError):
-    """No key, or more than one, has this id or prefix; look it up in the list of keys."""
+    """The caller sees no key with this id."""
 
     code = "unknown_key"
 
 
 class NotRotatable(KeyAdministrationError):
-    """The key was revoked, has expired, or was rotated, and both its secrets are valid: end the overlap, or wait."""
+    """The key was revoked, or has expired: make a new one.
+
+    Or it was rotated, and its old secret is still valid: end that, or wait.
+    """
 
     code = "not_rotatable"
 
 
 class TooManyKeys(KeyAdministrationError):
-    """The caller has as many active keys as it may; revoke those that are not needed."""
+    """The caller has created 100 keys that are active. Revoke some."""
 
     code = "too_many_keys"
 
 
 class GrantExceeded(KeyAdministrationError):
-    """The key has, or would have, more grants than the caller; request less, or ask somebody with more grants."""
+    """The key has, or would have, access that the caller lacks; the message names it."""
 
     code = "grant_exceeded"
