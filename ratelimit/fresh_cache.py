@@ -36,15 +36,15 @@ class FreshCache(Generic[K, V]):
         # The value's age counts from before the load, so that a change during the load is seen after `max_age`.
         now = self._clock()
         with self._lock:
-            entry = self._entries.get(key)
+            entry = self._entries.pop(key, None)
             if entry is not None and now - entry[0] < self._max_age:
-                self._entries.move_to_end(key)
+                self._entries[key] = entry
                 return entry[1]
         value = None if load is None else load(key)
         if value is not None:
             with self._lock:
+                self._entries.pop(key, None)
                 self._entries[key] = now, value
-                self._entries.move_to_end(key)
                 if len(self._entries) > self._capacity:
                     self._entries.popitem(last=False)
         return value

@@ -9,7 +9,7 @@ STATES = ("active", "expired", "revoked")
 
 
 class Entitlement(models.Model):
-    """The grants of a credential: what its holder may do, and how much."""
+    """The grants of a credential: what its caller may do, and how much."""
 
     tier = models.CharField(max_length=20, default="default")
     rate = models.PositiveIntegerField(
@@ -111,20 +111,18 @@ class TokenSession(models.Model):
     """What began with a login by password or key, or with an OAuth2 grant: its tokens are accepted until the session ends. None is stored."""
 
     id = models.CharField(max_length=32, primary_key=True)
-    holder = models.CharField(max_length=100, help_text="`Caller.identity`.")
-    secret = models.CharField(max_length=64, help_text="The digest of the holder's password or key.")
+    identity = models.CharField(max_length=100, help_text="`Caller.identity`.")
+    secret = models.CharField(max_length=64, help_text="The digest of the person's password or of the key.")
     refresh_id = models.CharField(
         max_length=32, default="", help_text="The id of the only valid refresh token; empty for OAuth2."
     )
-    scopes = models.JSONField(
-        null=True, help_text="The scopes of an OAuth2 token; null: all of the holder's."
-    )
+    scopes = models.JSONField(null=True, help_text="The scopes of an OAuth2 token; null: all of the key's.")
     began_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True, help_text="When the newest token expires.")
     ended_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"session of {self.holder}"
+        return f"session of {self.identity}"
 
 
 class KnownAddress(models.Model):

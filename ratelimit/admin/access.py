@@ -66,6 +66,13 @@ class GrantsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         required=False, help_text="Such as 10.1.0.0/16, one per line; empty allows every address."
     )
 
+    def columns(self, terms: Any) -> dict[str, Any]:
+        """Return the columns for these KeyTerms. Their validation errors become the form's errors."""
+        try:
+            return columns_of(terms, now=timezone.now())
+        except KeyAdministrationError as error:
+            raise forms.ValidationError(str(error)) from error
+
 
 class AccessProfileForm(GrantsForm):
     """A person's grants, validated like a key's."""
@@ -81,10 +88,7 @@ class AccessProfileForm(GrantsForm):
             return cleaned
         # The expiry is not validated: a key's must be in the future, but an expired profile may be saved.
         terms = {name: cleaned[name] for name in _GRANTED if name not in ("expires_at", "revoked_at")}
-        try:
-            columns = columns_of({"name": str(cleaned["user"]), **terms}, now=timezone.now())  # type: ignore[typeddict-item]
-        except KeyAdministrationError as error:
-            raise forms.ValidationError(str(error)) from error
+        columns = self.columns({"name": str(cleaned["user"]), **terms})
         return {**cleaned, **{name: columns[name] for name in terms}}
 
 

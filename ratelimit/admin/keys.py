@@ -23,7 +23,6 @@ from ratelimit.keys.services import (
     key_revoke,
     key_rotate,
 )
-from ratelimit.keys.terms import columns_of
 from ratelimit.keys.views import KeysViewSet
 from ratelimit.models import STATES, ApiKey
 
@@ -43,14 +42,10 @@ class NewKeyForm(GrantsForm):
         fields = ("name", *_GRANTED)
 
     def clean(self) -> Any:
-        """Return the attributes. Their validation errors become the form's errors."""
+        """Return the attributes as they were typed: `key_create` normalizes them."""
         terms = {**self.cleaned_data, "certificate": self.cleaned_data.get("certificate") or None}
-        if self.errors:
-            return terms
-        try:
-            columns_of(terms, now=timezone.now())  # type: ignore[arg-type]  # the form has the fields of KeyTerms
-        except KeyAdministrationError as error:
-            raise forms.ValidationError(str(error)) from error
+        if not self.errors:
+            self.columns(terms)
         return terms
 
     def _post_clean(self) -> None:
@@ -155,13 +150,13 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self._revoke(request, queryset, only_old=False)
+        self._revoke(request, queryset)
 
     @admin.action(description="End the old secrets of the selected keys", permissions=["change"])
     def end_overlap(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         self._revoke(request, queryset, only_old=True)
 
-    def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey], *, only_old: bool) -> None:
+    def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey], *, only_old: bool = False) -> None:
         options = {"now": timezone.now(), "only_old": only_old, **_services_arguments(request)}
         count = 0
         for key in self._selected(request, queryset):

@@ -35,9 +35,9 @@ _HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a verified token. `subject` is `Caller.identity`. `expires_at` includes LEEWAY."""
+    """The claims of a verified token. `identity` is `Caller.identity`. `expires_at` includes LEEWAY."""
 
-    subject: str
+    identity: str
     session_id: str
     token_id: str
     expires_at: datetime
@@ -59,13 +59,13 @@ def new_id() -> str:
 
 
 def token_encode(
-    kind: str, *, subject: str, session_id: str, token_id: str, now: datetime, lifetime: timedelta
+    kind: str, *, identity: str, session_id: str, token_id: str, now: datetime, lifetime: timedelta
 ) -> str:
     """Return a signed token. kind: ACCESS or REFRESH."""
     claims = {
         "iss": settings.TOKEN_ISSUER,
         "aud": AUDIENCE,
-        "sub": subject,
+        "sub": identity,
         "sid": session_id,
         "jti": token_id,
         "token_type": kind,

@@ -53,12 +53,12 @@ def _login_failed(*, credentials: dict[str, Any], request: HttpRequest | None = 
         _record(request, "login.failed", actor="", name=str(credentials.get("username", "")))
 
 
-def record_key_login(request: HttpRequest, holder: str) -> None:
+def record_key_login(request: HttpRequest, identity: str) -> None:
     """Record a login by key on the login page, which Django's signals do not tell.
 
-    holder: `key:12`; "" if the key was refused.
+    identity: `key:12`; "" if the key was refused.
     """
-    _record(request, "login.done" if holder else "login.failed", actor=holder, name="")
+    _record(request, "login.done" if identity else "login.failed", actor=identity, name="")
 
 
 def _is_page(request: HttpRequest) -> bool:

@@ -92,15 +92,14 @@ def person_holder(user: User, *, now: datetime) -> Holder:
 
 def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     """Return the tokens of a new session of that holder."""
-    session = TokenSession.objects.create(
-        id=jwt.new_id(),
-        holder=holder.caller.identity,
-        secret=holder.secrets[0],
-        refresh_id=jwt.new_id(),
-        began_at=now,
-        expires_at=now + jwt.REFRESH_LIFETIME,
-    )
+    session = _begun(holder, refresh_id=jwt.new_id(), began_at=now, expires_at=now + jwt.REFRESH_LIFETIME)
     return _pair(holder, session.pk, session.refresh_id, now=now)
+
+
+def _begun(holder: Holder, **columns: Any) -> TokenSession:
+    return TokenSession.objects.create(
+        id=jwt.new_id(), identity=holder.caller.identity, secret=holder.secrets[0], **columns
+    )
 
 
 def secret_holder(*, client_id: str, secret: str, address: str, now: datetime) -> Holder:
@@ -118,22 +117,9 @@ def oauth2_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetim
     """Return the token of a new session of a key, with some of its scopes, and its seconds. It is not renewed."""
     end = holder.caller.expires_at
     lifetime = _OAUTH2_LIFETIME if end is None else min(_OAUTH2_LIFETIME, end - now)
-    session = TokenSession.objects.create(
-        id=jwt.new_id(),
-        holder=holder.caller.identity,
-        secret=holder.secrets[0],
-        scopes=sorted(scopes),
-        began_at=now,
-        expires_at=now + lifetime,
-    )
-    access = jwt.token_encode(
-        jwt.ACCESS,
-        subject=holder.caller.identity,
-        session_id=session.pk,
-        token_id=jwt.new_id(),
-        now=now,
-        lifetime=lifetime,
-    )
+    session = _begun(holder, scopes=sorted(scopes), began_at=now, expires_at=now + lifetime)
+    ids: Any = {"identity": session.identity, "session_id": session.pk, "token_id": jwt.new_id()}
+    access = jwt.token_encode(jwt.ACCESS, now=now, lifetime=lifetime, **ids)
     return access, int(lifetime.total_seconds())
 
 
@@ -177,7 +163,7 @@ def session_end(*, refresh: str, now: datetime) -> str:
     """End the session of a refresh token. Returns its holder's identity. Raises InvalidToken."""
     claims = jwt.token_decode(refresh, jwt.REFRESH)
     session_close(claims.session_id, now=now)
-    return claims.subject
+    return claims.identity
 
 
 def session_close(session_id: str, *, now: datetime) -> None:
@@ -236,7 +222,7 @@ def _open_session(session_id: str, *, now: datetime) -> tuple[TokenSession, Hold
     session = _open(session_id).first()
     if session is None:
         raise InvalidToken
-    kind, _, number = session.holder.partition(":")
+    kind, _, number = session.identity.partition(":")
     if kind == "key":
         return session, key_holder(int(number), secret=session.secret, now=now)
     user = person_of(number)
@@ -265,10 +251,10 @@ def _session_secret(key_digest: str) -> str:
 
 
 def _pair(holder: Holder, session_id: str, refresh_id: str, *, now: datetime) -> TokenPair:
-    common: Any = {"subject": holder.caller.identity, "session_id": session_id, "now": now}
+    ids: Any = {"identity": holder.caller.identity, "session_id": session_id, "now": now}
     return TokenPair(
         holder=holder,
         session_id=session_id,
-        access=jwt.token_encode(jwt.ACCESS, token_id=jwt.new_id(), lifetime=jwt.ACCESS_LIFETIME, **common),
-        refresh=jwt.token_encode(jwt.REFRESH, token_id=refresh_id, lifetime=jwt.REFRESH_LIFETIME, **common),
+        access=jwt.token_encode(jwt.ACCESS, token_id=jwt.new_id(), lifetime=jwt.ACCESS_LIFETIME, **ids),
+        refresh=jwt.token_encode(jwt.REFRESH, token_id=refresh_id, lifetime=jwt.REFRESH_LIFETIME, **ids),
     )

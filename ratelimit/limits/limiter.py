@@ -1,21 +1,21 @@
 """Admits or refuses requests, by the limits in Redis, or by this process's own buckets while Redis is away."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
+from cachetools import LRUCache
 from django.conf import settings
 from redis.exceptions import RedisError
 
 from ops.metrics.declarations import LIMIT_DECISIONS
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.limits.admission import Admission, admission_of
-from ratelimit.limits.local_limits import LocalLimits
-from ratelimit.limits.quota_counts import QuotaCounts
-from ratelimit.limits.quotas import QuotaCharge
+from ratelimit.limits.quotas import QuotaCharge, QuotaCounts
 from ratelimit.limits.shared_limits import RedisBatch, SharedAnswer, SharedCharge, take_shared
-from ratelimit.limits.token_bucket import Charge
+from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge, bucket_state, take
 from ratelimit.periodic_writer import PeriodicWriter
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,46 @@ _decisions_of = cache(LIMIT_DECISIONS.labels)
 # this process; a third one if the period ends meanwhile.
 _MAX_ATTEMPTS = 3
 QUOTA_WRITE_SECONDS = 60.0
+MAX_BUCKETS = 10_000
+
+
+class LocalLimits:
+    """Limits in the memory of one of `workers` processes, used while Redis is away. Thread-safe.
+
+    Each process gives 1/workers of every bucket's rate, and of its size (at least one token). Tokens that it gives are not
+    charged to the bucket in Redis afterwards, and not to quotas; `docs/limits.md` states the worst case. Shares are kept
+    in an LRU cache after an outage, so the next outage continues with them.
+    """
+
+    def __init__(self, *, workers: int, buckets: int = MAX_BUCKETS) -> None:
+        self._workers = max(1, workers)
+        self._full_at: LRUCache[tuple[str, str, int], int] = LRUCache(buckets)
+        self._bucket_lock = threading.Lock()
+
+    def admit(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> Admission:
+        """Charge this process's share of the bucket. A cost above the share's size is charged as that size.
+
+        `now_us` is the time of a monotonic clock.
+        """
+        share = _share(charge.bucket, self._workers)
+        key = (charge.identity, charge.name, charge.bucket.rate)
+        cost = charge.cost if charge.is_debt else min(charge.cost, share.burst)
+        with self._bucket_lock:
+            taken = take(
+                share, full_at=self._full_at.get(key), now_us=now_us, cost=cost, is_debt=charge.is_debt
+            )
+            self._full_at[key] = taken.full_at
+        return Admission(
+            bucket_state(share, taken, name=charge.name, now_us=now_us, epoch_now_us=epoch_now_us, cost=cost)
+        )
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+
+@lru_cache(maxsize=1024)
+def _share(bucket: Bucket, workers: int) -> Bucket:
+    return Bucket(bucket.rate, max(1, bucket.burst // workers), SECOND_US * workers)
 
 
 class Limiter:

@@ -1,9 +1,9 @@
 """`GET /limits`: the caller's own scopes, buckets and quotas, and what calls cost."""
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -70,41 +70,17 @@ class CostSerializer(serializers.Serializer[Any]):
     is_metered = serializers.BooleanField(help_text="Whether the tokens count towards quotas, too.")
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "A key of the tier default",
-            value={
-                "identity": "key:12",
-                "name": "research",
-                "credential": "api_key",
-                "tier": "default",
-                "scopes": ["market:read"],
-                "buckets": [
-                    {
-                        "name": "read",
-                        "rate": 10,
-                        "limit": 20,
-                        "remaining": 17,
-                        "reset": "2026-11-20T18:40:01Z",
-                    }
-                ],
-                "quotas": [
-                    {
-                        "name": "day",
-                        "limit": 100000,
-                        "used": 412,
-                        "remaining": 99588,
-                        "reset": "2026-11-21T00:00:00Z",
-                    }
-                ],
-                "costs": [{"name": "one", "description": "1 token.", "is_metered": True}],
-            },
-        )
-    ]
-)
+_BUCKET = {"name": "read", "rate": 10, "limit": 20, "remaining": 17, "reset": "2026-11-20T18:40:01Z"}
+_QUOTA = {"name": "day", "limit": 100000, "used": 412, "remaining": 99588, "reset": "2026-11-21T00:00:00Z"}
+_COST = {"name": "one", "description": "1 token.", "is_metered": True}
+_CALLER = {"identity": "key:12", "name": "research", "credential": "api_key", "tier": "default"}
+_LIMITS = {**_CALLER, "scopes": ["market:read"], "buckets": [_BUCKET], "quotas": [_QUOTA], "costs": [_COST]}
+
+
 class LimitsSerializer(serializers.Serializer[Any]):
     """The caller's scopes, buckets and quotas, and the costs of calls."""
+
+    examples: ClassVar = {"A key of the tier default": _LIMITS}
 
     identity = serializers.CharField(source="caller.identity", help_text="The caller's permanent identity.")
     name = serializers.CharField(source="caller.name")
@@ -123,9 +99,7 @@ class LimitsViewSet(ViewSet):
 
     access = {"retrieve": Access(ANY_CALLER, group="access", cost="unmetered")}
 
-    @extend_schema(
-        responses={200: LimitsSerializer},
-    )
+    @extend_schema(responses={200: LimitsSerializer})
     def retrieve(self, request: Request) -> Response:
         """Get the caller's limits.
 

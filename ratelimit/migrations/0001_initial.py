@@ -16,10 +16,10 @@ class Migration(migrations.Migration):
             name='TokenSession',
             fields=[
                 ('id', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('holder', models.CharField(help_text='`Caller.identity`.', max_length=100)),
-                ('secret', models.CharField(help_text="The digest of the holder's password or key.", max_length=64)),
+                ('identity', models.CharField(help_text='`Caller.identity`.', max_length=100)),
+                ('secret', models.CharField(help_text="The digest of the person's password or of the key.", max_length=64)),
                 ('refresh_id', models.CharField(default='', help_text='The id of the only valid refresh token; empty for OAuth2.', max_length=32)),
-                ('scopes', models.JSONField(help_text="The scopes of an OAuth2 token; null: all of the holder's.", null=True)),
+                ('scopes', models.JSONField(help_text="The scopes of an OAuth2 token; null: all of the key's.", null=True)),
                 ('began_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField(db_index=True, help_text='When the newest token expires.')),
                 ('ended_at', models.DateTimeField(null=True)),

@@ -34,8 +34,7 @@ from ratelimit.credentials.signed_requests import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
-from ratelimit.limits.quota_counts import QuotaCounts  # noqa: E402
-from ratelimit.limits.quotas import DAY, QuotaCharge  # noqa: E402  # noqa: E402
+from ratelimit.limits.quotas import DAY, QuotaCharge, QuotaCounts  # noqa: E402  # noqa: E402
 from ratelimit.models import ApiKey, TokenSession  # noqa: E402
 from tests.ops.outbound.test_addresses import LOOPBACK  # noqa: E402
 from tests.patience import PATIENCE_SECONDS  # noqa: E402

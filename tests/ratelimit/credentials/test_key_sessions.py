@@ -39,15 +39,6 @@ def test_a_key_gets_tokens_with_its_identity_and_its_grants():
     assert problem(called(tokens["access"], "/api/v1/audit")) == (403, "missing_scope")
 
 
-def test_tokens_of_a_key_are_renewed_once_each():
-    first = answer(login_by(make_key()))
-    second = answer(post("/auth/refresh", {"refresh": first["refresh"]}))
-    assert called(second["access"]).status_code == 200
-    assert problem(post("/auth/refresh", {"refresh": first["refresh"]})) == (401, "invalid_token")
-    token_cache.clear()
-    assert problem(called(second["access"])) == (401, "invalid_token")
-
-
 def test_a_revoked_key_ends_its_tokens():
     key = make_key()
     tokens = answer(login_by(key))
@@ -70,14 +61,6 @@ def test_what_an_old_secret_began_ends_with_its_overlap():
     assert [called(each["access"]).status_code for each in (tokens, newer)] == [401, 200]
     assert problem(post("/auth/refresh", {"refresh": tokens["refresh"]})) == (401, "invalid_token")
     assert pages.get("/api/v1/clock").status_code == 401
-
-
-def test_logout_ends_only_its_own_session():
-    key = make_key()
-    first, second = answer(login_by(key)), answer(login_by(key))
-    assert post("/auth/logout", {"refresh": first["refresh"]}).status_code == 204
-    assert problem(called(first["access"])) == (401, "invalid_token")
-    assert called(second["access"]).status_code == 200
 
 
 def test_a_login_is_charged_to_its_key(project_redis, standing_clock):

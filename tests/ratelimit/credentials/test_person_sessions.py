@@ -168,7 +168,7 @@ def password_changed(user):
 
 
 def logged_out(user):
-    TokenSession.objects.filter(holder=f"user:{user.pk}").update(ended_at=timezone.now())
+    TokenSession.objects.filter(identity=f"user:{user.pk}").update(ended_at=timezone.now())
 
 
 def profile_revoked(user):

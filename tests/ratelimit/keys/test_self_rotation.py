@@ -64,12 +64,6 @@ def test_neither_secret_rotates_during_the_overlap(api):
     assert rotated(new, row).status_code == 201
 
 
-def test_an_answer_that_was_lost_is_given_again():
-    key, row = reader()
-    first, again = (rotated(key, row, idempotency_key="k1") for _ in range(2))
-    assert answer(first) == answer(again)
-
-
 def test_a_key_does_nothing_else_without_a_scope():
     key, row = reader()
     other = stored("other")

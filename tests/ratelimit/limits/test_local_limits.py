@@ -7,7 +7,7 @@ from django_redis import get_redis_connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit.limits.local_limits import LocalLimits
+from ratelimit.limits.limiter import LocalLimits
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge
 from tests.ratelimit.limits.outages import BURST, RATE, START_US, with_redis
 
