@@ -47,7 +47,10 @@ def caller_of_bearer(token: str, *, now: datetime) -> Caller:
     """Return a token's caller. Raises InvalidToken, with the same message for every reason."""
     if len(token) > jwt.MAX_LENGTH or _TOKEN.fullmatch(token) is None:
         raise InvalidToken
-    return _unexpired(token_cache.find(token, now=now), now)
+    cached = token_cache.find(token, now=now)
+    if now >= cached.expires_at:
+        raise InvalidToken
+    return cached.caller
 
 
 def caller_of_bearer_now(token: str, *, now: datetime) -> Caller:
@@ -57,12 +60,6 @@ def caller_of_bearer_now(token: str, *, now: datetime) -> Caller:
     """
     claims = jwt.token_decode(token, jwt.ACCESS, may_have_expired=True)
     return caller_in_session(claims.session_id, now=now)
-
-
-def _unexpired(token: CachedToken, now: datetime) -> Caller:
-    if now >= token.expires_at:
-        raise InvalidToken
-    return token.caller
 
 
 def _load(token: str, *, now: datetime) -> CachedToken:

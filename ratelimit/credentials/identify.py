@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import unquote
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
-from ratelimit.credentials.certificates import caller_of_certificate
 from ratelimit.credentials.people import caller_of_person, person_of
 from ratelimit.credentials.sessions import JWT, OAUTH2
 from ratelimit.credentials.signed_requests import (
@@ -23,6 +27,7 @@ from ratelimit.exceptions import (
     CredentialError,
     InvalidApiKey,
     InvalidAuthorization,
+    InvalidCertificate,
     InvalidToken,
     NetworkNotAllowed,
     SignatureRequired,
@@ -44,6 +49,11 @@ _SCHEMES = {SCHEME.lower(): API_KEY, "basic": API_KEY, "bearer": BEARER}
 _AUTHORIZATION = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([^\s,]+)", re.ASCII)
 # The proxy's value for a connection without a client certificate.
 _NO_CERTIFICATE = "NONE"
+# The value of nginx's $ssl_client_verify for a valid certificate.
+VERIFIED = "SUCCESS"
+MAX_CACHED_CERTIFICATES = 1_024
+# The longest accepted header X-SSL-Client-Cert, in characters.
+MAX_HEADER_LENGTH = 16_384
 
 
 class Identity(NamedTuple):
@@ -196,6 +206,37 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
     if key is None:
         raise InvalidApiKey("the API key is unknown")
     return _caller_by_key(key, now=now)
+
+
+def caller_of_certificate(call: ReceivedCall, *, now: datetime) -> Caller:
+    """Return the caller of the key with which the client certificate is registered, by the certificate's SHA-256.
+
+    The proxy verifies the certificate's chain, dates and revocation, and passes it in headers, which are accepted from
+    trusted proxies only. Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey.
+    """
+    if call.headers.get("x-ssl-client-verify") != VERIFIED:
+        raise InvalidCertificate("the client certificate was not verified")
+    key = key_cache.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
+    if key is None:
+        raise InvalidCertificate("the client certificate belongs to no key; register it with one")
+    caller = replace(caller_of_key(key, now=now), credential="certificate")
+    key_used(key, now=now)
+    return caller
+
+
+@lru_cache(maxsize=MAX_CACHED_CERTIFICATES)
+def fingerprint_of(escaped: str) -> str:
+    """Return the SHA-256 of a certificate (DER) as 64 lower-case hexadecimal digits.
+
+    escaped: the certificate as URL-encoded PEM. Raises InvalidCertificate.
+    """
+    if len(escaped) > MAX_HEADER_LENGTH:
+        raise InvalidCertificate("the client certificate is too long")
+    try:
+        certificate = x509.load_pem_x509_certificate(unquote(escaped, errors="strict").encode("ascii"))
+    except (ValueError, x509.InvalidVersion):
+        raise InvalidCertificate("the client certificate is not URL-encoded PEM") from None
+    return certificate.fingerprint(SHA256()).hex()
 
 
 def caller_of_stored_key(key: CachedKey, *, address: str, now: datetime) -> Caller:

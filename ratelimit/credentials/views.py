@@ -1,7 +1,8 @@
 """The endpoints that begin, renew and end token sessions of people and keys."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -37,6 +38,7 @@ from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.parameters import single_parameters
 from web.requests.parsers import request_document
 
+_View = TypeVar("_View", bound=Callable[..., Any])
 _MAX_PASSWORD_LENGTH = 1024
 _MAX_KEY_LENGTH = 200
 NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -124,6 +126,11 @@ class NoCredential(BaseAuthentication):
         return CHALLENGE
 
 
+def _schema(**operation: Any) -> Callable[[_View], _View]:
+    common = {"auth": [], "parameters": [_BY_COOKIE], "responses": {200: TokenPairSerializer}}
+    return extend_schema(**{**common, **operation})
+
+
 class _SessionView(APIView):
     access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
@@ -132,13 +139,7 @@ class _SessionView(APIView):
 class TokenView(_SessionView):
     checks_password = True
 
-    @extend_schema(
-        auth=[],
-        parameters=[_BY_COOKIE],
-        request=LoginSerializer,
-        responses={200: TokenPairSerializer},
-        examples=[_LOGIN, _KEY_LOGIN, _PAIR],
-    )
+    @_schema(request=LoginSerializer, examples=[_LOGIN, _KEY_LOGIN, _PAIR])
     def post(self, request: Request) -> Response:
         """Log in. Log in with name and password, or with an API key.
 
@@ -153,13 +154,7 @@ class TokenView(_SessionView):
 
 
 class RefreshView(_SessionView):
-    @extend_schema(
-        auth=[],
-        parameters=[_BY_COOKIE],
-        request=RefreshSerializer,
-        responses={200: TokenPairSerializer},
-        examples=[_REFRESH, _PAIR],
-    )
+    @_schema(request=RefreshSerializer, examples=[_REFRESH, _PAIR])
     def post(self, request: Request) -> Response:
         """Renew the tokens.
 
@@ -174,13 +169,7 @@ class RefreshView(_SessionView):
 
 
 class LogoutView(_SessionView):
-    @extend_schema(
-        auth=[],
-        parameters=[_BY_COOKIE],
-        request=RefreshSerializer,
-        responses={204: None},
-        examples=[_REFRESH],
-    )
+    @_schema(request=RefreshSerializer, responses={204: None}, examples=[_REFRESH])
     def post(self, request: Request) -> Response:
         """Log out. End the session of a refresh token. Within a second none of the session's tokens is accepted."""
         response = Response(status=204, headers=NOT_STORED)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
-from ratelimit.credentials.certificates import MAX_HEADER_LENGTH, caller_of_certificate
+from ratelimit.credentials.identify import MAX_HEADER_LENGTH, caller_of_certificate
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.selectors import key_cache

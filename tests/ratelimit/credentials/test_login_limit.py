@@ -10,9 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from ratelimit.credentials import logins
-from ratelimit.limits import login_attempts
+from ratelimit.credentials.logins import WINDOW_SECONDS, process_login_attempts
 from ratelimit.limits.limiter import process_limiter
-from ratelimit.limits.login_attempts import WINDOW_SECONDS, process_login_attempts
 from ratelimit.models import KnownAddress
 
 NAME, PASSWORD = "lovelace", "the analytical engine 1843"
@@ -38,7 +37,7 @@ def clock(doors, settings, monkeypatch) -> SimpleNamespace:
     settings.LOGIN_RATE, settings.LOGIN_FREE_FAILURES = 1_000_000, 3
     process_login_attempts.cache_clear()
     clock = SimpleNamespace(now=10 * WINDOW_SECONDS + 1.0)
-    monkeypatch.setattr(login_attempts, "time", SimpleNamespace(time=lambda: clock.now))
+    monkeypatch.setattr(logins, "time", SimpleNamespace(time=lambda: clock.now))
     return clock
 
 
