@@ -75,12 +75,6 @@ def test_a_missing_grant_is_charged(api, project_redis):
     assert problem(until_limited(lambda: reader.get("/accounts/A1"))) == (429, "rate_limited")
 
 
-def test_a_caller_without_accounts_finds_no_objects(api):
-    owner = holder()
-    assert refusal(owner.get("/accounts/A1")) == refusal(owner.get("/accounts/A9"))
-    assert owner.get("/accounts/A1").status_code == 404
-
-
 @pytest.mark.parametrize(
     ("scopes", "sensitivity", "code"),
     [

@@ -108,18 +108,6 @@ def test_without_redis_each_process_gives_its_share(no_redis):
     assert admitted_of(limiter, 50) == 5
 
 
-def test_shares_of_three_processes_stay_within_the_whole(no_redis):
-    limiters = [made_limiter(workers=3)[0] for _ in range(3)]
-    assert sum(admitted_of(limiter, 50) for limiter in limiters) == 18
-    limiter, clock = made_limiter(workers=3)
-    admitted_of(limiter, 50)
-    for _ in range(30):
-        clock.forward(0.1)
-        ask(limiter)
-    clock.forward(2)
-    assert ask(limiter).admitted
-
-
 def test_the_smallest_share_is_a_token_that_comes_back(no_redis):
     limiter, clock = made_limiter(workers=8)
     assert admitted_of(limiter, 5, rate=1) == 1

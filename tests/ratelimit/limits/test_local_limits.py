@@ -72,15 +72,6 @@ def test_a_caller_that_keeps_to_its_rate_is_not_refused_by_an_outage(made_world,
             assert world.ask().admitted
 
 
-def test_the_shared_bucket_goes_on_when_redis_is_back(made_world):
-    world = made_world()
-    assert world.greedy([0]) == BURST
-    world.is_away = True
-    assert world.greedy([0]) == BURST
-    world.is_away = False
-    assert world.greedy([0, SECOND_US]) == RATE
-
-
 def test_a_share_that_is_used_up_stays_so_in_the_next_outage(made_world):
     world = made_world(workers=2)
     for expected in (BURST, 0):
