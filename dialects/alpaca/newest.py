@@ -13,10 +13,9 @@ from dialects.alpaca.options import with_greeks
 from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, AlpacaRowsViewSet
 from dialects.alpaca.symbols import ZONES, label_of, pairs_of
 from stats.delivery.answers import ParsedCall
-from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.query_parameters import Parameters, RowQuerySerializer
-from stats.market_data.reports import OPTION_SNAPSHOT, NewestReport, ReportQuery, report_snapshot
+from stats.market_data.reports import OPTION_SNAPSHOT, NewestReport, NewestRows, ReportQuery, report_snapshot
 from stats.parameters import query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
@@ -54,7 +53,7 @@ class AlpacaNewest(NewestReport):
     def document(self) -> dict[str, Any]:  # type: ignore[override]
         """See `AnswerSnapshot.document`."""
         report = self.query.report
-        members = [_members(report, pages) for pages in self.members]
+        members = [_members(report, rows, ZONES[self.query.market_class]) for rows in self.members]
         if self.is_single:
             return {"symbol": self.labels[0], **members[0]}
         known = {label: each for label, each in zip(self.labels, members, strict=True) if any(each.values())}
@@ -64,24 +63,21 @@ class AlpacaNewest(NewestReport):
         return known if self.query.market_class == "equities" else {"snapshots": known}
 
 
-def _members(report: str, pages: tuple[PageSnapshot | None, ...]) -> dict[str, Any]:
+def _members(report: str, newest: tuple[NewestRows | None, ...], zone: str) -> dict[str, Any]:
     """Return the members of a symbol's snapshot. A latest row is a snapshot with one member."""
     members: dict[str, Any] = {}
-    for (kind, names), page in zip(_PARTS[report], pages, strict=False):
-        rows = _rows(kind, page)
+    for (kind, names), each in zip(_PARTS[report], newest, strict=False):
+        rows = [] if each is None else _rows(kind, each, zone)
         members |= {name: rows[index] if index < len(rows) else None for index, name in enumerate(names)}
     if report == OPTION_SNAPSHOT:
-        priced = pages[-1].newest_rows if pages[-1] else ()
+        priced = newest[-1].objects if newest[-1] else ()
         members |= with_greeks(msgspec.json.decode(priced[0]) if priced else None)
     return members
 
 
-def _rows(kind: AlpacaRows, page: PageSnapshot | None) -> list[Raw]:
-    """Return a page's rows in Alpaca's form, the newest first."""
-    if page is None:
-        return []
-    table = page.source.before(None, page.query.last or 1).table
-    lines = row_objects(kind.table(table, zone=ZONES[page.query.market_class.path]), TimeForm.RFC3339, "\n")
+def _rows(kind: AlpacaRows, newest: NewestRows, zone: str) -> list[Raw]:
+    """Return rows in Alpaca's form, the newest first."""
+    lines = row_objects(kind.table(newest.table, zone=zone), TimeForm.RFC3339, "\n")
     return [Raw(line) for line in reversed(lines.splitlines())]
 
 

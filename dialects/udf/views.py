@@ -170,7 +170,7 @@ def _step(instrument: Instrument, now_ns: int) -> Decimal:
     query = MarketDataQuery.of(
         OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
     )
-    rows = map(msgspec.json.decode, map(bytes, page_snapshot(query, now_ns=now_ns).newest_rows))
+    rows = page_snapshot(query, now_ns=now_ns).page().rows.table.data.to_pylist()
     prices = [
         Decimal(repr(row[name])).normalize() for row in rows for name in ("open", "high", "low", "close")
     ]

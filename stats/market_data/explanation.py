@@ -94,10 +94,6 @@ class ExplainedBar(Report):
     def name(self) -> str:
         return f"{self.query.bars.market_class.path}-{EXPLAIN}"
 
-    @property
-    def snapshots(self) -> tuple[PageSnapshot, ...]:
-        return (self.page,)
-
     @cached_property
     def reader(self) -> BarRowReader:
         """The reader of the page's bars."""

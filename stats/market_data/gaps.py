@@ -9,13 +9,13 @@ from msgspec import UNSET, Meta, UnsetType
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
-from stats.market_data.answers.page import PageSnapshot, page_snapshot
-from stats.market_data.answers.report import MarketReport, Report
+from stats.market_data.answers.page import PageSnapshot, PlannedAnswer, page_snapshot
+from stats.market_data.answers.report import MarketReport, SymbolsReport
 from stats.market_data.documents import ResolutionName
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
 from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Gap
-from stats.market_data.plan import instrument_in
+from stats.market_data.plan import Plan, instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, class_of, range_fields
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
 from stats.parameters import Bound, SwitchField, query_values
@@ -156,7 +156,7 @@ def parse_gaps_query(market_class: str, symbol: str | None, query_string: str) -
 
 
 @dataclass(frozen=True, eq=False)
-class GapsReport(Report):
+class GapsReport(SymbolsReport, PlannedAnswer):
     """The gaps of symbols. pages: for each symbol the bars of the range, with the reasons of those that are missing."""
 
     query: GapsQuery
@@ -167,9 +167,9 @@ class GapsReport(Report):
         path = self.query.market_class
         return GAPS if path is None else f"{path}-{GAPS}"
 
-    @property
-    def snapshots(self) -> tuple[PageSnapshot, ...]:
-        return self.pages
+    def all_plans(self) -> list[Plan]:
+        """See `PlannedAnswer.all_plans`."""
+        return [plan for page in self.pages for plan in page.plans]
 
     @property
     def end_ns(self) -> int | None:

@@ -1,31 +1,45 @@
 """Reports of a symbol: `/latest`, `/snapshot` and `/coverage`."""
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from typing import Annotated, Any, Self
 
+from cachetools import LRUCache
 from msgspec import Meta, Raw
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.answers import AnswerSnapshot, LogName
+from stats.delivery.answers import LogName
 from stats.exceptions import NoContract, ResolutionUnavailable
-from stats.market_data.answers.page import PageSnapshot, page_snapshot
-from stats.market_data.answers.report import MarketReport, Report
+from stats.market_data.answers.page import PlannedAnswer
+from stats.market_data.answers.report import MarketReport, SymbolsReport
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.options.datasets import OPTION_GREEKS
-from stats.market_data.plan import commits_of, instrument_in, is_known, is_of_class, log_at
-from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery, MarketDataset
+from stats.market_data.plan import (
+    Plan,
+    SymbolQuery,
+    commits_of,
+    instrument_in,
+    is_known,
+    is_of_class,
+    log_at,
+)
+from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
 from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS, QuoteOptions
 from stats.market_data.ticks import TRADE_TICKS, out_columns
 from stats.parameters import WordField, query_values
+from stats.rendering.format import TimeForm
+from stats.rendering.json_rows import row_objects
 from stats.rendering.row_schema import row_of
+from stats.rendering.table import Table
 from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
 from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
 from store.log_views.log_view import LogView, log_coverage
 from store.resolutions import Resolution
 from trades.instruments.services import requested_symbol
@@ -65,42 +79,16 @@ class SnapshotOfSymbolsDocument(AnswerDocument):
     snapshot: list[SnapshotDocument]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPart:
-    """The newest rows of a dataset in a report.
-
-    count: the number of rows, each a field of the report's document, the newest first. resolution: None for the
-    dataset's.
-    """
-
-    count: int
-    dataset: MarketDataset
-    resolution: Resolution | None = None
-
-    def rows_query(self, query: "ReportQuery", symbol: str) -> MarketDataQuery:
-        """Return the query for a symbol's rows."""
-        return MarketDataQuery.of(
-            self.dataset,
-            (symbol,),
-            market_class=MARKET_CLASSES[query.market_class],
-            resolution=self.resolution,
-            last=self.count,
-            as_of_ns=query.as_of_ns,
-            skips_unknown=query.skips_unknown,
-            adjustment=query.adjustment if self.dataset is OHLCV else "raw",
-            options=QuoteOptions(query.two_sided) if self.dataset is QUOTE_ROWS else None,
-        )
-
-
-_TICKS = (ReportPart(1, TRADE_TICKS), ReportPart(1, QUOTE_ROWS))
-_BARS = (ReportPart(1, OHLCV, Resolution.MINUTE), ReportPart(2, OHLCV, Resolution.DAY))
 OPTION_SNAPSHOT = "option-snapshot"
+_TICKS = ((TRADE_TICKS, Resolution.TICK, 1), (QUOTE_ROWS, Resolution.TICK, 1))
+_MINUTE = (OHLCV, Resolution.MINUTE, 1)
+# The parts of each report: a dataset, its resolution, and the number of its rows, each a field of the document.
 _PARTS = {
     "latest": _TICKS,
-    "snapshot": (*_TICKS, *_BARS),
+    "snapshot": (*_TICKS, _MINUTE, (OHLCV, Resolution.DAY, 2)),
     # Reports of dialects only.
-    OPTION_SNAPSHOT: (*_TICKS, ReportPart(1, OPTION_GREEKS)),
-    **{part.dataset.name: (part,) for part in (*_TICKS, _BARS[0])},
+    OPTION_SNAPSHOT: (*_TICKS, (OPTION_GREEKS, Resolution.TICK, 1)),
+    **{part[0].name: (part,) for part in (*_TICKS, _MINUTE)},
 }
 # The documents of each report: of a symbol, and of several.
 DOCUMENTS: dict[str, tuple[Any, Any]] = {
@@ -148,6 +136,24 @@ class ReportQuery:
     two_sided: bool = False
 
     @property
+    def parts(self) -> list[MarketDataQuery]:
+        """The queries for the rows of each part, of any symbol."""
+        return [
+            MarketDataQuery.of(
+                dataset,
+                (),
+                market_class=MARKET_CLASSES[self.market_class],
+                resolution=resolution,
+                last=count,
+                as_of_ns=self.as_of_ns,
+                skips_unknown=self.skips_unknown,
+                adjustment=self.adjustment if dataset is OHLCV else "raw",
+                options=QuoteOptions(self.two_sided) if dataset is QUOTE_ROWS else None,
+            )
+            for dataset, resolution, count in _PARTS[self.report]
+        ]
+
+    @property
     def resolved(self) -> "ReportQuery":
         """The query with the canonical symbols. Raises `StorageError`s."""
         market_class = MARKET_CLASSES[self.market_class]
@@ -156,45 +162,57 @@ class ReportQuery:
 
 
 @dataclass(frozen=True, eq=False)
-class NewestReport(Report):
+class NewestRows:
+    """The newest rows of a dataset for a symbol. plan: the one that they were read by. table: the newest row is last."""
+
+    plan: Plan
+    table: Table
+
+    @cached_property
+    def objects(self) -> list[Raw]:
+        """The rows as JSON objects, the newest first."""
+        lines = row_objects(self.table, TimeForm.RFC3339, "\n").splitlines()
+        return [Raw(line) for line in reversed(lines)]
+
+    @cached_property
+    def key(self) -> str:
+        """The rows' text. It stands for them in cache keys, so that a commit which leaves them leaves the key."""
+        return b"".join(map(bytes, self.objects)).decode()
+
+
+@dataclass(frozen=True, eq=False)
+class NewestReport(SymbolsReport, PlannedAnswer):
     """A report on the newest rows.
 
-    members: for each symbol, the page of each part; None if the part's resolution is unavailable.
+    members: for each symbol, the rows of each part; None if the part's resolution is unavailable.
     """
 
     query: ReportQuery
-    members: tuple[tuple[PageSnapshot | None, ...], ...]
+    members: tuple[tuple[NewestRows | None, ...], ...]
 
-    @property
-    def name(self) -> str:
-        return f"{self.query.market_class}-{self.query.report}"
-
-    @cached_property
-    def snapshots(self) -> list[PageSnapshot]:
-        """The pages of all members."""
-        return [page for pages in self.members for page in pages if page is not None]
+    def all_plans(self) -> list[Plan]:
+        """See `PlannedAnswer.all_plans`."""
+        return [rows.plan for rows in chain.from_iterable(self.members) if rows is not None]
 
     @property
     def watched(self) -> frozenset[LogName] | None:
-        # A commit to a log that no page names may make a part's resolution available.
-        return None if any(None in pages for pages in self.members) else super().watched
+        # A commit to a log that no plan names may make a part's resolution available.
+        return None if any(None in rows for rows in self.members) else super().watched
 
     def document(self) -> AnswerDocument:
         """See `AnswerSnapshot.document`."""
         query, parts = self.query, _PARTS[self.query.report]
         one, of_symbols = DOCUMENTS[query.report]
-        reports: list[AnswerDocument] = [
-            one(symbol, *chain.from_iterable(map(_newest_of, parts, pages)))
-            for symbol, pages in zip(query.symbols, self.members, strict=True)
-        ]
+        reports = list[AnswerDocument]()
+        for symbol, newest in zip(query.symbols, self.members, strict=True):
+            fields = [
+                rows.objects[index] if rows is not None and index < len(rows.objects) else None
+                for (_, _, count), rows in zip(parts, newest, strict=True)
+                for index in range(count)
+            ]
+            reports.append(one(symbol, *fields))
         document: AnswerDocument = of_symbols(query.symbols, reports) if query.several else reports[0]
         return document
-
-
-def _newest_of(part: ReportPart, page: PageSnapshot | None) -> Iterable[Raw | None]:
-    """Return a part's rows, and None for each that is missing."""
-    rows: list[Raw | None] = [] if page is None else [*page.newest_rows]
-    return rows + [None] * (part.count - len(rows))
 
 
 def parse_report_query(report: str, market_class: str, symbol: str | None, query_string: str) -> ReportQuery:
@@ -221,27 +239,48 @@ def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
     Raises `UnknownSymbol`, `WrongClass`, and the store's errors.
     """
     query = query.resolved
-    members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
-    return NewestReport(query, members)
+    now_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
+    return NewestReport(query, tuple(tuple(_members(query, each, now_ns)) for each in query.symbols))
 
 
 def _expected_logs(query: ReportQuery) -> frozenset[LogName]:
     """Return the logs of all parts, for symbols that are no aliases."""
-    queries = [part.rows_query(query, symbol) for symbol in query.symbols for part in _PARTS[query.report]]
-    return frozenset(chain.from_iterable(each.logs or () for each in queries))
+    stored = {each for part in query.parts for each in part.dataset.logs_of(part)}
+    return frozenset(product(stored, query.symbols))
 
 
-def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:
-    market_class, parts = MARKET_CLASSES[query.market_class], _PARTS[query.report]
+def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[NewestRows | None]:
+    market_class, parts = MARKET_CLASSES[query.market_class], query.parts
     if query.skips_unknown and not is_of_class(market_class, symbol, query.as_of_ns):
         yield from [None] * len(parts)
         return
-    instrument_in(market_class, symbol, query.as_of_ns, name=query.report)
+    instrument = instrument_in(market_class, symbol, query.as_of_ns, name=query.report)
     for part in parts:
+        logs = tuple(log_at(stored, symbol, query.as_of_ns) for stored in part.dataset.logs_of(part))
         try:
-            yield page_snapshot(part.rows_query(query, symbol), now_ns=now_ns)
+            yield _newest_rows(part, instrument, logs, now_ns)
         except (ResolutionUnavailable, NoContract):
             yield None
+
+
+MOST_READ = 2_048
+# Rows by query, instrument and logs, each with the "now" that they were read at. A commit to one log leaves those of others.
+_read: LRUCache[Hashable, tuple[int, NewestRows]] = LRUCache(MOST_READ)
+_lock = threading.Lock()
+
+
+def _newest_rows(
+    part: MarketDataQuery, instrument: Instrument, logs: tuple[LogView, ...], now_ns: int
+) -> NewestRows:
+    key = part, instrument, logs
+    with _lock:
+        from_ns, rows = _read.get(key, (0, None))
+    if not logs or rows is None or not from_ns <= now_ns < (rows.plan.expires_ns or now_ns + 1):
+        plan = part.dataset.plan(SymbolQuery(part, instrument, logs, now_ns))
+        rows = NewestRows(plan, plan.source.before(None, part.limit).table)
+        with _lock:
+            _read[key] = now_ns, rows
+    return rows
 
 
 class LogDocument(AnswerDocument):
@@ -270,7 +309,7 @@ class CoverageDocument(AnswerDocument):
 
 
 @dataclass(frozen=True, eq=False)
-class CoverageReport(AnswerSnapshot):
+class CoverageReport(SymbolsReport):
     """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
 
     logs: the logs that have a commit.
@@ -278,18 +317,6 @@ class CoverageReport(AnswerSnapshot):
 
     query: ReportQuery
     logs: tuple[LogView, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.query.market_class}-{self.query.report}"
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.query.symbols
-
-    @property
-    def as_of_ns(self) -> int | None:
-        return self.query.as_of_ns
 
     @property
     def watched(self) -> frozenset[LogName]:

@@ -75,7 +75,7 @@ def example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
 
 
 def row_of(columns: Iterable[OutColumn]) -> Meta:
-    """Return the schema and the example of a document's field that is a row, written by `newest_rows`, or null."""
+    """Return the schema and the example of a document's field that is a row, or null."""
     columns = tuple(columns)
     schema = {name: each for name, each in row_schema(columns).items() if name != "type"}
     return Meta(extra_json_schema=schema, examples=[example_row(columns)])

@@ -1,6 +1,7 @@
 """Pages: the snapshot that a page of rows is made from, and its document."""
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -23,8 +24,7 @@ from stats.market_data.plan import (
 )
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, PageRows, RowSource, read_page
-from stats.rendering.format import RowsDocument, TimeForm
-from stats.rendering.json_rows import row_objects
+from stats.rendering.format import RowsDocument
 from stats.rendering.table import OutColumn, Table
 from store.cached_property import cached_property
 from store.instruments import default_instrument
@@ -55,8 +55,48 @@ def selected(table: Table, names: Sequence[str] | None) -> Table:
     return table if names is None else table.select(names)
 
 
+class PlannedAnswer(AnswerSnapshot):
+    """The base of answers that are made from plans: they have the plans' logs, commits and validity."""
+
+    query: Any
+
+    @abstractmethod
+    def all_plans(self) -> Iterable[Plan]:
+        """Return the plans, those of one symbol together."""
+
+    @property
+    def logs(self) -> list[LogView | LogGroup[Any]]:
+        """All logs of the plans."""
+        return [log for plan in self.all_plans() for log in plan.logs]
+
+    @cached_property
+    def commits(self) -> str:
+        logs = {(log.dataset, log.symbol): log for log in self.logs}
+        with_symbols = getattr(self.query, "several", False) or len({symbol for _, symbol in logs}) > 1
+        return commits_of(logs.values(), with_symbols=with_symbols)
+
+    @property
+    def watched(self) -> frozenset[LogName] | None:
+        logs = self.logs
+        if not all(isinstance(log, LogView) for log in logs):
+            return None
+        return frozenset((log.dataset, log.symbol) for log in logs)
+
+    @property
+    def expires_ns(self) -> int | None:
+        """The first instant at which the same query gets another answer if nothing is written; None for never.
+
+        A query's "now" stays at `as_of` once that is past.
+        """
+        expiries = [plan.expires_ns for plan in self.all_plans()]
+        expires_ns = min((each for each in expiries if each is not None), default=None)
+        as_of_ns = self.as_of_ns
+        is_never = expires_ns is not None and as_of_ns is not None and as_of_ns < expires_ns
+        return None if is_never else expires_ns
+
+
 @dataclass(frozen=True, eq=False)
-class PageSnapshot(AnswerSnapshot):
+class PageSnapshot(PlannedAnswer):
     """A page of rows at fixed commits.
 
     plans: one per symbol, with everything that the rows are made from. cursor: None on a first page.
@@ -88,35 +128,9 @@ class PageSnapshot(AnswerSnapshot):
     def as_of_ns(self) -> int | None:
         return self.query.as_of_ns
 
-    @property
-    def logs(self) -> list[LogView | LogGroup[Any]]:
-        """All logs of the plans."""
-        return [log for plan in self.plans for log in plan.logs]
-
-    @cached_property
-    def commits(self) -> str:
-        logs = self.logs
-        with_symbols = self.query.several or len({log.symbol for log in logs}) > 1
-        return commits_of(logs, with_symbols=with_symbols)
-
-    @property
-    def watched(self) -> frozenset[LogName] | None:
-        logs = self.logs
-        if not all(isinstance(log, LogView) for log in logs):
-            return None
-        return frozenset((log.dataset, log.symbol) for log in logs)
-
-    @property
-    def expires_ns(self) -> int | None:
-        """The first instant at which the same query gets another answer if nothing is written; None for never.
-
-        A query's "now" stays at `as_of` once that is past.
-        """
-        expiries = [plan.expires_ns for plan in self.plans]
-        expires_ns = min((each for each in expiries if each is not None), default=None)
-        as_of_ns = self.as_of_ns
-        is_never = expires_ns is not None and as_of_ns is not None and as_of_ns < expires_ns
-        return None if is_never else expires_ns
+    def all_plans(self) -> tuple[Plan, ...]:
+        """See `PlannedAnswer.all_plans`."""
+        return self.plans
 
     @property
     def walk_now_ns(self) -> int:
@@ -145,13 +159,6 @@ class PageSnapshot(AnswerSnapshot):
         # A descending page is read from the end, so the first symbol comes last there.
         step = -1 if self.query.is_descending else 1
         return ChainedSource(self.query.symbols[::step], sources[::step])
-
-    @cached_property
-    def newest_rows(self) -> list[msgspec.Raw]:
-        """The rows of a query with `last` as JSON objects, the newest first. Reports read them."""
-        table = self.source.before(None, self.query.last or 1).table
-        lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
-        return [msgspec.Raw(line) for line in reversed(lines)]
 
     def page(self) -> PageRows:
         """Read the rows of the page.

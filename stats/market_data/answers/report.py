@@ -1,7 +1,6 @@
 """Reports: answers that are one document, about a symbol, several symbols or all."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,11 +8,9 @@ from rest_framework.serializers import Serializer
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
-from stats.market_data.answers.page import PageSnapshot
-from stats.market_data.plan import LogGroup, commits_of
+from stats.market_data.answers.page import PageSnapshot, PlannedAnswer
+from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
-from store.cached_property import cached_property
-from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME
 from web.documents import AnswerDocument
 from web.endpoints import Access
@@ -53,39 +50,42 @@ MARKET_REPORTS: dict[str, MarketReport] = {}
 """All reports by their names, as `datasets` registers them."""
 
 
-class Report(AnswerSnapshot):
-    """The base of answers that are made from pages: they have the pages' symbols, commits and validity."""
+class SymbolsReport(AnswerSnapshot):
+    """The base of reports: a report's name, symbols and `as_of` are those of its query."""
 
     query: Any
 
     @property
-    @abstractmethod
-    def snapshots(self) -> Sequence[PageSnapshot]:
-        """The pages, those of one symbol together."""
+    def name(self) -> str:
+        return f"{self.query.market_class}-{self.query.report}"
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(symbol for page in self.snapshots for symbol in page.symbols))
+        symbols: tuple[str, ...] = self.query.symbols
+        return symbols
 
     @property
     def as_of_ns(self) -> int | None:
-        return self.snapshots[0].as_of_ns if self.snapshots else None
+        as_of_ns: int | None = self.query.as_of_ns
+        return as_of_ns
 
-    @cached_property
-    def commits(self) -> str:
-        logs: dict[LogName, LogView | LogGroup[Any]]
-        logs = {(log.dataset, log.symbol): log for page in self.snapshots for log in page.logs}
-        return commits_of(logs.values(), with_symbols=getattr(self.query, "several", False))
 
-    @property
-    def watched(self) -> frozenset[LogName] | None:
-        named = [logs for page in self.snapshots if (logs := page.watched) is not None]
-        return frozenset[LogName]().union(*named) if len(named) == len(self.snapshots) else None
+class Report(PlannedAnswer):
+    """The base of answers that are made from a page: they have its symbols and its plans."""
+
+    page: PageSnapshot
 
     @property
-    def expires_ns(self) -> int | None:
-        expiries = [page.expires_ns for page in self.snapshots]
-        return min((each for each in expiries if each is not None), default=None)
+    def symbols(self) -> tuple[str, ...]:
+        return self.page.symbols
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.page.as_of_ns
+
+    def all_plans(self) -> tuple[Plan, ...]:
+        """See `PlannedAnswer.all_plans`."""
+        return self.page.plans
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +98,6 @@ class ReshapedPage(Report):
     @property
     def name(self) -> str:
         return f"{type(self).__name__}-{self.page.name}"
-
-    @property
-    def snapshots(self) -> tuple[PageSnapshot, ...]:
-        return (self.page,)
 
     @property
     def end_ns(self) -> int | None:

@@ -22,24 +22,6 @@ def clear_process_memory() -> None:
     RESPONSE_CACHE.local.clear()
 
 
-@pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])
-def test_the_second_read_is_a_hit_with_the_same_bytes(request, api, with_redis):
-    if with_redis:
-        request.getfixturevalue("project_redis")
-    api.ingest(*SEED_TRADES)
-    first, second = api.ohlc(symbol="AAPL"), api.ohlc(symbol="AAPL")
-    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
-    assert (first.content, first["ETag"]) == (second.content, second["ETag"])
-    assert ("X-Degraded" in second) is not with_redis
-
-
-def test_answer_computed_by_one_process_is_a_hit_in_another(project_redis, seeded):
-    first = seeded.ohlc(MINUTES)
-    clear_process_memory()
-    second = seeded.ohlc(MINUTES)
-    assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
-
-
 def test_who_writes_to_redis_without_the_secret_forges_no_answer(project_redis, seeded, settings):
     first = seeded.ohlc(MINUTES)
     client = get_redis_connection("default")

@@ -189,14 +189,6 @@ def test_a_second_call_is_a_hit_and_a_write_is_seen_at_once(traded, report):
 
 
 @pytest.mark.parametrize("report", REPORTS)
-def test_who_has_the_newest_already_is_told_so(traded, report):
-    path = f"{TREE}/equities/ACME/{report}"
-    tag = traded.get(path)["ETag"]
-    again = traded.get(path, If_None_Match=tag)
-    assert (again.status_code, again.content, again["X-Cache"]) == (304, b"", "revalidated")
-
-
-@pytest.mark.parametrize("report", REPORTS)
 def test_the_logs_that_it_depends_on_are_known_before(traded, report):
     route = {"market_class": "equities", "subject": report, "symbol": "ACME"}
     call = ReportViewSet.parse_call("", "json", **route)
