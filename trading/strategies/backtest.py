@@ -40,11 +40,11 @@ from trading.strategies.strategy import Bar
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
-# A long weekend.
+# The first orders are checked at a price from before a long weekend.
 _PRICES_BEFORE_NS = 4 * DAY_NS
-# The equity is recorded so often in the period, at most.
+# The largest number of equity points in a backtest.
 _VALUES = 5_000
-# After so many rows or instants between two bars the progress is told.
+# After so many rows or instants between two bars the progress is reported.
 _TURNS = 2_000
 
 
@@ -53,8 +53,8 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     parameters: of the strategy. start_ns, end_ns: nanoseconds UTC. Orders are placed in [start, end), by the bars that
     begin and end in the period. cash: what the account begins with, in `currency`. config: how orders fill, and the
-    account's limits; the default has none. fee_basis_points, slippage_basis_points: in the place of the fees and the
-    slippage of the instruments' class; None for these. classes: the terms by instrument class. knowledge: `then`, or `now`
+    account's limits; the default has none. fee_basis_points, slippage_basis_points: replace the fee and the slippage of
+    the instruments' class; None keeps them. classes: the terms by instrument class. knowledge: `then`, or `now`
     for bars that know what came later. as_of_ns: the commits that are read.
     """
 
@@ -131,7 +131,7 @@ class ReplayedMarket(FollowedMarket):
 class Backtest:
     """A backtest, which is run once.
 
-    had_bars: whether the strategy was shown any in the period. instruments: that it may hold, by symbol. ended: see
+    had_bars: whether a bar is in the period. instruments: that the account may hold, by symbol. ended: see
     `prices_ended`.
     """
 
@@ -174,7 +174,7 @@ class Backtest:
         )
         self._bars_before = parameters.bars_before
         interval_ns = parameters.interval_ns
-        # Zones are seen at the end of each interval; without any the account is valued when its equity is recorded.
+        # With drawdown zones the account is valued at the end of each interval, else when its equity is recorded.
         intervals = 1 if inputs.config.zone_begins else -(-equity_ns // interval_ns)
         self._step_ns = intervals * interval_ns
         settle_ns = max(self._market.instrument(each).settle_ns for each in inputs.symbols)
@@ -203,7 +203,7 @@ class Backtest:
             if shown_ns >= inputs.end_ns:
                 last_bars.append(bar)
                 continue
-            host.is_history = shown_ns < inputs.start_ns
+            host.is_history = bar.start_ns < inputs.start_ns
             if not host.is_history:
                 if shown_ns >= self._idle_until_ns or host.timers:
                     self._advance(shown_ns)
@@ -226,7 +226,7 @@ class Backtest:
         """Yield the bars of a symbol; only those that have a signal, if the strategy has any."""
         before: Floats = np.empty(0)
         for block in self._past.blocks(symbol):
-            in_period = (block.shown_ns >= self.inputs.start_ns) & (block.ends_ns <= self.inputs.end_ns)
+            in_period = (block.bars.time_ns >= self.inputs.start_ns) & (block.ends_ns <= self.inputs.end_ns)
             self.had_bars |= bool(in_period.any())
             if not self._host.has_signals:
                 yield from block

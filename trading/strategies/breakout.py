@@ -82,5 +82,6 @@ class Breakout(Strategy):
         if loss <= 0 or loss >= close:
             return
         risk = min(self.parameters.risk, self.broker.risk_level)
-        units = min(risk / HUNDRED / loss, self.parameters.part / close)
-        self.buy(bar.symbol, self.broker.equity * units, stop_loss=close - loss)
+        points = min(risk / HUNDRED / loss, self.parameters.part / close)
+        quantity = self.broker.equity * points / self.broker.point_value(bar.symbol)
+        self.buy(bar.symbol, quantity, stop_loss=close - loss)

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Meta
 
 from store.arrays import Floats, Integers
+from trading.core.amounts import ZERO, price_of
 from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 
 # Means that differ by a smaller part are equal but for rounding.
@@ -77,7 +78,8 @@ class Crossover(Strategy):
             self.broker.close(fill.symbol)
 
     def _quantity(self, bar: Bar) -> Decimal:
-        return self.broker.equity * self.parameters.part / Decimal(repr(bar.close))
+        value = price_of(bar.close) * self.broker.point_value(bar.symbol)
+        return self.broker.equity * self.parameters.part / value if value > 0 else ZERO
 
 
 def _means(closes: Floats, count: int) -> Floats:

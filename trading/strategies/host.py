@@ -16,7 +16,7 @@ from store.timestamps import SECOND_NS
 from trading.core.acceptance import accept, accept_closing, judge, reject
 from trading.core.account import AccountState
 from trading.core.account_store import AccountDecision, AccountStore, Decision, RecordedEvent
-from trading.core.amounts import ZERO, lots_below
+from trading.core.amounts import ZERO, exact, lots_below
 from trading.core.amounts import quantity as exact_quantity
 from trading.core.due import request_cancels
 from trading.core.events import Executed, Print
@@ -98,6 +98,12 @@ class StrategyHost:
     @property
     def risk_level(self) -> Decimal:
         return self._state.risk_level
+
+    def point_value(self, symbol: str) -> Decimal:
+        terms = self._terms_of(symbol)
+        rate = self.market.rate(terms.currency, self._state.currency, now_ns=self.now_ns)
+        # Without a rate each order is refused.
+        return terms.multiplier if rate is None else exact(terms.multiplier, rate[0])
 
     def position(self, symbol: str) -> Decimal:
         held = self._state.position(symbol, self.strategy.name)

@@ -161,6 +161,9 @@ class Broker(Protocol):
     def risk_level(self) -> Decimal:
         """Per cent of the equity that a trade may lose now at its protective stop."""
 
+    def point_value(self, symbol: str) -> Decimal:
+        """Return what one unit gains when its price rises by 1: the multiplier times the exchange rate."""
+
     def position(self, symbol: str) -> Decimal:
         """Return the quantity that the strategy holds; below zero for a short."""
 

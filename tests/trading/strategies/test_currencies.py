@@ -16,6 +16,8 @@ from store.timestamps import MINUTE_NS, parse_timestamp
 from tests.trading.strategies.past import backtested, batch_of
 from trading.core.configuration import RiskConfig
 from trading.core.terms import Side
+from trading.strategies.breakout import Breakout
+from trading.strategies.crossover import Crossover
 from trading.strategies.outcome import BacktestOutcome
 from trading.strategies.strategy import Bar, Strategy, StrategyParameters
 
@@ -246,3 +248,26 @@ def test_the_equity_has_the_rate_of_the_bars_that_end_with_the_mark(tmp_path: Pa
     _, outcome = run(tmp_path / "data", form, end="2025-03-05T00:00:01Z")
     # 100 shares were bought for 9,000, and are worth 102 * 100 * 0.5.
     assert outcome.document.performance.return_pct == pytest.approx(-3.9, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters", "quantity"),
+    [(Crossover, {"fast": 1, "slow": 2}, 1_000), (Breakout, {"entry": 2, "exit": 1}, 250)],
+)
+def test_a_quantity_is_of_the_equity_in_the_accounts_currency(
+    tmp_path: Path, strategy: type[Strategy], parameters: dict[str, Any], quantity: int
+):
+    """At 40 USD and a rate of 0.5 a fifth of 100,000 CHF are 1,000 shares; 250 lose a quarter per cent in 2 USD."""
+    store = store_at(tmp_path / "data")
+    rows = [
+        {"timestamp": parse_timestamp(date), "resolution": "1d", "volume": 1e6, "open": price, "close": price}
+        | {"high": price + 0.5, "low": price - 0.5}
+        for date, price in zip(_SESSIONS, (39, 39, 39, 40, 40, 40), strict=True)
+    ]
+    append(store, BARS, SYMBOL, rows)
+    append(store, QUOTES, "USD-CHF", [{"timestamp": parse_timestamp("2025-03-02"), "bid": 0.5, "ask": 0.5}])
+    found = backtested(
+        strategy, tmp_path / "data", SYMBOL, start_ns=parse_timestamp("2025-03-03"),
+        end_ns=parse_timestamp("2025-03-12"), currency="CHF", config=_WIDE, parameters=parameters | {"interval": "1d"},
+    )  # fmt: skip
+    assert [float(order.terms.quantity) for order, _ in found.fills][:1] == [quantity]

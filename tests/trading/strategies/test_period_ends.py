@@ -25,7 +25,7 @@ from tests.trading.calls import post, trader
 from tests.trading.strategies.past import batch_of
 from trading.core.terms import Side
 from trading.strategies.catalogue import SHIPPED
-from trading.strategies.strategy import Bar, Strategy
+from trading.strategies.strategy import Bar, Strategy, StrategyParameters
 
 pytestmark = [
     pytest.mark.django_db,
@@ -54,9 +54,21 @@ class Hold(Strategy):
             self.broker.order(bar.symbol, Side.BUY, Decimal(100), time_in_force="gtc")
 
 
+class HoldAfterHistory(Hold):
+    """Is shown the bars before the period, too."""
+
+    name = "hold-after-history"
+
+    class Parameters(StrategyParameters, frozen=True):
+        @property
+        def bars_before(self) -> int:
+            return 5
+
+
 @pytest.fixture
 def data(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setitem(SHIPPED, Hold.name, Hold)
+    for each in (Hold, HoldAfterHistory):
+        monkeypatch.setitem(SHIPPED, each.name, each)
     settings.DATA_DIR = tmp_path / "data"
     settings.MARKET_STORES = stores_at(settings.DATA_DIR)
     settings.DATA_DIR.mkdir()
@@ -84,11 +96,11 @@ def store_days(path: Path, kind: str) -> pd.DataFrame:
     return frame
 
 
-def result(start: str, end: str, *, interval: str = "1d") -> dict[str, Any]:
+def result(start: str, end: str, *, interval: str = "1d", strategy: type[Strategy] = Hold) -> dict[str, Any]:
     out = StringIO()
     options = ("--from", start, "--to", end, "--set", f"interval={interval}", "--fee", "0", "--slippage", "0")
     limits = ("--limit", "participation=100", "--cash", "1000000", "--json")
-    call_command("backtest", Hold.name, SYMBOL, *options, *limits, stdout=out, stderr=StringIO())
+    call_command("backtest", strategy.name, SYMBOL, *options, *limits, stdout=out, stderr=StringIO())
     found: dict[str, Any] = orjson.loads(out.getvalue())
     return found
 
@@ -123,6 +135,16 @@ def test_years_follow_one_another(data: Path, kind: str):
     shown.clear()
     result("2013-01-01", "2015-01-01")
     assert of_years == shown
+
+
+@pytest.mark.parametrize("kind", ["XNYS", "XASX", "coin", "coin shown at once"])
+def test_bars_before_the_period_are_history(data: Path, kind: str):
+    store_days(data, kind)
+    result("2014-01-01", "2014-03-01")
+    without_history = shown.copy()
+    shown.clear()
+    result("2014-01-01", "2014-03-01", strategy=HoldAfterHistory)
+    assert shown == without_history
 
 
 def test_a_date_over_http_means_the_same(api: Api, data: Path):
