@@ -131,16 +131,15 @@ def run_claimed(job: Job) -> None:
     """
     with correlated(job.correlation_id):
         kind = JOB_KINDS.get()[job.kind]
-        if job.attempts > kind.attempts:
-            message = f"the job's worker ended in the midst of it {kind.attempts} times; see the server's log"
-            _fail(job, JobError("worker_lost", message))
-        elif job.cancel_requested:
+        if job.cancel_requested:
             job_end(job, state=CANCELLED, now=timezone.now())
+        elif job.attempts > kind.attempts:
+            message = f"the job was started {kind.attempts} times, and its worker ended during the last; see the server's log"
+            _fail(job, JobError("worker_lost", message))
         else:
             logger.info("job %s (%s) starts, attempt %d", job.uuid, job.kind, job.attempts)
             with LeasedRun(job) as run:
-                outcome = _outcome_of(kind, run)
-            _end(job, kind, run, outcome)
+                _end(job, kind, run, _outcome_of(kind, run))
 
 
 def _outcome_of(kind: JobKind, run: LeasedRun) -> JsonObject | Exception | JobStopped:

@@ -300,6 +300,15 @@ def test_a_job_that_ends_its_workers_is_given_up(submit) -> None:
     assert problem_of(job)["code"] == "worker_lost"
 
 
+def test_a_cancelled_job_whose_worker_ended_is_cancelled(submit) -> None:
+    job = submit(attempts=1)
+    assert claim(job) is not None
+    job_cancel(uuid=job.uuid, now=timezone.now())
+    lose()
+    run_job(job.uuid)
+    assert fresh(job).state == CANCELLED
+
+
 def test_the_request_key_names_job_and_piece(submit) -> None:
     job = submit(lambda run: {"key": run.request_key("AAPL")})
     run_job(job.uuid)

@@ -208,7 +208,8 @@ class Floor:
         changed, states = self._accounts.changed, self._accounts.states
         if now_ns >= self.due_ns:
             changed |= self._due_until(now_ns)
-        names = sorted(changed)
+        # An account that could not be read has no state.
+        names = sorted(changed & states.keys())
         for _ in range(_MOST_TURNS):
             due_now = [(name, each) for name in names for each in self._due(states[name], now_ns, has_rows)]
             if not self._accounts.act_each(due_now, at_ns=now_ns):

@@ -105,7 +105,7 @@ class Command(BaseCommand):
             end_when_parent_has_ended(options["parent"])
         os.nice(_NICENESS)
         tune_malloc()
-        publisher = start_publishing_metrics("jobs")
+        publisher, code = start_publishing_metrics("jobs"), 0
         try:
             # Each counter is exported as 0 before the first failure, so that monitoring sees the first one as an increase.
             for kind in JOB_KINDS.get():
@@ -113,7 +113,10 @@ class Command(BaseCommand):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: WORKER_IS_ENDING.set())
             Worker(threads=options["threads"]).run()
+        except Exception:
+            logger.exception("the job worker ends")
+            code = 1
         finally:
             publisher.stop()
-        # A job's function that waits for another host would hold the usual exit.
-        os._exit(0)
+        # The usual exit would wait for the functions of jobs, for which another worker waits then.
+        os._exit(code)

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from store.datasets import TRADES
 from store.protocol import Action, Amendment, Correction
+from store.timestamps import DAY_NS
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
 from trades.stores import market_store
 from trading.core.account import AccountState
@@ -22,6 +23,7 @@ from trading.engine.engine import Engine
 from trading.engine.engine_store import EngineReplaced
 from trading.engine.floor import Floor
 from trading.engine.logs import DataClock
+from trading.engine.passing import date_at
 from trading.exceptions import EngineUnavailable
 from trading.journal import state_of
 from trading.lease import lease_end
@@ -81,6 +83,17 @@ def test_an_account_that_fails_does_not_stop_the_others(desk: TradingDesk, is_la
     assert desk.state.positions == {}
     assert state_of(Account.objects.get(name="ZED")).positions["COIN"].quantity == 1
     desk.check()
+
+
+def test_an_account_that_cannot_be_read_does_not_stop_the_others_when_its_day_ends(desk: TradingDesk):
+    other(desk)
+    desk.run()
+    desk.order("COIN", Side.BUY, 1)
+    with mock.patch("trading.engine.engine_store.replayed", side_effect=ValueError("corrupt")):
+        desk.engine._accounts.refresh()
+    assert desk.engine._accounts.failed == {"ACC"}
+    desk.engine._floor.pass_time(at_ns(0) + DAY_NS)
+    assert state_of(Account.objects.get(name="ZED")).day == date_at(at_ns(0) + DAY_NS)
 
 
 def test_the_engine_goes_on_after_an_error_of_the_database(desk: TradingDesk):
