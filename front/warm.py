@@ -17,7 +17,6 @@ from stats.options.european import quantlib
 from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
-from trades.children import decoder_start
 from trades.formats import JSON, READERS
 from trades.stores import market_store
 
@@ -91,12 +90,8 @@ def _load_libraries() -> None:
     try:
         calendars_load(instruments=market_store().declared_instruments(), now_ns=time.time_ns())
         quantlib()
-        decoder_start()
     except Exception:
-        logger.exception(
-            "Calendars, QuantLib or the process that decodes bodies could not be loaded; requests that need them will "
-            "try again"
-        )
+        logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")
     # Exempts the new objects from collection, as `tune_garbage_collector` does after start-up.
     gc.freeze()
     gc.enable()

@@ -2,7 +2,7 @@
 
 A server process forks them. It has no threads, and ends with this process. `decoder_fork` forks it at the start. On macOS, in
 programs other than a web process, and where it has ended, it is the program `python -m trades.children <descriptor>`
-instead. `decoder_start`, or the next child, starts that.
+instead, which the next child starts.
 """
 
 import atexit
@@ -73,12 +73,6 @@ class _Server:
                 self._process.wait()
                 self._control = self._process = None
 
-    def start(self) -> None:
-        """Start the server, so that the first body does not wait for it."""
-        with self._lock:
-            if self._process is None:
-                self._start()
-
     def fork(self) -> None:
         """Start the server as a fork of this process, which must have one thread. On macOS do nothing."""
         if CAN_FORK:
@@ -102,7 +96,6 @@ class _Server:
 
 _server = _Server()
 child = _server.child
-decoder_start = _server.start
 decoder_fork = _server.fork
 atexit.register(_server.end)
 

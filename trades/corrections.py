@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,7 +19,7 @@ from trades.services import rows_correct
 from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
 from web.requests.parameters import single_parameters
-from web.requests.parsers import JSONBytesParser, take_body
+from web.requests.parsers import DOCUMENT_BYTES, JSONBytesParser, take_body
 from web.requests.work import WorkKind, count_work
 from web.requests.wsgi_variables import BODY_DECODED
 from web.routed_views import RoutedViewSet
@@ -83,7 +82,7 @@ def _schema(dataset: Dataset) -> dict[str, Any]:
 class CorrectionsViewSet(RoutedViewSet):
     """Takes cancels and corrections of a dataset's stored rows. dataset: the route's."""
 
-    access = {"correct": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
+    access = {"correct": Access("market:write", kind=WRITE, cost="batch", body_bytes=DOCUMENT_BYTES)}
     dataset: Dataset = TRADES
     parser_classes = [JSONBytesParser]
 

@@ -14,6 +14,7 @@ from trades.decoder import LARGE_BYTES
 from trades.formats.csv_body import LINES_LIMIT
 from web.endpoints import SMALL_BODY_BYTES
 from web.requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
+from web.requests.parsers import DOCUMENT_BYTES
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
 
@@ -31,7 +32,7 @@ def test_the_limits_are_the_programs_own():
         f"{protocol.HEADER_SECONDS - protocol.CHECK_SECONDS:.0f} to {protocol.HEADER_SECONDS:.0f} s; {body.GRACE_SECONDS:.0f} s plus 1 s per {body.SLOWEST_BYTES_PER_SECOND // 1024} KiB",
         f"{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,}; none",
         f"{body.PROGRESS_SECONDS:.0f} s",
-        f"{settings.MAX_BODY_BYTES // 2**20} MiB; {SMALL_BODY_BYTES // 1024} KiB",
+        f"{settings.MAX_BODY_BYTES // 2**20} MiB; {DOCUMENT_BYTES // 2**20} MiB; {SMALL_BODY_BYTES // 1024} KiB",
         f"{DEPTH_LIMIT}; {CONTAINERS_LIMIT:,}; {VALUES_LIMIT:,}",
         f"{LINES_LIMIT:,}",
         f"{MEMORY_FACTOR} times its length and {MEMORY_BYTES // 2**20} MiB (on Linux)",

@@ -22,7 +22,7 @@ from datetime import date, timedelta
 import msgspec
 import pyarrow as pa
 
-BODY_BYTES = 32 * 2**20
+BODY_BYTES = 16 * 2**20
 THREADS = 8
 STALLED = 40
 INGEST = "/api/v1/trades/ingest"

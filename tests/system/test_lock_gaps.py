@@ -21,6 +21,7 @@ from tests.installation import shared_installation
 from tests.patience import is_kept
 from tests.system.abuses import large_batch
 from trades.decoder import LARGE_BYTES
+from web.requests.parsers import DOCUMENT_BYTES
 
 # Its rows are stored once, and so in one process.
 pytestmark = [
@@ -103,7 +104,7 @@ READS = [
     f"{TREE}/trades/stream.arrow",
 ]
 ROW = b'{"symbol":"A","timestamp":"2025-01-02T15:04:05Z","price":1,"volume":1}'
-LARGEST, IN_PROCESS = 32 * 2**20, LARGE_BYTES
+LARGEST, IN_PROCESS = DOCUMENT_BYTES, LARGE_BYTES
 
 
 def filled(start: bytes, piece: bytes, end: bytes, size: int) -> bytes:
@@ -129,7 +130,7 @@ BODIES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
 }  # fmt: skip
 
 
-BODIES["a batch of 32 MiB"] = "application/json", "", large_batch
+BODIES["a batch of 16 MiB"] = "application/json", "", large_batch
 
 
 def gap_beside(call: Callable[[], Any]) -> float:

@@ -44,5 +44,5 @@ class MalformedDocument(RequestError):
 class BodyTooLarge(RequestError):
     """The body is over the limit. Send smaller batches."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__("body_too_large", f"at most {limit:,} bytes are taken here; send less")
+    def __init__(self, limit: int, instead: str = "less") -> None:
+        super().__init__("body_too_large", f"at most {limit:,} bytes are taken here; send {instead}")

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
+from marketdata_project.settings.transport import MAX_BODY_BYTES
 from store.datasets import TRADES
-from tests.api_client import body_of, problem, trade
+from tests.api_client import INGEST, answer, body_of, problem, trade
 from trades.stores import market_store
+from web.requests.parsers import DOCUMENT_BYTES
 
 MALFORMED = (400, "malformed_json")
 DUPLICATE = (400, "duplicate_key")
@@ -111,13 +113,20 @@ def test_nesting_in_a_field_that_is_passed_over_is_bounded_too(api, depth, statu
     assert api.ingest(body, query="unknown=ignore").status_code == status
 
 
-def test_a_body_over_the_limit_is_413(api, settings):
-    body = body_of(trade())
-    padding = b" " * (settings.MAX_BODY_BYTES + 1 - len(body))
-    assert problem(api.ingest(body + padding)) == (413, "body_too_large")
+LIMITS = {
+    "application/json": (body_of(trade()), DOCUMENT_BYTES, "send CSV, Arrow, or an upload"),
+    "text/csv": (b"timestamp,symbol,price,volume\n2025-01-02T14:30:00Z,A,1,1\n", MAX_BODY_BYTES, "send less"),
+}
+
+
+@pytest.mark.parametrize("media_type", LIMITS)
+def test_a_body_over_the_limit_is_413(api, media_type):
+    body, most, words = LIMITS[media_type]
+    refused = api.call("POST", INGEST, body.ljust(most + 1), content_type=media_type)
+    assert problem(refused) == (413, "body_too_large")
+    assert answer(refused)["message"] == f"at most {most:,} bytes are taken here; {words}"
     assert market_store().symbols(TRADES) == []
 
 
-def test_a_body_of_exactly_the_limit_is_taken(api, settings):
-    body = body_of(trade())
-    assert api.ingest(body + b" " * (settings.MAX_BODY_BYTES - len(body))).status_code == 200
+def test_a_body_of_exactly_the_limit_is_taken(api):
+    assert api.ingest(body_of(trade()).ljust(DOCUMENT_BYTES)).status_code == 200

@@ -153,7 +153,7 @@ def test_the_work_of_a_refused_body_is_counted():
 
 
 def test_a_decoder_that_does_not_answer_is_not_waited_for(monkeypatch):
-    children.decoder_start()
+    assert decoded(READERS["application/json"], body_of("application/json"), BatchOptions(TRADES)).symbol
     server = children._server._process
     assert server is not None
     monkeypatch.setattr(children, "LIFE_SECONDS", 1)
