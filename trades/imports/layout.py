@@ -103,36 +103,6 @@ class ReadOptions:
         guess = Guess(option(name, value), reason)
         return replace(self, guessed=(*self.guessed, guess), **changes)
 
-    @property
-    def identity(self) -> str:
-        """A text that differs if the options do; the same in every process."""
-        conditions = self.conditions and (self.conditions.name, self.conditions.version)
-        plain = (
-            self.vendor,
-            self.symbol,
-            self.zone,
-            self.ambiguous,
-            self.date,
-            sorted(self.symbols),
-            self.nulls,
-            self.prefix,
-            *([self.time_format] if self.time_format else []),
-            *([self.symbol_rule.name] if self.symbol_rule else []),
-            self.dialect,
-            self.times_end,
-            *([sorted(self.absolute)] if self.absolute else []),
-            *([sorted(self.rows.items())] if self.rows else []),
-        )
-        mappings = (
-            self.columns,
-            self.scale,
-            self.given,
-            self.derived,
-            *([self.prepared] if self.prepared else []),
-        )
-        tables = [sorted(each.items()) for each in mappings]
-        return repr((self.dataset.name, conditions, plain, tables, self.kept))
-
     def __post_init__(self) -> None:
         self._check_given()
         parts = re.findall("%.", self.time_format)

@@ -63,12 +63,9 @@ class ImportPreview:
     @property
     def kind(self) -> Hashable:
         """What files have in common of which one answer is enough: columns, options and doubts, whatever the symbol."""
-        options = replace(self.options, symbol=None)
-        return (
-            self.reading.file.names,
-            options.identity,
-            tuple(each.partition(":")[0] for each in self.doubts),
-        )
+        command = command_of(replace(self.reading, options=replace(self.options, symbol=None)))
+        doubts = tuple(each.partition(":")[0] for each in self.doubts)
+        return self.reading.file.names, self.options.dataset.name, command, doubts
 
     @property
     def guessed(self) -> tuple[Guess, ...]:
