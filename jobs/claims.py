@@ -23,9 +23,9 @@ from store.instant_text import format_instant
 from webhooks.events import event_write
 
 PATH = "/api/v1/jobs"
-# Seconds after which a job whose worker is silent belongs to nobody.
+# A lease lasts so long without renewal. Then any worker may claim the job.
 LEASE = timedelta(seconds=20)
-# The columns of a job that no worker has any more.
+# The columns that clear a lease.
 _GIVEN_BACK: Mapping[str, None] = {"lease": None, "leased_until": None}
 # The conditions of jobs that may start: the worker was lost, or the time has come.
 LOST, _DUE = Q(state=RUNNING, leased_until__lte=Now()), Q(state=QUEUED, not_before__lte=Now())
@@ -34,9 +34,9 @@ LOST, _DUE = Q(state=RUNNING, leased_until__lte=Now()), Q(state=QUEUED, not_befo
 def job_claim(*, only_awaited: bool = False) -> Job | None:
     """Take the next job for this worker, and return it with its lease; None if none may start.
 
-    Jobs whose workers were lost come first. Then the owner's turn comes whose last job of the kind started longest ago;
-    of the owner's jobs the most urgent starts first. only_awaited: take only jobs whose end somebody awaits.
-    An earlier worker's lease is no longer valid.
+    Jobs whose workers were lost come first, then those of the owner whose last job of the kind started longest ago. Of an
+    owner's jobs the most urgent starts first. only_awaited: take only jobs whose end somebody awaits. The new lease
+    replaces an earlier worker's.
     """
     jobs = Job.objects.filter(LOST | _DUE, kind__in=JOB_KINDS.get())
     if only_awaited:
@@ -70,9 +70,9 @@ def _waiting_job(due: QuerySet[Job]) -> Job | None:
     last = Subquery(started.order_by("-claimed_at").values("claimed_at")[:1])
     owners = waiting.values("kind", "owner").annotate(last=last, first=Min("pk"))
     for kind, owner in owners.order_by(F("last").asc(nulls_first=True), "first").values_list("kind", "owner"):
-        # No owner has the last place of a kind.
+        # An owner may use all places of a kind but one.
         if of_owners[kind, owner] < max(1, JOB_KINDS.get()[kind].at_once - 1):
-            # A row that a call changes at this moment is passed by.
+            # Rows that another transaction has locked are skipped.
             jobs = waiting.select_for_update(skip_locked=True).filter(kind=kind, owner=owner)
             if (job := jobs.order_by("-urgency", "pk").first()) is not None:
                 return job
@@ -90,7 +90,7 @@ def lease_renew(job: Job, **columns: Any) -> bool:
 
 
 def job_release(job: Job, *, not_before: Combinable | None = None, **columns: Any) -> bool:
-    """Queue a running job again, for `not_before`, None: now; return False if the lease is lost."""
+    """Queue a running job again, to start at `not_before`, None: now; return False if the lease is lost."""
     return bool(leased(job).update(state=QUEUED, **_GIVEN_BACK, not_before=not_before or Now(), **columns))
 
 

@@ -19,8 +19,7 @@ class Run(Protocol):
     """A running job, as its function sees it.
 
     A function may be called again with the same job: after its worker died, or beside a worker that slept past its
-    lease. The function continues from `note`, and gives each write to the store a `request_key`, so that nothing is
-    stored twice.
+    lease. The function continues from `note`, and must store nothing twice.
     """
 
     @property
@@ -42,9 +41,6 @@ class Run(Protocol):
     @property
     def note(self) -> JsonObject:
         """What the last call of `leave` left; {} at first."""
-
-    def request_key(self, piece: str) -> str:
-        """Return the idempotency key for writing a piece to the store. A piece must be the same at each attempt."""
 
     def progress(self, done: int, total: int | None = None) -> None:
         """Say how much is done, in the kind's unit; total: None if unknown. Also does what `check` does."""

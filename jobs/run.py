@@ -86,9 +86,6 @@ class LeasedRun:
         done, total = self._progress
         return {"done": done, "total": total}
 
-    def request_key(self, piece: str) -> str:
-        return f"job:{self.uuid}:{piece}"
-
     def progress(self, done: int, total: int | None = None) -> None:
         self._progress = (done, total)
         self.check()

@@ -148,7 +148,7 @@ def upload_start(job: Job, *, now: datetime) -> None:
 def upload_import(run: Run) -> JsonObject:
     """Import an upload's file (the function of the kind).
 
-    An attempt after another one reads the file again; what was stored is answered again by the request keys.
+    An attempt after another one reads the file again, and stores nothing twice.
     """
     check_access(caller_stored(run.created_by, now=timezone.now()), SUBMISSION)
     size, found = run.parameters["size"], upload_offset(run)

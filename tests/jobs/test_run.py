@@ -307,9 +307,3 @@ def test_a_cancelled_job_whose_worker_ended_is_cancelled(submit) -> None:
     lose()
     run_job(job.uuid)
     assert fresh(job).state == CANCELLED
-
-
-def test_the_request_key_names_job_and_piece(submit) -> None:
-    job = submit(lambda run: {"key": run.request_key("AAPL")})
-    run_job(job.uuid)
-    assert fresh(job).result == {"key": f"job:{job.uuid}:AAPL"}

@@ -49,7 +49,7 @@ def append_rows(run: Run) -> dict[str, Any]:
     row = {"timestamp": FIRST_NS, "symbol": symbol, "price": 1.0, "volume": 1.0}
     batch = pa.RecordBatch.from_pylist([row], schema=TRADES.schema)
     for number in range(run.note.get("stored", 0), rows):
-        key = run.request_key(str(number))
+        key = f"job:{run.uuid}:{number}"
         market_store().append(Append(TRADES, symbol, batch, "jobs", Dedupe.NONE, key))
         time.sleep(run.parameters["pause"])
         run.progress(number + 1, rows)

@@ -1,4 +1,4 @@
-"""Accounts, and `act`, the only way in which they change. This store is memory; that of the database inherits it."""
+"""The store of accounts in memory, which the store in the database inherits. Accounts change only by `act`."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ AccountDecision = tuple[str, Decision]
 
 
 class RecordedEvent(NamedTuple):
-    """An event of an account, what it changed, and the state after it. number: as in the database.
+    """An event of an account, what it changed, and the state after it. number: the event's number in the account.
 
-    The state, and the orders of `effects`, change with later events: look at them at once.
+    The state and the orders of `effects` change with later events: do not keep them.
     """
 
     at_ns: int
@@ -61,7 +61,7 @@ class AccountStore:
         return any(recorded)
 
     def put(self, state: AccountState) -> None:
-        """Have a state as an account's newest."""
+        """Store an account's new state."""
         name = state.id
         before, after = self._symbols_of.get(name, set()), state.symbols()
         for symbol in before - after:

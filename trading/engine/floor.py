@@ -1,4 +1,4 @@
-"""The floor: what rows of the market and passing time do to accounts. It knows no database, and reads no clock."""
+"""The floor: applies rows of the market and passing time to accounts. It knows no database, and reads no clock."""
 
 from functools import partial
 from heapq import heappop, heappush
@@ -35,15 +35,15 @@ from trading.market.hours import (
 )
 from trading.market.prices import bar_per_unit_now
 
-# What time does may cause more: an order expires, so a position is closed, so an account is stopped.
+# One expiry may cause the next step: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
 
 
 class Floor:
-    """Give it the rows in their order with `take`, and before and after each its instant with `pass_time`.
+    """Call `pass_time`, `take` and `pass_time` for each row, in the order of time.
 
-    Rows fill and trigger orders; `value` values the accounts. due_ns: when time has something to do next, in the states
-    since the last `pass_time`. equity_ns: the equity of an account is recorded so often while it changes.
+    Rows fill and trigger orders; `value` values the accounts. due_ns: the next instant at which `pass_time` has work, in
+    the states since its last call. equity_ns: how often the equity of an account is recorded while it changes.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Floor:
         self._actions = actions.KnownActions(market)
         self.due_ns = 0
         self._passed_version = -1
-        # When time has something to do next for each account, and these instants as a heap. Those of before are left in it.
+        # The next instant of each account, and these as a heap. It keeps outdated ones, which `_next_due_ns` drops.
         self._dues: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
         self.look_again()

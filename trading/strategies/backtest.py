@@ -55,7 +55,7 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     begin and end in the period. cash: what the account begins with, in `currency`. config: how orders fill, and the
     account's limits; the default has none. fee_basis_points, slippage_basis_points: replace the fee and the slippage of
     the instruments' class; None keeps them. classes: the terms by instrument class. knowledge: `then`, or `now`
-    for bars that know what came later. as_of_ns: the commits that are read.
+    for bars with later corrections. as_of_ns: the commits that are read.
     """
 
     strategy: str
@@ -78,7 +78,7 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayedMarket(FollowedMarket):
     """The market of a backtest: prices are those of the rows that were passed, and no log grows.
 
-    begin_ns: from when on there are rows; an older rate is read in the store. ended: see `prices_ended`.
+    begin_ns: the first instant of the replay; older rates are read from the store. ended: see `prices_ended`.
     """
 
     rows: ReplayedRows = field(kw_only=True)
@@ -103,7 +103,7 @@ class ReplayedMarket(FollowedMarket):
         return self.rows.price_before_last(ref.symbol)
 
     def instrument(self, symbol: str) -> Instrument:
-        # A pair of currencies of which nothing is stored has no rows.
+        # A pair of currencies without stored rows is not in `rows.instruments`.
         return self.rows.instruments.get(symbol) or Market.instrument(self, symbol)
 
     def terms(self, symbol: str) -> Terms:
@@ -180,8 +180,9 @@ class Backtest:
         settle_ns = max(self._market.instrument(each).settle_ns for each in inputs.symbols)
         self._first_value_ns = interval_start_ns(inputs.start_ns, interval_ns) + settle_ns
         self._valued_ns, self._closes = inputs.start_ns, dict[str, int]()
-        # Until then nothing happens to the account, and its market is not read.
-        self._idle_until_ns = self._told_ns = inputs.start_ns
+        # The account is flat: rows before this instant are skipped.
+        self._idle_until_ns = inputs.start_ns
+        self._next_report_ns = inputs.start_ns
         self._progress: Callable[[float], object] = lambda _: None
         self.had_bars = False
 
@@ -207,7 +208,7 @@ class Backtest:
             if not host.is_history:
                 if shown_ns >= self._idle_until_ns or host.timers:
                     self._advance(shown_ns)
-                if shown_ns >= self._told_ns:
+                if shown_ns >= self._next_report_ns:
                     self._tell(shown_ns)
             host.show(shown_ns, bar)
             if host.wanted:
@@ -244,7 +245,7 @@ class Backtest:
                 self._tell(self._clock.now_ns)
             own_ns, values_ns = host.next_ns(), self._next_value_ns()
             wakes_ns = until_ns + 1 if own_ns is None else own_ns
-            # What is still due at this instant waits for the bars that end now.
+            # What is due now waits until the rows that are known now are taken.
             waits = floor.due_ns == self._clock.now_ns
             row = self._next_row(min(floor.due_ns + waits, wakes_ns + 1, values_ns + 1, until_ns + 1))
             if row is not None:
@@ -261,7 +262,7 @@ class Backtest:
         self._idle_until_ns = floor.due_ns if is_idle else 0
 
     def _next_row(self, before_ns: int) -> MarketRow | None:
-        """Return the next row that may fill an order, pay a dividend, or that the strategy watches; pass those before it.
+        """Return the next row that may fill an order, pay a dividend, or that the strategy watches; skip the rows before it.
 
         A quote fills no order.
         """
@@ -300,7 +301,7 @@ class Backtest:
         return min(first_ns + ((after_ns - first_ns) // step_ns + 1) * step_ns, *instants)
 
     def _close_ns(self, symbol: str, after_ns: int) -> int:
-        """Return when the next session of a symbol ends after an instant; earlier instants are not asked for."""
+        """Return when the next session of a symbol ends after an instant. The instant must not decrease."""
         close_ns = self._closes.get(symbol, after_ns)
         if close_ns <= after_ns:
             close_ns = session_end_ns(self._market.instrument(symbol), after_ns) or LATEST_NS
@@ -349,7 +350,7 @@ class Backtest:
 
     def _tell(self, now_ns: int) -> None:
         begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns
-        self._told_ns = now_ns + (end_ns - begin_ns) // 100
+        self._next_report_ns = now_ns + (end_ns - begin_ns) // 100
         self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
 
 
@@ -394,12 +395,12 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> ReplayedMarket:
 
 
 def _begin_ns(inputs: BacktestInputs) -> int:
-    """Return from when on rows are read: the first orders are checked at prices from before the period."""
+    """Return the first instant to read: the first orders are checked at prices from before the period."""
     return max(inputs.start_ns - _PRICES_BEFORE_NS, EARLIEST_NS)
 
 
 def _first_left_ns(inputs: BacktestInputs, market: Market, symbols: Sequence[str]) -> int:
-    """Return the last instant up to the period before which rows have expired: a backtest does without them."""
+    """Return the latest instant up to the start before which rows have expired. A backtest does without them."""
     expired = (market.expired_before_ns(symbol) for symbol in symbols)
     return max((each for each in expired if each <= inputs.start_ns), default=EARLIEST_NS)
 
