@@ -287,6 +287,6 @@ def test_what_the_proxy_refuses_is_a_problem(nginx, installation):
 
 
 def test_an_upload_up_to_the_limit_reaches_the_server(nginx, installation):
-    headers = {"X-API-Key": installation.key, "Content-Type": "application/json"}
+    headers = {"X-API-Key": installation.key, "Content-Type": "text/csv"}
     reply = nginx.ask("POST", INGEST, b" " * (32 * 2**20), headers)
-    assert code_of(reply) == "malformed_json"
+    assert code_of(reply) == "malformed_csv"
