@@ -46,7 +46,7 @@ _MEANS = ((50, 200), (1_000, 5_000))
 _GOALS = {"backtesting": Goal(most=0.5), "nautilus": None}
 _NAMES = {"backtesting": "backtesting.py", "nautilus": "nautilus_trader"}
 _APPEND_ROWS = 1_000_000
-# As those of a backtest that asks for none. All programs fill a whole order at the next open.
+# No limits, as in a backtest by default. All programs fill a whole order at the next open.
 _UNLIMITED = RiskConfig(latency_ms=0, participation=Decimal(100)).without_limits()
 # Zones that no drawdown reaches: the account is valued at the end of each interval.
 _ZONES = _UNLIMITED.without_limits(but=("caution", "danger", "halt"))

@@ -131,7 +131,7 @@ def run_claimed(job: Job) -> None:
         if job.cancel_requested:
             job_end(job, state=CANCELLED, now=timezone.now())
         elif job.attempts > kind.attempts:
-            message = f"the job was started {kind.attempts} times, and its worker ended during the last; see the server's log"
+            message = f"the job was started {kind.attempts} times, and the worker of the last attempt ended; see the server's log"
             _fail(job, JobError("worker_lost", message))
         else:
             logger.info("job %s (%s) starts, attempt %d", job.uuid, job.kind, job.attempts)

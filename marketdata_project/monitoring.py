@@ -113,7 +113,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """
     if not _is_allowed(request.META.get("REMOTE_ADDR", "")):
         raise Http404
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    except (TypeError, ValueError):  # a version that is no numbers
+        encode, content_type = choose_encoder("")
     return HttpResponse(encode(_Document()), content_type=content_type)
 
 

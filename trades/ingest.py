@@ -11,6 +11,7 @@ import pyarrow as pa
 from django.conf import settings
 from django.http import QueryDict
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -297,6 +298,8 @@ class IngestViewSet(RoutedViewSet):
         """Read the body in its format, store its rows, answer with the result."""
         media_type, body = media_type_of(request.content_type), take_body(request)
         is_declaration = not body and "complete_until" in request.GET
+        if body and media_type not in READERS:  # `text/*` has a parser, but no reader
+            raise UnsupportedMediaType(media_type)
         takes_symbol = is_declaration or media_type in WITHOUT_SYMBOLS
         query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=takes_symbol)
         request_key = idempotency_key(request)

@@ -37,6 +37,7 @@ from trades.stores import market_store
 from web.endpoints import Access
 from web.requests.conditional import NOT_STORED
 from web.requests.tagged_answer import tagged_answer
+from web.requests.work import WorkKind, count_work
 
 LONGEST_DAYS = 3_650
 _DEFAULT_DAYS = 30
@@ -155,13 +156,15 @@ def market_calendar(
         special = sessions_of_exchange(market_store(), exchange)
         calendar = replace(exchange_calendar(exchange), special=special)
     last = calendar.holidays_known_until
+    rows = list(_rows(calendar.on_dates(first_day, end_day - 1)))
+    count_work(WorkKind.ROWS, len(rows))
     return CalendarAnswerDocument(
         exchange,
         symbol,
         calendar.name,
         calendar.zone.key,
         None if last is None else last.isoformat(),
-        list(_rows(calendar.on_dates(first_day, end_day - 1))),
+        rows,
     )
 
 

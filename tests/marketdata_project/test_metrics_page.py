@@ -39,6 +39,13 @@ def test_the_machine_itself_may_read(installation, address):
     assert samples(address)
 
 
+@pytest.mark.parametrize("accept", ["text/plain; version=abc", "application/openmetrics-text; version=x"])
+def test_an_odd_version_gets_the_usual_text(installation, accept):
+    answer = Client(REMOTE_ADDR="127.0.0.1", HTTP_ACCEPT=accept).get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", ""])
 def test_others_find_nothing(installation, address):
     assert problem(Client(REMOTE_ADDR=address).get("/metrics")) == (404, "not_found")

@@ -1,1 +1,1 @@
-"""Imports CSV files of any size in bounded memory. An import can be resumed and stores no row twice."""
+"""Imports files of any size in bounded memory. An import that is repeated stores no row twice."""

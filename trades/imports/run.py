@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from django.conf import settings
 
 from store.arrays import Integers
 from store.datasets import BARS
@@ -33,7 +34,7 @@ from trades.imports.blocks import (
     symbol_starts,
 )
 from trades.imports.parse import BlockParser
-from trades.imports.sort import SortedRuns
+from trades.imports.sort import SortedRuns, require_space
 from trades.services import conditions_check, conditions_of, dated_rows, symbol_refusal
 from trades.stores import market_store
 
@@ -308,6 +309,8 @@ class FileImport:
         ):
             for group in groups:
                 self._count(group.rows, group.bad)
+                if self._is_bounded:
+                    require_space(settings.DATA_DIR)
                 for append in group.appends:
                     self._append(append)
                 self._report(stage, group.done, total)
@@ -332,6 +335,8 @@ class FileImport:
         self.counts.stored += receipt.stored
         times = append.rows.column(0)
         of_symbol = self.counts.symbols.setdefault(append.symbol, SymbolCounts(times[0].as_py()))
+        if not of_symbol.rows:  # none yet, or the file is read again
+            of_symbol.first_ns = times[0].as_py()
         of_symbol.last_ns = times[-1].as_py()
         of_symbol.rows += len(times)
         of_symbol.stored += receipt.stored

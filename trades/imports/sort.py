@@ -95,9 +95,7 @@ class SortedRuns:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_run(self) -> None:
-        disk = shutil.disk_usage(self.folder)
-        if disk.free < min(_FREE_SHARE * disk.total, _MOST_FREE_BYTES):
-            raise ImportRefused("the disk has no space for the sorted rows; import the file again later")
+        require_space(self.folder)
         rows = _sorted(pa.concat_tables(self._pending))
         with pa.ipc.new_file(str(self.folder / str(self._runs)), rows.schema) as file:
             file.write_table(rows, max_chunksize=PIECE_ROWS)
@@ -107,6 +105,13 @@ class SortedRuns:
             first, last = (_key(rows, row) for row in (0, rows.num_rows - 1))
             self._are_in_order &= self._end is None or self._end <= first
             self._end = last
+
+
+def require_space(folder: Path) -> None:
+    """Raise `ImportRefused` before the folder's disk is full."""
+    disk = shutil.disk_usage(folder)
+    if disk.free < min(_FREE_SHARE * disk.total, _MOST_FREE_BYTES):
+        raise ImportRefused("the disk has no space for the file's rows; import the file again later")
 
 
 def _pieces(path: Path) -> Iterator[pa.Table]:

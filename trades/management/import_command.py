@@ -1,11 +1,14 @@
 """`manage.py import`, and what the page `/import` takes of it: `import` is no name of a module that can be imported."""
 
+import fcntl
 import glob
+import os
+import shutil
 import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -139,12 +142,11 @@ class ImportCommand(BaseCommand):
     ) -> None:
         """Import a file, and print what it did. Raises CommandError for a bad row, or if all rows are bad."""
         try:
-            (settings.DATA_DIR / "imports").mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=settings.DATA_DIR / "imports") as spool:
+            with _spool(settings.DATA_DIR / "imports") as spool:
                 imported = file_import(
                     file=file,
                     options=read,
-                    spool=Path(spool) / "sorted",
+                    spool=spool / "sorted",
                     skip_bad=options["skip_bad"],
                     confirmed=options["yes"],
                     progress=progress,
@@ -163,6 +165,30 @@ class ImportCommand(BaseCommand):
             self.stderr.write(f"  {row}")
         if 0 < imported.counts.rows == imported.counts.bad:
             raise CommandError(f"{file.path}: no row can be stored")
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _spool(root: Path) -> Iterator[Path]:
+    """Yield a folder of this import alone, locked while it runs. Deletes the folders of imports that were killed."""
+    root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with _locked(root):
+            for old in root.iterdir():
+                with suppress(OSError), _locked(old, wait=False):
+                    shutil.rmtree(old)
+            path = Path(stack.enter_context(TemporaryDirectory(dir=root)))
+            stack.enter_context(_locked(path))
+        yield path
 
 
 @cache

@@ -40,7 +40,7 @@ from trading.strategies.strategy import Bar
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
-# The first orders are checked at a price from before a long weekend.
+# The first orders are checked at earlier prices: these may be from before a long weekend.
 _PRICES_BEFORE_NS = 4 * DAY_NS
 # The largest number of equity points in a backtest.
 _VALUES = 5_000

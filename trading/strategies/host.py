@@ -102,7 +102,7 @@ class StrategyHost:
     def point_value(self, symbol: str) -> Decimal:
         terms = self._terms_of(symbol)
         rate = self.market.rate(terms.currency, self._state.currency, now_ns=self.now_ns)
-        # Without a rate each order is refused.
+        # Without a rate the multiplier alone: every order is refused then.
         return terms.multiplier if rate is None else exact(terms.multiplier, rate[0])
 
     def position(self, symbol: str) -> Decimal:

@@ -162,7 +162,7 @@ class Broker(Protocol):
         """Per cent of the equity that a trade may lose now at its protective stop."""
 
     def point_value(self, symbol: str) -> Decimal:
-        """Return what one unit gains when its price rises by 1: the multiplier times the exchange rate."""
+        """Return what one unit gains in the account's currency when its price rises by 1."""
 
     def position(self, symbol: str) -> Decimal:
         """Return the quantity that the strategy holds; below zero for a short."""

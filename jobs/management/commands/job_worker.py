@@ -114,9 +114,9 @@ class Command(BaseCommand):
                 signal.signal(number, lambda *_: WORKER_IS_ENDING.set())
             Worker(threads=options["threads"]).run()
         except Exception:
-            logger.exception("the job worker ends")
+            logger.exception("the job worker ends because of an error")
             code = 1
         finally:
             publisher.stop()
-        # The usual exit would wait for the functions of jobs, for which another worker waits then.
+        # The usual exit would wait for running jobs. Another worker is to take these at once.
         os._exit(code)

@@ -108,13 +108,15 @@ def test_a_file_has_at_most_1000_columns(api: Api, file_format: str) -> None:
     assert "has 1,001 columns" in refusal(api, content, format=file_format)
 
 
-def test_sorted_rows_have_a_bound(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rows", [ROWS, sorted(ROWS)], ids=["sorted first", "stored as read"])
+def test_a_part_of_the_disk_stays_free(api: Api, monkeypatch: pytest.MonkeyPatch, rows: list[Any]) -> None:
+    content = csv_of(rows)
     free = type("Usage", (), {"free": 2**20, "total": 2**30})
-    send = begun(api, CONTENT)
+    send = begun(api, content)
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: free)
-        assert "the disk has no space" in refusal(api, CONTENT)
-    assert answer(append(api, send, 0, CONTENT))["complete"]
+        assert "the disk has no space" in refusal(api, content)
+    assert answer(append(api, send, 0, content))["complete"]
 
 
 def test_a_file_of_bad_rows_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,23 @@ def test_before_a_file_is_begun_nothing_is_stored(tmp_path: Path, monkeypatch: p
     assert stopped.value.returncode == 130
 
 
+def test_what_a_killed_import_left_is_deleted_and_what_another_one_has_is_not(tmp_path: Path):
+    file = written(tmp_path / "A.csv", [line_of(*row) for row in generated(10)])
+    imports = tmp_path / "imports"
+    (imports / "killed" / "sorted").mkdir(parents=True)
+    with import_command._spool(imports) as running:
+        assert [*imports.iterdir()] == [running]
+        imported(file)
+        assert [*imports.iterdir()] == [running]
+    assert not [*imports.iterdir()]
+
+
+def test_the_first_time_is_that_of_the_sorted_rows(tmp_path: Path):
+    rows = [f"2025-01-02T15:{at // 60:02}:{at % 60:02}Z,1,1" for at in range(1_000)]
+    file = written(tmp_path / "A.csv", [*rows, "2025-01-02T09:00:00Z,1,1"])
+    assert "2025-01-02T09:00:00Z to" in imported(file, symbol="A")
+
+
 @pytest.mark.system
 def test_the_program_ends_with_status_130_and_one_line(tmp_path: Path, settings):
     place_database(tmp_path)

@@ -295,6 +295,12 @@ WRONG_CONTENT_TYPES = [
 ]
 
 
+@pytest.mark.parametrize("content_type", ["text/*", "*/csv", "*/vnd.apache.arrow.stream", "*/*"])
+def test_a_range_of_content_types_is_415(api, content_type):
+    """It would choose a parser with another limit than its reader's."""
+    assert problem(api.ingest(trade(), content_type=content_type)) == (415, "unsupported_media_type")
+
+
 def test_another_content_type_is_415(api):
     for content_type in WRONG_CONTENT_TYPES:
         assert problem(api.ingest(trade(), content_type=content_type)) == (415, "unsupported_media_type")

@@ -175,12 +175,12 @@ class Client:
         on_progress: Callable[[Job], object] | None = None,
         **params: Any,
     ) -> Any:
-        """Upload a file of rows (docs/uploads.md) and return what became of them: `symbols` has an item for each symbol, with its `error`.
+        """Upload a file of rows (docs/uploads.md) and return what became of them: `symbols` has an item for each symbol, `bad_rows` the first bad rows.
 
         params: `format`, if the name does not tell it, `dataset`, `symbol`, `options` and others. Shows a bar. With
         `on_progress` it shows none, and calls this with documents: `id` and the state `uploading`, later the job's states. If the
-        program is killed, a call with this id as `upload_id` goes on. Raises `JobFailed` if the file cannot be read, and
-        `ConfirmationNeeded` if the server asks whether it reads the file rightly.
+        program is killed, a call with this id as `upload_id` goes on. Raises `JobFailed` for a bad row, whose rows before
+        it may be stored, or a file that cannot be read, and `ConfirmationNeeded` if the server asks whether it reads the file rightly.
         """
         file = Path(path)
         if upload_id is None:
