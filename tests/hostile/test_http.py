@@ -64,7 +64,7 @@ TELL_THE_TIME = re.compile(r"clock|performance|\w+_commits")
 # audit has come.
 # A fetch that another test queued has no internet here, and is tried again.
 OF_ITSELF = re.compile(
-    r" (WARNING|INFO) (\S+ \[\S+\] Redis is (away|back)|audit\.services \[-\] audit head|jobs\.run \[\S+\] job \S+ failed \(source_failed\))"
+    r" (WARNING|INFO) (\S+ \[\S+\] Redis is (away|back)|audit\.services \[-\] audit head|jobs\.run \[\S+\] job \S+ (\(fetch\) starts|failed \(source_failed\)))"
 )
 FILES = [
     "/static/../../../../../../etc/passwd", "/static/..%2f..%2f..%2f..%2f..%2f..%2fetc/passwd", "/static//etc/passwd", "/static/%2fetc%2fpasswd", "/static/%00", "//etc/passwd",

@@ -120,14 +120,16 @@ def postgresql(options: Sequence[str] = _OPTIONS) -> Iterator[str]:
 
 @contextlib.contextmanager
 def stopped(pids: Sequence[int]) -> Iterator[None]:
-    """Processes are stopped (SIGSTOP) meanwhile."""
+    """Processes are stopped (SIGSTOP) meanwhile. One that ends by itself does not matter."""
     try:
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager
