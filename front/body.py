@@ -101,13 +101,13 @@ class BodyReader:
     def __init__(
         self,
         *,
-        body_limit: Callable[[str, str], int],
+        body_limit: Callable[[str, str, str], int],
         authorize_large_body: Callable[[dict[str, Any]], str | None],
         budget: BodyBudget | None = None,
         decoding: DecodingMemory | None = None,
         writer_of: Callable[[str, str], OpenWriter | None] = lambda _path, _method: None,
     ) -> None:
-        """`body_limit` returns the size limit of a body in bytes, by path and method. The event loop calls it.
+        """`body_limit` returns the size limit of a body in bytes, by path, method and Content-Type. The event loop calls it.
 
         `authorize_large_body` is called in a thread; it returns the identity of a caller who may send a large body, or None.
         `budget` bounds all large bodies together, `decoding` those that are being decoded. `writer_of` returns, by path
@@ -128,7 +128,7 @@ class BodyReader:
         A small body counts for the address. Before a larger body is read, a thread of `lane` authenticates and
         authorises the caller by the headers.
         """
-        limit = self._body_limit(call.path, call.method)
+        limit = self._body_limit(call.path, call.method, call.headers.get("content-type", ""))
         address = identity_of(call.address)
         small = ReservedBytes(self._small_bodies, (address,))
         declared = call.headers.get("content-length")

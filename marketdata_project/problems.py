@@ -222,11 +222,14 @@ def _check_reception(request: HttpRequest) -> None:
     """Raise DisallowedHost or BodyTooLarge, if one applies. The front has already measured chunked bodies."""
     if request.path_info not in _ANY_HOST_PATHS:
         request.get_host()
-    if BODY_TOO_LARGE in request.META:
-        raise requests.BodyTooLarge(request.META[BODY_TOO_LARGE])
     length = int(request.META.get("CONTENT_LENGTH") or 0)
-    if length and length > (limit := body_limit(request.path_info, request.method or "")):
-        raise requests.BodyTooLarge(limit)
+    if not length and BODY_TOO_LARGE not in request.META:
+        return
+    path, method = request.path_info, request.method or ""
+    limit = body_limit(path, method, request.META.get("CONTENT_TYPE", ""))
+    if length > limit or BODY_TOO_LARGE in request.META:
+        instead = "CSV, Arrow, or an upload" if limit < body_limit(path, method) else "less"
+        raise requests.BodyTooLarge(request.META.get(BODY_TOO_LARGE, limit), instead)
 
 
 def _of_drf(error: Exception) -> Problem:

@@ -33,7 +33,7 @@ class FreshCache(Generic[K, V]):
 
     def get(self, key: K, load: Callable[[K], V | None] | None = None) -> V | None:
         """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
-        # The value's age counts from before the load, so that a change during the load is seen after `max_age`.
+        # Age counts from before the load: a change during the load is seen `max_age` later at most.
         now = self._clock()
         with self._lock:
             entry = self._entries.pop(key, None)

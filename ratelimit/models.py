@@ -108,7 +108,7 @@ class AccessProfile(Entitlement):
 
 
 class TokenSession(models.Model):
-    """What began with a login by password or key, or with an OAuth2 grant: its tokens are accepted until the session ends. None is stored."""
+    """A login by password or key, or an OAuth2 grant. Its tokens, which are not stored, are accepted until it ends."""
 
     id = models.CharField(max_length=32, primary_key=True)
     identity = models.CharField(max_length=100, help_text="`Caller.identity`.")

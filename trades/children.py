@@ -1,8 +1,8 @@
 """Child processes that read what strangers sent, in bounded memory and time.
 
-A server process forks them. It has no threads, and ends with this process. `decoder_fork` forks it at the start. On macOS, in
-programs other than a web process, and where it has ended, it is the program `python -m trades.children <descriptor>`
-instead, which the next child starts.
+A server process, which has no threads, forks them and ends with this process. `decoder_fork` forks the server when a web
+process starts. On macOS, in other programs, and after the server has ended, the next child starts it as the program
+`python -m trades.children <descriptor>`.
 """
 
 import atexit

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.urls import Resolver404, ResolverMatch, resolve
 
+from web.requests.parsers import DOCUMENT_BYTES, DOCUMENT_TYPES, media_type_of
+
 # Two more values of `Access.scope`: everybody, and every caller with a valid credential.
 ANYBODY = "anybody"
 ANY_CALLER = "any caller"
@@ -115,10 +117,13 @@ def access_of_call(view: Callable[..., Any], method: str) -> Access | None:
     return _OPEN if ANYBODY in scopes else _OPEN_TO_CALLERS
 
 
-def body_limit(path: str, method: str) -> int:
+def body_limit(path: str, method: str, content_type: str = "") -> int:
     """Return the size limit of a call's body in bytes; SMALL_BODY_BYTES if no endpoint has this path and method."""
     access = access_at(path, method)
-    return SMALL_BODY_BYTES if access is None else access.body_bytes
+    if access is None:
+        return SMALL_BODY_BYTES
+    is_document = not access.body_on_disk and media_type_of(content_type) in DOCUMENT_TYPES
+    return min(access.body_bytes, DOCUMENT_BYTES) if is_document else access.body_bytes
 
 
 class Endpoint(NamedTuple):

@@ -1,6 +1,5 @@
 """The import of an upload's file. Web processes import it when an upload begins, because it imports pyarrow."""
 
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from jobs.exceptions import ConfirmationNeeded, JobError
 from jobs.kinds import Run
 from jobs.uploads.services import unavailable, upload_path
 from trades.exceptions import ImportRefused, ImportsError, without_path
-from trades.imports.blocks import SourceFile, no_check
+from trades.imports.blocks import SourceFile
 from trades.imports.formats import FORMATS, TEXTS
 from trades.imports.layout import ReadOptions
 from trades.imports.run import StageStatus
@@ -97,16 +96,6 @@ def _shown(value: Any, path: Path) -> Any:
     if isinstance(value, dict):
         return {shorten(name): _shown(each, path) for name, each in value.items()}
     return [_shown(each, path) for each in value] if isinstance(value, list) else value
-
-
-def opened_upload(
-    path: Path, parameters: JsonObject, check: Callable[[], None] = no_check
-) -> tuple[SourceFile, ReadOptions]:
-    """Return the reader of an upload's file, and how its rows are read. check: see `SourceFile`.
-
-    Raises `ImportsError`s, `OSError`.
-    """
-    return file_and_options(path, command_options(parameters), check)
 
 
 def shorten(text: str) -> str:

@@ -105,7 +105,7 @@ class LoginAttempt:
     name: str
     address: str
     is_known: bool
-    # The one in which the attempt was made: that is where it is taken back, too.
+    # The window at the attempt's beginning, in which it is also taken back.
     _window: int = field(default_factory=lambda: int(time.time() // WINDOW_SECONDS))
 
     @property

@@ -29,8 +29,8 @@ _COLUMNS = (
 class CachedKey:
     """A stored key, as it was read at most a second ago.
 
-    digests: of the key, and of the one before its last rotation. If it was found by the second digest, it expires at the
-    overlap's end, and so does what its caller makes.
+    digests: of the current secret, and of the one before the last rotation. A key that was found by the old secret expires
+    at the overlap's end, and so do the keys that its caller creates.
     """
 
     key_id: int

@@ -112,7 +112,7 @@ def key_rotate(
             stored.lifetime = stored.lifetime or stored.expires_at - stored.created_at
         end = None if stored.lifetime is None else now + stored.lifetime
         stored.old_digest = stored.digest
-        # It is not after the new expiry: `check_within` admits no rotator who expires before the key.
+        # Not after the new expiry, because `check_within` refuses a caller who expires before the key.
         stored.overlap_until = min(now + overlap, stored.expires_at or now + overlap)
         stored.expires_at, stored.warned_at = expiry_within(within, end), None
         rotated = _store(stored, within=within)

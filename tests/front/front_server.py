@@ -91,7 +91,7 @@ def running(
     Protocol.slots = slots or Protocol.slots
     Protocol.held_bytes = held_bytes or Protocol.held_bytes
     bodies = BodyReader(
-        body_limit=lambda _path, _method: max_body_bytes,
+        body_limit=lambda *_: max_body_bytes,
         authorize_large_body=authorize_large_body,
         budget=budget,
         writer_of=writer_of,

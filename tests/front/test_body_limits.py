@@ -40,10 +40,16 @@ def test_a_small_endpoint_refuses_one_byte_more(api: Api, method: str, path: str
 
 
 @pytest.mark.parametrize(
-    ("path", "mib"), [(INGEST, 32), ("/v1/trades/ingest", 32), ("/v1/trades/corrections/", 16)]
+    ("path", "content_type", "mib"),
+    [
+        (INGEST, "text/csv", 32),
+        ("/v1/trades/ingest", "Application/JSON; charset=utf-8", 16),
+        (INGEST, "application/msgpack", 16),
+        ("/v1/trades/corrections/", "", 16),
+    ],
 )
-def test_batches_and_corrections_may_be_large(path: str, mib: int):
-    assert body_limit(path, "POST") == mib * MIB
+def test_batches_and_corrections_may_be_large(path: str, content_type: str, mib: int):
+    assert body_limit(path, "POST", content_type) == mib * MIB
 
 
 def test_a_stranger_is_told_the_limit_too(db):

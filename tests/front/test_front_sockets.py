@@ -229,7 +229,7 @@ def test_the_web_server_has_the_feed_send_its_clients_away_first(monkeypatch):
 
     monkeypatch.setattr(uvicorn.Server, "shutdown", shut_down)
     server = WebServer(uvicorn.Config("unused", log_config=None))
-    bodies = BodyReader(body_limit=lambda _path, _method: 0, authorize_large_body=lambda _environ: None)
+    bodies = BodyReader(body_limit=lambda *_: 0, authorize_large_body=lambda _environ: None)
     server.front = Front(echo, bodies=bodies, lane_of=lane_by_method, live=Feed())
     asyncio.run(server.shutdown())
     assert ended == ["feed", "connections"]

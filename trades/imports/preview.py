@@ -62,7 +62,7 @@ class ImportPreview:
 
     @property
     def kind(self) -> Hashable:
-        """What files have in common of which one answer is enough: columns, options and doubts, whatever the symbol."""
+        """Equal for files whose columns, options and doubts are the same. One question is enough for them."""
         command = command_of(replace(self.reading, options=replace(self.options, symbol=None)))
         doubts = tuple(each.partition(":")[0] for each in self.doubts)
         return self.reading.file.names, self.options.dataset.name, command, doubts

@@ -40,8 +40,10 @@ from trades.stores import market_store
 
 DATES_AT_ONCE = 64
 EXAMPLES_LIMIT = 20
-# Of a stranger's file, so that its job ends.
+# The most rows of an upload, so that its job ends.
 ROWS_LIMIT = 500_000_000
+# An upload's sorted rows take at most this many bytes for each byte of the file, or this many.
+_SORTED_PER_BYTE, _LEAST_SORTED_BYTES = 10, 2**30
 _CALLER_LENGTH = 200
 _Item = TypeVar("_Item")
 
@@ -75,9 +77,9 @@ class PreparedAppend:
 
 @dataclass(frozen=True, slots=True)
 class AppendGroup:
-    """Appends, and what is done once all of them are stored.
+    """Appends that are counted together.
 
-    done: the stage's progress after the group, in the stage's unit. rows, bad: rows that the group adds to the counts.
+    done: the stage's progress after them, in the stage's unit. rows, bad: what they add to the counts.
     """
 
     appends: Sequence[PreparedAppend]
@@ -234,7 +236,7 @@ class FileImport:
         self._caller = (caller or f"import:{file.path.name}")[:_CALLER_LENGTH]
 
     def run(self) -> None:
-        """Store the rows. The errors that it raises tell how many it has stored."""
+        """Store the rows. Sets `stored` of the `ImportsError` that it raises."""
         try:
             if not self._stored_in_order():
                 self._store_sorted()
@@ -255,11 +257,16 @@ class FileImport:
     def _store_sorted(self) -> None:
         """Read the whole file into sorted runs, and store these."""
         runs = SortedRuns(self._spool)
+        most = max(_SORTED_PER_BYTE * self._file.size, _LEAST_SORTED_BYTES)
         try:
             with read_ahead(self._parser.blocks(self._file)) as blocks:
                 for block in blocks:
                     self._count(block.rows.num_rows + len(block.bad), block.bad)
                     runs.add(block.rows)
+                    if self._is_bounded and runs.bytes > most:
+                        raise ImportRefused(
+                            f"the sorted rows need more than {most:,} bytes; send several files"
+                        )
                     self._report(ImportStage.SORTING, block.bytes_read, self._file.size)
             self._store_all(runs.in_order(), ImportStage.STORING_SORTED, runs.rows)
         finally:

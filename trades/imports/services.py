@@ -45,14 +45,14 @@ def file_import(
     """Store those rows of a file that are not stored yet, in bounded memory.
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
-    Whether the file is certain, or a person has seen its preview, is for the caller to know. confirmed: also store times
-    of trades, quotes and bars that are more than a day ahead. spool, caller, is_bounded: see `FileImport`.
+    The caller checks first that the file is certain, or was confirmed. confirmed: also store times of trades, quotes and
+    bars that are more than a day ahead. spool, caller, is_bounded: see `FileImport`.
 
     Raises `ImportsError`s, the store's `StorageError`s, `OSError`. What was stored before stays stored.
     """
     reading = file_reading(file, options)
     refuse_wrong_rows(reading, first_sample(reading))
-    # One more than are allowed, so that none is left out without a word.
+    # One more than the limit: with it the import fails.
     parser = reading.parser(skip_bad=skip_bad, bad_limit=BAD_ROWS_LIMIT + 1 if is_bounded else None)
     run = FileImport(
         file,

@@ -20,14 +20,14 @@ from trades.imports.line_order import LineOrder
 RUN_ROWS = 200_000
 PIECE_ROWS = 16_384
 ROWS_AT_ONCE = 65_536
-# Of the disk so much stays free for all others.
+# The part of the disk that stays free.
 _FREE_SHARE, _MOST_FREE_BYTES = 0.1, 5 * 2**30
 
 
 class SortedRuns:
     """A folder of runs. Each is an Arrow file of rows in order of symbol, time (the first column) and line.
 
-    rows: of all runs.
+    rows, bytes: of all runs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +38,7 @@ class SortedRuns:
         self._end: tuple[str, int, int] | None = None
         self._are_in_order = True
         self._line_order = LineOrder()
-        self.rows = 0
+        self.rows = self.bytes = 0
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
 
@@ -47,6 +47,7 @@ class SortedRuns:
         self._pending.append(rows)
         self._line_order.add(rows)
         self.rows += rows.num_rows
+        self.bytes += rows.nbytes
         if sum(each.num_rows for each in self._pending) >= RUN_ROWS:
             self._write_run()
 

@@ -56,12 +56,15 @@ class ImportCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("patterns", nargs="+", metavar="PATTERN", help="a file, a pattern, a folder")
         parser.add_argument(
-            "--format", default=AUTO, choices=list(FORMATS), help="the layout of the files (default: found)"
+            "--format",
+            default=AUTO,
+            choices=list(FORMATS),
+            help="the layout of the files (default: detected)",
         )
         parser.add_argument(
             "--dataset",
             choices=list(DATASETS),
-            help="default: the one that the columns tell; of a vendor's layout with trades and quotes, the quotes",
+            help="default: by the columns; of a vendor's layout with trades and quotes, the quotes",
         )
         parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
         parser.add_argument("--symbols", help="read only the rows of these: AAPL,MSFT")
@@ -298,7 +301,7 @@ def _add_times(parser: ArgumentParser) -> None:
         "--ambiguous",
         default="infer",
         choices=AMBIGUOUS,
-        help="how to read a local time that occurred twice, if the rows' order does not tell it (default: refuse it)",
+        help="how to read a local time that occurred twice, if the rows' order does not decide (default: refuse it)",
     )
     parser.add_argument(
         "--time-format", help="how times are written, if not in ISO 8601: '%%m/%%d/%%Y %%H:%%M'"
@@ -328,21 +331,21 @@ def _add_columns(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--scale", action="append", help="factors: price=0.0001")
     parser.add_argument("--absolute", help="read these numbers without their signs: volume, of sales below 0")
-    parser.add_argument("--encoding", help="of the text: utf-8, utf-16, windows-1252, … (default: found)")
-    parser.add_argument("--delimiter", help="the mark between cells (default: found)")
-    parser.add_argument("--quote", help="the quotation mark (default: found)")
+    parser.add_argument("--encoding", help="of the text: utf-8, utf-16, windows-1252, … (default: detected)")
+    parser.add_argument("--delimiter", help="the mark between cells (default: detected)")
+    parser.add_argument("--quote", help="the quotation mark (default: detected)")
     parser.add_argument(
         "--skip-lines",
         type=int,
-        help="number of lines before the names, or before the first row (default: found)",
+        help="number of lines before the names, or before the first row (default: detected)",
     )
     parser.add_argument(
         "--decimal",
         choices=(",", "."),
-        help="the decimal mark; the other one separates thousands (default: found)",
+        help="the decimal mark; the other one separates thousands (default: detected)",
     )
     parser.add_argument(
-        "--resolution", help="of all bars, where no column has it: 1m, 1d, … (default: found)"
+        "--resolution", help="of all bars, where no column has it: 1m, 1d, … (default: detected)"
     )
 
 
@@ -414,7 +417,7 @@ def options_check(options: dict[str, Any]) -> None:
 
 
 def dialect_of(options: dict[str, Any]) -> Dialect:
-    """Return how the files are written, as far as it is told. Raises `ImportRefused`."""
+    """Return how the files are written, as far as options say. Raises `ImportRefused`."""
     if (options["skip_lines"] or 0) < 0:
         raise ImportRefused("--skip-lines is a number of lines, 0 or more")
     for name in ("delimiter", "quote"):

@@ -9,21 +9,20 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from web.requests.exceptions import BodyTooLarge, MalformedDocument
+from web.requests.exceptions import MalformedDocument
 from web.requests.json_document import read_json
 
 _PLAIN = {"", "identity"}
 _UTF_8 = {"utf-8", "utf8"}
 
 
-# Their values become objects, which take more time and memory than columns do.
+# Media types of bodies whose values become Python objects, and the most bytes of such a body.
+DOCUMENT_TYPES = frozenset({"application/json", "application/x-ndjson", "application/msgpack"})
 DOCUMENT_BYTES = 16 * 2**20
 
 
 class BytesParser(BaseParser):
-    """A parser that returns the body as bytes. most_bytes: of a body that is a batch; None without a limit of its own."""
-
-    most_bytes: int | None = None
+    """A parser that returns the body as bytes."""
 
     def parse(
         self,
@@ -31,25 +30,22 @@ class BytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the body. Raises BodyTooLarge, and UnsupportedMediaType if it is compressed or its charset is not UTF-8."""
+        """Return the body. Raises UnsupportedMediaType if it is compressed or its charset is not UTF-8."""
         _check_encoding(media_type or "", parser_context or {})
-        body = stream.read()
-        if self.most_bytes is not None and len(body) > self.most_bytes:
-            raise BodyTooLarge(self.most_bytes, "CSV, Arrow, or an upload")
-        return body
+        return stream.read()
 
 
 class JSONBytesParser(BytesParser):
     """`application/json` as bytes."""
 
-    media_type, most_bytes = "application/json", DOCUMENT_BYTES
+    media_type = "application/json"
     renderer_class = JSONRenderer  # the browsable API fills its form with it
 
 
 class LinesBytesParser(BytesParser):
     """`application/x-ndjson` as bytes."""
 
-    media_type, most_bytes = "application/x-ndjson", DOCUMENT_BYTES
+    media_type = "application/x-ndjson"
 
 
 class CSVBytesParser(BytesParser):
@@ -61,7 +57,7 @@ class CSVBytesParser(BytesParser):
 class MessagePackBytesParser(BytesParser):
     """`application/msgpack` as bytes."""
 
-    media_type, most_bytes = "application/msgpack", DOCUMENT_BYTES
+    media_type = "application/msgpack"
 
 
 class ArrowBytesParser(BytesParser):

@@ -50,7 +50,7 @@ function terms() {
   }
   for (const line of byId("more").value.split("\n")) {
     const [name, ...value] = line.trim().split("=");
-    if (name) options[name] = value.length ? value.join("=") : true;
+    if (name) options[name.replace(/^-+/, "")] = value.length ? value.join("=") : true;
   }
   return {...found, options};
 }
@@ -154,7 +154,7 @@ function showEnd({state, result, error}) {
   const cells = items.map((each) => [each.symbol, each.dataset, number(each.rows), number(each.stored), number(each.duplicates)]);
   const left = more + symbols.length - items.length;
   show(
-    "Stored",
+    stored + duplicates ? "Stored" : "Nothing is stored",
     el("p", {}, `${number(rows)} rows: ${number(stored)} stored, ${number(duplicates)} already there.`),
     bad ? el("div", {class: "problem"}, `Rows that cannot be stored: ${number(bad)}, such as`, list(examples)) : null,
     table(["symbol", "dataset", "rows", "stored", "already there"], cells),

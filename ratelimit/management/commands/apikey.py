@@ -116,8 +116,7 @@ def _add_create(create: ArgumentParser) -> None:
     granted.add_argument("--scope", action="append", dest="scopes", choices=scopes, help=default)
     add("--rate", type=int, help="requests per second instead of the tier's")
     add("--trading-rate", type=int, help="trading calls per second instead of TRADING_RATE")
-    for unit in ("day", "month"):
-        option = "--daily-quota" if unit == "day" else "--monthly-quota"
+    for option, unit in (("--daily-quota", "day"), ("--monthly-quota", "month")):
         add(option, type=_quota, metavar="N|none", help=f"tokens per UTC {unit} instead of the tier's")
     every = "repeatable; * is every account, the default with --scope all"
     add("--account", action="append", dest="accounts", help=every)

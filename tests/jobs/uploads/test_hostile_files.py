@@ -18,6 +18,7 @@ import pytest
 
 from jobs.exceptions import JobCancelled
 from jobs.uploads import importing
+from jobs.uploads.importing import command_options
 from tests.api_client import Api, answer, problem
 from tests.jobs.uploads.sending import NAMES, ROWS, append, begin, begun, csv_of, file_in, imported
 from tests.patience import PATIENCE_SECONDS, is_kept
@@ -26,6 +27,7 @@ from tests.trades.imports.parquet_files import forged_parquet
 from trades.imports import run
 from trades.imports.csv_file import CsvFile
 from trades.imports.services import file_preview
+from trades.management.import_command import file_and_options
 
 pytestmark = pytest.mark.django_db
 CONTENT = csv_of(ROWS)
@@ -117,6 +119,14 @@ def test_a_part_of_the_disk_stays_free(api: Api, monkeypatch: pytest.MonkeyPatch
         patched.setattr(shutil, "disk_usage", lambda _: free)
         assert "the disk has no space" in refusal(api, content)
     assert answer(append(api, send, 0, content))["complete"]
+
+
+def test_the_rows_of_a_file_that_is_sorted_take_a_part_of_the_disk(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_LEAST_SORTED_BYTES", 1)
+    monkeypatch.setattr(run, "_SORTED_PER_BYTE", 1)
+    assert "the sorted rows need more than" in refusal(api, CONTENT)
 
 
 def test_a_file_of_bad_rows_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +231,7 @@ def test_short_lines_are_read_in_parts(tmp_path: Path, line: bytes) -> None:
     """A wrong line has a message of its own, which takes a kilobyte: two million at once took gigabytes."""
     path = tmp_path / "x.csv.gz"
     path.write_bytes(gzip.compress(HEAD + line * 1_000_000))
-    file, _ = importing.opened_upload(path, {"name": path.name, "dataset": "trades", "options": {}})
+    file, _ = file_and_options(path, command_options({"dataset": "trades"}))
     pieces = list(islice(file.pieces(file.names), 2))
     assert len(pieces) == 2
     for piece in pieces:
@@ -253,7 +263,7 @@ def test_a_preview_of_bad_rows_ends_when_its_job_is_cancelled(
         if len(pieces) > 2:
             raise JobCancelled
 
-    file, options = importing.opened_upload(path, {"name": "x.csv.gz", "options": {}}, check)
+    file, options = file_and_options(path, command_options({}), check)
     with pytest.raises(JobCancelled):
         file_preview(file=file, options=options).document()
     assert len(pieces) == 3
