@@ -27,7 +27,6 @@ from trades.batches.value_rules import (
     FaultMasks,
     IntegerRule,
     ValueRule,
-    positive_only,
 )
 
 _CURRENCY = re.compile("[A-Z]{3}")
@@ -44,28 +43,18 @@ def resolution_schema(form: str = f"tick|{RESOLUTION_FORM}", **more: str) -> dic
     }
 
 
-class WordRule(ValueRule):
-    """Visible ASCII without spaces; the base of the other text rules."""
-
-    def __init__(self, column: Column) -> None:
-        super().__init__(column)
-        self.faults = (self.invalid_type, NO_WORD)
-        self.schema = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH, "pattern": "^[!-~]+$"}
+class _TextRule(ValueRule):
+    """A rule of texts, of which each distinct one is judged once."""
 
     def convert(self, value: object) -> Any:
         return value if isinstance(value, str) else self.invalid_type
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        return None if _WORD.fullmatch(value) else NO_WORD
-
-    def check_column(
-        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
-    ) -> FaultMasks:
+    def check_column(self, values: pa.Array, allows_nonpositive: AllowsNonpositive) -> FaultMasks:
         if self.is_surely_valid(values):
             return []
         texts: dict[Fault, list[str]] = {}
         for text in values.unique().to_pylist():
-            fault = None if text is None else self.check_value(text)
+            fault = None if text is None else self.fault_of(text, bool)
             if fault is not None:
                 texts.setdefault(fault, []).append(text)
         return [
@@ -74,6 +63,21 @@ class WordRule(ValueRule):
 
     def is_surely_valid(self, values: pa.Array) -> bool:
         """Return whether a fast check of the whole column proves it valid."""
+        return False
+
+
+class WordRule(_TextRule):
+    """Visible ASCII without spaces."""
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self.faults = (self.invalid_type, NO_WORD)
+        self.schema = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH, "pattern": "^[!-~]+$"}
+
+    def fault_of(self, text: Any, *_: Any) -> Fault | None:
+        return None if _WORD.fullmatch(text) else NO_WORD
+
+    def is_surely_valid(self, values: pa.Array) -> bool:
         lengths = pc.min_max(pc.binary_length(values)).as_py()
         if lengths["min"] is None or not 1 <= lengths["min"] <= lengths["max"] <= ID_LENGTH:
             return lengths["min"] is None
@@ -101,7 +105,7 @@ class IdRule(WordRule):
         return count if isinstance(count, Fault) else str(count)
 
 
-class ChoiceRule(WordRule):
+class ChoiceRule(_TextRule):
     """One of the column's choices."""
 
     def __init__(self, column: Column) -> None:
@@ -111,25 +115,16 @@ class ChoiceRule(WordRule):
         self.faults = (self.invalid_type, self._fault)
         self.schema = {"type": "string", "enum": list(column.choices)}
 
-    def convert(self, value: object) -> Any:
-        return value if isinstance(value, str) else self.invalid_type
-
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        return None if value in self._choices else self._fault
-
-    def is_surely_valid(self, values: pa.Array) -> bool:
-        return False
+    def fault_of(self, text: Any, *_: Any) -> Fault | None:
+        return None if text in self._choices else self._fault
 
 
-class _SpelledRule(WordRule):
+class _SpelledRule(_TextRule):
     """A text of several spellings, stored in one. Subclasses' `convert` returns that."""
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        found = self.convert(value)
+    def fault_of(self, text: Any, *_: Any) -> Fault | None:
+        found = self.convert(text)
         return found if isinstance(found, Fault) else None
-
-    def is_surely_valid(self, values: pa.Array) -> bool:
-        return False
 
     def normalized(self, values: pa.Array) -> pa.Array:
         encoded = values.dictionary_encode()
@@ -157,7 +152,7 @@ class ResolutionRule(_SpelledRule):
             return self._FAULT
 
 
-class WordsRule(WordRule):
+class WordsRule(_TextRule):
     """A list of words, stored as one text with semicolons. An empty list is an empty text. Unknown words are kept."""
 
     type_message = "must be a list of strings"
@@ -173,11 +168,11 @@ class WordsRule(WordRule):
             return self.invalid_type
         return self._fault_of_words(value) or WORD_SEPARATOR.join(value)
 
-    def convert_and_check(self, value: object, allows_nonpositive: AllowsNonpositive = positive_only) -> Any:
+    def convert_and_check(self, value: object, allows_nonpositive: AllowsNonpositive = bool) -> Any:
         return self.convert(value)
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        return self._fault_of_words(value.split(WORD_SEPARATOR))
+    def fault_of(self, text: Any, *_: Any) -> Fault | None:
+        return self._fault_of_words(text.split(WORD_SEPARATOR))
 
     def _fault_of_words(self, words: Sequence[object]) -> Fault | None:
         if len(words) > WORDS_LIMIT:
@@ -189,11 +184,8 @@ class WordsRule(WordRule):
                 return NO_WORDS
         return None
 
-    def is_surely_valid(self, values: pa.Array) -> bool:
-        return False
 
-
-class CurrencyRule(WordRule):
+class CurrencyRule(_TextRule):
     """A currency's code, as instruments have it."""
 
     def __init__(self, column: Column) -> None:
@@ -201,11 +193,8 @@ class CurrencyRule(WordRule):
         self.faults = (self.invalid_type, NO_CURRENCY)
         self.schema = {"type": "string", "minLength": 3, "maxLength": 3, "pattern": f"^{_CURRENCY.pattern}$"}
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        return None if _CURRENCY.fullmatch(value) else NO_CURRENCY
-
-    def is_surely_valid(self, values: pa.Array) -> bool:
-        return False
+    def fault_of(self, text: Any, *_: Any) -> Fault | None:
+        return None if _CURRENCY.fullmatch(text) else NO_CURRENCY
 
 
 class SymbolRule(_SpelledRule):

@@ -61,10 +61,6 @@ FaultMasks = list[tuple[Fault, Mask]]
 AllowsNonpositive = Callable[[], bool | Mask]
 
 
-def positive_only() -> bool:
-    return False
-
-
 class ValueRule(ABC):
     """The rule of one column's values. `faults`: all faults it can find; `schema`: its OpenAPI schema."""
 
@@ -81,21 +77,21 @@ class ValueRule(ABC):
         """Return a JSON value in the column's type, or the fault of one that cannot be converted."""
 
     @abstractmethod
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        """Return the first fault of a value in the column's type, or None."""
-
-    @abstractmethod
-    def check_column(
-        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
-    ) -> FaultMasks:
+    def check_column(self, values: pa.Array, allows_nonpositive: AllowsNonpositive) -> FaultMasks:
         """Return the faults of a whole column, each with the rows that have it. Nulls have none."""
 
-    def convert_and_check(self, value: object, allows_nonpositive: AllowsNonpositive = positive_only) -> Any:
+    def fault_of(self, _value: Any, _allows_nonpositive: AllowsNonpositive, /) -> Fault | None:
+        """Return the first fault of a value in the column's type, or None."""
+        return None
+
+    def convert_and_check(self, value: object, allows_nonpositive: AllowsNonpositive = bool) -> Any:
         """Return a JSON value in the column's type, or its first fault."""
         converted = self.convert(value)
-        if isinstance(converted, Fault):
-            return converted
-        return self.check_value(converted, allows_nonpositive) or converted
+        return (
+            converted
+            if isinstance(converted, Fault)
+            else self.fault_of(converted, allows_nonpositive) or converted
+        )
 
     def normalized(self, values: pa.Array) -> pa.Array:
         """Return the values with aliases replaced by the words that are stored."""
@@ -119,13 +115,11 @@ class _NumericRule(ValueRule):
 
     checks: tuple[NumberCheck, ...]
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
+    def fault_of(self, value: Any, allows_nonpositive: AllowsNonpositive, /) -> Fault | None:
         broken = (check for check in self.checks if check.is_broken(value))
         return next((check.fault for check in broken if not (check.waivable and allows_nonpositive())), None)
 
-    def check_column(
-        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
-    ) -> FaultMasks:
+    def check_column(self, values: pa.Array, allows_nonpositive: AllowsNonpositive) -> FaultMasks:
         numbers = (values.fill_null(0) if values.null_count else values).to_numpy()
         found: FaultMasks = []
         for check in self.checks:
@@ -224,10 +218,5 @@ class BooleanRule(ValueRule):
     def convert(self, value: object) -> Any:
         return value if isinstance(value, bool) else self.invalid_type
 
-    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
-        return None
-
-    def check_column(
-        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
-    ) -> FaultMasks:
+    def check_column(self, values: pa.Array, allows_nonpositive: AllowsNonpositive) -> FaultMasks:
         return []
