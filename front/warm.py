@@ -30,7 +30,7 @@ DUE_PASSES = 100
 _CHILDREN = (
     "marketdata_project.management.commands.worker",
     "trading.management.commands.trading_engine",
-    "trades.management.commands.sample_feed",
+    "trades.management.commands.sample",
     "jobs.management.commands.job_worker",
     "front.process",
     "trading.engine.engine",

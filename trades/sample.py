@@ -1,7 +1,7 @@
 """The sample: an invented market. The same arguments give the same rows; nothing here reads a clock or a store.
 
-Prints arrive by a Poisson process. An equity has few in extended hours; over the regular session their rate is U-shaped. A
-coin has them around the clock. The price is a random walk. Another release of numpy may draw other numbers.
+Prints arrive by a Poisson process: those of an equity seldom in extended hours, those of a coin around the clock. The
+price is a random walk. Another release of numpy may draw other numbers.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ import pyarrow as pa
 from calendars.trading_calendar import exchange_calendar
 from store.arrays import Floats, Integers
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
-from store.declarations import WORD_SEPARATOR, Dataset
+from store.declarations import Dataset
 from store.protocol import Action, Correction
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
@@ -25,22 +25,17 @@ EQUITIES: Final = ("DEMOA", "DEMOB", "DEMOC")
 FUND: Final = "DEMOX"  # it has bars only, so backtests fill orders by its bars
 COIN: Final = "DEMO-USD"
 MISPRINTED, SPLIT, PAYING, SILENT = "DEMOA", "DEMOA", "DEMOB", "DEMOC"
-MISPRINT, CORRECTED_AFTER_NS = 1.05, 10 * SECOND_NS
 # On Wednesdays nothing is traded in these minutes of the session.
 SILENT_WEEKDAY, SILENT_MINUTES = 2, (210, 240)
-SPLIT_RATIO, SPLIT_SESSION = 2.0, 120
-DIVIDEND, DIVIDEND_SESSIONS = 0.45, range(30, 504, 63)
+SPLIT_RATIO, SPLIT_SESSION, DIVIDEND_SESSIONS = 2.0, 120, range(30, 504, 63)
 EPOCH, WALK_BEGINS = dt.date(1970, 1, 1), dt.date(2000, 1, 1)
-LEVEL_DEVIATION, DAILY_DEVIATION, COIN_DAILY_DEVIATION = 0.008, 0.008, 0.03
-# Prints per minute.
-QUIET, NOON, EDGE, COIN_RATE = 0.4, 8.0, 32.0, 60.0
+# Prints per minute: of an equity in extended hours and in the session, of the coin.
+QUIET, REGULAR, COIN_RATE = 0.4, 13.0, 60.0
 # The engine fills a tenth of a print, so an order of a few coins fills by the next print.
-COIN_LOG_VOLUME: Final = math.log(200.0)
-VENUES: Final = ("XNYS", "XNAS", "ARCX", "BATS", "EDGX", "IEXG", "FINN")
-SIZES: Final = (10, 25, 50, 100, 200, 300, 500, 1_000)
-SIZE_SHARES: Final = (0.12, 0.12, 0.12, 0.42, 0.1, 0.06, 0.04, 0.02)
+LOG_VOLUME: Final = math.log(200.0)
 # A trade is received at most so long after it; its quote is so much older.
 MAX_LATENCY_NS, QUOTE_BEFORE_NS = 2_000_000, 500_000
+CORRECTED_AFTER_NS: Final = 10 * SECOND_NS
 
 
 class TradingSession(NamedTuple):
@@ -56,26 +51,16 @@ class TradingSession(NamedTuple):
 class SampleDay(NamedTuple):
     """A symbol's day: trades and quotes in the store's schemas, row by row, in order of `received_at`."""
 
-    symbol: str
     trades: pa.RecordBatch
     quotes: pa.RecordBatch
     correction: Correction | None = None
     corrected_at_ns: int = 0
 
-    def between(
-        self, after_ns: int, until_ns: int
-    ) -> tuple[pa.RecordBatch, pa.RecordBatch, Correction | None]:
-        """Return the quotes, the trades and the correction received after an instant, up to another one."""
-        received_at = self.trades["received_at"].to_numpy()
-        first, last = received_at.searchsorted([after_ns, until_ns], side="right").tolist()
-        correction = self.correction if after_ns < self.corrected_at_ns <= until_ns else None
-        return self.quotes.slice(first, last - first), self.trades.slice(first, last - first), correction
-
 
 def trading_sessions(*, now: dt.datetime, days: int, symbol: str) -> tuple[TradingSession, ...]:
     """Return a symbol's last `days` trading days, ascending, of which the last has begun by `now` (aware).
 
-    An equity has those of XNYS, which begin with pre-market. The coin trades around the clock: it has UTC dates.
+    An equity has those of XNYS, which begin with pre-market. The coin has UTC dates.
     """
     now_ns = int(now.timestamp()) * SECOND_NS
     today = now_ns // DAY_NS
@@ -92,32 +77,38 @@ def trading_sessions(*, now: dt.datetime, days: int, symbol: str) -> tuple[Tradi
 
 @lru_cache(maxsize=16)
 def sample_day(symbol: str, session: TradingSession) -> SampleDay:
-    """Make a whole day of an equity or the coin. A wrong print comes once a day, in the middle of `MISPRINTED`'s trades."""
+    """Make a whole day of an equity or the coin. One print of `MISPRINTED` is wrong."""
     rng = _generator(symbol, session.date)
     time_ns = _times(rng, symbol, session)
     count = len(time_ns)
-    trades = _terms(rng, symbol, session, time_ns)
-    # The feed delivers in order: a print is never received before the one ahead of it.
+    price = _prices(rng, symbol, session.date, count)
+    volume = np.round(rng.lognormal(LOG_VOLUME, 0.8, count), 4 if symbol == COIN else 0)
+    spread = rng.integers(1, 5, count)  # cents; a trade is at the bid or at the ask
+    bid = np.rint(price * 100) - spread * rng.integers(0, 2, count)
     latency = rng.integers(200, MAX_LATENCY_NS // 1_000, count) * 1_000
-    trades |= {
-        "timestamp": time_ns,
-        "received_at": np.maximum.accumulate(time_ns + latency),
-        "price": _prices(rng, symbol, session.date, count),
-        "trade_id": [f"{symbol}-{session.date:%Y%m%d}-{number:06d}" for number in range(1, count + 1)],
-        "sequence": np.arange(1, count + 1),
+    # In order: a print is never received before the one ahead of it.
+    received = {"received_at": np.maximum.accumulate(time_ns + latency)}
+    quotes = received | {
+        "timestamp": time_ns - QUOTE_BEFORE_NS,
+        "bid": bid / 100,
+        "ask": (bid + spread) / 100,
     }
+    quotes |= {name: rng.permutation(volume) for name in ("bid_size", "ask_size")}
+    trades: dict[str, Any] = received | {"timestamp": time_ns, "price": price, "volume": volume}
+    trades["sequence"] = np.arange(1, count + 1)
+    trades["trade_id"] = [f"{symbol}-{session.date:%Y%m%d}-{number:06d}" for number in range(1, count + 1)]
     if symbol != COIN:
-        trades["exchange"] = rng.choice(VENUES, count).tolist()
-    quotes = _rows(QUOTES, _quotes(_generator(symbol, session.date, "quotes"), trades))
+        is_regular = (time_ns >= session.opens) & (time_ns < session.closes)
+        trades["conditions"] = np.where(is_regular, "regular", "extended_hours").tolist()
     if symbol != MISPRINTED:
-        return SampleDay(symbol, _rows(TRADES, trades), quotes)
+        return SampleDay(_rows(TRADES, trades), _rows(QUOTES, quotes))
     row = count // 2
-    right = float(trades["price"][row])
-    trades["price"][row] = wrong = round(right * MISPRINT, 2)
+    right = float(price[row])
+    price[row] = wrong = round(right * 1.05, 2)
     named = {"trade_id": trades["trade_id"][row], "price": wrong}
     correction = Correction(Action.CORRECT, int(time_ns[row]), named, {"price": right})
-    corrected_at_ns = int(trades["received_at"][row]) + CORRECTED_AFTER_NS
-    return SampleDay(symbol, _rows(TRADES, trades), quotes, correction, corrected_at_ns)
+    corrected_at_ns = int(received["received_at"][row]) + CORRECTED_AFTER_NS
+    return SampleDay(_rows(TRADES, trades), _rows(QUOTES, quotes), correction, corrected_at_ns)
 
 
 def bar_rows(symbol: str, session: TradingSession, *, is_daily: bool, is_old: bool = False) -> pa.RecordBatch:
@@ -125,7 +116,7 @@ def bar_rows(symbol: str, session: TradingSession, *, is_daily: bool, is_old: bo
     rng = _generator(symbol, session.date, "bars")
     time_ns = np.arange(session.begins, session.ends, MINUTE_NS)
     counts = rng.poisson(_rates(symbol, session, time_ns))
-    volume = counts * math.exp(COIN_LOG_VOLUME) * rng.lognormal(0.0, 0.3, len(counts))
+    volume = counts * math.exp(LOG_VOLUME) * rng.lognormal(0.0, 0.3, len(counts))
     prices = _prices(rng, symbol, session.date, len(counts) * 4).reshape(len(counts), -1)
     if is_daily:
         time_ns, prices = np.array([session.opens // DAY_NS * DAY_NS]), prices.reshape(1, -1)
@@ -142,70 +133,33 @@ def action_rows(symbol: str, sessions: Sequence[TradingSession]) -> pa.RecordBat
     """Return the corporate actions of a symbol whose trading days are these, ascending."""
     action, before = {
         SPLIT: ({"kind": "split", "ratio": SPLIT_RATIO}, [SPLIT_SESSION]),
-        PAYING: ({"kind": "dividend", "amount": DIVIDEND, "currency": "USD"}, DIVIDEND_SESSIONS),
+        PAYING: ({"kind": "dividend", "amount": 0.45, "currency": "USD"}, DIVIDEND_SESSIONS),
     }.get(symbol, ({}, []))
-    rows = [
-        {"timestamp": sessions[-n].opens // DAY_NS * DAY_NS} | action for n in before if n < len(sessions)
-    ]
+    times = [sessions[-n].opens // DAY_NS * DAY_NS for n in before if n < len(sessions)]
+    rows = [{"timestamp": time_ns} | action for time_ns in times]
     return pa.RecordBatch.from_pylist(rows, schema=CORPORATE_ACTIONS.schema)
 
 
 def _times(rng: np.random.Generator, symbol: str, session: TradingSession) -> Integers:
-    """Draw the prints' times: whole microseconds inside a minute, never its start, which the auctions have."""
+    """Draw the prints' times: whole microseconds inside a minute, never its start."""
     starts = np.arange(session.begins, session.ends, MINUTE_NS)
     counts = rng.poisson(_rates(symbol, session, starts))
     time_ns = np.repeat(starts, counts) + rng.integers(1, MINUTE_NS // 1_000, int(counts.sum())) * 1_000
     if symbol == SILENT and session.date.weekday() == SILENT_WEEKDAY:
         minute = (time_ns - session.opens) // MINUTE_NS
         time_ns = time_ns[(minute < SILENT_MINUTES[0]) | (minute >= SILENT_MINUTES[1])]
-    auctions = [] if symbol == COIN else [session.opens, session.closes]
-    return np.sort(np.append(time_ns, auctions).astype(np.int64))
+    return np.sort(time_ns)
 
 
 def _rates(symbol: str, session: TradingSession, starts: Integers) -> Floats:
     """Return the expected prints of each minute."""
-    if symbol == COIN:
-        return np.full(len(starts), COIN_RATE)
     is_regular = (starts >= session.opens) & (starts < session.closes)
-    from_noon = 2 * (starts - session.opens) / (session.closes - session.opens) - 1  # -1 to 1
-    return np.where(is_regular, NOON + (EDGE - NOON) * from_noon**4, QUIET)
-
-
-def _terms(
-    rng: np.random.Generator, symbol: str, session: TradingSession, time_ns: Integers
-) -> dict[str, Any]:
-    """Draw volumes, and derive an equity's sale conditions."""
-    if symbol == COIN:
-        return {"volume": np.round(rng.lognormal(COIN_LOG_VOLUME, 0.8, len(time_ns)), 4)}
-    volume = rng.choice(SIZES, len(time_ns), p=SIZE_SHARES).astype(np.float64)
-    auctions = np.searchsorted(time_ns, [session.opens, session.closes])
-    volume[auctions] = 100 * rng.integers(150, 900, 2)
-    is_extended = (time_ns < session.opens) | (time_ns > session.closes)
-    words = np.array(["regular", "odd_lot", "extended_hours", f"extended_hours{WORD_SEPARATOR}odd_lot"])
-    conditions = words[2 * is_extended + (volume < 100)]
-    conditions[auctions] = "opening_print", "closing_print"
-    return {"volume": volume, "conditions": conditions.tolist()}
-
-
-def _quotes(rng: np.random.Generator, trades: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the quote before each trade; the trade is at the bid or at the ask."""
-    count = len(trades["price"])
-    spread = rng.integers(1, 5, count)  # cents
-    bid = np.rint(trades["price"] * 100) - spread * rng.integers(0, 2, count)
-    return {
-        "timestamp": trades["timestamp"] - QUOTE_BEFORE_NS,
-        "bid": bid / 100,
-        "bid_size": rng.permutation(trades["volume"]),
-        "ask": (bid + spread) / 100,
-        "ask_size": rng.permutation(trades["volume"]),
-        "received_at": trades["received_at"],
-    }
+    return np.where(is_regular, COIN_RATE if symbol == COIN else REGULAR, QUIET)
 
 
 def _prices(rng: np.random.Generator, symbol: str, date: dt.date, count: int) -> Floats:
     """Draw a random walk from this day's level to the next day's, rounded to cents."""
-    deviation = COIN_DAILY_DEVIATION if symbol == COIN else DAILY_DEVIATION
-    walk = np.cumsum(rng.normal(0.0, deviation / math.sqrt(count), count))
+    walk = np.cumsum(rng.normal(0.0, (0.03 if symbol == COIN else 0.008) / math.sqrt(count), count))
     start, end = _level(symbol, date), _level(symbol, date + dt.timedelta(days=1))
     log_price = start + walk + np.linspace(0.0, 1.0, count) * (end - start - walk[-1])
     return np.asarray(np.rint(100 * np.exp(log_price)) / 100, dtype=np.float64)
@@ -214,10 +168,8 @@ def _prices(rng: np.random.Generator, symbol: str, date: dt.date, count: int) ->
 def _level(symbol: str, date: dt.date) -> float:
     """Return the log price at the start of a date: a walk of one step per date since WALK_BEGINS."""
     rng = _generator(symbol, "level")
-    return float(
-        rng.uniform(math.log(40.0), math.log(240.0))
-        + rng.normal(0.0, LEVEL_DEVIATION, (date - WALK_BEGINS).days).sum()
-    )
+    first = rng.uniform(math.log(40.0), math.log(240.0))
+    return float(first + rng.normal(0.0, 0.008, (date - WALK_BEGINS).days).sum())
 
 
 def _generator(*parts: object) -> np.random.Generator:
@@ -228,6 +180,6 @@ def _generator(*parts: object) -> np.random.Generator:
 
 def _rows(dataset: Dataset, columns: Mapping[str, Any]) -> pa.RecordBatch:
     """Return columns in a dataset's schema; those that are left out are null."""
-    count = len(columns["timestamp"])
-    arrays = [pa.array(columns.get(each.name, [None] * count), each.type) for each in dataset.schema]
+    nulls = [None] * len(columns["timestamp"])
+    arrays = [pa.array(columns.get(each.name, nulls), each.type) for each in dataset.schema]
     return pa.record_batch(arrays, schema=dataset.schema)

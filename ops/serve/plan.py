@@ -12,7 +12,6 @@ from django.core.management import execute_from_command_line
 from ops.serve.child import Program, end_with_parent
 from ops.serve.embedded_redis import EmbeddedRedis
 from ops.serve.handover import WEB
-from ops.serve.installation import url_of
 from ops.serve.watchdog import Watchdog
 
 
@@ -24,7 +23,7 @@ class ServePlan:
     web processes `listener` is None.
 
     `worker` is the command line of the worker; empty for none. `trades` adds the trading engine and
-    the process that runs strategies, `runs_jobs` a process that runs jobs, `feeds` one that keeps symbols current, `feeds_sample` one that posts the sample's rows.
+    the process that runs strategies, `runs_jobs` a process that runs jobs, `feeds` one that keeps symbols current, `feeds_sample` one that stores the sample's new rows.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). The n-th
     keeps to `cores[n]`; to no core if `cores` is empty. A web process that gives no proof of life for
@@ -76,8 +75,8 @@ def python_programs(plan: ServePlan) -> list[Program]:
         programs.append(_command_program("jobs", "job_worker"))
     if plan.feeds:
         programs.append(_command_program("feed", "feed"))
-    if plan.feeds_sample and plan.listener is not None:
-        programs.append(_command_program("sample feed", "sample_feed", "--url", url_of(plan.listener)))
+    if plan.feeds_sample:
+        programs.append(_command_program("sample feed", "sample", "--follow"))
     return programs
 
 

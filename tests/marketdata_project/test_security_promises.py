@@ -25,12 +25,11 @@ from tests.ratelimit.access.urlconf import ACCESS
 from web.endpoints import ANYBODY, CLOSING, READ, TRADING, WRITE
 
 # The supervisor asks its own web processes whether they are ready. Whatever asks another host is in `outbound`.
-# The first and the last call the own server only. ccxt asks the exchanges: its hosts are its own, and only settings
+# The first calls the own server only. ccxt asks the exchanges: its hosts are its own, and only settings
 # change them.
 ALLOWED_CLIENTS = {
     ("ops/serve/supervisor.py", "http.client"),
     ("sources/exchange_client.py", "ccxt"),
-    ("trades/management/commands/sample_feed.py", "marketdata_client"),
 }
 ROOM_OF_CLIENTS = ("ops", "outbound")
 HTTP_CLIENTS = {

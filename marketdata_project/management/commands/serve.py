@@ -48,7 +48,6 @@ from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.credentials.login_link import login_link_create
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
-from trades.management.commands.sample_feed import KEY_NAME, feed_prepare
 from trades.sample import COIN, FUND
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
@@ -157,7 +156,7 @@ class Command(BaseCommand):
 
     def _first_key(self) -> tuple[str | None, str]:
         """Make the first key; return it, and a line about the newest key."""
-        newest = key_list().exclude(name=KEY_NAME).last()
+        newest = key_list().last()
         if newest is not None:
             return None, f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}"
         if not settings.FIRST_KEY:
@@ -173,12 +172,11 @@ class Command(BaseCommand):
         return created.key, f"API key (shown once): {created.key}"
 
     def _load_sample(self) -> bool:
-        """Load the sample, and prepare its feed; if that fails the server starts without it and returns False."""
+        """Load the sample; if that fails the server starts without it and returns False."""
         self._say("Sample: an invented market up to now")
         try:
             call_command("sample", stdout=self.stdout, stderr=self.stderr)
             if settings.SAMPLE_FEED:
-                feed_prepare(settings.RUN_DIR, now=timezone.now())
                 self._say("  New trades come while the server runs; SAMPLE_FEED=0 leaves them out")
         except Exception as error:  # noqa: BLE001 reported; the server starts all the same
             self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")

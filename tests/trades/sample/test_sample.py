@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from functools import cache
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,15 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import time_machine
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
 from tests.store_settings import stores_at
+from trades.management.commands.sample import store_received
 from trades.sample import (
     COIN,
+    EQUITIES,
     FUND,
     MAX_LATENCY_NS,
     TradingSession,
@@ -52,10 +55,6 @@ def session_of(date: str) -> TradingSession:
 
 def day_of(date: str, symbol: str = "DEMOA") -> pa.RecordBatch:
     return sample_day(symbol, session_of(date)).trades
-
-
-def with_condition(day: pa.RecordBatch, word: str) -> np.ndarray:
-    return np.array([word in words for words in day["conditions"].to_pylist()])
 
 
 @pytest.fixture(scope="module")
@@ -95,31 +94,14 @@ def test_a_sessions_bounds_are_new_yorks(date, hours):
 
 
 def test_every_print_lies_inside_its_session(ordinary):
-    early = day_of("2025-11-28")
-    for day in (*ordinary, early):
+    for day in (*ordinary, day_of("2025-11-28")):
         time_ns = day["timestamp"].to_numpy()
         session = session_of(dt.datetime.fromtimestamp(time_ns[0] / SECOND, NEW_YORK).date().isoformat())
-        extended, closing = with_condition(day, "extended_hours"), with_condition(day, "closing_print")
-        regular = time_ns[~extended & ~closing]
-        assert session.opens <= regular.min()
-        assert regular.max() < session.closes == time_ns[closing].max()
-        outside = time_ns[extended]
-        assert ((session.begins <= outside) & (outside < session.ends)).all()
-        assert ((outside < session.opens) | (outside >= session.closes)).all()
-        assert (outside < session.opens).any()
-        assert (outside >= session.closes).any()
-
-
-def test_every_print_has_its_conditions(ordinary):
-    for day in ordinary:
-        assert all(day["conditions"].to_pylist())
-        volume = day["volume"].to_numpy()
-        opening, closing = with_condition(day, "opening_print"), with_condition(day, "closing_print")
-        assert opening.sum() == closing.sum() == 1
-        assert min(volume[opening][0], volume[closing][0]) >= 15_000
-        assert np.array_equal(with_condition(day, "odd_lot"), volume < 100)
-        assert np.array_equal(volume, np.floor(volume))
-        assert volume.min() >= 1
+        assert session.begins < time_ns.min() < session.opens
+        assert session.closes < time_ns.max() < session.ends
+        extended = np.array(day["conditions"].to_pylist()) == "extended_hours"
+        assert np.array_equal(extended, (time_ns < session.opens) | (time_ns >= session.closes))
+        assert np.array_equal(day["volume"].to_numpy(), np.floor(day["volume"].to_numpy()))
 
 
 def test_rows_come_in_the_order_of_arrival(ordinary):
@@ -138,7 +120,7 @@ def test_a_day_is_the_one_that_earlier_runs_stored():
     """Ids are kept by the store: a day that came out otherwise would be refused as a conflict."""
     day = day_of("2025-11-19")
     found = (len(day), day["price"][0].as_py(), day["price"][-1].as_py(), pc.sum(day["volume"]).as_py())
-    assert found == (5194, 265.7, 263.64, 766_425)
+    assert found == (5252, 265.76, 263.64, 1_461_639)
     assert day_of("2025-11-20")["price"][:100] != day["price"][:100]
     assert day_of("2025-11-19", "DEMOB")["price"][:100] != day["price"][:100]
 
@@ -295,14 +277,32 @@ def test_a_later_run_adds_what_has_been_reported_since():
 
 
 @pytest.mark.usefixtures("_store")
-def test_nothing_is_stored_before_the_first_print_of_the_day():
-    assert run_sample("2025-11-19T04:00") == ["  DEMOA: 0 new rows"]
-    assert market_store().symbols(TRADES) == []
+@pytest.mark.parametrize(
+    ("begin", "traded"),
+    [("2025-11-19T09:40", {*EQUITIES, COIN}), ("2025-11-23T12:00", {COIN}), ("2025-11-27T12:00", {COIN})],
+    ids=["regular hours", "sunday", "thanksgiving"],
+)
+def test_rows_are_stored_as_they_come_each_once(begin: str, traded: set[str]):
+    """Also those after a failure, when the same ones are stored again."""
+    begin_ns = nanoseconds(new_york(begin))
+    for step in (0, 1, 1, 2, 5):
+        store_received(begin_ns, begin_ns + step * MINUTE)
+    assert set(market_store().symbols(TRADES)) == set(market_store().symbols(QUOTES)) == traded
+    rows = stored(TRADES, COIN).sort_by("sequence")
+    assert np.diff(rows["sequence"].to_numpy()).tolist() == [1] * (len(rows) - 1)
+    assert begin_ns < pc.min(rows["received_at"]).as_py()
+    assert len(stored(QUOTES, COIN)) == len(rows) > 200
+    assert market_store().log(TRADES, COIN).at().completeness().complete_until_ns > begin_ns + 4 * MINUTE
 
 
 @pytest.mark.usefixtures("_store")
-@pytest.mark.parametrize("arguments", [{"days": 0}, {"days": 2601}, {"history": -1}])
-def test_wrong_arguments_are_refused_before_anything_is_stored(arguments):
-    with pytest.raises(CommandError, match="--days is 1 to 2600, --history 0 to 2600"):
-        run_sample("2025-11-19T23:00", **arguments)
-    assert market_store().symbols(TRADES) == []
+def test_a_wrong_print_is_corrected_ten_seconds_later():
+    day = sample_day("DEMOA", session_of("2025-11-19"))
+    assert day.correction is not None
+    begin_ns, prices = day.corrected_at_ns - 15 * SECOND, []
+    for second in (9, 14, 15, 16):
+        store_received(begin_ns, begin_ns + second * SECOND)
+        rows = stored(TRADES).to_pylist()
+        prices += [each["price"] for each in rows if each["trade_id"] == day.correction.named["trade_id"]]
+    right: Any = day.correction.new["price"]
+    assert prices == [round(right * 1.05, 2)] * 2 + [right] * 2
