@@ -247,7 +247,7 @@ def main(arguments: list[str]) -> None:
 def _serve(server: WebServer, listener: socket.socket, *, number: int) -> None:
     """Serve until the server ends. Meanwhile, threads write the keys' use, the refusals, and the metrics."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
-    from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
+    from ratelimit.keys.selectors import start_last_used_writer  # noqa: PLC0415 as above
     from ratelimit.limits.limiter import start_quota_writer  # noqa: PLC0415 as above
 
     writers = start_last_used_writer(), start_quota_writer()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _django = get_wsgi_application()
 
 from audit.services import anonymous_refusals  # noqa: E402 needs Django's apps
-from ratelimit.keys.last_used import start_last_used_writer  # noqa: E402 as above
+from ratelimit.keys.selectors import start_last_used_writer  # noqa: E402 as above
 from ratelimit.limits.limiter import start_quota_writer  # noqa: E402 as above
 from web.proxies import trusted_environ  # noqa: E402 as above
 from web.requests.received import call_in  # noqa: E402 as above

@@ -17,7 +17,7 @@ from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import EQUITY, FUTURE
 from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
-from trades.conditions.rows import translated_rows
+from trades.conditions.condition_map import translated_rows
 from trades.exceptions import ImportsError
 from trades.imports.blocks import SYMBOL
 from trades.imports.formats import opened_file, read_options

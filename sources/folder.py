@@ -14,7 +14,7 @@ from store.exceptions import StorageError
 from store.instruments import EQUITY, INSTRUMENT_CLASSES
 from store.protocol import Window
 from store.timestamps import DAY_NS, format_timestamp
-from trades.conditions.rows import translated_rows
+from trades.conditions.condition_map import translated_rows
 from trades.exceptions import ImportRefused, ImportsError
 from trades.imports.blocks import SourceFile, blocks_in_order
 from trades.imports.formats import FORMATS, opened_file, read_options

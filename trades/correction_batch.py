@@ -12,10 +12,9 @@ from rest_framework import serializers
 from store.datasets import TRADES
 from store.declarations import ColumnForm, Dataset
 from store.protocol import Action, Correction
-from trades.batches.refusals import refusal_of
 from trades.batches.row_batch import BatchOptions, check_dates
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.batches.serializers import ColumnField, SymbolField, title_of
+from trades.batches.serializers import ColumnField, SymbolField, refusal_of, title_of
 from trades.exceptions import BatchRefused
 from web.requests.exceptions import ERRORS_LIMIT
 from web.requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors

@@ -28,8 +28,14 @@ from store.protocol import Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.timestamps import DAY_NS
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
-from trades.conditions.condition_map import ConditionMap
-from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
+from trades.conditions.condition_map import (
+    CONDITIONS,
+    ConditionMap,
+    has_conditions,
+    rows_with,
+    translated_rows,
+    unknown_words,
+)
 from trades.correction_batch import CORRECTIONS_LIMIT, CorrectionBatch
 from trades.dated_rows import (
     DATED,

@@ -20,7 +20,7 @@ from stats.market_data.gaps import gaps_serializer
 from stats.market_data.query_parameters import RowQuerySerializer
 from tests.docs.test_codes_of_fields import codes_of, kinds
 from tests.program import OF_PROGRAM, program_nodes
-from trades.batches.refusals import _BATCH_CODES, _SPECIFIC_CODES
+from trades.batches.serializers import _BATCH_CODES, _SPECIFIC_CODES
 from web.problem_body import TITLES
 
 pytestmark = OF_PROGRAM

@@ -17,8 +17,7 @@ from store.timestamps import (
     InvalidTimestamp,
     parse_timestamps,
 )
-from trades.batches.row_batch import BatchOptions
-from trades.batches.row_columns import RowColumns
+from trades.batches.row_batch import BatchOptions, RowColumns
 from trades.batches.validation import RowError, TypedColumn, column_rule, fault_masks, null_mask
 from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, Fault
 from web.requests.exceptions import ERRORS_LIMIT

@@ -1,7 +1,7 @@
-"""A batch of rows for the store, and the checks of a batch as a whole, for every format."""
+"""A body's rows as columns, the one judge of such columns, and the batch for the store, whatever the format."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -13,8 +13,10 @@ from store.datasets import TRADES
 from store.declarations import ARROW_TYPES, Column, Dataset
 from store.symbols import is_symbol, parse_symbol
 from store.timestamps import DAY_NS
-from trades.batches.validation import columns_of
+from trades.batches.validation import SYMBOL, RowError, TypedColumn, columns_of, row_errors, validate_columns
 from trades.exceptions import BatchRefused
+from web.requests.exceptions import ERRORS_LIMIT, MalformedDocument
+from web.requests.work import WorkKind, count_work
 
 ROWS_LIMIT = 100_000
 DATES_LIMIT = 366
@@ -140,3 +142,69 @@ def check_query_column(options: BatchOptions, columns: Mapping[str, pa.Array]) -
     others = set(columns[name].unique().to_pylist()) - {given}
     if others:
         raise BatchRefused("mixed_resolutions", f"the query has {name}={given}; a row has {min(others)}")
+
+
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """The rows of a body, as columns.
+
+    names: the columns that the body has. count: its rows. typed: converts one of these columns; raises `BatchRefused` if its
+    type is wrong. row_errors: of rows as wholes, in any order. numbers: the number in the body of each row of the columns, if
+    values that are no rows were left out. is_counted: whether decoding has counted the rows as work. symbols: the distinct
+    symbols, if decoding has proved them valid; then there is no column of them.
+    """
+
+    names: Sequence[str]
+    count: int
+    typed: Callable[[Column], TypedColumn]
+    row_errors: Sequence[RowError] = ()
+    numbers: Sequence[int] | None = None
+    is_counted: bool = False
+    symbols: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """Rows as they are stored, by column, with the distinct symbols and the first errors, by row and column."""
+
+    count: int
+    columns: Mapping[str, pa.Array]
+    symbols: Sequence[str]
+    errors: Sequence[RowError]
+
+
+def rows_judge(rows: RowColumns, options: BatchOptions) -> JudgedRows:
+    """Return the rows, with at most `ERRORS_LIMIT` errors. Raises `BatchRefused` for a column of a wrong type."""
+    if not rows.is_counted:
+        count_work(WorkKind.ROWS, rows.count)
+    typed = {column.name: _typed(rows, options, column) for column in options.dataset.columns}
+    symbols: Sequence[Any] | None = rows.symbols
+    if symbols is None:
+        typed[SYMBOL.name] = _typed(rows, options, SYMBOL)
+        symbols = typed[SYMBOL.name].values.unique().to_pylist()
+    numbers = range(rows.count) if rows.numbers is None else rows.numbers
+    wrong = {error.row for error in rows.row_errors}
+    values, broken = validate_columns(
+        options.dataset,
+        typed,
+        allows_nonpositive=lambda: options.allows_nonpositive(symbols),
+        skipped=[index for index, number in enumerate(numbers) if number in wrong] if wrong else (),
+    )
+    if not broken and not wrong:
+        return JudgedRows(rows.count, values, symbols, ())
+    errors = [replace(error, row=numbers[error.row]) for error in row_errors(broken)]
+    errors = sorted([*errors, *rows.row_errors], key=lambda error: error.row)
+    return JudgedRows(rows.count, values, symbols, errors[:ERRORS_LIMIT])
+
+
+def check_not_repeated(names: Sequence[str]) -> None:
+    """Raise `MalformedDocument` for a column that is named twice."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedDocument("duplicate_key", f"the column {twice[:64]!r} is named twice")
+
+
+def _typed(rows: RowColumns, options: BatchOptions, column: Column) -> TypedColumn:
+    if column.name in rows.names:
+        return rows.typed(column)
+    return TypedColumn(options.absent_column(column, rows.count))

@@ -11,16 +11,24 @@ from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from store.datasets import DATASETS
 from store.declarations import Column, Dataset
 from trades.batches.json_columns import rows_of_objects
-from trades.batches.refusals import refusal_of
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, assemble_batch, check_size
-from trades.batches.row_columns import JudgedRows, RowColumns, rows_judge
+from trades.batches.row_batch import (
+    ROWS_LIMIT,
+    BatchOptions,
+    JudgedRows,
+    RowBatch,
+    RowColumns,
+    assemble_batch,
+    check_size,
+    rows_judge,
+)
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.validation import SYMBOL, RowError, column_rule
 from trades.batches.value_rules import NULL, REQUIRED, Fault
 from trades.exceptions import BatchRefused
-from web.requests.exceptions import ERRORS_LIMIT
+from web.requests.exceptions import ERRORS_LIMIT, FieldError
 from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_errors
 from web.requests.nearest_name import LONGEST_SHOWN, nearest_name
 
@@ -230,3 +238,30 @@ def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[ErrorDetail]
 def title_of(dataset: Dataset) -> str:
     """Return the beginning of the names of a dataset's schemas, such as `OpenInterestReport`."""
     return dataset.row_name.title().replace("_", "")
+
+
+_DECLARED = DATASETS.values()
+# If all errors of a batch share one of these codes, the answer carries it instead of `validation_failed`.
+_SPECIFIC_CODES = (
+    {"invalid_symbol", "unknown_field"}
+    | {
+        column.lower_bound.code
+        for dataset in _DECLARED
+        for column in dataset.columns
+        if column.lower_bound is not None
+    }
+    | {rule.code for dataset in _DECLARED for rule in dataset.rules}
+) - {"out_of_range"}
+_BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resolutions", "too_many_dates"}
+
+
+def refusal_of(errors: Sequence[FieldError]) -> BatchRefused:
+    """Return the refusal of a batch with these errors, at least one; its code is the most specific one that fits all."""
+    codes = {error.code for error in errors}
+    if len(codes) == 1 and codes <= _BATCH_CODES:
+        return BatchRefused(errors[0].code, errors[0].message)
+    code = codes.pop() if len(codes) == 1 and codes <= _SPECIFIC_CODES else "validation_failed"
+    first = errors[0]
+    others = "more" if len(errors) == ERRORS_LIMIT else f"{len(errors) - 1} more"
+    more = f", and {others}" if len(errors) > 1 else ""
+    return BatchRefused(code, f"{first.path or 'the body'}: {first.message}{more}", errors)

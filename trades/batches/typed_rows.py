@@ -16,8 +16,7 @@ from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, 
 from store.symbols import is_symbol
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
 from trades.batches.json_columns import json_column
-from trades.batches.row_batch import BatchOptions
-from trades.batches.row_columns import RowColumns
+from trades.batches.row_batch import BatchOptions, RowColumns
 from trades.batches.validation import SYMBOL, TypedColumn, columns_of
 from trades.batches.value_rules import LARGEST_NUMBER, Fault
 

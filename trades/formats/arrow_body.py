@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from store.arrow_messages import is_compressed
 from store.declarations import Column
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
-from trades.batches.row_columns import RowColumns, check_not_repeated
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowColumns, check_not_repeated
 from trades.batches.validation import TypedColumn
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_values import TextBudget, one_array, typed_values

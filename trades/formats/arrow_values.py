@@ -16,7 +16,7 @@ from store.arrays import Integers
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 from trades.batches.json_columns import parse_time_column
-from trades.batches.refusals import refusal_of
+from trades.batches.serializers import refusal_of
 from trades.batches.validation import TypedColumn, column_rule, fault_masks, null_mask, number_column
 from trades.batches.value_rules import (
     COUNT_OUT_OF_RANGE,

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
-from trades.batches.row_columns import RowColumns, check_not_repeated
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowColumns, check_not_repeated
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_values import one_array
 from trades.formats.csv_cells import header_cells, row_lines, split_cells

@@ -14,8 +14,7 @@ import numpy as np
 
 from store.declarations import Dataset
 from trades.batches.json_columns import rows_of_objects
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, check_size
-from trades.batches.row_columns import RowColumns
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowColumns, check_size
 from trades.batches.typed_rows import TypedRows, joined_rows, row_struct, typed_rows
 from web.requests.exceptions import MalformedDocument
 from web.requests.json_document import read_json

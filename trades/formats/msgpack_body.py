@@ -15,8 +15,7 @@ import msgspec
 
 from store.declarations import Column, ColumnKind, Dataset
 from trades.batches.json_columns import json_column, rows_of_objects
-from trades.batches.row_batch import BatchOptions, check_size
-from trades.batches.row_columns import RowColumns
+from trades.batches.row_batch import BatchOptions, RowColumns, check_size
 from trades.batches.typed_rows import (
     TypedRows,
     is_at_largest_number,

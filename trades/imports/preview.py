@@ -1,7 +1,7 @@
 """`file_preview`: what an import of a file would store, and what of that is not certain."""
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,18 +10,37 @@ import pyarrow.compute as pc
 
 from store.cached_property import cached_property
 from store.datasets import TRADES
+from store.special_sessions import unproved_dates
 from store.timestamps import format_timestamp
 from trades.exceptions import BadRow
 from trades.imports.blocks import LINE, SYMBOL, SourceFile
-from trades.imports.closed_dates import closed_date_notes
 from trades.imports.commands import command_of, unsaid
 from trades.imports.csv_file import Guess
 from trades.imports.doubts import UnreadColumn, doubts_of, refuse_wrong_rows, unread_columns
 from trades.imports.layout import ReadOptions
 from trades.imports.reading import FileReading, file_reading
-from trades.imports.run import one_batch, storable_rows
+from trades.imports.run import one_batch, storable_rows, tables_of_symbols
 from trades.imports.samples import Sample, first_sample, joined_samples, last_sample
 from trades.services import conditions_of
+from trades.stores import market_store
+
+
+def closed_date_notes(sample: Sample) -> Iterator[str]:
+    """Yield a note for each closed date whose trades in a sample do not span an hour. sample: trades.
+
+    A file with such trades is certain: a stray print is usual, and the date's other trades may be in another part of
+    the file. Raises `StorageError`s.
+    """
+    store, rows = market_store(), sample.rows.select([0, SYMBOL])
+    ordered = rows.sort_by([(SYMBOL, "ascending"), (rows.column_names[0], "ascending")])
+    for own in tables_of_symbols(ordered):
+        symbol, times = own[SYMBOL][0].as_py(), own.column(0).to_numpy()
+        for day, count in unproved_dates(store, TRADES, store.canonical(symbol), times):
+            yield (
+                f"on {day} the exchange of {symbol} is closed ({count:,} of the rows that were looked at): they stay"
+                " outside of sessions, unless trades of that date span at least an hour"
+            )
+
 
 PREVIEW_ROWS = 3
 

@@ -21,8 +21,7 @@ from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS, format_timestamp
-from trades.conditions.condition_map import ConditionMap
-from trades.conditions.rows import CONDITIONS, translated_rows
+from trades.conditions.condition_map import CONDITIONS, ConditionMap, translated_rows
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, ImportsError, NotInOrder
 from trades.imports.blocks import (
     BAD_ROWS_LIMIT,

@@ -22,8 +22,7 @@ from ratelimit.exceptions import (
     SignatureRequired,
 )
 from ratelimit.keys.api_keys import generate
-from ratelimit.keys.last_used import last_used
-from ratelimit.keys.selectors import key_cache
+from ratelimit.keys.selectors import key_cache, last_used
 from ratelimit.models import ApiKey
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from ratelimit.exceptions import RevokedApiKey
-from ratelimit.keys.last_used import LastUsed
+from ratelimit.keys.selectors import LastUsed
 from ratelimit.keys.services import key_create, key_revoke
 from ratelimit.models import ApiKey
 from tests.migrated_database import place_database

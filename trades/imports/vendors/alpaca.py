@@ -7,8 +7,7 @@ import pyarrow.compute as pc
 from store import lazy_pyarrow as pa
 from store.datasets import BARS, QUOTES, TRADES
 from trades.conditions import CONDITION_MAPS
-from trades.imports.vendors.layout import Derived, VendorLayout
-from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
+from trades.imports.vendors.layout import ASK_PRICE, BID_PRICE, HAS_SIDE, Derived, VendorLayout
 
 # Compared on 2026-11-22 with what alpaca-py 0.44.0 writes of the API's documented answers.
 _SOURCE = "https://docs.alpaca.markets/reference/stocktrades-1, https://github.com/alpacahq/alpaca-py (alpaca.data.models)"

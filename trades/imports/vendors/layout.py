@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from store.declarations import Dataset
 from trades.conditions.condition_map import ConditionMap
@@ -86,3 +87,17 @@ class VendorLayout:
         """Return the values of columns that the file at this path lacks."""
         folders = [values for folder, values in self.given_by_folder.items() if folder in path.parts]
         return {name: value for values in (self.given, *folders) for name, value in values.items()}
+
+
+def _price(price: pa.Array) -> pa.Array:
+    number = price.cast(pa.float64())
+    return pc.if_else(pc.equal(number, 0.0), None, number)
+
+
+def _has_side(bid: pa.Array, ask: pa.Array) -> pa.Array:
+    return pc.or_(pc.is_valid(_price(bid)), pc.is_valid(_price(ask)))
+
+
+BID_PRICE = Derived("price or null", ("bid_price",), _price)
+ASK_PRICE = Derived("price or null", ("ask_price",), _price)
+HAS_SIDE = Derived("with a side", ("bid_price", "ask_price"), _has_side)

@@ -8,8 +8,7 @@ import pyarrow.compute as pc
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from trades.conditions.polygon import POLYGON
 from trades.imports.symbols import SymbolSpelling
-from trades.imports.vendors.layout import Derived, VendorLayout
-from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
+from trades.imports.vendors.layout import ASK_PRICE, BID_PRICE, HAS_SIDE, Derived, VendorLayout
 
 # Columns and sample rows of each dataset's page were compared with this module on 2026-11-22.
 _SOURCE = (

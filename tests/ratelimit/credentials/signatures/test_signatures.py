@@ -11,8 +11,7 @@ from http_message_signatures import ContentDigest
 from ratelimit.credentials.signed_requests import MAX_HEADER_LENGTH
 from ratelimit.exceptions import CredentialError, InvalidSignature, NonceUsed
 from ratelimit.keys.api_keys import digest
-from ratelimit.keys.last_used import last_used
-from ratelimit.keys.selectors import key_cache
+from ratelimit.keys.selectors import key_cache, last_used
 from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import ApiKey, UsedNonce
 from tests.api_client import make_key
