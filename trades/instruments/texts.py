@@ -1,4 +1,4 @@
-"""Instruments as texts: the options of a command, and a readable line."""
+"""Instruments as texts: the options of a command, and the fields of the admin."""
 
 import re
 from collections.abc import Mapping
@@ -55,28 +55,3 @@ def alias_text(alias: str | Mapping[str, str | None]) -> str:
     if isinstance(alias, str):
         return alias
     return f"{alias['symbol']}{_DATES}{alias['from'] or ''}/{alias['to'] or ''}"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ALIAS_SEPARATOR.join(map(alias_text, value))
-    if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() else repr(value)
-    return str(value)
-
-
-def described(instrument: Instrument) -> str:
-    """Return an instrument as one readable line: its bar policy and all declared fields."""
-    shown = instrument_document(instrument)
-    plain = instrument_document(Instrument(instrument.symbol))
-    parts = [f"bar policy {instrument.bar_policy}"]
-    parts += [
-        f"{name.replace('_', ' ')} {_text(value)}"
-        for name, value in shown.items()
-        if name not in {"symbol", "bar_policy"} and value != plain[name]
-    ]
-    return f"{instrument.symbol}: {', '.join(parts)}"

@@ -92,22 +92,6 @@ def test_a_refused_caller_is_admitted_after_retry_after(redis_server):
     assert admit(10).admitted
 
 
-def test_reads_writes_and_callers_have_buckets_of_their_own(redis_server, standing_clock):
-    limiter, _ = made_limiter()
-    assert [ask(limiter, 1).admitted for _ in range(3)] == [True, True, False]
-    assert ask(limiter, 1, kind="write").admitted
-    assert ask(limiter, 1, identity="key:2").admitted
-
-
-def test_without_redis_each_process_gives_its_share(no_redis):
-    limiter, clock = made_limiter(workers=2)
-    assert admitted_of(limiter, 50) == 10
-    clock.forward(10)
-    assert admitted_of(limiter, 50) == 10
-    clock.forward(1)
-    assert admitted_of(limiter, 50) == 5
-
-
 def test_the_smallest_share_is_a_token_that_comes_back(no_redis):
     limiter, clock = made_limiter(workers=8)
     assert admitted_of(limiter, 5, rate=1) == 1
@@ -134,15 +118,6 @@ def test_a_local_bucket_has_its_reset_in_epoch_time(no_redis):
     assert (bucket.reset, bucket.remaining, bucket.limit) == (1_800_000_001, 19, 20)
 
 
-def test_losing_redis_gives_one_more_burst(redis_server, standing_clock):
-    limiter, clock = made_limiter(workers=1)
-    assert admitted_of(limiter, 25) == 20
-    redis_server.kill()
-    assert admitted_of(limiter, 25) == 20
-    clock.forward(0.5)
-    assert admitted_of(limiter, 25) == 5
-
-
 def test_a_restarted_redis_is_used_again_by_itself(redis_server, caplog):
     limiter, _ = made_limiter(workers=2)
     with caplog.at_level(logging.INFO, logger="ratelimit.limits.limiter"):
@@ -154,14 +129,6 @@ def test_a_restarted_redis_is_used_again_by_itself(redis_server, caplog):
         assert eventually(lambda: ask(limiter, identity="key:2").limit == 20)
     messages = [record.getMessage() for record in caplog.records]
     assert [message.split(",")[0] for message in messages] == ["Redis is away", "Redis is back"]
-
-
-def test_a_redis_restarted_between_two_requests_is_not_missed(redis_server):
-    limiter, _ = made_limiter(workers=2)
-    ask(limiter)
-    redis_server.kill()
-    redis_server.start()
-    assert ask(limiter).limit == 20
 
 
 @pytest.mark.parametrize("redis_timeout", [2.0])

@@ -1,7 +1,6 @@
 """Quotas against a plain count, over any moves of callers, Redis and time."""
 
 import sqlite3
-import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -352,27 +351,6 @@ def test_two_processes_give_exactly_the_quota(redis_server, tmp_path):
             return
         get_redis_connection("default").flushall()
     pytest.fail("two processes were never at it at once")
-
-
-def test_threads_of_one_process_give_exactly_the_quota_too(redis_server):
-    limiter, charge = Limiter(workers=1), Charge("key:1", "read", WIDE)
-    admitted: list[bool] = []
-    quotas = (QuotaCharge(DAY, 150, 1), QuotaCharge(MONTH, 190, 1))
-
-    def ask() -> None:
-        try:
-            admitted.extend(limiter.admit(charge, quotas).admitted for _ in range(100))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(admitted), sum(admitted)) == (400, 150)
-    limiter.quota_counts.flush()
-    assert [row.booked for row in QuotaUse.objects.all()] == [150, 150]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ OTHER_VALUES = [
     '["a;b"]', '["a"]', '["a","a"]', "[" + ",".join(['"w"'] * 32) + "]", "[" + ",".join(['"w"'] * 33) + "]", '":"', '" :"',
     '{"a":1}', '{"a":1,"a":2}', "True", "None", "undefined", "", ",", "[1,]", '["a",]', "[" * 990 + "]" * 990, '"\\ud800"',
     '"\\ud83d\\ude00"', '"\\u0041APL"', '"\\x41"', '"\\u00"', '"A\nB"', '"A\\nB"', '"\x7f"', '"\u2028"', '"\x00"', '"' + "A" * 64 + '"',
-    '"' + "A" * 65 + '"', '"' + "A" * 32 + '"', '"' + "A" * 33 + '"', '"\\"', '"a', "'a'",
+    '"' + "A" * 65 + '"', '"' + "A" * 32 + '"', '"' + "A" * 33 + '"', '"\\"', '"a', "'a'", '"},{"',
 ]  # fmt: skip
 values = st.sampled_from(NUMBERS + OTHER_VALUES) | st.text(max_size=8).map(json.dumps)
 spaces = st.sampled_from(["", "", " ", "\n\t", "\r", "\x0b", "\x00", "\u00a0", "/**/"])
@@ -101,7 +101,11 @@ def changed_rows(draw: Any, dataset: Dataset) -> list[str]:
 @given(data=st.data())
 def test_changed_rows_of_every_dataset_have_one_outcome(dataset, data):
     lines = data.draw(changed_rows(dataset))
-    end = data.draw(st.sampled_from(["]}", "]}", "]}", "]", f'],"{dataset.name}":[]}}', '],"x":1}']))
+    end = data.draw(
+        st.sampled_from(
+            ["]}", "]}", "]}", "]", f'],"{dataset.name}":[]}}', '],"x":1}', f'],"x":[{lines[0]}]}}']
+        )
+    )
     text = f'{{"{dataset.name}":[{",".join(lines)}{end}'
     assert_one_outcome(JSON, text.encode("utf-8", "surrogatepass"), dataset)
     assert_one_outcome(NDJSON, "\n".join(lines).encode("utf-8", "surrogatepass"), dataset)

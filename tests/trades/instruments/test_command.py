@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from audit.models import AuditRecord
 from store.instruments import Instrument, default_instrument
 from tests.store.builders import batch, trade
-from trades.instruments.serializers import FUTURE_DOCUMENT
+from trades.instruments.serializers import FUTURE_DOCUMENT, instrument_document
 from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
@@ -37,21 +37,12 @@ def declared(symbol: str) -> Instrument:
     return market_store().instrument(symbol)
 
 
-def test_one_line_says_what_an_instrument_is():
-    assert run("aapl") == "AAPL: bar policy all\n"
-    assert run("AAPL", "--bar-policy", "us_equities") == "AAPL: bar policy us_equities\n"
-    assert run("AAPL", "--exchange=XNAS", "--alias=apple") == run("apple")
-    assert run("APPLE") == "AAPL: bar policy us_equities, exchange XNAS, aliases APPLE\n"
-    assert run(OCC) == (
-        f"{OCC}: bar policy all, class option, underlying AAPL, expiry 2025-01-17, strike 150, right call, multiplier 100,"
-        " exercise american, settlement pm\n"
-    )
-
-
-def test_a_line_of_json_says_all_of_it():
-    document = json.loads(run(OCC, "--json"))
+def test_it_prints_the_document():
+    document = json.loads(run(OCC))
     assert list(document) == list(FUTURE_DOCUMENT)
     assert (document["class"], document["strike"], document["exchange"]) == ("option", 150.0, None)
+    changed = run("AAPL", "--bar-policy", "us_equities", "--exchange=XNAS", "--alias=apple")
+    assert run("apple") == changed == json.dumps(instrument_document(declared("AAPL"))) + "\n"
 
 
 def test_only_what_is_given_changes_and_an_empty_value_takes_back():

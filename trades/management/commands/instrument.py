@@ -18,7 +18,7 @@ from trades.instruments.serializers import (
     instrument_document,
 )
 from trades.instruments.services import instruments_declare
-from trades.instruments.texts import described, read_texts
+from trades.instruments.texts import read_texts
 from trades.stores import market_store
 
 # Fields that have options of their own, below.
@@ -27,8 +27,8 @@ _OTHER_FIELDS = {"symbol", "aliases", "allow_nonpositive_price"}
 
 class Command(BaseCommand):
     help = (
-        "Show an instrument, or change the fields that are given. A change takes effect at once everywhere. An empty value"
-        " makes a field undeclared."
+        "Change the given fields of an instrument, and print it as JSON. A change takes effect at once everywhere. An empty"
+        " value makes a field undeclared."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -50,7 +50,6 @@ class Command(BaseCommand):
             action=BooleanOptionalAction,
             help="whether prices may be zero or less",
         )
-        parser.add_argument("--json", action="store_true", help="print a line of JSON")
 
     def handle(self, *_: Any, symbol: str, **options: Any) -> None:
         """Show or change an instrument. Raises CommandError for wrong fields and for the store's errors."""
@@ -61,8 +60,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             problem = f"the change cannot be recorded, so it was not made: {error}"
             raise CommandError(f"{problem}; in a new DATA_DIR run `manage.py migrate` first") from error
-        as_json = options["json"]
-        self.stdout.write(json.dumps(instrument_document(instrument)) if as_json else described(instrument))
+        self.stdout.write(json.dumps(instrument_document(instrument)))
 
 
 def _cells(options: dict[str, Any]) -> dict[str, str]:
