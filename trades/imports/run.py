@@ -12,11 +12,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from django.conf import settings
 
 from store.arrays import Integers
-from store.datasets import BARS
 from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
@@ -187,23 +185,6 @@ def storable_rows(
     return dated_rows(dataset=dataset, symbol=symbol, rows=translated_rows(dataset, rows, conditions))
 
 
-def _refuse_two_bars(symbol: str, rows: pa.RecordBatch) -> None:
-    """Raise `ImportRefused` for two bars of one time and resolution with different values. rows: in order of time."""
-    times = rows.column(0).to_numpy()
-    is_repeated = np.flatnonzero(times[1:] == times[:-1])
-    if not len(is_repeated):
-        return
-    twice = pa.table(rows).filter(pc.is_in(rows.column(0), pa.array(times[is_repeated])))
-    distinct = twice.group_by(twice.column_names).aggregate([])
-    counts = distinct.group_by(["timestamp", "resolution"]).aggregate([([], "count_all")])
-    wrong = counts.filter(pc.greater(counts["count_all"], 1))
-    if wrong.num_rows:
-        raise ImportRefused(
-            f"two bars of {symbol} have the time {format_timestamp(wrong['timestamp'][0].as_py())} and different values;"
-            " correct the file, or choose rows with --rows"
-        )
-
-
 class FileImport:
     """The import of a file. counts: of its rows so far.
 
@@ -291,8 +272,6 @@ class FileImport:
     def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: Integers) -> tuple[PreparedAppend, ...]:
         """Cut rows in order of time into appends of at most `DATES_AT_ONCE` dates. Raises `ImportRefused`."""
         try:
-            if self._dataset is BARS:
-                _refuse_two_bars(symbol, rows)
             rows = storable_rows(
                 self._dataset, symbol, rows, conditions=self._conditions(symbol), latest_ns=self._latest_ns
             )

@@ -70,8 +70,3 @@ def file_import(
 def _latest_ns(options: ReadOptions, *, confirmed: bool) -> int | None:
     """Return the latest time that is not refused; None for any."""
     return None if confirmed or options.dataset not in _OF_THE_PAST else time.time_ns() + DAY_NS
-
-
-def has_storable_rows(*, file: SourceFile, options: ReadOptions) -> bool:
-    """Return whether a row of the file's first piece with rows can be stored. Raises as `file_import`."""
-    return bool(first_sample(file_reading(file, options)).rows.num_rows)

@@ -37,7 +37,7 @@ from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
 from trades.imports.own_exports import MANIFEST
 from trades.imports.preview import ImportPreview, row_documents
 from trades.imports.run import ImportStage, StageStatus
-from trades.imports.services import ImportResult, file_import, file_preview, has_storable_rows
+from trades.imports.services import ImportResult, file_import, file_preview
 from trades.imports.symbols import file_symbol
 from trades.imports.vendors import SYMBOL_RULES
 
@@ -155,13 +155,7 @@ class ImportCommand(BaseCommand):
                     progress=progress,
                 )
         except BadRow as error:
-            has_others = has_storable_rows(file=file, options=read)
-            hint = (
-                "; give --skip-bad to leave such rows out"
-                if has_others
-                else "; no other row can be stored, either"
-            )
-            raise CommandError(f"{error}{hint}") from error
+            raise CommandError(f"{error}; give --skip-bad to leave such rows out") from error
         for line in report_lines(imported, read):
             self.stdout.write(line)
         for row in imported.counts.examples:
