@@ -79,8 +79,7 @@ class JobsViewSet(ListViewSet[Job]):
 
         One's own jobs, newest first. `result` is null for backtests, batches of orders, rebalances and uploads: get the job for it.
         """
-        jobs = self.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))))
-        return self.get_paginated_response([listed_job_document(job) for job in jobs or ()])
+        return self.answer_page(listed_job_document, listed_jobs_of(_caller(request)))
 
     def retrieve(self, request: Request, job: str) -> Response:
         """Get a job. A job, with its progress and, at its end, its result or error."""

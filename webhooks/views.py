@@ -84,11 +84,6 @@ class _OwnRowsViewSet(ListViewSet[Row]):
         view.queryset = view.queryset.select_for_update(of=("self",))
         return self.get_object()
 
-    def page(self) -> Response:
-        """Return a page of the rows."""
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response([self.document.of(each).as_json() for each in rows or ()])
-
     def shown(self, row: Row) -> Response:
         """Return a row's document."""
         return Response(self.document.of(row).as_json(), headers=_NOT_STORED)
@@ -130,7 +125,7 @@ class WebhooksViewSet(_OwnRowsViewSet[Webhook]):
 
     def list(self, request: Request) -> Response:
         """List webhooks. One's own webhooks, newest first, without their secrets."""
-        return self.page()
+        return self.answer_page(lambda row: self.document.of(row).as_json())
 
     def create(self, request: Request) -> Response:
         """Create a webhook. From now on events are sent to it. Its secret is only in this answer."""
@@ -192,7 +187,7 @@ class DeliveriesViewSet(_OwnRowsViewSet[Delivery]):
 
     def list(self, request: Request, webhook: str) -> Response:
         """List deliveries. The events that were sent to a webhook, or are to be, newest first."""
-        return self.page()
+        return self.answer_page(lambda row: self.document.of(row).as_json())
 
     @transaction.atomic
     def replay(self, request: Request, webhook: str, delivery: str) -> Response:
@@ -229,7 +224,7 @@ class AlertsViewSet(_OwnRowsViewSet[MarketAlert]):
 
     def list(self, request: Request) -> Response:
         """List alerts. One's own alerts, newest first."""
-        return self.page()
+        return self.answer_page(lambda row: self.document.of(row).as_json())
 
     def create(self, request: Request) -> Response:
         """Create an alert. It fires once, by the event `alert.fired`, by trades that are stored from now on."""

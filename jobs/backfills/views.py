@@ -51,14 +51,10 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
 
     def list(self, request: Request) -> Response:
         """List backfills. Gaps for which sources were asked, newest first, with what came of it."""
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(
-            [
-                BackfillDocument.of_row(
-                    each, job=str(each.job), source=each.source, message=each.message
-                ).as_json()
-                for each in rows or ()
-            ]
+        return self.answer_page(
+            lambda row: BackfillDocument.of_row(
+                row, job=str(row.job), source=row.source, message=row.message
+            ).as_json()
         )
 
     def create(self, request: Request) -> Response:

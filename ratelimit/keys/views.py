@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -110,9 +111,7 @@ class KeysViewSet(ListViewSet[ApiKey]):
 
     def list(self, request: Request) -> Response:
         """List keys. The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
-        keys = self.paginate_queryset(self.filter_queryset(keys_visible(_caller(request))))
-        now = timezone.now()
-        return self.get_paginated_response([key_document(key, now=now) for key in keys or ()])
+        return self.answer_page(partial(key_document, now=timezone.now()), keys_visible(_caller(request)))
 
     def create(self, request: Request) -> Response:
         """Create a key. Its secrets are only in this answer. Its grants are at most the caller's."""

@@ -118,10 +118,7 @@ class AccountsViewSet(AccountView, ListViewSet[Account]):
 
     def list(self, request: Request) -> Response:
         """List accounts. The accounts that the caller may see, by id."""
-        accounts = self.paginate_queryset(accounts_of(self.caller))
-        return self.get_paginated_response(
-            [account_document(account).as_json() for account in accounts or ()]
-        )
+        return self.answer_page(lambda account: account_document(account).as_json(), accounts_of(self.caller))
 
     def retrieve(self, request: Request, account: str) -> Response:
         """Get an account. An account: information, balances of its ledger, preferences."""

@@ -226,8 +226,7 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
 
     def list(self, request: Request) -> Response:
         """List backtests. One's own backtests, newest first, with what they were asked for and their main figures."""
-        jobs = self.paginate_queryset(self.filter_queryset(_backtests_of(request)))
-        return self.get_paginated_response([BacktestRowDocument.of(job).as_json() for job in jobs or ()])
+        return self.answer_page(lambda job: BacktestRowDocument.of(job).as_json(), _backtests_of(request))
 
     def retrieve(self, request: Request, job: str) -> Response:
         """Get a backtest. A backtest's job, with its progress and at its end its result.

@@ -1,11 +1,12 @@
 """The base of viewsets with a list. The list's parameters are declared once: by its filters and its pages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.drainage import get_override
+from rest_framework.response import Response
 from rest_framework.serializers import CharField, ChoiceField, Serializer
 from rest_framework.viewsets import GenericViewSet
 
@@ -40,6 +41,11 @@ class ListViewSet(DeclaredView, GenericViewSet[Row]):
         names = super().query_names()
         pages = self.pagination_class.parameter_names()
         return (*names, *_filters(self.filterset_class), *pages) if self.action_name == "list" else names
+
+    def answer_page(self, document: Callable[[Any], Any], rows: QuerySet[Any] | None = None) -> Response:
+        """Return the answer with a page of the matching `rows` (default: the queryset's); `document` shows each of them."""
+        found = self.paginate_queryset(self.filter_queryset(self.get_queryset() if rows is None else rows))
+        return self.get_paginated_response([document(row) for row in found or ()])
 
     def envelope(self, rows: list[Any]) -> dict[str, Any]:
         """Return the document of the page that `paginate_queryset` found, with its rows as they are answered."""
