@@ -57,6 +57,7 @@ def test_strategies_that_could_not_be_read_are_read_again(opened: Opened):
         expect(message(page, "Backtests")).to_have_count(0)
 
 
+@pytest.mark.soak
 def test_a_link_is_not_lost_to_what_the_chart_shows_meanwhile(opened: Opened):
     held: list[Route] = []
     with opened(login=True) as watched:
@@ -77,6 +78,7 @@ def test_a_link_is_not_lost_to_what_the_chart_shows_meanwhile(opened: Opened):
         assert abs(int(place(page)["from"]) - begin) < 5 * 86_400
 
 
+@pytest.mark.soak
 def test_a_range_that_could_not_be_read_is_not_that_of_the_next_link(opened: Opened):
     with opened(login=True) as watched:
         page = watched.page
@@ -117,6 +119,7 @@ def test_models_that_could_not_be_read_are_read_again(
         expect(message(page, "Model")).to_have_count(0)
 
 
+@pytest.mark.soak
 def test_models_of_an_account_that_was_left_are_not_missed(
     opened: Opened, site: Installation, trader: httpx.Client
 ):
@@ -143,6 +146,7 @@ def test_models_of_an_account_that_was_left_are_not_missed(
         assert waiting == [route], "it is not asked for again"
 
 
+@pytest.mark.soak
 def test_the_newest_of_two_rebalances_is_watched(opened: Opened, site: Installation, trader: httpx.Client):
     desk, ids, asked = with_a_model(trader, "TWICE"), iter(["first", "second"]), list[str]()
 
@@ -170,6 +174,7 @@ def test_the_newest_of_two_rebalances_is_watched(opened: Opened, site: Installat
         assert set(asked) == {"second"}
 
 
+@pytest.mark.soak
 def test_a_part_that_was_read_does_not_settle_another(
     opened: Opened, site: Installation, trader: httpx.Client
 ):

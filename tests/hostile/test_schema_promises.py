@@ -32,6 +32,7 @@ def tried(installation: Installation, operations: list[Operation], seed: int, **
     return found
 
 
+@pytest.mark.soak
 def test_at_least_half_of_each_operations_cases_are_answered_2xx_and_no_promise_is_broken(
     installation: Installation, operations: list[Operation], rng: random.Random, seed: int, told: Told
 ):

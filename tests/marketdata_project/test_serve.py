@@ -299,6 +299,7 @@ def test_it_needs_no_reader_of_its_output_and_no_signals_of_children(tmp_path, o
 
 
 @pytest.mark.seconds
+@pytest.mark.soak
 def test_a_deep_data_folder_works_and_ctrl_c_leaves_nothing(tmp_path):
     deep = tmp_path.joinpath(*["a folder with a rather long name"] * 5)
     assert len(os.fsencode(deep)) > 107

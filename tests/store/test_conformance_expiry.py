@@ -57,6 +57,7 @@ def test_bars_are_equal_before_and_after(days, clock):
 
 
 @pytest.mark.system
+@pytest.mark.soak
 def test_bars_of_every_length_are_equal_before_and_after(store, clock):
     clock.now = BEFORE + 2 * DAY
     store_days(store, count=24)
@@ -179,7 +180,11 @@ def test_rows_and_corrections_of_expired_dates_are_refused(days):
     assert days.append(batch(trade(BEFORE, 100.0))).stored == 1
 
 
-@pytest.mark.parametrize("when", ["kept_bars", "trades"], ids=["before the bars", "before the record"])
+@pytest.mark.parametrize(
+    "when",
+    [pytest.param("kept_bars", marks=pytest.mark.soak), "trades"],
+    ids=["before the bars", "before the record"],
+)
 def test_a_row_that_comes_meanwhile_is_in_the_kept_bars(days, monkeypatch, when):
     append, calls = days.append, list[str]()
 
@@ -211,7 +216,9 @@ def test_rows_of_later_dates_that_come_meanwhile_change_nothing(days, monkeypatc
     assert calls == ["kept_bars", "trades"]
 
 
-@pytest.mark.parametrize("other", [BEFORE, BEFORE - DAY], ids=["same", "fewer"])
+@pytest.mark.parametrize(
+    "other", [BEFORE, pytest.param(BEFORE - DAY, marks=pytest.mark.soak)], ids=["same", "fewer"]
+)
 def test_two_runs_at_once_keep_each_bar_once(days, monkeypatch, other):
     before, append, calls = all_bars(days), days.append, list[str]()
 

@@ -98,7 +98,7 @@ def exporting(
         process.wait()
 
 
-@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("csv", marks=pytest.mark.soak)])
 def test_an_export_that_is_killed_again_and_again_has_the_same_bytes(tmp_path: Path, form: str) -> None:
     data_dir = tmp_path / "data"
     store = CsvStore(data_dir)
@@ -135,6 +135,7 @@ def test_an_export_that_is_killed_again_and_again_has_the_same_bytes(tmp_path: P
         assert contents(tmp_path / "later") == alone
 
 
+@pytest.mark.soak
 def test_a_job_survives_its_worker(tmp_path: Path) -> None:
     environment = {"TRADING_ENGINE": "0", "DJANGO_SETTINGS_MODULE": "tests.system.more_jobs_settings"}
     with (

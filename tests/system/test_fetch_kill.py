@@ -41,6 +41,7 @@ def program(data_dir: Path, *words: str, **environment: str) -> "subprocess.Pope
     )
 
 
+@pytest.mark.soak
 def test_a_fetch_of_two_years_that_is_killed_again_and_again_is_whole(tmp_path: Path):
     chance = random.Random(chosen_seed())
     hole = 1_720_000_800_000 // 3_600_000 * 3_600_000

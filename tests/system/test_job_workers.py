@@ -66,7 +66,7 @@ class Workers:
             process.wait()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"])
 def workers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workers]:
     with ExitStack() as stack:
         url = stack.enter_context(postgresql()) if request.param == "postgresql" else ""

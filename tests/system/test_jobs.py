@@ -154,6 +154,7 @@ def fault(installation: Installation, chance: random.Random) -> None:
         os.kill(installation.served.member(victim), signal.SIGKILL)
 
 
+@pytest.mark.soak
 def test_serve_runs_a_job_at_once_without_redis(tmp_path: Path, environment: dict[str, str]) -> None:
     place_database(tmp_path / "data")
     nobody = {"REDIS_URL": "redis://127.0.0.1:1/0"}

@@ -47,7 +47,7 @@ def test_an_old_python_is_refused_before_a_venv_is_made_or_removed(folder: Path,
     assert (folder / ".venv").exists() == has_venv
 
 
-@pytest.mark.parametrize("before", ["older", "gone"])
+@pytest.mark.parametrize("before", [pytest.param("older", marks=pytest.mark.soak), "gone"])
 def test_a_venv_of_another_python_is_made_anew_and_then_kept(folder: Path, before: str):
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

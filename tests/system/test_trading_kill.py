@@ -80,6 +80,7 @@ def trade(trader: Trader, market: Market, seed: int, ending: threading.Event) ->
         time.sleep(PAUSE_SECONDS)
 
 
+@pytest.mark.soak
 def test_each_order_and_execution_is_there_once(traded: Installation, seed: int, told: Told) -> None:
     installation, chance = traded, random.Random(seed)
     assert installation.is_complete()

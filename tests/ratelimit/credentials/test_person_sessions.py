@@ -132,6 +132,7 @@ def test_a_refresh_token_that_comes_again_ends_the_whole_session_and_no_other():
 
 
 @pytest.mark.system
+@pytest.mark.soak
 def test_of_twenty_that_refresh_at_once_one_is_served_and_the_session_is_over(tmp_path):
     place_database(tmp_path)
     database = f"sqlite:///{tmp_path}/{NAME}"

@@ -15,6 +15,7 @@ from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.log import Snapshot
 from store.window_list import WindowList
+from tests.chance import each_of
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -66,8 +67,7 @@ def check(snapshot: Snapshot, rng: random.Random) -> None:
 
 @pytest.mark.system
 @pytest.mark.xdist_group("cluster")
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("servers", ["cluster_store", "chdb_store"])
+@pytest.mark.parametrize(("servers", "sequences"), each_of(["cluster_store", "chdb_store"], [False, True]))
 def test_aggregates_of_shards_are_those_of_rows(request: pytest.FixtureRequest, servers, sequences):
     store, rng = request.getfixturevalue(servers), random.Random(7)
     rows = [random_trade(rng, number, sequences=sequences) for number in range(300)]

@@ -124,6 +124,7 @@ def test_a_damaged_body_has_one_outcome(place, byte, width):
 
 
 @pytest.mark.parametrize("field", FULL)
+@pytest.mark.soak
 def test_each_value_in_each_column_has_one_outcome(field):
     for value in NUMBERS + OTHER_VALUES:
         line = written(FULL, {field: value})

@@ -38,7 +38,9 @@ def started(data_dir: Path, file: Path, *end: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("is_sorted", [True, False], ids=["in order", "not in order"])
+@pytest.mark.parametrize(
+    "is_sorted", [pytest.param(True, marks=pytest.mark.soak), False], ids=["in order", "not in order"]
+)
 def test_an_import_killed_again_and_again_stores_every_row_once(settings, tmp_path: Path, is_sorted: bool):
     rows = generated(ROWS, seed=11)
     if not is_sorted:

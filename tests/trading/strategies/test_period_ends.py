@@ -19,6 +19,7 @@ from store.instruments import CRYPTO, EQUITY, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, format_timestamp
 from tests.api_client import Api, answer
+from tests.chance import each_of
 from tests.jobs.running import run_job
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.calls import post, trader
@@ -109,8 +110,7 @@ def gain(document: dict[str, Any]) -> float:
     return 10_000 * float(document["performance"]["return_pct"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("end", ["2014-01-01", "2014-01-01T00:00:00Z"])
+@pytest.mark.parametrize(("kind", "end"), each_of(KINDS, ["2014-01-01", "2014-01-01T00:00:00Z"]))
 def test_a_date_as_end_means_all_sessions_before_it(data: Path, kind: str, end: str):
     days = store_days(data, kind)
     document = result("2013-01-01", end)
@@ -122,7 +122,9 @@ def test_a_date_as_end_means_all_sessions_before_it(data: Path, kind: str, end: 
     assert document["signals"]["unfilled"] == 0
 
 
-@pytest.mark.parametrize("kind", ["XNYS", "XASX", "coin"])
+@pytest.mark.parametrize(
+    "kind", ["XNYS", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("XASX", "coin"))]
+)
 def test_years_follow_one_another(data: Path, kind: str):
     """Each bar is decided upon in one year, and valued in the year that it is of."""
     days = store_days(data, kind)

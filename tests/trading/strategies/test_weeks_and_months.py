@@ -13,7 +13,7 @@ from store.datasets import BARS
 from store.instruments import Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, parse_timestamp
-from tests.chance import SOAK
+from tests.chance import SOAK, each_of
 from tests.trading.strategies.past import batch_of
 from tests.trading.strategies.resolutions import HOUR_NS, Session, act, dates, run, write
 from trading.core.terms import terms_by_class
@@ -127,8 +127,13 @@ def weeks(*closes: float) -> list[Session]:
     return sessions
 
 
-@pytest.mark.parametrize("exchange", ["XNYS", "XLON", "XASX", "XCME", None])
-@pytest.mark.parametrize("end", ["2025-02-17T00:00:00Z", "2025-02-17T01:00:00Z", "2025-02-18T00:00:00Z"])
+@pytest.mark.parametrize(
+    ("exchange", "end"),
+    each_of(
+        ["XNYS", "XLON", "XASX", "XCME", None],
+        ["2025-02-17T00:00:00Z", "2025-02-17T01:00:00Z", "2025-02-18T00:00:00Z"],
+    ),
+)
 def test_the_last_week_is_in_the_ratios(tmp_path: Path, exchange: str | None, end: str):
     """In New York the Monday after it is a holiday."""
     sessions, found = weeks(100, 90), []
