@@ -18,7 +18,7 @@ from jobs.exports.query import PARQUET, ExportQuery
 from stats.cursors import RowPosition
 from stats.market_data.answers.page import PageSnapshot, selected, selected_columns
 from stats.market_data.rows import Rows, read_page
-from stats.rendering.arrow_stream import stream_arrow
+from stats.rendering.arrow_stream import ArrowEncoder
 from stats.rendering.column_texts import COLUMN_TEXTS
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Table
@@ -144,7 +144,7 @@ def _parquet(
     """Write Parquet: zstd, statistics, row groups of `ROW_GROUP_ROWS`."""
     from pyarrow import parquet  # noqa: PLC0415 it takes a twentieth of a second
 
-    encoder = stream_arrow(columns, None)
+    encoder = ArrowEncoder(columns, None, {})
     schema = pa.schema(
         [field.with_metadata({"description": texts.get(field.name, "")}) for field in encoder.schema()]
     )

@@ -47,7 +47,7 @@ from jobs.views import SubmissionViewSet
 from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.rendering.renderers import FormatRenderer
+from stats.rendering.format import FormatRenderer
 from store.timestamps import SECOND_NS, format_timestamp
 from web.endpoints import ANY_CALLER, ANYBODY, WRITE, Access
 from web.requests.conditional import is_current

@@ -12,7 +12,7 @@ from django.dispatch import Signal
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry
-from stats.rendering.format import Rendered, RowsDocument
+from stats.rendering.format import RowsDocument
 from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
@@ -201,17 +201,17 @@ def cached_entry(key: AnswerKey, *, now_ns: int) -> tuple[Entry, Outcome]:
     return RESPONSE_CACHE.fetch(key.cache_key, lambda: computed_entry(key, now_ns), seconds=seconds)
 
 
-def rendered(snapshot: AnswerSnapshot, format_name: str) -> Rendered:
-    """Write the answer in a format. The headers have the cursors of the next and previous page.
+def rendered(snapshot: AnswerSnapshot, format_name: str) -> tuple[bytes, dict[str, str]]:
+    """Return the answer's bytes in a format, and headers: the format's, and the cursors of the next and previous page.
 
     Raises the errors of `AnswerSnapshot.document`.
     """
-    document = snapshot.document()
+    document, headers = snapshot.document(), dict[str, str]()
     if not isinstance(document, RowsDocument):
-        return Rendered(msgspec.json.encode(document))
-    written = FORMATS[format_name].render(document)
+        return msgspec.json.encode(document), headers
+    body = FORMATS[format_name].render(document, renderer_context={"response": headers})
     cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
-    return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))
+    return body, headers | {name: cursor for name, cursor in cursors if cursor}
 
 
 def computed_entry(key: AnswerKey, now_ns: int) -> Entry:
@@ -225,14 +225,14 @@ def computed_entry(key: AnswerKey, now_ns: int) -> Entry:
         entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
         return _encoded(entry, key.encoding, key.etag)
     with counted_work() as work:
-        written = rendered(key.snapshot, key.format)
+        body, headers = rendered(key.snapshot, key.format)
     after_answer(lambda: answer_computed.send(AnswerKey, snapshot=key.snapshot))
     return Entry(
-        body=written.body,
+        body=body,
         content_type=FORMATS[key.format].content_type,
         etag=key.etag,
         computed_at=now_ns / SECOND_NS,
-        headers=written.headers,
+        headers=tuple(headers.items()),
         tokens=work.tokens,
     )
 

@@ -22,8 +22,9 @@ from stats.market_data.openapi import symbol_in_path
 from stats.market_data.plan import instrument_in
 from stats.market_data.views import MarketDataViewSet
 from stats.parameters import query_values
+from stats.rendering.json_rows import LinesRenderer
 from stats.rendering.page_links import format_links
-from stats.rendering.renderers import LinesRenderer, QueryFormRenderer
+from stats.rendering.renderers import QueryFormRenderer
 from store.exceptions import UnknownSymbol
 from store.timestamps import format_timestamp
 from store.walk import BEGINNING, CommitRecord

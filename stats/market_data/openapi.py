@@ -37,9 +37,9 @@ def _inline(document: type[AnswerDocument]) -> Schema:
 def page_schema(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
     """Return the schema of a dataset's pages."""
     other_formats = {
-        (200, each.media_type): _OTHER_FORMATS.get(each.name, _BINARY)
+        (200, each.media_type): _OTHER_FORMATS.get(each.format, _BINARY)
         for each in FORMATS.values()
-        if each.name != "json"
+        if each.format != "json"
     }
     return {
         "operation_id": _operation_id(market_class, dataset, "_of_symbols" if several else ""),
@@ -65,7 +65,7 @@ def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str
         "summary": f"All {_words(dataset)} of a symbol",
         "parameters": _parameters(market_class, dataset, streamed=True, several=False),
         "responses": {
-            (200, each.media_type): row_schema(dataset.columns) if each.name == "ndjson" else _BINARY
+            (200, each.media_type): row_schema(dataset.columns) if each.format == "ndjson" else _BINARY
             for each in formats
         },
         "examples": [line],

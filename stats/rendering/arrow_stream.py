@@ -1,7 +1,7 @@
 """The format `arrow`: rows as an Arrow IPC stream."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from stats.rendering.format import Rendered, RowsDocument, TimeForm
+from stats.rendering.format import FormatRenderer, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, floats, time_text, unit_ns, words
 from store.lazy_imports import compute as pc
@@ -65,15 +65,15 @@ class ArrowEncoder:
         )
 
 
-def stream_arrow(columns: Sequence[OutColumn], form: TimeForm | None) -> ArrowEncoder:
-    """Make the encoder of a stream of record batches."""
-    return ArrowEncoder(columns, form, {})
+class ArrowRenderer(FormatRenderer):
+    """One record batch. The head becomes the schema's metadata; values other than texts become JSON."""
 
+    format, media_type, has_envelope = "arrow", "application/vnd.apache.arrow.stream", False
+    stream = staticmethod(lambda columns, form: ArrowEncoder(columns, form, {}))
 
-def render_arrow(document: RowsDocument) -> Rendered:
-    """Write one record batch. The head becomes the schema's metadata; values other than texts become JSON."""
-    encoder = ArrowEncoder(document.table.columns, document.time_form, _texts(document.head))
-    return Rendered(b"".join((encoder.begin(), *encoder.rows(document.table), encoder.end())))
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        encoder = ArrowEncoder(document.table.columns, document.time_form, _texts(document.head))
+        return b"".join((encoder.begin(), *encoder.rows(document.table), encoder.end()))
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:

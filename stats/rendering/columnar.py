@@ -1,5 +1,6 @@
 """The formats `columnar` and `msgpack`: one list per column, as JSON and as MessagePack."""
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stats.rendering.format import Rendered, RowsDocument, TimeForm
+from stats.rendering.format import FormatRenderer, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn
 from stats.rendering.value_text import dates, floats, integer_mask, time_text, unit_ns, words
 from store.arrays import Floats
@@ -52,17 +53,25 @@ _LIST_NAMES = {"timestamp": "timestamps"}
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def render_columnar(document: RowsDocument) -> Rendered:
-    """Write one object: the head's fields, a list per column, the tail's fields."""
-    return Rendered(_json(document, _lists(document)))
+class ColumnarRenderer(FormatRenderer):
+    """One object: the head's fields, a list per column, the tail's fields."""
+
+    format, media_type = "columnar", "application/vnd.marketdata.columnar+json"
+
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        return _json(document, _lists(document))
 
 
-def render_msgpack(document: RowsDocument) -> Rendered:
-    """Write the columnar document as MessagePack. `X-Original-Size` is the size of its JSON in bytes."""
-    lists = _lists(document)
-    head, tail = (orjson.loads(orjson.dumps(part)) for part in (document.head, document.tail))
-    body = _pack({**head, **{name: _plain(values) for name, values in lists.items()}, **tail})
-    return Rendered(body, (("X-Original-Size", str(len(_json(document, lists)))),))
+class MsgPackRenderer(FormatRenderer):
+    """The columnar document as MessagePack. `X-Original-Size` is the size of its JSON in bytes."""
+
+    format, media_type = "msgpack", "application/msgpack"
+
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        lists = _lists(document)
+        head, tail = (orjson.loads(orjson.dumps(part)) for part in (document.head, document.tail))
+        headers["X-Original-Size"] = str(len(_json(document, lists)))
+        return _pack({**head, **{name: _plain(values) for name, values in lists.items()}, **tail})
 
 
 def _json(document: RowsDocument, lists: dict[str, Any]) -> bytes:

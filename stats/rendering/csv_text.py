@@ -1,6 +1,6 @@
 """The format `csv`: rows as CSV (RFC 4180) with a header line."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stats.rendering.format import Rendered, RowsDocument, TimeForm
+from stats.rendering.format import FormatRenderer, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, ended_integers, ended_volumes, floats, time_pieces, unit_ns
 from store.arrays import Floats
@@ -46,15 +46,15 @@ class CsvEncoder:
         return b""
 
 
-def stream_csv(columns: Sequence[OutColumn], form: TimeForm | None) -> CsvEncoder:
-    """Make the encoder of a stream of CSV."""
-    return CsvEncoder(columns, form or TimeForm.RFC3339)
+class CsvRenderer(FormatRenderer):
+    """A header line and one line per row. Head and tail are left out."""
 
+    format, media_type, charset, has_envelope = "csv", "text/csv", "utf-8", False
+    stream = staticmethod(lambda columns, form: CsvEncoder(columns, form or TimeForm.RFC3339))
 
-def render_csv(document: RowsDocument) -> Rendered:
-    """Write a header line and one line per row. Head and tail are left out."""
-    encoder = stream_csv(document.table.columns, document.time_form)
-    return Rendered(b"".join((encoder.begin(), *encoder.rows(document.table))))
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        encoder = self.stream(document.table.columns, document.time_form)
+        return b"".join((encoder.begin(), *encoder.rows(document.table)))
 
 
 def _block(table: Table, form: TimeForm) -> Iterator[memoryview]:

@@ -1,9 +1,11 @@
-"""Documents, and the interface of formats. All formats write documents; some also stream rows."""
+"""Documents, and the base of formats' renderers. All formats write documents; some also stream rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
+
+from rest_framework.renderers import JSONRenderer
 
 from stats.rendering.table import OutColumn, Table
 
@@ -41,14 +43,6 @@ class RowsDocument:
         return TimeForm.MS if self.bars_times else TimeForm.NS
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A response's body, and the headers that its format adds."""
-
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 class StreamEncoder(Protocol):
     """Encodes a stream: `begin`, any number of `rows`, optionally a `trailer`, `end`.
 
@@ -73,26 +67,41 @@ class StreamEncoder(Protocol):
         ...
 
 
-Render: TypeAlias = Callable[[RowsDocument], Rendered]
 # A `TimeForm` of None means the format's default.
 MakeEncoder: TypeAlias = Callable[[Sequence[OutColumn], TimeForm | None], StreamEncoder]
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format of answers.
+class FormatRenderer(JSONRenderer):
+    """The base of the renderers of formats. They write rows; any other answer is JSON, with JSON's content type.
 
-    name: as in `?format=`. has_envelope: whether the body has the document's head and tail; without them
-    cursors are only in headers. stream: makes the encoder of a stream; None if the format has no streams.
+    has_envelope: whether the body has the document's head and tail; without them cursors are only in headers. stream:
+    makes the encoder of a stream; None if the format has no streams.
     """
 
-    name: str
-    media_type: str
-    render: Render
-    has_envelope: bool = True
+    render_style = "binary"
+    has_envelope = True
     stream: MakeEncoder | None = None
 
     @property
     def content_type(self) -> str:
         """Return the header `Content-Type`."""
-        return f"{self.media_type}; charset=utf-8" if self.media_type == "text/csv" else self.media_type
+        return f"{self.media_type}; charset={self.charset}" if self.charset else self.media_type
+
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        """Return the bytes of rows. headers: of the answer; a format may add some."""
+        raise NotImplementedError
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the bytes of an answer."""
+        if isinstance(data, RowsDocument):
+            return self.write(data, renderer_context["response"] if renderer_context else {})
+        if self.format == JSONRenderer.format:
+            return super().render(data, accepted_media_type, renderer_context)
+        if renderer_context and renderer_context["response"].content_type is None:
+            renderer_context["response"]["Content-Type"] = JSONRenderer.media_type
+        return super().render(data)

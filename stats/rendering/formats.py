@@ -1,23 +1,17 @@
-"""The formats of answers, by name."""
+"""The formats of answers: their renderers, and one of each by name. The first is the default."""
 
-from stats.rendering.arrow_stream import render_arrow, stream_arrow
-from stats.rendering.columnar import render_columnar, render_msgpack
-from stats.rendering.csv_text import render_csv, stream_csv
-from stats.rendering.format import Format
-from stats.rendering.json_rows import render_lines, render_rows, stream_lines
+from stats.rendering.arrow_stream import ArrowRenderer
+from stats.rendering.columnar import ColumnarRenderer, MsgPackRenderer
+from stats.rendering.csv_text import CsvRenderer
+from stats.rendering.format import FormatRenderer
+from stats.rendering.json_rows import LinesRenderer, RowsRenderer
 
-_ALL = (
-    Format("json", "application/json", render_rows),
-    Format("columnar", "application/vnd.marketdata.columnar+json", render_columnar),
-    Format("msgpack", "application/msgpack", render_msgpack),
-    Format("ndjson", "application/x-ndjson", render_lines, has_envelope=False, stream=stream_lines),
-    Format("csv", "text/csv", render_csv, has_envelope=False, stream=stream_csv),
-    Format(
-        "arrow",
-        "application/vnd.apache.arrow.stream",
-        render_arrow,
-        has_envelope=False,
-        stream=stream_arrow,
-    ),
+FORMAT_RENDERERS: tuple[type[FormatRenderer], ...] = (
+    RowsRenderer,
+    ColumnarRenderer,
+    MsgPackRenderer,
+    LinesRenderer,
+    CsvRenderer,
+    ArrowRenderer,
 )
-FORMATS = {each.name: each for each in _ALL}
+FORMATS = {each.format: each() for each in FORMAT_RENDERERS}

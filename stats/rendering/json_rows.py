@@ -1,6 +1,6 @@
 """The formats `json` and `ndjson`: rows as JSON objects, in one document or one per line."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stats.rendering.format import Rendered, RowsDocument, TimeForm
+from stats.rendering.format import FormatRenderer, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import (
     dates,
@@ -113,11 +113,13 @@ _BLOCK_ROWS = 16_384
 _FEW_ROWS = 100
 
 
-def render_rows(document: RowsDocument) -> Rendered:
-    """Write one object: the head's fields, the rows as a list of objects, the tail's fields."""
-    start = orjson.dumps({**document.head, document.rows_name: 0})[: -len("0}")]
-    end = orjson.dumps(document.tail)[len("{") :]
-    return Rendered(b"".join((start, *_lists(document), b"," if document.tail else b"", end)))
+class RowsRenderer(FormatRenderer):
+    """One object: the head's fields, the rows as a list of objects, the tail's fields."""
+
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        start = orjson.dumps({**document.head, document.rows_name: 0})[: -len("0}")]
+        end = orjson.dumps(document.tail)[len("{") :]
+        return b"".join((start, *_lists(document), b"," if document.tail else b"", end))
 
 
 def _lists(document: RowsDocument) -> Iterator[bytes | memoryview]:
@@ -137,11 +139,6 @@ def _lists(document: RowsDocument) -> Iterator[bytes | memoryview]:
 def _list(table: Table, form: TimeForm) -> list[bytes | memoryview]:
     *parts, last = _parts(table, form, ",")
     return [b"[", *parts, last[:-1], b"]"]
-
-
-def render_lines(document: RowsDocument) -> Rendered:
-    """Write one object per line. Head and tail are left out."""
-    return Rendered(row_objects(document.table, document.time_form or TimeForm.RFC3339, "\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +164,14 @@ class LinesEncoder:
         return b""
 
 
-def stream_lines(_columns: Sequence[OutColumn], form: TimeForm | None) -> LinesEncoder:
-    """Make the encoder of a stream of lines."""
-    return LinesEncoder(form or TimeForm.RFC3339)
+class LinesRenderer(FormatRenderer):
+    """One object per line. Head and tail are left out."""
+
+    format, media_type, has_envelope = "ndjson", "application/x-ndjson", False
+    stream = staticmethod(lambda _columns, form: LinesEncoder(form or TimeForm.RFC3339))
+
+    def write(self, document: RowsDocument, headers: MutableMapping[str, str]) -> bytes:
+        return row_objects(document.table, document.time_form or TimeForm.RFC3339, "\n")
 
 
 def row_objects(table: Table, form: TimeForm, between: str) -> bytes:

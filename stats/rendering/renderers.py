@@ -1,4 +1,4 @@
-"""Renderers of Django REST Framework: one per format, and one for the browsable API."""
+"""The renderer of the browsable API, and the renderers of pages, of streams and of other documents."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,44 +8,13 @@ import msgspec
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 
-from stats.rendering.format import Format
-from stats.rendering.formats import FORMATS
+from stats.rendering.formats import FORMAT_RENDERERS, FORMATS
 from stats.rendering.page_forms import METHODS, SendForm, query_inputs, rows_table, send_form
 from stats.rendering.page_links import base_path, format_links, format_suffix, page_links
 
 _PROBLEM_TYPE = "application/problem+json"
 # To a caller who is not known no forms are offered.
 _NOT_KNOWN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-
-
-class FormatRenderer(BaseRenderer):
-    """The base of the renderers of formats other than JSON.
-
-    Views write rows in these formats themselves. Any other answer is sent as JSON with JSON's content type.
-    """
-
-    charset: str | None = None
-    render_style = "binary"
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if renderer_context and renderer_context["response"].content_type is None:
-            renderer_context["response"]["Content-Type"] = JSONRenderer.media_type
-        return JSONRenderer().render(data)
-
-
-def _renderer(of: Format) -> type[FormatRenderer]:
-    """Return the renderer of a format."""
-
-    class Renderer(FormatRenderer):
-        format, media_type = of.name, of.media_type
-        charset = "utf-8" if "charset" in of.content_type else None
-
-    return Renderer
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
@@ -180,9 +149,7 @@ def problem_of_page(data: Any, response: Any) -> dict[str, Any] | None:
 
 
 # Three lists of renderers: for pages of rows, for streams, and for other documents. The first in a list is the default.
-_BY_FORMAT = {name: _renderer(each) for name, each in FORMATS.items() if name != JSONRenderer.format}
-LinesRenderer = _BY_FORMAT["ndjson"]
+RENDERERS: tuple[type[BaseRenderer], ...] = (*FORMAT_RENDERERS, QueryFormRenderer)
 STREAM_FORMATS = tuple(name for name, each in FORMATS.items() if each.stream)
-RENDERERS: tuple[type[BaseRenderer], ...] = (JSONRenderer, *_BY_FORMAT.values(), QueryFormRenderer)
-STREAM_RENDERERS = (*map(_BY_FORMAT.__getitem__, STREAM_FORMATS), QueryFormRenderer)
+STREAM_RENDERERS = (*(each for each in FORMAT_RENDERERS if each.stream), QueryFormRenderer)
 DOCUMENT_RENDERERS = (JSONRenderer, QueryFormRenderer)

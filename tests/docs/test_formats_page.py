@@ -28,7 +28,7 @@ class Bars(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         each = FORMATS[path.rpartition(".")[2]]
-        body = each.render(document(TWO_BARS)).body if self.headers["X-API-Key"] == "the key" else b""
+        body = each.render(document(TWO_BARS)) if self.headers["X-API-Key"] == "the key" else b""
         self.send_response(200 if body else 401)
         self.send_header("Content-Type", each.content_type)
         self.end_headers()
@@ -50,14 +50,14 @@ def serving() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["json", "columnar", "ndjson", "csv"])
 def test_the_examples_are_what_the_formats_write(name: str):
-    written = FORMATS[name].render(document(TWO_BARS)).body.decode()
+    written = FORMATS[name].render(document(TWO_BARS)).decode()
     assert written.replace("\r\n", "\n").rstrip("\n") == EXAMPLES[name]
 
 
 def test_the_table_lists_the_formats_there_are():
     rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| .* \|( yes)? \|$", PAGE, re.MULTILINE)
     assert [(name, media_type, bool(streamed)) for name, media_type, streamed in rows] == [
-        (each.name, each.media_type, each.stream is not None) for each in FORMATS.values()
+        (each.format, each.media_type, each.stream is not None) for each in FORMATS.values()
     ]
 
 

@@ -74,7 +74,7 @@ class RowStream:
         if query.with_trailer and encoder.trailer({}) is None:
             raise InvalidParameter(
                 "conflicting_parameters",
-                f"trailer: {self._format.name} has no trailer; ask for ndjson or arrow",
+                f"trailer: {self._format.format} has no trailer; ask for ndjson or arrow",
             )
         return encoder
 

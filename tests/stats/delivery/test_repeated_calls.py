@@ -121,7 +121,7 @@ def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
     held = RepeatedCall(partial(report_snapshot, query=LATEST), "json")
     first_ns = parse_timestamp("2025-01-02T14:30:00Z")
     prices = [
-        orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).snapshot, "json").body)["trade"][
+        orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).snapshot, "json")[0])["trade"][
             "price"
         ]
         for seconds in range(12)

@@ -10,7 +10,7 @@ from tests.stats.rendering.tables import TWO_BARS, document
 from tests.stats.rendering.views import PlainBars, SpeakingBars, respond
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-BODIES = {name: each.render(document(TWO_BARS)).body for name, each in FORMATS.items()}
+BODIES = {name: each.render(document(TWO_BARS)) for name, each in FORMATS.items()}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -61,11 +61,8 @@ def test_a_stream_is_the_document_however_it_is_cut(table: Table, cuts: list[int
     """Of batches it has the document's rows."""
     for form in (None, *TimeForm):
         for name in ("ndjson", "csv"):
-            assert (
-                streamed(name, table, cuts, form)
-                == FORMATS[name].render(document(table, time_form=form)).body
-            )
-        whole = FORMATS["arrow"].render(document(table, head={}, time_form=form)).body
+            assert streamed(name, table, cuts, form) == FORMATS[name].render(document(table, time_form=form))
+        whole = FORMATS["arrow"].render(document(table, head={}, time_form=form))
         batches = streamed("arrow", table, cuts, form)
         assert pa.ipc.open_stream(batches).read_all().equals(pa.ipc.open_stream(whole).read_all())
 
@@ -77,21 +74,21 @@ def test_the_bytes_are_of_the_rows_alone(table: Table, before: int, is_coded: bo
     stored = within_others(table, before)
     for form in (None, *TimeForm):
         for name, each in FORMATS.items():
-            expected = each.render(document(table, time_form=form)).body
+            expected = each.render(document(table, time_form=form))
             found = coded(stored) if is_coded else stored
-            assert each.render(document(found, time_form=form)).body == expected, name
+            assert each.render(document(found, time_form=form)) == expected, name
 
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_more_rows_than_a_block_are_all_written(name: str):
     count = 40_001
     table = many_trades(count)
-    assert len(FORMATS["ndjson"].render(document(table)).body.splitlines()) == count
+    assert len(FORMATS["ndjson"].render(document(table)).splitlines()) == count
     cut = streamed(name, table, [1, 16_384, 20_000])
     if name == "arrow":
         assert pa.ipc.open_stream(cut).read_all()["price"].to_pylist() == (np.arange(count) / 7).tolist()
     else:
-        assert cut == FORMATS[name].render(document(table)).body
+        assert cut == FORMATS[name].render(document(table))
 
 
 @pytest.mark.parametrize("name", STREAMED)
