@@ -145,6 +145,7 @@ def test_a_number_that_no_float_holds_is_refused_below_zero_too(name: str, price
         read(body_of_price(name, price), expected)
     lowest = read(body_of_price(name, -LARGEST_NUMBER), expected)
     assert lowest.rows["price"].to_pylist() == [-float(LARGEST_NUMBER)]
+    assert str(read(body_of_price(name, -0.0), expected).rows["price"][0]) == "0.0"
 
 
 def test_minus_zero_is_zero(oil: Api):

@@ -64,6 +64,16 @@ def test_files_and_segments_of_removed_dates_are_deleted(folder):
     assert left.first_ns >= BEFORE
 
 
+def test_a_row_at_the_first_instant_that_stays_stays_in_the_derived_files(folder):
+    store = opened(folder)
+    store.append(batch(trade(BEFORE)))
+    store.derive(TRADES, SYMBOL)
+    expire_and_remove(store)
+    store.derive(TRADES, SYMBOL)
+    assert trades_of(store).at().rows(ALL_TIME)["timestamp"][0].as_py() == BEFORE
+    assert damage(store) == []
+
+
 @pytest.mark.parametrize("lost", [".derived", "index"])
 def test_cold_caches_and_lost_derived_files_change_no_bar(folder, lost):
     before = all_bars(opened(folder))

@@ -14,7 +14,7 @@ from tests.api_client import Api, answer, trade
 from tests.chance import SOAK
 from trades.stores import market_store
 
-pytestmark = [pytest.mark.django_db, pytest.mark.system]
+pytestmark = pytest.mark.django_db
 
 TREE = "/api/v1/market-data/equities"
 MORNING = "2025-01-02T15:00"
@@ -89,6 +89,7 @@ def test_what_the_feed_declares_is_complete(api: Api):
 def test_no_bar_is_final_before_its_interval_is_over(api: Api):
     send(api, "15:00:20", "15:40:00", complete_until="2025-01-03")
     assert finals(api, at=f"{MORNING}:59.9Z") == {"15:00": False, "15:40": False}
+    assert finals(api, at=f"{MORNING}:59.9Z", as_of="2027-01-01") == {"15:00": False, "15:40": False}
     assert finals(api, at="2025-01-02T15:01:00Z") == {"15:00": True, "15:40": False}
 
 
@@ -346,6 +347,7 @@ def arrivals(chance: random.Random, settle_ns: int) -> Iterator[dict[str, Any]]:
     return (row for *_, row in sorted(found, key=lambda one: one[:2]))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("policy", ["all", "us_equities"])
 @pytest.mark.parametrize("exchange", [None, "XNYS"])
 @pytest.mark.parametrize("seed", range(2 if SOAK else 1))
