@@ -85,6 +85,7 @@ class TestLogsAreLetGo:
         assert not live.state.orders
         self.print(live)
         assert not logs("COIN")
+        assert "COIN" not in live.engine._market._prices
 
     def test_not_of_one_that_is_held(self, live):
         self.trade(live, Side.BUY)
