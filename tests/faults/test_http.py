@@ -9,12 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chance import SOAK
-from tests.faults import failing_settings
 from tests.faults.table import Tallies
 from tests.front.front_server import Reply
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, connected
-from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed, switched
 
 SYMBOLS = ["DOUBT", "ROTTEN", "SOUND"]
 TRIES = 100 if SOAK else 5
@@ -23,7 +22,7 @@ TRIES = 100 if SOAK else 5
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(
-        tmp_path_factory.mktemp("faults"), **WEB_ONLY, DJANGO_SETTINGS_MODULE=failing_settings.__name__
+        tmp_path_factory.mktemp("faults"), **WEB_ONLY, **switched(failing_disk="1")
     ) as installation:
         yield installation
         assert installation.is_ready()
@@ -58,7 +57,7 @@ def test_records_whose_sync_fails_are_503_outcome_unknown_until_the_disk_is_well
     installation: Installation, client: Client, tallied: Tallies
 ):
     tally = tallied("10 sync of the commit record fails, over HTTP")
-    switch = installation.served.data_dir / failing_settings.SWITCH
+    switch = installation.served.data_dir / "syncs-fail"
     acknowledged = [Batch(1000, "DOUBT", 5, has_ids=True)]
     assert client.ingest(acknowledged[0].body).status == 200
     for number in range(1, TRIES + 1):

@@ -10,12 +10,12 @@ from ratelimit.access.scopes import ALL_SCOPES
 from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
 from tests.group_servers import until_group_ends
-from tests.hostile import callers, failing_settings, failing_views, stock
+from tests.hostile import callers, failing_views, stock
 from tests.hostile.figures import Told, teller
 from tests.hostile.gauge import Gauge
 from tests.hostile.operations import Operation, operations_of, served_document, valid_call
 from tests.hostile.wire import SECRETS, Wire
-from tests.system.installation import Installation, installed
+from tests.system.installation import FAILING_PAGE, Installation, installed
 
 logger = logging.getLogger(__name__)
 SECRET = "outside the store"
@@ -61,7 +61,7 @@ def stocked(folder: Path) -> Iterator[Installation]:
         WORKERS="1",
         STORE_MEMORY_MIB="16",
         ANSWERS_MEMORY_MIB="4",
-        DJANGO_SETTINGS_MODULE=failing_settings.__name__,
+        **FAILING_PAGE,
         # Calls have their own keys.
         UDF_KEY="nokeyyet",
     ) as installation:

@@ -39,6 +39,17 @@ ENVIRONMENT = {
 }
 # Two processes less to start, for tests that neither trade nor run jobs.
 WEB_ONLY: dict[str, Any] = {"TRADING_ENGINE": "0", "JOB_THREADS": "0"}
+
+
+def switched(**switches: str) -> dict[str, Any]:
+    """The environment of a server with switches of `tests.system.settings`, named without `TEST_`."""
+    names = {f"TEST_{name.upper()}": value for name, value in switches.items()}
+    return {"DJANGO_SETTINGS_MODULE": "tests.system.settings", **names}
+
+
+MORE_JOBS = switched(app="tests.system.more_jobs.MoreJobs")
+SHORT_FEED = switched(app="tests.system.short_feed.ShortFeed")
+FAILING_PAGE = switched(urls="tests.hostile.failing_views", cheap_calls="1")
 READY = (200, {"status": "ready"})
 
 

@@ -14,9 +14,8 @@ from ratelimit.limits.token_bucket import burst_of
 from tests.chance import SOAK
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.system import own_clocks_settings as own_clocks
 from tests.system.clients import OHLC, Client, clients_of_every_web, trades_body
-from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed, switched
 from tests.system.limits import PATH
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
 
@@ -45,7 +44,7 @@ def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(
         tmp_path_factory.mktemp("clocks"),
         **WEB_ONLY,
-        DJANGO_SETTINGS_MODULE=own_clocks.__name__,
+        **switched(own_clocks="1"),
         LD_PRELOAD=str(LIBRARY),
         FAKETIME_DONT_FAKE_MONOTONIC="1",
         FAKETIME_CACHE_DURATION="1",

@@ -26,7 +26,7 @@ from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import SETTINGS
 from tests.patience import PROGRAM_SECONDS
 from tests.system.clients import connected
-from tests.system.installation import installed
+from tests.system.installation import MORE_JOBS, installed
 
 FIRST_NS = parse_timestamp("2024-01-01T00:00:00Z")
 SYMBOLS = ("AAA", "BBB")
@@ -137,7 +137,7 @@ def test_an_export_that_is_killed_again_and_again_has_the_same_bytes(tmp_path: P
 
 @pytest.mark.soak
 def test_a_job_survives_its_worker(tmp_path: Path) -> None:
-    environment = {"TRADING_ENGINE": "0", "DJANGO_SETTINGS_MODULE": "tests.system.more_jobs_settings"}
+    environment = {"TRADING_ENGINE": "0", **MORE_JOBS}
     with (
         installed(tmp_path, data_dir=None, **environment) as installation,
         connected(installation.port, installation.key) as client,

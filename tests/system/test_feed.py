@@ -19,6 +19,7 @@ from tests.front.front_server import eventually
 from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS, is_kept
 from tests.sources.live_binance import LiveBinance, Printing
+from tests.system.installation import SHORT_FEED
 from tests.system.test_fetch_kill import begun
 
 pytestmark = pytest.mark.system
@@ -42,10 +43,8 @@ class FedExchange:
         return first
 
     def feed(self, *options: str) -> "subprocess.Popen[str]":
-        words, settings = ("feed", "binance", "BTC/USDT", "ETH/USDT"), "tests.system.short_feed_settings"
-        self.feeds.append(
-            begun(self.folder, self.exchange, *words, *options, DJANGO_SETTINGS_MODULE=settings)
-        )
+        words = ("feed", "binance", "BTC/USDT", "ETH/USDT")
+        self.feeds.append(begun(self.folder, self.exchange, *words, *options, **SHORT_FEED))
         return self.feeds[-1]
 
     def stored(self, name: str) -> list[int]:

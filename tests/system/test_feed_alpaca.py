@@ -17,7 +17,7 @@ from tests.front.front_server import eventually
 from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS
 from tests.system.clients import Client
-from tests.system.installation import Installation
+from tests.system.installation import SHORT_FEED, Installation
 from tests.system.test_fetch_kill import program
 
 pytestmark = pytest.mark.xdist_group("installation")
@@ -55,7 +55,7 @@ def test_trades_of_alpacas_stream_are_stored_once_and_in_order(shared: Installat
         "SOURCE_KEY_DESK": shared.key,
         "OUTBOUND_SCHEMES": "http,https",
         "OUTBOUND_NETWORKS": "127.0.0.0/8",
-        "DJANGO_SETTINGS_MODULE": "tests.system.short_feed_settings",
+        **SHORT_FEED,
     }
     place_database(tmp_path)
     with closing(Client(shared.port, shared.key)) as client:

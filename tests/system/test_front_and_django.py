@@ -22,7 +22,7 @@ from tests.api_client import body_of, trade
 from tests.chance import SOAK, chosen_seed
 from tests.encodings import decoded
 from tests.front.front_server import Reply, eventually
-from tests.hostile import callers, failing_settings, stock
+from tests.hostile import callers, stock
 from tests.hostile.bombs import LONG_HEADERS, LONG_TARGETS
 from tests.hostile.mutants import mutate
 from tests.hostile.operations import Operation, operations_of, served_document, valid_call
@@ -34,12 +34,11 @@ from tests.marketdata_project.serve_process import serving
 from tests.patience import PROGRAM_SECONDS
 from tests.ratelimit.access.urlconf import METHODS, endpoints
 from tests.system.held_reads import CALENDARS, CLOCKS, ENCODINGS, LEFT, TAKEN, tree_targets
-from tests.system.installation import ENVIRONMENT, WEB_ONLY, Installation, installed
+from tests.system.installation import ENVIRONMENT, FAILING_PAGE, WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("front and django")
 
 MUTANTS, ROLE_CALLS = (10_000, 20_000) if SOAK else (40, 60)
-SETTINGS = failing_settings.__name__
 JSON = {"Content-Type": "application/json"}
 
 WITH_A_SESSION = (413, "body_too_large")
@@ -138,7 +137,7 @@ def rng() -> random.Random:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     """The same store, keys and people twice; whatever is written from here on is written to both."""
     folder = tmp_path_factory.mktemp("front")
-    with installed(folder, **WEB_ONLY, WORKERS="1", DJANGO_SETTINGS_MODULE=SETTINGS) as made:
+    with installed(folder, **WEB_ONLY, WORKERS="1", **FAILING_PAGE) as made:
         keys = {grant: callers.key_with(made, grant) for grant in callers.GRANTS}
         callers.stock_database(made)
         wire = Wire(made.port, keys[ALL_SCOPES])
@@ -164,7 +163,7 @@ def again(folder: Path) -> Iterator[Installation]:
     environment: dict[str, Any] = {
         **ENVIRONMENT,
         "WORKERS": "1",
-        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        **FAILING_PAGE,
         "JOB_THREADS": "0",
     }
     with serving(folder, **environment) as served:
@@ -201,7 +200,7 @@ def environment_of(installation: Installation) -> dict[str, str]:
     return {
         **os.environ,
         **ENVIRONMENT,
-        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        **FAILING_PAGE,
         "DATA_DIR": str(data_dir),
     }
 

@@ -24,6 +24,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
+from tests.system.installation import MORE_JOBS
 from tests.system.more_jobs import LEASE
 from tests.system.postgresql import postgresql
 
@@ -74,9 +75,9 @@ def workers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workers]
         environments = [
             {
                 **os.environ,
-                "DJANGO_SETTINGS_MODULE": "tests.system.more_jobs_settings",
+                **MORE_JOBS,
                 "DATA_DIR": str(tmp_path / host),
-                "STORE_DIR": str(tmp_path / "market"),
+                "TEST_STORE_DIR": str(tmp_path / "market"),
                 "DATABASE_URL": url,
                 # There is none.
                 "REDIS_URL": "redis://127.0.0.1:1/0",

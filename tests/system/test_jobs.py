@@ -25,13 +25,12 @@ from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE, SMALL, serving
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS, is_kept
-from tests.system.installation import Installation, installed
+from tests.system.installation import MORE_JOBS, Installation, installed
 from tests.system.kills import restarted
 
 JOBS = 50 if SOAK else 8
 BACKFILLS = 200 if SOAK else 8
 FAULTS = 40 if SOAK else 3
-SETTINGS = "tests.system.more_jobs_settings"
 # A symbol has a trade on the first and the third date. The archive has those of the second, too.
 DATES = ("2025-01-02", "2025-01-03", "2025-01-06")
 ARCHIVED = 3
@@ -45,7 +44,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     archive = {"kind": "folder", "path": str(tmp_path / "archive"), "pattern": "{symbol}.{date}.csv"}
     return {
         "TRADING_ENGINE": "0",
-        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        **MORE_JOBS,
         "SOURCES": orjson.dumps({"archive": archive}).decode(),
     }
 
@@ -64,7 +63,7 @@ from jobs.services import job_submit
 for parameters in {jobs!r}:
     job_submit(kind={kind!r}, parameters=parameters, owner="key:1", created_by="key:1", now=timezone.now())
 """
-    installation.served.manage("shell", "-c", code, DJANGO_SETTINGS_MODULE=SETTINGS)
+    installation.served.manage("shell", "-c", code, **MORE_JOBS)
 
 
 def appending(symbols: list[str], **parameters: Any) -> list[dict[str, Any]]:
@@ -187,7 +186,7 @@ def other_worker(installation: Installation) -> Iterator[None]:
     served = installation.served
     environment = {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        **MORE_JOBS,
         "DATA_DIR": str(served.data_dir),
         "REDIS_URL": "",
     }

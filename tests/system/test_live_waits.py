@@ -16,7 +16,7 @@ from tests.front.front_server import eventually
 from tests.system import short_waits
 from tests.system.batches import Batch
 from tests.system.clients import connected
-from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed, switched
 from tests.system.live_clients import Conversation, talking
 from tests.system.live_raw import RawSocket
 from tests.system.redis_faults import frozen_redis
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("live_waits")
 PING_SECONDS = 15.0 if SOAK else short_waits.PING_SECONDS
 FIRST_MESSAGE_SECONDS = 10.0 if SOAK else short_waits.FIRST_MESSAGE_SECONDS
 IDLE_SECONDS = 30.0 if SOAK else short_waits.IDLE_SECONDS
-SETTINGS = {} if SOAK else {"DJANGO_SETTINGS_MODULE": "tests.system.short_waits_settings"}
+SETTINGS = {} if SOAK else switched(app="tests.system.short_waits.ShortWaits")
 SLOTS = 15
 OPENED = 200 if SOAK else 60
 DECLARED, SILENT = "trades:DECLARED", "trades:SILENT"

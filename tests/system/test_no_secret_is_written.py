@@ -12,10 +12,10 @@ import orjson
 import pytest
 
 from tests.front.front_server import Reply, eventually
-from tests.system import leaking_settings, leaking_views
+from tests.system import leaking_views
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, Installation, installed, switched
 
 pytestmark = pytest.mark.xdist_group("no_secret")
 
@@ -81,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "password": f"{word()} {word()}",
     }
     environment = {name: hidden[name] for name in ("SECRET_KEY", "SIGNING_SECRET")}
-    environment["DJANGO_SETTINGS_MODULE"] = leaking_settings.__name__
+    environment |= switched(urls=leaking_views.__name__)
     folder = tmp_path_factory.mktemp("secrets")
     with installed(folder, data_dir=None, WORKERS="1", **environment) as installation:
         installation.served.add_superuser(USER, hidden["password"], **environment)

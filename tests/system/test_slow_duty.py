@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.front.front_server import eventually
-from tests.system import slow_duty_settings
 from tests.system.clients import connected
-from tests.system.installation import WEB_ONLY, Installation, installed
+from tests.system.installation import WEB_ONLY, Installation, installed, switched
 from tests.system.slow_duty import PIPE
 
 
@@ -18,7 +17,7 @@ from tests.system.slow_duty import PIPE
 def slowed(tmp_path: Path) -> Iterator[Installation]:
     (tmp_path / "data").mkdir()
     os.mkfifo(tmp_path / "data" / PIPE)
-    with installed(tmp_path, **WEB_ONLY, DJANGO_SETTINGS_MODULE=slow_duty_settings.__name__) as installation:
+    with installed(tmp_path, **WEB_ONLY, **switched(app="tests.system.slow_duty.SlowDuty")) as installation:
         yield installation
 
 

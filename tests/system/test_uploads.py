@@ -21,7 +21,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
-from tests.system.installation import Installation, installed
+from tests.system.installation import MORE_JOBS, Installation, installed
 from tests.system.streaming import Webs
 
 pytestmark = [pytest.mark.system, pytest.mark.seconds]
@@ -37,7 +37,7 @@ SECONDS = 20 * PROGRAM_SECONDS if SOAK else PROGRAM_SECONDS
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    environment = {"TRADING_ENGINE": "0", "DJANGO_SETTINGS_MODULE": "tests.system.more_jobs_settings"}
+    environment = {"TRADING_ENGINE": "0", **MORE_JOBS}
     with installed(tmp_path, data_dir=None, **environment) as running:
         yield running
 

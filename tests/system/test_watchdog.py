@@ -15,10 +15,9 @@ import pytest
 
 from front.application import READ_THREADS
 from tests.front.front_server import Reply, eventually
-from tests.system import stuck_settings
 from tests.system.batches import Batch, random_batch, stored_counts
 from tests.system.clients import CUT, Client, Crowd, clients_of_every_web, connected
-from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed, switched
 from tests.system.ledger import SYMBOLS
 from tests.system.stuck_views import PATH, PIPE
 
@@ -117,7 +116,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(
         folder,
         **WEB_ONLY,
-        DJANGO_SETTINGS_MODULE=stuck_settings.__name__,
+        **switched(urls="tests.system.stuck_views"),
         WORKERS="1",
         WATCHDOG_SECONDS=WATCHDOG_SECONDS,
     ) as installation:

@@ -15,9 +15,9 @@ from tests.chance import SOAK, chosen_seed
 from tests.front.front_server import eventually
 from tests.ops.outbound.hostile_server import Behaviour, Call, Server, hangs, in_turn, says, served
 from tests.patience import PATIENCE_SECONDS
-from tests.system.installation import Installation, installed
+from tests.system.installation import Installation, installed, switched
 
-SETTINGS = "tests.system.short_webhooks_settings"
+SETTINGS = switched(app="tests.system.short_webhooks.ShortWebhooks")
 EVENTS, SUBJECTS, KILLS = (1_000, 20, 10) if SOAK else (100, 5, 2)
 TAKES = says(b"ok")
 WORKER = "marketdata worker"
@@ -72,7 +72,7 @@ def receivers(inside: Server) -> Iterator[dict[str, Server]]:
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     environment = {
-        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        **SETTINGS,
         "OUTBOUND_SCHEMES": "http",
         "OUTBOUND_NETWORKS": "127.0.0.1",
         "TRADING_ENGINE": "0",
@@ -95,7 +95,7 @@ for number in range({first}, {first + count}):
     subject = f"symbol:{{number % {SUBJECTS}}}"
     event_write(kind="correction", subject=subject, data={{"subject": subject, "number": number}}, now=timezone.now())
 """
-    installation.served.manage("shell", "-c", code, DJANGO_SETTINGS_MODULE=SETTINGS)
+    installation.served.manage("shell", "-c", code, **SETTINGS)
 
 
 def taken(server: Server, secret: str) -> dict[str, list[int]]:
