@@ -60,6 +60,7 @@ class JobsViewSet(ListViewSet[Job]):
     A person also sees the jobs of the keys that the person may see. A caller sees a job as long as the caller may submit such a job.
     """
 
+    tag = "jobs"
     access = {
         "list": Access(ANY_CALLER),
         "retrieve": Access(ANY_CALLER),

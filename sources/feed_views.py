@@ -30,6 +30,7 @@ _NOT_STORED = {"Cache-Control": "no-store"}
 class FeedsViewSet(DeclaredView, ViewSet):
     """Feeds: symbols that are kept current from their sources."""
 
+    tag = "sources"
     access = {
         "list": Access("market:read", sensitivity="internal"),
         "create": _CHANGE,

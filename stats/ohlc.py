@@ -169,6 +169,7 @@ def ohlc_snapshot(query: MarketDataQuery, *, now_ns: int) -> OhlcBars:
 class OhlcViewSet(AnswerViewSet):
     """Bars made from stored trades."""
 
+    tag = "bars"
     access = {"retrieve": Access("market:read", cost="page")}
     renderer_classes = [JSONRenderer, QueryFormRenderer]
 

@@ -77,6 +77,7 @@ _SYMBOL = OpenApiParameter(
 class UniversesViewSet(DeclaredView, ViewSet):
     """Universes and their members."""
 
+    tag = "universes"
     access = {
         "list": Access("market:read", cost="page", is_heavy=True),
         "retrieve": Access("market:read"),

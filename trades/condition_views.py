@@ -118,6 +118,7 @@ class BarPoliciesSerializer(serializers.Serializer[Any]):
 class ConditionsViewSet(ViewSet):
     """Sale conditions."""
 
+    tag = "instruments"
     access = {"list": Access("market:read", has_rows=False)}
 
     @extend_schema(

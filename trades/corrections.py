@@ -82,6 +82,7 @@ def _schema(dataset: Dataset) -> dict[str, Any]:
 class CorrectionsViewSet(RoutedViewSet):
     """Takes cancels and corrections of a dataset's stored rows. dataset: the route's."""
 
+    tag = "ingest"
     access = {"correct": Access("market:write", kind=WRITE, cost="batch", body_bytes=DOCUMENT_BYTES)}
     dataset: Dataset = TRADES
     parser_classes = [JSONBytesParser]

@@ -275,6 +275,7 @@ _ANSWERS = IngestAnswerSerializer()
 class IngestViewSet(RoutedViewSet):
     """Takes batches of a dataset's rows. dataset: the route's."""
 
+    tag = "ingest"
     access = {"ingest": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
     dataset: Dataset = TRADES
     # One for each of READERS

@@ -66,6 +66,11 @@ class ApiSchema(AutoSchema):
         verb = verbs.get(getattr(self.view, "action", None))
         return name if verb is None else f"{name.removesuffix('s')}_{verb}".removesuffix("_")
 
+    def get_tags(self) -> list[str]:
+        """Return the view's tag; of a view without one what drf-spectacular takes from the path."""
+        tag = getattr(self.view, "tag", None)
+        return [tag] if tag else list(super().get_tags())
+
     def get_summary(self) -> str:
         """Return the docstring's first sentence."""
         return _SENTENCE_END.split(self._docstring, maxsplit=1)[0]

@@ -64,6 +64,7 @@ class AlertFilter(FilterSet):  # type: ignore[misc]  # not typed
 class _OwnRowsViewSet(ListViewSet[Row]):
     """Rows of the caller. Nobody else finds them: 404. document: the answer's."""
 
+    tag = "webhooks"
     document: ClassVar[Any]
     lookup_field = "uuid"
 

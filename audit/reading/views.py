@@ -49,6 +49,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 class AuditViewSet(ListViewSet[AuditRecord]):
     """The read-only endpoint of records."""
 
+    tag = "audit"
     access = {"list": Access("audit:read", sensitivity="confidential", group="access", cost="export")}
     queryset = AuditRecord.objects.all()
     filterset_class = AuditFilter

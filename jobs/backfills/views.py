@@ -37,6 +37,7 @@ class BackfillFilter(FilterSet):  # type: ignore[misc]  # not typed
 class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
     """Backfills: missing rows, fetched from other sources."""
 
+    tag = "gaps and backfills"
     access = {
         "list": Access("market:read", sensitivity="internal", cost="page"),
         "create": SUBMISSION,

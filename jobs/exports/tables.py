@@ -127,6 +127,7 @@ AUDIT_EXPORT = JobKind(
 class AuditExportsViewSet(ExportSubmissionViewSet):
     """Exports of the audit log."""
 
+    tag = "audit"
     access: ClassVar = {"create": AUDIT_EXPORT.access}
     bodies: ClassVar = {"create": TableExportSerializer}
     kind = AUDIT_EXPORT.name

@@ -109,6 +109,8 @@ class FileRenderer(FormatRenderer):
 class ExportSubmissionViewSet(SubmissionViewSet):
     """The base of endpoints that submit exports."""
 
+    tag = "exports"
+
     def require_possible(self, parameters: JsonObject) -> None:
         """Refuse an export of whose bytes none would be left."""
         require_bytes(exported_bytes(cast("Caller", self.request.user).identity) + 1)
@@ -188,6 +190,7 @@ class ExportsViewSet(ExportSubmissionViewSet):
 class ExportFilesViewSet(DeclaredView, ViewSet):
     """The files of exports."""
 
+    tag = "exports"
     access = {"retrieve": _READ}
     parameters = {"retrieve": [_ID, _FILE, _RANGE]}
     renderer_classes = [FileRenderer]
@@ -205,6 +208,7 @@ class ExportFilesViewSet(DeclaredView, ViewSet):
 class DataSetsViewSet(DeclaredView, ViewSet):
     """Data sets: what exports held, by the id that can be cited."""
 
+    tag = "exports"
     access = {"retrieve": Access("market:read")}
     answers: ClassVar[Any] = {"retrieve": DataSetDocument}
     parameters = {"retrieve": [_DATASET]}
@@ -217,6 +221,7 @@ class DataSetsViewSet(DeclaredView, ViewSet):
 class DownloadsViewSet(DeclaredView, ViewSet):
     """Files of exports, by links."""
 
+    tag = "exports"
     authentication_classes = ()
     access = {"retrieve": Access(ANYBODY)}
     parameters = {"retrieve": [_TOKEN, _RANGE]}

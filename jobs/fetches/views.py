@@ -34,6 +34,7 @@ _SEARCH = OpenApiParameter(
 class FetchesViewSet(SubmissionViewSet):
     """Fetches: rows of exchanges and vendors."""
 
+    tag = "sources"
     access = {"create": SUBMISSION}
     bodies = {"create": FetchRequestSerializer}
     kind = FETCH.name
@@ -56,6 +57,7 @@ class FetchesViewSet(SubmissionViewSet):
 class SourcesViewSet(DeclaredView, ViewSet):
     """Sources of market data."""
 
+    tag = "sources"
     access = {
         "list": Access("market:read", sensitivity="internal"),
         "markets": Access("backfill:write"),

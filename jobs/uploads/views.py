@@ -56,6 +56,7 @@ _APPEND = Access("market:write", kind=WRITE, body_bytes=settings.MAX_UPLOAD_BYTE
 class UploadsViewSet(SubmissionViewSet):
     """Uploads: files that are sent in pieces, and imported by a job. A caller sees its own."""
 
+    tag = "uploads"
     access = {"create": SUBMISSION, "retrieve": _READ, "append": _APPEND}
     verbs: ClassVar[Any] = {"create": "begin", "append": "append"}
     bodies = {"create": UploadRequestSerializer}

@@ -92,6 +92,7 @@ class OAuthRefusal(Exception):
 class _OAuthEndpoint(APIView):
     """A view whose clients authenticate by HTTP Basic or by the form, never by other credentials."""
 
+    tag = "access"
     access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
     parser_classes = [FormParser]

@@ -132,6 +132,7 @@ def _schema(**operation: Any) -> Callable[[_View], _View]:
 
 
 class _SessionView(APIView):
+    tag = "access"
     access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
 

@@ -87,6 +87,7 @@ _CHANGES = replace(_READS, kind=WRITE, audit_class="keys")
 class KeysViewSet(ListViewSet[ApiKey]):
     """The keys that the caller may see (`keys_visible`)."""
 
+    tag = "access"
     access = {
         "list": replace(_READS, cost="page"),
         "create": _CHANGES,

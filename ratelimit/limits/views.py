@@ -97,6 +97,7 @@ class LimitsSerializer(serializers.Serializer[Any]):
 class LimitsViewSet(ViewSet):
     """The caller's own limits."""
 
+    tag = "access"
     access = {"retrieve": Access(ANY_CALLER, group="access", cost="unmetered")}
 
     @extend_schema(responses={200: LimitsSerializer})

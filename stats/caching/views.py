@@ -66,6 +66,7 @@ class InvalidatedSerializer(serializers.Serializer[Any]):
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
     """The response cache."""
 
+    tag = "operation"
     access = {
         "stats": Access("market:read", sensitivity="internal"),
         # Redis looks at all of its keys: once a second, whatever the client's rate.

@@ -63,6 +63,7 @@ _QUERY = CommitsSerializer()
 class CommitsViewSet(MarketDataViewSet):
     """The commits of a symbol's log after a token, at most 1,000."""
 
+    tag = "live"
     # subject: one of `KINDS`.
 
     access = {"retrieve": Access("market:read", cost="page")}

@@ -18,6 +18,7 @@ from stats.delivery.responses import AnswerViewSet, is_browsed, paged_query_stri
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
+from stats.market_data.gaps import GAPS
 from stats.market_data.openapi import page_schema, report_schema, stream_schema
 from stats.market_data.query import (
     MARKET_CLASSES,
@@ -43,6 +44,11 @@ class MarketDataViewSet(RoutedViewSet):
     market_class = MARKET_CLASSES["equities"]
     subject = ""
     several = False
+
+    @property
+    def tag(self) -> str:
+        """The OpenAPI tag of the route."""
+        return "gaps and backfills" if self.subject == GAPS else self.market_class.path
 
     def query_serializer(self) -> serializers.Serializer[Any]:
         """Return the serializer of the query parameters."""

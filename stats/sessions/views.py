@@ -95,6 +95,7 @@ _CALENDAR_QUERY, _CLOCK_QUERY = CalendarQuerySerializer(), ClockQuerySerializer(
 class CalendarViewSet(ViewSet):
     """Trading dates of exchanges."""
 
+    tag = "instruments"
     access = {"retrieve": Access("market:read", has_rows=False)}
     query_serializer_class = CalendarQuerySerializer
 
@@ -121,6 +122,7 @@ class CalendarViewSet(ViewSet):
 class ClockViewSet(ViewSet):
     """The states of exchanges."""
 
+    tag = "instruments"
     access = {"retrieve": Access("market:read", has_rows=False)}
     query_serializer_class = ClockQuerySerializer
 

@@ -56,6 +56,7 @@ _SYMBOL_AS_OF = OpenApiParameter(
 class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
     """Instruments with data or a declaration."""
 
+    tag = "instruments"
     access = {
         "list": Access("market:read", cost="page", has_rows=False),
         "retrieve": Access("market:read", has_rows=False),

@@ -80,6 +80,7 @@ def account_answer(
 class AccountView(DeclaredView):
     """An endpoint about an account: that of the path, else of the parameter `account`, else the caller's only one."""
 
+    tag = "trading"
     common_parameters: ClassVar[Sequence[OpenApiParameter]] = (ACCOUNT, ACCOUNT_ID)
 
     @property

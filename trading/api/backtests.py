@@ -210,6 +210,7 @@ class BacktestRowDocument(AnswerDocument):
 class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     """Backtests: strategies over the past. A caller sees its own."""
 
+    tag = "trading"
     access = {"list": ACCOUNT_PAGE, "create": BACKTEST.access, "retrieve": ACCOUNT_READ}
     bodies = {"create": BacktestInput}
     answers = {
@@ -290,6 +291,7 @@ class StrategiesDocument(AnswerDocument):
 class StrategiesViewSet(DeclaredView, ViewSet):
     """The strategies that backtests run and that are assigned to accounts."""
 
+    tag = "trading"
     access = {"list": Access("trading:read")}
     answers = {"list": {200: StrategiesDocument}}
 
