@@ -35,6 +35,13 @@ class MarketStore(ABC):
 
     committed: list[CommitHook]
 
+    def identity(self) -> str:
+        """Return a text that no copy of the store has, and that a restored or cut store has no more. It is cheap.
+
+        Answers that are kept belong to one identity: after a restore the same commits may have rows that were lost before.
+        """
+        return ""
+
     @abstractmethod
     def log(self, dataset: Dataset, symbol: str) -> Log:
         """Return a log, which need not exist. It is cheap, and reads nothing."""

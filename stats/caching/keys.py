@@ -1,6 +1,6 @@
-"""Keys of cached answers: symbol, dataset, parameters, version and representation.
+"""Keys of cached answers: symbol, dataset, parameters, version, identity of the store, and representation.
 
-`mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c:json`
+`mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c:STORE:json`
 
 Every field is percent-encoded. So `:` and `&` occur only as separators, and the glob characters of SCAN do not
 occur: the pattern for the symbol `A` matches neither `AB` nor `A:B` nor `A*`.
@@ -54,8 +54,11 @@ class KeyParts:
     version: str
 
 
-def answer_prefix(parts: KeyParts, *, symbol: str, dataset: str) -> str:
-    """Return the key of an answer up to its representation. Different answers have different prefixes."""
+def answer_prefix(parts: KeyParts, *, symbol: str, dataset: str, store: str) -> str:
+    """Return the key of an answer up to its representation. Different answers have different prefixes.
+
+    store: `MarketStore.identity`.
+    """
     parameters = sorted([f"{_escaped_name(name)}={escaped(value)}" for name, value in parts.parameters])
     fields_ = (
         PREFIX,
@@ -63,6 +66,7 @@ def answer_prefix(parts: KeyParts, *, symbol: str, dataset: str) -> str:
         escaped(dataset),
         _shortened("&".join(parameters)),
         _shortened(quote(parts.version or "none", safe="=,", errors="surrogatepass")),
+        escaped(store),
         "",
     )
     return ":".join(fields_)

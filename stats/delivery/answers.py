@@ -91,7 +91,8 @@ class AnswerSnapshot(ABC):
     @cached_property
     def key_prefix(self) -> str:
         """Return the cache key without the representation."""
-        return answer_prefix(key_parts(self), symbol=",".join(self.symbols), dataset=self.name)
+        symbol, store = ",".join(self.symbols), market_store().identity()
+        return answer_prefix(key_parts(self), symbol=symbol, dataset=self.name, store=store)
 
 
 TakeSnapshot: TypeAlias = Callable[..., AnswerSnapshot]

@@ -36,6 +36,8 @@ from store.walk import CommitRecord
 from store.window_list import WindowList
 
 TABLES = """
+CREATE TABLE IF NOT EXISTS store (identity text);
+INSERT INTO store SELECT md5(random()::text || clock_timestamp()) WHERE NOT EXISTS (SELECT FROM store);
 CREATE TABLE IF NOT EXISTS logs (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     dataset text NOT NULL, symbol text NOT NULL,
@@ -143,6 +145,10 @@ class Catalogue:
 
     def __init__(self, postgres: PostgreSql) -> None:
         self._postgres = postgres
+
+    def identity(self) -> str:
+        """Return the text that the store got with its tables."""
+        return str(self._postgres.rows("SELECT identity FROM store")[0][0])
 
     def state(self, dataset: Dataset, symbol: str) -> StoredLog | None:
         """Return a log; None if it never existed."""

@@ -49,12 +49,19 @@ class ClickHouseStore(MarketStore):
         stamps = CommitClock(clock, clock_ahead_seconds)
         self.writer = ClusterWriter(self.catalogue, self.newest, self.tables, stamps)
         self._servers = commits, rows
+        self._identity = ""
 
     def close(self) -> None:
         """Close the connections that are not in use, and stop listening for commits."""
         self.newest.close()
         for server in self._servers:
             server.close()
+
+    def identity(self) -> str:
+        """See `MarketStore.identity`. It is read once. Raises `StoreUnavailable`."""
+        if not self._identity:
+            self._identity = self.catalogue.identity()
+        return self._identity
 
     def log(self, dataset: Dataset, symbol: str) -> ClusterLog:
         parts = ClusterParts(self.catalogue, self.newest, self.tables, self.writer)

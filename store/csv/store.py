@@ -16,9 +16,16 @@ from store.csv.derived.segment_files import SegmentDamaged
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import ROWS_LIMIT, TailCache
-from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
+from store.csv.files.disk import (
+    NO_FILE,
+    Disk,
+    FileSignature,
+    file_identity,
+    file_signature,
+    unavailable_on_error,
+)
 from store.csv.files.file_names import symbol_of
-from store.csv.files.format_file import check_format
+from store.csv.files.format_file import FORMAT_FILE, check_format
 from store.csv.log.commit_log import CommitLog, has_commits
 from store.csv.log.cutting import cut_log, planned_cut
 from store.csv.reading.aggregate_reader import AggregateReader
@@ -78,6 +85,10 @@ class CsvStore(MarketStore):
         self._segment_rows = segment_rows
         self._tail = TailCache(int(ROWS_LIMIT * share))
         self._mappings = SegmentMappings()
+
+    def identity(self) -> str:
+        """See `MarketStore.identity`. It is that of the format file, which each copy of the folder has anew."""
+        return file_identity(self._path / FORMAT_FILE)
 
     def log(self, dataset: Dataset, symbol: str) -> CsvLog:
         return CsvLog(self.log, dataset, symbol, self._logs)
@@ -153,6 +164,7 @@ class CsvStore(MarketStore):
         """See `MaintainedStore.cut`."""
         with unavailable_on_error:
             cut_log(Path(self._logs.commits_file(dataset, symbol)), planned, self._disk)
+            os.utime(self._path / FORMAT_FILE)  # the store has another identity
         # A log without commits is no longer listed.
         self._folders[dataset.name] = SymbolFolders(self._path / dataset.name)
 

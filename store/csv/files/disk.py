@@ -120,6 +120,16 @@ def file_signature(path: str | os.PathLike[str]) -> FileSignature:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def file_identity(path: str | os.PathLike[str]) -> str:
+    """Return a text that a copy of the file does not have; an empty text if it is missing. Raises `OSError`."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 as above
+    except FileNotFoundError:
+        return ""
+    # Nobody can set the time of change, and a new file may have the inode of one that was deleted.
+    return f"{status.st_ino:x}-{status.st_ctime_ns:x}"
+
+
 def signature_if_readable(path: str | os.PathLike[str]) -> FileSignature:
     """Return the signature of a file; `NO_FILE` if it is missing or cannot be read."""
     try:

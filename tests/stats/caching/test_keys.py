@@ -19,15 +19,21 @@ class AnswerName:
     dataset: str
     parameters: dict[str, str]
     version: str
+    store: str = "5f0a"
 
     @property
     def prefix(self) -> str:
         parts = KeyParts(tuple(self.parameters.items()), self.version)
-        return answer_prefix(parts, symbol=self.symbol, dataset=self.dataset)
+        return answer_prefix(parts, symbol=self.symbol, dataset=self.dataset, store=self.store)
 
 
 names = st.builds(
-    AnswerName, texts, dataset=texts, parameters=st.dictionaries(texts, texts, max_size=3), version=texts
+    AnswerName,
+    texts,
+    dataset=texts,
+    parameters=st.dictionaries(texts, texts, max_size=3),
+    version=texts,
+    store=texts,
 )
 
 
@@ -38,7 +44,9 @@ def prefix_of(symbol: str) -> str:
 def test_key_is_readable():
     parameters = {"start": "10", "interval": "1min", "end": "20"}
     name = AnswerName("AAPL", "ohlcv", parameters, "trades=17-9f3a2c,bars=3-0b77e1")
-    assert name.prefix == "mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c,bars=3-0b77e1:"
+    assert (
+        name.prefix == "mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c,bars=3-0b77e1:5f0a:"
+    )
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def test_numbers_next_to_each_other_have_parts_of_their_own(number: float):
 
 
 def test_key_without_parameters_and_commits_keeps_its_fields():
-    assert prefix_of("^GSPC") == "mktdata:%5EGSPC:ohlcv::trades=1-a:"
+    assert prefix_of("^GSPC") == "mktdata:%5EGSPC:ohlcv::trades=1-a:5f0a:"
     assert AnswerName("^GSPC", "clock", {}, "").prefix == "mktdata:%5EGSPC:clock::none:"
 
 

@@ -1,6 +1,8 @@
 """What is kept of the tree's answers: shared by all who ask for the same bars, one per representation, never stale."""
 
 import gzip
+import shutil
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from tests.stats.market_data.builders import EQUITY, HOUR_NS, Market, ingest, te
 from tests.stats.market_data.oracle import SECOND_NS, Cut, bars
 from tests.stats.market_data.representations import MEDIA_TYPES, nanoseconds, nested
 from tests.stats.market_data.subjects import answered
+from tests.store_settings import IS_OF_FILES, stores_at
 
 PATH = f"/api/v1/market-data/equities/{EQUITY}/ohlcv"
 MINUTES = {"start": "2025-01-02T09:00:00Z", "end": "2025-01-02T10:00:00Z", "resolution": "1m"}
@@ -320,3 +323,15 @@ def test_spellings_of_a_query_share_answers_and_their_cursors(
     cursor = answer(second)["next_cursor"]
     pages = [minutes.api.get(path, {**query, **given, "cursor": cursor}) for given in (spelling, {})]
     assert [response.status_code for response in pages] == [200, 200]
+
+
+@pytest.mark.skipif(not IS_OF_FILES, reason="only a store of files is a folder")
+def test_no_answer_outlives_a_restore(project_redis, settings: Any, tmp_path: Path, minutes: Market):
+    """A restored store has the same commits. Answers from before may lack rows that had been lost."""
+    before = ask(minutes)
+    shutil.copytree(settings.MARKET_STORES["default"]["OPTIONS"]["path"], tmp_path / "restored")
+    settings.MARKET_STORES = stores_at(tmp_path / "restored")
+    after = ask(minutes, {"If-None-Match": before["ETag"]})
+    assert (before["X-Cache"], after["X-Cache"]) == ("miss", "miss")
+    assert before["X-Commit"] == after["X-Commit"]
+    assert before.content == after.content

@@ -111,3 +111,11 @@ def test_memory_that_is_too_old_is_not_trusted(cluster_store, other):
     assert stamp() != stamp()
     head = cluster_store.append(batch(trade(1))).commit
     assert other.heads(TRADES) == {SYMBOL: head}
+
+
+def test_a_store_in_another_database_has_another_identity(cluster_url, cluster_store, other):
+    """A backup is copied into another database."""
+    restored = ClickHouseStore(cluster_url.replace("/conformance?", "/restored?"))
+    assert cluster_store.identity() == other.identity()
+    assert restored.identity() not in (other.identity(), "")
+    restored.close()

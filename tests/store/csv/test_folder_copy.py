@@ -83,3 +83,16 @@ def test_a_copy_under_load_is_the_store_as_of_its_records(tmp_path: Path, copy: 
     assert logs_of(tmp_path / "copy") == logs_of(origin)
     made.append(batch(trade(-SECOND), symbol=SYMBOLS[0]))
     assert len(made.log(TRADES, SYMBOLS[0]).at().rows(ALL_TIME)) > 2
+
+
+def test_a_copy_and_a_cut_store_have_another_identity(tmp_path: Path):
+    store = CsvStore(tmp_path / "store")
+    store.append(batch(trade(1)))
+    identity, head = store.identity(), store.log(TRADES, "AAPL").head
+    store.append(batch(trade(2)))
+    assert CsvStore(tmp_path / "store").identity() == store.identity() == identity
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    assert CsvStore(tmp_path / "copy").identity() not in (identity, "")
+    store.cut(TRADES, "AAPL", store.planned_cut(TRADES, "AAPL", store.log(TRADES, "AAPL").committed_at(1)))
+    assert store.log(TRADES, "AAPL").head == head
+    assert store.identity() not in (identity, "")
