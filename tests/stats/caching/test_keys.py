@@ -71,7 +71,7 @@ def test_numbers_next_to_each_other_have_parts_of_their_own(number: float):
 
 def test_key_without_parameters_and_commits_keeps_its_fields():
     assert prefix_of("^GSPC") == "mktdata:%5EGSPC:ohlcv::trades=1-a:5f0a:"
-    assert AnswerName("^GSPC", "clock", {}, "").prefix == "mktdata:%5EGSPC:clock::none:"
+    assert AnswerName("^GSPC", "clock", {}, "").prefix == "mktdata:%5EGSPC:clock::none:5f0a:"
 
 
 @given(names, names)
